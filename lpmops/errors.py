@@ -1,0 +1,210 @@
+"""Every way lpmops can fail, as types that carry their own sentence.
+
+An error says what happened (`message`), what to do next (`hint`, with the command where there is one) and how a script should read it (`code`,
+`exit_code`, `retryable`, `in_doubt`). It is raised where the fact is known and shown by the face; nothing in between rewords it. No message holds a
+secret, a token or a caller's data.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """The exit codes that scripts lean on; they never change their meaning."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    SIGN_IN = 4
+    LOCKED = 5
+    REFUSED = 6
+    DECLINED = 7
+    TIMED_OUT = 8
+    IN_DOUBT = 9
+    CHANGES = 10
+    UNHEALTHY = 11
+    INTERNAL = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class LpmopsError(Exception):
+    """The root: a failure a person can act on. `code` is a stable dotted id for scripts."""
+
+    code: ClassVar[str] = "failed"
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    retryable: ClassVar[bool] = False
+    in_doubt: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "", operation: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.operation = operation
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(LpmopsError):
+    """The command line asked for something that does not exist or does not fit together."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(LpmopsError):
+    """The configuration is missing or wrong; the message names file, line and key."""
+
+    code = "config"
+    exit_code = ExitCode.USAGE
+
+
+class NotFoundError(LpmopsError):
+    """The named thing does not exist."""
+
+    code = "not_found"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class TimedOutError(LpmopsError):
+    """A wait ended before what it waited for; whatever was under way goes on."""
+
+    code = "timed_out"
+    exit_code = ExitCode.TIMED_OUT
+    retryable = True
+
+
+class InternalError(LpmopsError):
+    """A fault of lpmops itself."""
+
+    code = "internal"
+    exit_code = ExitCode.INTERNAL
+
+
+class StoreError(LpmopsError):
+    """The local store can't be read or written."""
+
+    code = "store"
+
+
+class ServiceError(LpmopsError):
+    """A cloud service refused, failed or could not be reached.
+
+    `service` is the room's name (databricks, eventhub, streamanalytics, monitor, azuresql, identity), `status` the HTTP status or SQL error number,
+    `request_id` what its support asks for.
+    """
+
+    code = "service.failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        hint: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        operation: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, operation=operation)
+        self.service = service
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class SignInError(ServiceError):
+    """No identity, or one that has expired: sign in again."""
+
+    code = "auth.expired"
+    exit_code = ExitCode.SIGN_IN
+
+
+class ForbiddenError(ServiceError):
+    """Signed in, but the identity lacks the right that the call needs."""
+
+    code = "auth.forbidden"
+
+
+class ServiceNotFoundError(ServiceError):
+    """The service does not know the resource."""
+
+    code = "service.not_found"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class ConflictError(ServiceError):
+    """409: the resource is not in a state that allows the call."""
+
+    code = "service.conflict"
+    exit_code = ExitCode.REFUSED
+
+
+class PreconditionError(ServiceError):
+    """412: somebody changed the resource since it was read."""
+
+    code = "service.precondition"
+    exit_code = ExitCode.REFUSED
+
+
+class IncompleteError(ServiceError):
+    """422: the resource lacks a part that the call needs."""
+
+    code = "service.incomplete"
+    exit_code = ExitCode.REFUSED
+
+
+class ThrottledError(ServiceError):
+    """429 or a server that is busy: `retry_after` seconds, where it said so."""
+
+    code = "service.throttled"
+    retryable = True
+
+
+class UnreachableError(ServiceError):
+    """No connection: name, route, firewall or a closed port."""
+
+    code = "service.unreachable"
+    retryable = True
+
+
+class DeadlineError(ServiceError):
+    """The service accepted the call and did not answer within the deadline."""
+
+    code = "service.deadline"
+    retryable = True
+
+
+class BadAnswerError(ServiceError):
+    """The answer is not what this service says: HTML, half a body, another shape."""
+
+    code = "service.bad_answer"
+    retryable = True
+
+
+class DatabaseUnavailableError(ServiceError):
+    """Azure SQL names a transient state (40613, 40197, ...): failover, resume or move."""
+
+    code = "sql.unavailable"
+    retryable = True
+
+
+class DatabasePausedError(DatabaseUnavailableError):
+    """A serverless database is paused; connecting would wake it and cost money."""
+
+    code = "sql.paused"
+
+
+class StatementError(ServiceError):
+    """The database or warehouse ran the statement and refused it; `status` is its number, `error_class` Delta's name where there is one."""
+
+    code = "sql.refused"
+
+    def __init__(self, message: str, *, service: str, error_class: str | None = None, hint: str = "", status: int | None = None, request_id: str | None = None) -> None:
+        super().__init__(message, service=service, hint=hint, status=status, request_id=request_id)
+        self.error_class = error_class

@@ -1,0 +1,310 @@
+"""What is true, as values: everything that moves between the services, the control plane, the store and the faces.
+
+Immutable, free of I/O, free of SDK types. Times are aware UTC datetimes, durations and lags are seconds as floats, `None` means unknown and is never
+written as zero. `to_data` turns any of these into plain JSON values, the shapes that scripts read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+STAGES = ("cdf", "eventhub", "asa", "sql")
+HOPS = ("commit_to_sent", "sent_to_enqueued", "enqueued_to_landed")
+
+
+class Kind(StrEnum):
+    """What an environment is for; prod is guarded."""
+
+    DEV = "dev"
+    TEST = "test"
+    PROD = "prod"
+
+
+class Health(StrEnum):
+    """How a stage or environment is; unknown is its own answer, never a green one."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Confidence(StrEnum):
+    """How far the evidence carries a suspicion."""
+
+    SURE = "sure"
+    LIKELY = "likely"
+    POSSIBLE = "possible"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """One value as it was read: when, and from where."""
+
+    name: str
+    value: float | int | str | None
+    unit: str
+    at: datetime | None
+    source: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stage:
+    """One hop of the record's way. `lag` is in `lag_unit` (s, events or versions), `rate` in events a second."""
+
+    name: str
+    health: Health
+    state: str
+    reason: str = ""
+    lag: float | None = None
+    lag_unit: str = "s"
+    rate: float | None = None
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Seconds; None where nothing was measured."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Latency:
+    """Commit to landed over the recent window, `events` of them, and the same for each hop by name."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    events: int = 0
+    hops: Mapping[str, Percentiles] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """A company and where its records land. state: flowing, quiet, paused, unreachable or unknown."""
+
+    company_id: str
+    company: str
+    database: str
+    state: str
+    rows: int | None = None
+    rows_per_minute: float | None = None
+    last_landed_at: datetime | None = None
+    latency_p95: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Suspect:
+    """What is probably wrong. `id` is stable (`asa.stopped`); `next` are commands or steps, best first."""
+
+    id: str
+    stage: str
+    confidence: Confidence
+    summary: str
+    evidence: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Credential:
+    """The identity in use. state: ok, expiring, expired, missing or unknown; `remedy` is the exact command."""
+
+    state: str = "unknown"
+    identity: str = ""
+    expires_at: datetime | None = None
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything known about one environment at one moment."""
+
+    environment: str
+    kind: Kind
+    taken_at: datetime
+    health: Health
+    stages: Mapping[str, Stage]
+    latency: Latency = dataclasses.field(default_factory=Latency)
+    routes: tuple[Route, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+    credential: Credential = dataclasses.field(default_factory=Credential)
+    calls: int = 0
+    seconds: float = 0.0
+    heartbeat_age: float | None = None
+
+
+# What the services read ------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TableState:
+    """The source table. `change_feed` is delta (recorded at write), automatic (row tracking) or off."""
+
+    table_id: str
+    full_name: str
+    latest_version: int
+    latest_commit_at: datetime
+    change_feed: str
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Commit:
+    """One row of the table's history; `rows` is what its metrics say was written, where they say."""
+
+    version: int
+    at: datetime
+    operation: str
+    rows: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamRun:
+    """The streaming job and its newest run. state: running, starting, stopping, stopped, failed, paused or absent."""
+
+    job_id: str | None
+    name: str
+    state: str
+    message: str = ""
+    run_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    url: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamProgress:
+    """How far the streaming query is: the version it has planned, its rates (rows a second) and its newest batch."""
+
+    version: int
+    table_id: str | None = None
+    batch: int | None = None
+    at: datetime | None = None
+    input_rate: float | None = None
+    processed_rate: float | None = None
+    batch_seconds: float | None = None
+    backlog_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NamespaceState:
+    """The Event Hubs namespace. `status` is its provisioning state."""
+
+    name: str
+    resource_id: str
+    tier: str
+    throughput_units: int
+    status: str
+    auto_inflate: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HubState:
+    """The hub: how many partitions, and for how many seconds it keeps an event."""
+
+    name: str
+    partitions: int
+    retention: float
+    status: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One partition's ends, read live."""
+
+    partition: str
+    begin_sequence: int
+    last_sequence: int
+    last_enqueued_at: datetime | None
+    is_empty: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobPart:
+    """An input or output of a job. `kind` is the service's own type name; `details` holds no secret."""
+
+    name: str
+    kind: str
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    etag: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamingJob:
+    """A Stream Analytics job as deployed. `state` is the service's own word (Running, Stopped, Failed, Degraded, ...)."""
+
+    name: str
+    resource_id: str
+    state: str
+    location: str
+    streaming_units: float | None = None
+    last_output_at: datetime | None = None
+    started_at: datetime | None = None
+    start_mode: str | None = None
+    query: str = ""
+    inputs: tuple[JobPart, ...] = ()
+    outputs: tuple[JobPart, ...] = ()
+    compatibility_level: str | None = None
+    output_error_policy: str | None = None
+    etag: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One minute of one metric; `value` None where the service has no data."""
+
+    at: datetime
+    value: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MetricSeries:
+    """One metric of one resource, for one set of dimension values."""
+
+    resource_id: str
+    metric: str
+    aggregation: str
+    dimensions: Mapping[str, str]
+    points: tuple[MetricPoint, ...]
+
+    def newest(self) -> MetricPoint | None:
+        """The newest point that has data."""
+        return next((point for point in reversed(self.points) if point.value is not None), None)
+
+
+def to_data(value: Any) -> Any:
+    """`value` as plain JSON values: times as RFC 3339 UTC with Z, enums as their words, dataclasses as objects, tuples as lists."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, StrEnum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_data(item) for item in value]
+    return value
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time as an aware UTC datetime; a time without an offset is read as UTC, as several Azure APIs write it.
+
+    Digits beyond the microsecond are cut. Raises ValueError.
+    """
+    cleaned = text.strip()
+    if cleaned.endswith(("Z", "z")):
+        cleaned = cleaned[:-1] + "+00:00"
+    head, dot, tail = cleaned.partition(".")
+    if dot:
+        digits = len(tail) - len(tail.lstrip("0123456789"))
+        cleaned = f"{head}.{tail[: min(digits, 6)].ljust(6, '0')}{tail[digits:]}"
+    parsed = datetime.fromisoformat(cleaned)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -1,0 +1,37 @@
+"""Where lpmops keeps its files, and nothing else.
+
+`LPMOPS_STATE_DIR` moves the local store, so that a drill or a test never meets the operator's own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+_DIRS = PlatformDirs("lpmops", appauthor=False)
+
+
+def state_directory() -> Path:
+    """The folder of the local store, reports and saved files; readable by its owner only."""
+    override = os.environ.get("LPMOPS_STATE_DIR")
+    folder = Path(override) if override else Path(_DIRS.user_state_dir)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def store_file() -> Path:
+    """The SQLite file of samples, snapshots, journal and audit."""
+    return state_directory() / "lpmops.db"
+
+
+def user_config_file() -> Path:
+    """The last place a configuration is looked for."""
+    return Path(_DIRS.user_config_dir) / "lpmops.toml"
+
+
+def sandbox_directory() -> Path:
+    """The folder of the sandbox's own process, apart from the store."""
+    override = os.environ.get("LPMOPS_SANDBOX_DIR")
+    return Path(override) if override else Path(_DIRS.user_data_dir) / "sandbox"
