@@ -1,0 +1,221 @@
+"""The configuration: what `lpmops.toml` may say, as types.
+
+Every setting is a field here, with its default and, in `meta`, what it must look like; `config_reader` turns a file into these values and names file,
+line, key and the nearest known key when it cannot. No field holds a secret: where one is needed the file names a reference (`env:NAME`, `file:/path`
+or `keyvault:https://VAULT/secrets/NAME`) that is read at the step that needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lpmops.errors import NotFoundError
+from lpmops.model import Kind
+
+SECRET_REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+|keyvault:https://[^/]+/secrets/[A-Za-z0-9-]+)")
+_URL = re.compile(r"https://[^\s/]+(/\S*)?|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/\S*)?")
+_TABLE = re.compile(r"[^.\s]+\.[^.\s]+\.[^.\s]+")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def meta(pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None) -> Mapping[str, Any]:
+    """What a field accepts: a whole-match pattern with the words for it, a list of choices, or a lowest number."""
+    return {"pattern": pattern, "says": says, "choices": choices, "low": low}
+
+
+_GUID_META = meta(_GUID, "an id such as 00000000-0000-4000-8000-000000000001")
+_URL_META = meta(_URL, "an https address (http only on this machine)")
+_SECRET_META = meta(SECRET_REFERENCE, "a reference: env:NAME, file:/path or keyvault:https://VAULT/secrets/NAME, never the secret itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Databricks:
+    """The workspace, the source table and the streaming job that reads its change feed."""
+
+    host: str = field(metadata=_URL_META)
+    warehouse: str
+    table: str = field(metadata=meta(_TABLE, "catalog.schema.table"))
+    job: str
+    checkpoint: str = field(metadata=meta(re.compile(r"/Volumes/.+"), "a path under /Volumes"))
+    workspace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventHub:
+    """The hub. `consumer_group` is the one people read with, never a job's."""
+
+    namespace: str
+    hub: str
+    consumer_group: str = "people"
+    auth: str = field(default="entra", metadata=meta(choices=("entra", "connection-string")))
+    connection_string: str = field(default="", metadata=_SECRET_META)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAnalytics:
+    """The routing jobs: `job_prefix` plus a two-digit shard number."""
+
+    job_prefix: str
+    region: str
+    storage_account: str = ""
+    streaming_units: str = field(default="1/3", metadata=meta(choices=("1/3", "2/3", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")))
+    strategy: str = field(default="reference", metadata=meta(choices=("reference", "query")))
+    outputs_per_job: int = field(default=40, metadata=meta(low=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """The logical server with the control database and the company databases."""
+
+    server: str
+    databases: tuple[str, ...]
+    control_database: str = "lpm-control"
+    port: int = field(default=1433, metadata=meta(low=1))
+    auth: str = field(default="entra", metadata=meta(choices=("entra", "password")))
+    user: str = ""
+    password: str = field(default="", metadata=_SECRET_META)
+    trust_server_certificate: bool = False
+    driver: str = field(default="auto", metadata=meta(choices=("auto", "odbc", "python-tds")))
+    resource_group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Where diagnostic logs go; empty where there is none."""
+
+    log_analytics_workspace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The cloud's own addresses; other clouds and private gateways name theirs. `{region}` is filled in."""
+
+    resource_manager: str = field(default="https://management.azure.com", metadata=_URL_META)
+    metrics: str = field(default="https://{region}.metrics.monitor.azure.com", metadata=_URL_META)
+    logs: str = field(default="https://api.loganalytics.azure.com", metadata=_URL_META)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How lpmops signs in. `token-endpoint` speaks the App Service managed identity protocol."""
+
+    credential: str = field(
+        default="default",
+        metadata=meta(choices=("default", "azure-cli", "environment", "managed-identity", "workload-identity", "token-endpoint")),
+    )
+    client_id: str = ""
+    endpoint: str = field(default="", metadata=_URL_META)
+    header: str = field(default="", metadata=_SECRET_META)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment with its pinned ids: a live id that differs refuses every write."""
+
+    name: str
+    kind: Kind
+    tenant_id: str = field(metadata=_GUID_META)
+    subscription_id: str = field(metadata=_GUID_META)
+    resource_group: str
+    databricks: Databricks
+    eventhub: EventHub
+    streamanalytics: StreamAnalytics
+    sql: Sql
+    monitor: Monitor = field(default_factory=Monitor)
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    identity: Identity = field(default_factory=Identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which source columns say whose a record is, which record it is, and (`sipreq`) where its SIP request stands."""
+
+    key: str = "info_companyid"
+    record: str = "tdr_id"
+    sip_request: str = "sipreq"
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """How KPI are counted per company and minute, from the source's columns."""
+
+    output: str = field(default="control", metadata=meta(choices=("control", "company")))
+    disposition: str = "disposition"
+    answered: str = "answered"
+    failed: str = "failed"
+    in_progress: str = "in_progress"
+    duration_seconds: str = "duration_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a hop counts as behind, in seconds unless the name says otherwise."""
+
+    latency: float = field(default=60.0, metadata=meta(low=0))
+    latency_stretch: float = field(default=15.0, metadata=meta(low=0))
+    versions_behind: int = field(default=20, metadata=meta(low=1))
+    hub_events_behind: int = field(default=10_000, metadata=meta(low=1))
+    watermark_delay: float = field(default=30.0, metadata=meta(low=0))
+    streaming_unit_percent: float = field(default=80.0, metadata=meta(low=1))
+    heartbeat_age: float = field(default=120.0, metadata=meta(low=1))
+    quiet_after: float = field(default=900.0, metadata=meta(low=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """The promise: this share of records lands within `latency` seconds, over `days`."""
+
+    target: float = field(default=0.99, metadata=meta(low=0))
+    latency: float = field(default=60.0, metadata=meta(low=0))
+    days: int = field(default=30, metadata=meta(low=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """How often and how long lpmops looks, in seconds."""
+
+    interval: float = field(default=5.0, metadata=meta(low=2))
+    slow_interval: float = field(default=30.0, metadata=meta(low=5))
+    deadline: float = field(default=15.0, metadata=meta(low=1))
+    keep_days: int = field(default=30, metadata=meta(low=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A source column that lands: its T-SQL type, and the path in the source where that differs from its name."""
+
+    name: str
+    type: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file. `path` is where it was read; `origins` says for each dotted key the line it stands on."""
+
+    environments: Mapping[str, Environment]
+    routing: Routing = field(default_factory=Routing)
+    columns: tuple[Column, ...] = ()
+    kpi: Kpi = field(default_factory=Kpi)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    slo: Slo = field(default_factory=Slo)
+    refresh: Refresh = field(default_factory=Refresh)
+    path: Path | None = None
+    origins: Mapping[str, int] = field(default_factory=dict)
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name. Raises NotFoundError naming those that exist, nearest first."""
+        if name in self.environments:
+            return self.environments[name]
+        import difflib
+
+        near = difflib.get_close_matches(name, self.environments, n=1, cutoff=0.4)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise NotFoundError(
+            f"There is no environment {name!r} in {self.path or 'the configuration'}.{meant}",
+            hint=f"It has: {', '.join(self.environments)}.",
+        )
