@@ -22,14 +22,19 @@ _TABLE = re.compile(r"[^.\s]+\.[^.\s]+\.[^.\s]+")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def meta(pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None) -> Mapping[str, Any]:
+def meta(
+    pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None
+) -> Mapping[str, Any]:
     """What a field accepts: a whole-match pattern with the words for it, a list of choices, or a lowest number."""
     return {"pattern": pattern, "says": says, "choices": choices, "low": low}
 
 
 _GUID_META = meta(_GUID, "an id such as 00000000-0000-4000-8000-000000000001")
 _URL_META = meta(_URL, "an https address (http only on this machine)")
-_SECRET_META = meta(SECRET_REFERENCE, "a reference: env:NAME, file:/path or keyvault:https://VAULT/secrets/NAME, never the secret itself")
+_SECRET_META = meta(
+    SECRET_REFERENCE,
+    "a reference: env:NAME, file:/path or keyvault:https://VAULT/secrets/NAME, never the secret itself",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,9 @@ class StreamAnalytics:
     job_prefix: str
     region: str
     storage_account: str = ""
-    streaming_units: str = field(default="1/3", metadata=meta(choices=("1/3", "2/3", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")))
+    streaming_units: str = field(
+        default="1/3", metadata=meta(choices=("1/3", "2/3", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"))
+    )
     strategy: str = field(default="reference", metadata=meta(choices=("reference", "query")))
     outputs_per_job: int = field(default=40, metadata=meta(low=1))
 
@@ -105,7 +112,9 @@ class Identity:
 
     credential: str = field(
         default="default",
-        metadata=meta(choices=("default", "azure-cli", "environment", "managed-identity", "workload-identity", "token-endpoint")),
+        metadata=meta(
+            choices=("default", "azure-cli", "environment", "managed-identity", "workload-identity", "token-endpoint")
+        ),
     )
     client_id: str = ""
     endpoint: str = field(default="", metadata=_URL_META)

@@ -205,6 +205,15 @@ class StatementError(ServiceError):
 
     code = "sql.refused"
 
-    def __init__(self, message: str, *, service: str, error_class: str | None = None, hint: str = "", status: int | None = None, request_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        error_class: str | None = None,
+        hint: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
         super().__init__(message, service=service, hint=hint, status=status, request_id=request_id)
         self.error_class = error_class
