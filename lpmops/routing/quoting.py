@@ -1,0 +1,22 @@
+"""How names and values become text of Stream Analytics or T-SQL: the only place that quotes."""
+
+from __future__ import annotations
+
+
+def identifier(name: str) -> str:
+    """`name` in brackets, as T-SQL and Stream Analytics read it. Raises ValueError for an empty name, a NUL or more than 128 characters."""
+    if not name or "\0" in name or len(name) > 128:
+        raise ValueError("a name has 1 to 128 characters and no NUL")
+    return "[" + name.replace("]", "]]") + "]"
+
+
+def path(dotted: str) -> str:
+    """A nested column such as `sipreq.method`, each part in brackets. Raises ValueError as `identifier` does."""
+    return ".".join(identifier(part) for part in dotted.split("."))
+
+
+def literal(value: str) -> str:
+    """`value` as a text constant. Raises ValueError for a NUL, which no text constant can hold."""
+    if "\0" in value:
+        raise ValueError("a text constant holds no NUL")
+    return "'" + value.replace("'", "''") + "'"

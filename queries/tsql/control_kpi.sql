@@ -1,0 +1,12 @@
+-- Rights: CREATE TABLE and ALTER on schema lpmops. KPI per company and minute, counted by Stream Analytics.
+IF OBJECT_ID('lpmops.kpi_minute') IS NULL
+CREATE TABLE lpmops.kpi_minute (
+    company_id NVARCHAR(4000) NULL,
+    window_end DATETIME2(3) NOT NULL,
+    calls BIGINT NOT NULL,
+    answered BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    mean_duration_seconds FLOAT NULL,
+    p95_duration_seconds FLOAT NULL,
+    landed_at DATETIME2(3) NOT NULL CONSTRAINT df_kpi_minute_landed_at DEFAULT SYSUTCDATETIME()
+)
