@@ -1,7 +1,7 @@
 """The text of a Stream Analytics job in the `reference` strategy.
 
-The hub is read once, in one WITH step; the route table is joined as reference data, so a company that comes onto an existing database changes no text.
-Each company database is one output, what no route takes goes to `unrouted`, heartbeats to `heartbeat`, counts to `kpi`.
+The hub is read once, in one WITH step; the route table is joined as reference data, so a company that comes onto an existing database changes no
+text. Each company database is one output, what no route takes goes to `unrouted`, heartbeats to `heartbeat`, counts to `kpi`.
 """
 
 from __future__ import annotations
