@@ -56,18 +56,20 @@ def prepare(folder: Path, wish: Wish) -> Config:
 def _make_secrets(folder: Path, wish: Wish) -> None:
     keep = folder / "secrets"
     keep.mkdir(exist_ok=True, mode=0o700)
-    contents = {"identity-header": secrets.token_urlsafe(24)}
+    _keep_secret(keep / "identity-header", "", secrets.token_urlsafe(24))
     for number, name in enumerate(KINDS):
-        key = secrets.token_urlsafe(24)
-        port = wish.port + 2 + 3 * number
-        contents[f"eventhub-{name}"] = (
-            f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=people;SharedAccessKey={key};"
-            "UseDevelopmentEmulator=true;EntityPath=tdr"
-        )
-    for name, content in contents.items():
-        descriptor = os.open(keep / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
+        endpoint = f"Endpoint=sb://127.0.0.1:{wish.port + 2 + 3 * number};"
+        key = f"SharedAccessKeyName=people;SharedAccessKey={secrets.token_urlsafe(24)};"
+        _keep_secret(keep / f"eventhub-{name}", endpoint, f"{endpoint}{key}UseDevelopmentEmulator=true;EntityPath=tdr")
+
+
+def _keep_secret(path: Path, start: str, content: str) -> None:
+    """Write a secret unless one that begins with `start` is there: an app that is open goes on after a restart."""
+    if path.exists() and (written := path.read_text(encoding="utf-8")) and written.startswith(start):
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(content)
 
 
 def render_config(folder: Path, wish: Wish) -> str:

@@ -1,6 +1,6 @@
 """The one process of the sandbox: its folder, its lock, its listeners and how it ends.
 
-A folder belongs to one process, held by a lock that the system frees when the process dies, so a crash leaves nothing to clean up. `running.json` says
+A folder belongs to one process, held by a lock that the system frees when it dies, so a crash leaves nothing to clean up. `running.json` says
 where the process listens and is written only once everything does. The process ends on SIGTERM, SIGINT or `POST /sandbox/stop`.
 """
 
@@ -98,7 +98,9 @@ async def _serve(folder: Path, plan: deployment.Deployment, token: str, running:
     tasks: list[asyncio.Task[None]] = []
 
     def serve_http(app: ASGIApp, listener: socket.socket) -> None:
-        server = Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=1))
+        server = Server(
+            uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=1)
+        )
         servers.append(server)
         tasks.append(loop.create_task(server.serve(sockets=[listener])))
 

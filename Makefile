@@ -1,0 +1,45 @@
+# Two commands are enough on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST_FLAGS ?=
+
+.PHONY: demo test check format bench picture clean
+.DEFAULT_GOAL := demo
+
+demo: .venv/demo ## the app on a sandbox of this machine, no account needed
+	$(BIN)/lpmops demo
+
+test: .venv/dev ## every test, on two cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+
+check: .venv/dev ## format, lint, types, the floors of the house
+	$(BIN)/ruff format --check lpmops tests
+	$(BIN)/ruff check lpmops tests
+	$(BIN)/mypy lpmops
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff format lpmops tests
+	$(BIN)/ruff check --fix lpmops tests
+
+bench: .venv/dev ## the figures of the README, as ratios within one run
+	$(BIN)/python -m tests.benchmarks
+
+picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
+	$(BIN)/lpmops sandbox picture docs
+
+.venv/base:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lpmops needs Python 3.11 or newer; name one with: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/demo: .venv/base pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox]'
+	@touch $@
+
+.venv/dev: .venv/demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

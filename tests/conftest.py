@@ -1,0 +1,47 @@
+"""What every test shares: its own folders, no proxy, and no silent skip where the whole suite is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("lpmops", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lpmops")
+
+_MAY_SKIP = ("LPMOPS_TEST_MSSQL",)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A test never meets the operator's own store, configuration, sandbox or sign-in."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LPMOPS_STATE_DIR", str(home / "state"))
+    monkeypatch.setenv("LPMOPS_SANDBOX_DIR", str(home / "sandbox"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    for name in ("LPMOPS_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "AZURE_TOKEN_CREDENTIALS", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    yield home
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where LPMOPS_NO_SKIPS is set, a skipped test fails the run and says which."""
+    if not os.environ.get("LPMOPS_NO_SKIPS"):
+        return
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if not any(word in str(report.longrepr) for word in _MAY_SKIP)]
+    for report in skipped:
+        terminalreporter.write_line(f"skipped, and nothing may skip here: {report.nodeid}: {report.longrepr}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Turn the run red for a skip; the summary names it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("LPMOPS_NO_SKIPS") or reporter is None:
+        return
+    skipped = [report for report in reporter.stats.get("skipped", []) if not any(word in str(report.longrepr) for word in _MAY_SKIP)]
+    if skipped and session.exitstatus == 0:
+        session.exitstatus = 1
