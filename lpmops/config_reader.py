@@ -83,6 +83,14 @@ def parse(text: str, path: Path) -> Config:
     return _Reader(path, dict(key_lines(text))).config(document)
 
 
+def check_answer(key: str, value: Any) -> None:
+    """Check one setting of an environment by its dotted key, such as `sql.server`. Raises ConfigError."""
+    section, _, name = key.rpartition(".")
+    cls = kind_of(Environment, section) if section else Environment
+    field = next(field for field in fields(cls) if field.name == name)
+    _Reader(Path("answer"), {}).value(kind_of(cls, name), value, key, field)
+
+
 def _text(path: Path) -> str:
     try:
         if path.is_file() and path.stat().st_size > _LARGEST:
@@ -133,6 +141,7 @@ class _Reader:
         self._lines = lines
 
     def fail(self, key: str, problem: str, hint: str = "") -> typing.NoReturn:
+        """Raise the one ConfigError for `key`, with file and line."""
         known = key
         while known and known not in self._lines:
             known = known.rpartition(".")[0]
@@ -140,6 +149,7 @@ class _Reader:
         raise ConfigError(f"{where}: {key or 'the file'} {problem}.", hint=hint or "Mend it, then: lpmops config check")
 
     def config(self, document: dict[str, Any]) -> Config:
+        """The whole document as a Config."""
         known = {
             "environments",
             "columns",
@@ -147,7 +157,7 @@ class _Reader:
         }
         self._refuse_unknown(document, known, "")
         sections = {
-            name: self.record(_kind_of(Config, name), document[name], name)
+            name: self.record(kind_of(Config, name), document[name], name)
             for name in known - {"environments", "columns"}
             if name in document
         }
@@ -221,12 +231,13 @@ class _Reader:
             if field.name in given:
                 continue
             if field.name in value:
-                built[field.name] = self._value(_kind(field, cls), value[field.name], at, field)
+                built[field.name] = self.value(_kind(field, cls), value[field.name], at, field)
             elif field.default is MISSING and field.default_factory is MISSING:
                 self.fail(at, "is missing")
         return cls(**built)
 
-    def _value(self, kind: Any, value: Any, key: str, field: Field[Any]) -> Any:
+    def value(self, kind: Any, value: Any, key: str, field: Field[Any]) -> Any:
+        """`value` as the field wants it."""
         if is_dataclass(kind):
             return self.record(typing.cast(type[Any], kind), value, key)
         converted = self._scalar(kind, value, key)
@@ -276,10 +287,11 @@ _SCALARS: dict[Any, tuple[Callable[[Any], bool], str]] = {
 
 
 def _kind(field: Field[Any], cls: type[Any]) -> Any:
-    return _kind_of(cls, field.name)
+    return kind_of(cls, field.name)
 
 
-def _kind_of(cls: type[Any], name: str) -> Any:
+def kind_of(cls: type[Any], name: str) -> Any:
+    """The type of a field, without the None it may also be."""
     kind = _hints(cls)[name]
     if isinstance(kind, types.UnionType):
         return next(part for part in typing.get_args(kind) if part is not type(None))

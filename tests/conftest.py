@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ _MAY_SKIP = ("LPMOPS_TEST_MSSQL",)
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A test never meets the operator's own store, configuration, sandbox or sign-in."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("LPMOPS_STATE_DIR", str(home / "state"))
@@ -24,7 +23,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     for name in ("LPMOPS_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "AZURE_TOKEN_CREDENTIALS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    yield home
+    return home
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
