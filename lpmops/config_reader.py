@@ -77,10 +77,16 @@ def parse(text: str, path: Path) -> Config:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        reason = reason.replace("at end of document", f"at line {len(text.splitlines())}, the end of the file")
         raise ConfigError(
             f"{path}: this is not TOML: {reason}.", hint="Mend that place, then: lpmops config check"
         ) from None
-    return _Reader(path, dict(key_lines(text))).config(document)
+    return parse_document(document, path, dict(key_lines(text)))
+
+
+def parse_document(document: dict[str, Any], path: Path, lines: Mapping[str, int] | None = None) -> Config:
+    """Check a parsed document; `lines` says where each dotted key stands. Raises ConfigError."""
+    return _Reader(path, dict(lines or {})).config(document)
 
 
 def check_answer(key: str, value: Any) -> None:
