@@ -204,9 +204,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole file. `path` is where it was read; `origins` says for each dotted key the line it stands on."""
+    """The whole file. `path` is where it was read; `origins` says for each dotted key the line it stands on.
+
+    `state_directory` moves the local store, so that environments of one name in two files never share a history.
+    """
 
     environments: Mapping[str, Environment]
+    state_directory: str = ""
     routing: Routing = field(default_factory=Routing)
     columns: tuple[Column, ...] = ()
     kpi: Kpi = field(default_factory=Kpi)

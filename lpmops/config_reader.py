@@ -159,16 +159,18 @@ class _Reader:
         known = {
             "environments",
             "columns",
+            "state_directory",
             *(field.name for field in fields(Config) if is_dataclass(_kind(field, Config))),
         }
         self._refuse_unknown(document, known, "")
         sections = {
             name: self.record(kind_of(Config, name), document[name], name)
-            for name in known - {"environments", "columns"}
+            for name in known - {"environments", "columns", "state_directory"}
             if name in document
         }
         return Config(
             environments=self._environments(document.get("environments")),
+            state_directory=self._scalar(str, document.get("state_directory", ""), "state_directory"),
             columns=tuple(self._columns(document.get("columns", {}))),
             path=self._path,
             origins=self._lines,

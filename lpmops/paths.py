@@ -13,17 +13,20 @@ from platformdirs import PlatformDirs
 _DIRS = PlatformDirs("lpmops", appauthor=False)
 
 
-def state_directory() -> Path:
-    """The folder of the local store, reports and saved files; readable by its owner only."""
-    override = os.environ.get("LPMOPS_STATE_DIR")
+def state_directory(configured: str = "") -> Path:
+    """The folder of the local store, reports and saved files, readable by its owner only; `configured` is the configuration's own choice.
+
+    Raises OSError where it can't be made.
+    """
+    override = os.environ.get("LPMOPS_STATE_DIR") or configured
     folder = Path(override) if override else Path(_DIRS.user_state_dir)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 
-def store_file() -> Path:
+def store_file(configured: str = "") -> Path:
     """The SQLite file of samples, snapshots, journal and audit."""
-    return state_directory() / "lpmops.db"
+    return state_directory(configured) / "lpmops.db"
 
 
 def user_config_file() -> Path:
