@@ -6,6 +6,7 @@ texts that are deployed are those that `routing` renders for any environment.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def _keep_secret(path: Path, start: str, content: str) -> None:
 def render_config(folder: Path, wish: Wish) -> str:
     """The text of the `lpmops.toml` that points at the sandbox."""
     environments = "\n".join(_environment_toml(folder, wish, number, name) for number, name in enumerate(KINDS))
-    return f"# Written by: lpmops sandbox start. Points at the sandbox on this machine.\nstate_directory = "{folder / 'state'}"\n\n{environments}\n{COMMON_TOML}"
+    top = f"# Written by: lpmops sandbox start. Points at the sandbox on this machine.\nstate_directory = {json.dumps(str(folder / 'state'))}\n"
+    return f"{top}\n{environments}\n{COMMON_TOML}"
 
 
 COMMON_TOML = """\
