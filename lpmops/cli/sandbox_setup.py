@@ -186,6 +186,7 @@ def _environment(config: Config, environment: Environment, wish: Wish) -> deploy
         hub=environment.eventhub.hub,
         consumer_groups=("$Default", "asa-01", environment.eventhub.consumer_group),
         tds_port=environment.sql.port,
+        connection_string_file=environment.eventhub.connection_string.removeprefix("file:"),
         control_database=environment.sql.control_database,
         databases=environment.sql.databases,
         jobs=_jobs(config, environment),

@@ -1,0 +1,185 @@
+"""Faults on demand: what breaks operators, by name, in one environment and for a while.
+
+Each fault is a pair of verbs on an environment; what it does is what the real trouble does (a job stops, a quota shrinks, a login is refused), so that
+the diagnosis is proven against causes, never against a flag.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class FaultError(ValueError):
+    """A fault that does not exist or does not fit; `hint` says what does."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Breakable(Protocol):
+    """What an environment lets a fault do. A company is named by its id; none means all of them."""
+
+    name: str
+
+    def database_of(self, company: str) -> str | None:
+        """The database of a company, or None where there is no such company."""
+
+    def stop_analytics(self) -> None:
+        """Stop the Stream Analytics jobs, as a person would."""
+
+    def start_analytics(self) -> None:
+        """Start them from their last output."""
+
+    def throttle_hub(self, on: bool) -> None:
+        """Take most of the hub's throughput away, or give it back."""
+
+    def close_databases(self, names: Iterable[str], on: bool) -> None:
+        """Make company databases unavailable, or available again; no names means all."""
+
+    def fail_stream_job(self, on: bool) -> None:
+        """Make each run of the streaming job fail, or let it run again."""
+
+    def expire_sign_in(self, on: bool) -> None:
+        """Refuse every token of this environment as expired, or accept them again."""
+
+    def throttle_management(self, on: bool) -> None:
+        """Answer 429 to every management call, or answer again."""
+
+    def hang_management(self, on: bool) -> None:
+        """Let every management call hang, or answer again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: its stable name, what it does in a sentence, and its verbs; `by_company` says it may be aimed at one."""
+
+    name: str
+    summary: str
+    switch: Callable[[Breakable, frozenset[str], bool], None]
+    by_company: bool = False
+
+
+def _analytics(environment: Breakable, _: frozenset[str], on: bool) -> None:
+    environment.stop_analytics() if on else environment.start_analytics()
+
+
+def _databases(environment: Breakable, companies: frozenset[str], on: bool) -> None:
+    environment.close_databases({environment.database_of(company) or "" for company in companies}, on)
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("asa.stopped", "the Stream Analytics job is stopped; events wait in the hub", _analytics),
+        Fault(
+            "hub.throttled",
+            "the hub's throughput units are used up; the streaming job is told to wait",
+            lambda e, _, on: e.throttle_hub(on),
+        ),
+        Fault("sql.unreachable", "a company database refuses every login (error 40613)", _databases, by_company=True),
+        Fault(
+            "cdf.job_failed", "each run of the Databricks streaming job fails", lambda e, _, on: e.fail_stream_job(on)
+        ),
+        Fault("auth.expired", "the sign-in has expired: every token is refused", lambda e, _, on: e.expire_sign_in(on)),
+        Fault(
+            "arm.throttled",
+            "the management API answers 429 with Retry-After",
+            lambda e, _, on: e.throttle_management(on),
+        ),
+        Fault("arm.slow", "the management API takes calls and does not answer", lambda e, _, on: e.hang_management(on)),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A fault that is on: where, for which companies, and until when on the machine's monotonic clock (None: until healed)."""
+
+    name: str
+    environment: str
+    companies: frozenset[str]
+
+
+class FaultBoard:
+    """Which faults are on. Verbs are safe from any thread; a fault with a time heals by itself."""
+
+    def __init__(self, environments: Iterable[Breakable]) -> None:
+        self._environments = {environment.name: environment for environment in environments}
+        self._active: dict[Active, threading.Timer | None] = {}
+        self._lock = threading.RLock()
+
+    def active(self) -> list[Active]:
+        """The faults that are on, in the order they were switched."""
+        with self._lock:
+            return list(self._active)
+
+    def switch_on(
+        self, name: str, environments: Iterable[str], companies: Iterable[str], seconds: float | None
+    ) -> list[Active]:
+        """Switch a fault on in the named environments (all where none is named), healing after `seconds`. Raises FaultError."""
+        fault = self._fault(name)
+        aimed = frozenset(companies)
+        if aimed and not fault.by_company:
+            raise FaultError(f"{name} can't be aimed at a company; it concerns a whole environment.")
+        chosen = [self._environment(environment) for environment in environments] or list(self._environments.values())
+        for environment in chosen:
+            if unknown := sorted(company for company in aimed if environment.database_of(company) is None):
+                raise FaultError(
+                    f"There is no company {unknown[0]} in {environment.name}.",
+                    "Companies stand in: lpmops status -e ENV",
+                )
+        with self._lock:
+            return [self._on(fault, environment, aimed, seconds) for environment in chosen]
+
+    def _on(self, fault: Fault, environment: Breakable, companies: frozenset[str], seconds: float | None) -> Active:
+        active = Active(fault.name, environment.name, companies)
+        if (timer := self._active.pop(active, None)) is not None:
+            timer.cancel()
+        fault.switch(environment, companies, True)
+        timer = None
+        if seconds is not None:
+            timer = threading.Timer(seconds, self._off, [active])
+            timer.daemon = True
+            timer.start()
+        self._active[active] = timer
+        return active
+
+    def heal(self, name: str | None, environments: Iterable[str]) -> list[Active]:
+        """Switch faults off: all of them, or those of a name, or those of some environments. Raises FaultError."""
+        if name is not None:
+            self._fault(name)
+        wanted = {self._environment(environment).name for environment in environments} or set(self._environments)
+        healed = [active for active in self.active() if name in (None, active.name) and active.environment in wanted]
+        for active in healed:
+            self._off(active)
+        return healed
+
+    def _off(self, active: Active) -> None:
+        with self._lock:
+            if active not in self._active:
+                return
+            timer = self._active.pop(active)
+            if timer is not None:
+                timer.cancel()
+            FAULTS[active.name].switch(self._environments[active.environment], active.companies, False)
+
+    def close(self) -> None:
+        """Forget all timers; nothing heals after this."""
+        with self._lock:
+            for timer in self._active.values():
+                if timer is not None:
+                    timer.cancel()
+
+    def _fault(self, name: str) -> Fault:
+        if name not in FAULTS:
+            raise FaultError(f"There is no fault {name!r}.", f"There are: {', '.join(FAULTS)}.")
+        return FAULTS[name]
+
+    def _environment(self, name: str) -> Breakable:
+        if name not in self._environments:
+            raise FaultError(f"There is no environment {name!r}.", f"There are: {', '.join(self._environments)}.")
+        return self._environments[name]
