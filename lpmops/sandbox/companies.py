@@ -6,10 +6,9 @@ import random
 from dataclasses import dataclass
 
 _PLACES = (
-    "Acme", "Harbour", "Northfield", "Cedar", "Lakeside", "Granite", "Prairie", "Summit", "Riverbend", "Juniper", "Mesa", "Pinewood", "Sable", "Coral",
-    "Timber", "Falcon", "Elm Creek", "Silverton", "Red Rock", "Stony Point", "Blue Ridge", "Maple", "Ironwood", "Bayview", "Highland", "Willow", "Amber",
-    "Crescent", "Eagle", "Fox Hollow",
-)  # fmt: skip
+    "Acme,Harbour,Northfield,Cedar,Lakeside,Granite,Prairie,Summit,Riverbend,Juniper,Mesa,Pinewood,Sable,Coral,Timber,"
+    "Falcon,Elm Creek,Silverton,Red Rock,Stony Point,Blue Ridge,Maple,Ironwood,Bayview,Highland,Willow,Amber,Crescent,Eagle,Fox Hollow"
+).split(",")
 _BODIES = (
     "County 911",
     "Emergency Communications",

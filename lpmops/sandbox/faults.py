@@ -1,7 +1,7 @@
 """Faults on demand: what breaks operators, by name, in one environment and for a while.
 
-Each fault is a pair of verbs on an environment; what it does is what the real trouble does (a job stops, a quota shrinks, a login is refused), so that
-the diagnosis is proven against causes, never against a flag.
+Each fault is a pair of verbs on an environment; what it does is what the real trouble does (a job stops, a quota shrinks, a login is refused), so
+that the diagnosis is proven against causes, never against a flag.
 """
 
 from __future__ import annotations
