@@ -173,6 +173,20 @@ class UnreachableError(ServiceError):
     retryable = True
 
 
+class UntrustedError(UnreachableError):
+    """The server's certificate does not prove who it is; trying again changes nothing."""
+
+    code = "service.untrusted"
+    retryable = False
+
+
+class ServiceFaultError(ServiceError):
+    """5xx: the service itself fails."""
+
+    code = "service.fault"
+    retryable = True
+
+
 class DeadlineError(ServiceError):
     """The service accepted the call and did not answer within the deadline."""
 
