@@ -7,6 +7,7 @@ written as zero. `to_data` turns any of these into plain JSON values, the shapes
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -280,7 +281,7 @@ class MetricSeries:
 
 
 def to_data(value: Any) -> Any:
-    """`value` as plain JSON values: times as RFC 3339 UTC with Z, enums as their words, dataclasses as objects, tuples as lists."""
+    """`value` as plain JSON values: times as RFC 3339 UTC with Z, enums as their words, dataclasses as objects, tuples as lists, no NaN or infinity."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, StrEnum):
@@ -291,6 +292,8 @@ def to_data(value: Any) -> Any:
         return {str(key): to_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_data(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 

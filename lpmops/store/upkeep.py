@@ -1,0 +1,17 @@
+"""The hourly upkeep of an environment's history: seal what is past, drop what is too old."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lpmops.store import marks, samples, snapshots
+from lpmops.store.connection import Store
+
+
+def keep(store: Store, environment: str, now: datetime, keep_days: int) -> None:
+    """Seal and expire everything of one environment. Raises StoreError."""
+    samples.seal(store, environment, now)
+    marks.seal(store, environment, now)
+    samples.expire(store, environment, now, keep_days)
+    marks.expire(store, environment, now, keep_days)
+    snapshots.expire(store, environment, now, keep_days)
