@@ -47,7 +47,7 @@ def job_document(environment: Environment, job: Job) -> dict[str, Any]:
             "eventsLateArrivalMaxDelayInSeconds": 5,
             "outputErrorPolicy": "Stop",
             "inputs": [_hub_input(environment, job), _reference_input(environment)],
-            "outputs": [*(_output(environment, name, name, LANDING_TABLE) for name in job.databases), *_control_outputs(environment)],
+            "outputs": [*(_output(name, name, LANDING_TABLE) for name in job.databases), *_control_outputs(environment)],
             "transformation": {"name": "Transformation", "properties": {"streamingUnits": 3, "query": job.query}},
         },
     }
@@ -89,10 +89,10 @@ def _reference_input(environment: Environment) -> dict[str, Any]:
 
 
 def _control_outputs(environment: Environment) -> list[dict[str, Any]]:
-    return [_output(environment, name, environment.control_database, table) for name, table in _CONTROL_OUTPUTS.items()]
+    return [_output(name, environment.control_database, table) for name, table in _CONTROL_OUTPUTS.items()]
 
 
-def _output(environment: Environment, name: str, database: str, table: str) -> dict[str, Any]:
+def _output(name: str, database: str, table: str) -> dict[str, Any]:
     source = {
         "server": "127.0.0.1",
         "database": database,
