@@ -1,0 +1,310 @@
+"""The source table and its streaming job: Unity Catalog, table history, job and newest run, how far the query is.
+
+Spoken over REST directly (Unity Catalog 2.1, Jobs 2.2, Statements and Files 2.0): the SDK re-sends writes and costs seconds to import. What the stream
+has read comes from the progress file that the stream job keeps beside its checkpoint, or from the checkpoint itself, without a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from posixpath import dirname
+from typing import Any
+from urllib.parse import quote
+
+from lpmops import resources
+from lpmops.config import Environment
+from lpmops.errors import BadAnswerError, ServiceNotFoundError
+from lpmops.model import Commit, StreamProgress, StreamRun, TableState
+from lpmops.services import statements
+from lpmops.services.answers import Answer, Fields
+from lpmops.services.bounded import Deadline
+from lpmops.services.identity import CachedCredential
+from lpmops.services.sqltext import without_comments
+from lpmops.services.transport import Transport
+
+# The application id of Azure Databricks, the same in every tenant.
+SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
+_PAGE_LIMIT = 50
+_RIGHTS = (
+    "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
+)
+_STARTING = {"PENDING", "QUEUED", "BLOCKED", "WAITING", "WAITING_FOR_RETRY"}
+_ROW_METRICS = (
+    ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"),
+    ("numUpdatedRows",),
+    ("numDeletedRows",),
+    ("numOutputRows",),
+)
+
+
+class DatabricksService:
+    """One workspace, one table, one job."""
+
+    def __init__(
+        self, environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
+    ) -> None:
+        self._seconds = seconds
+        self._settings = environment.databricks
+        self._client = transport.client(
+            "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_RIGHTS)
+        )
+
+    def table(self) -> TableState:
+        """The table with its newest version: one look into Unity Catalog, one statement."""
+        deadline = Deadline.after(self._seconds)
+        fields = self._catalog(deadline)
+        newest = self._commits(1, deadline)
+        if not newest:
+            raise BadAnswerError(
+                f"{self._settings.table} has no history.", service="databricks", hint="Check that it is a Delta table."
+            )
+        properties = fields.texts("properties")
+        return TableState(
+            table_id=fields.text("table_id"),
+            full_name=fields.maybe_text("full_name") or self._settings.table,
+            latest_version=newest[0].version,
+            latest_commit_at=newest[0].at,
+            change_feed=change_feed(properties),
+            properties=properties,
+        )
+
+    def properties(self) -> Mapping[str, str]:
+        """The table's properties, from Unity Catalog alone: no warehouse is woken."""
+        return self._catalog(Deadline.after(self._seconds)).texts("properties")
+
+    def history(self, limit: int) -> list[Commit]:
+        """The newest commits, newest first."""
+        return self._commits(limit, Deadline.after(self._seconds))
+
+    def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows of a statement on the warehouse, `:name` marks bound to `parameters`. Raises StatementError with Delta's error class."""
+        return statements.run(
+            self._client, self._settings.warehouse, statement, parameters or {}, Deadline.after(self._seconds)
+        )
+
+    def stream_run(self) -> StreamRun:
+        """The job of the configured name (or id) and its newest run; state absent where there is no such job."""
+        deadline = Deadline.after(self._seconds)
+        job = self._job(deadline)
+        if job is None:
+            return StreamRun(None, self._settings.job, "absent", "There is no job of that name.")
+        job_id = str(job.integer("job_id"))
+        settings = job.object("settings")
+        is_paused = any(
+            settings.object(trigger).maybe_text("pause_status") == "PAUSED" for trigger in ("continuous", "schedule")
+        )
+        answer = self._client.get(
+            "/api/2.2/jobs/runs/list", operation="runs", deadline=deadline, params={"job_id": job_id, "limit": "1"}
+        )
+        runs = answer.fields().objects("runs")
+        name = settings.maybe_text("name") or self._settings.job
+        if not runs:
+            return StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
+        return _run(job_id, name, runs[0], is_paused)
+
+    def progress(self) -> StreamProgress | None:
+        """How far the stream is; None where it has left no trace yet."""
+        deadline = Deadline.after(self._seconds)
+        written = self._file(f"{dirname(self._settings.checkpoint.rstrip('/'))}/progress/tdr_stream.json", deadline)
+        if written is not None:
+            return _written_progress(written)
+        newest = self._newest_offset(deadline)
+        if newest is None:
+            return None
+        number, path = newest
+        offsets = self._file(path, deadline)
+        return None if offsets is None else _checkpoint_progress(offsets, number)
+
+    def _catalog(self, deadline: Deadline) -> Fields:
+        path = f"/api/2.1/unity-catalog/tables/{quote(self._settings.table, safe='.')}"
+        return self._client.get(path, operation="table", deadline=deadline).fields()
+
+    def _commits(self, limit: int, deadline: Deadline) -> list[Commit]:
+        text = without_comments(resources.query("databricks/table_history.sql"))
+        statement = text.format(table=quoted(self._settings.table), limit=int(limit))
+        rows = statements.run(self._client, self._settings.warehouse, statement, {}, deadline)
+        return [_commit(row) for row in rows]
+
+    def _job(self, deadline: Deadline) -> Fields | None:
+        name = self._settings.job
+        if name.isascii() and name.isdigit():
+            try:
+                return self._client.get(
+                    "/api/2.2/jobs/get", operation="job", deadline=deadline, params={"job_id": name}
+                ).fields()
+            except ServiceNotFoundError:
+                return None
+        answer = self._client.get(
+            "/api/2.2/jobs/list", operation="job", deadline=deadline, params={"name": name, "limit": "2"}
+        )
+        # The service compares names without regard to case.
+        jobs = [job for job in answer.fields().objects("jobs") if job.object("settings").maybe_text("name") == name]
+        if len(jobs) > 1:
+            answer.refuse(
+                f"names two jobs {name!r}, and two streams send every event twice",
+                "Put the job's id in lpmops.toml and stop the other one.",
+            )
+        return jobs[0] if jobs else None
+
+    def _newest_offset(self, deadline: Deadline) -> tuple[int, str] | None:
+        """Number and path of the newest batch that the checkpoint plans."""
+        path = f"/api/2.0/fs/directories{quote(self._settings.checkpoint.rstrip('/'))}/offsets"
+        found: list[tuple[int, str]] = []
+        parameters: dict[str, str] = {}
+        for _ in range(_PAGE_LIMIT):
+            try:
+                page = self._client.get(path, operation="checkpoint", deadline=deadline, params=parameters).fields()
+            except ServiceNotFoundError:
+                return None
+            for entry in page.objects("contents"):
+                name = entry.maybe_text("name") or entry.text("path").rpartition("/")[2]
+                if re.fullmatch(r"[0-9]{1,18}", name) and not entry.flag("is_directory"):
+                    found.append((int(name), entry.text("path")))
+            following = page.maybe_text("next_page_token")
+            if not following:
+                break
+            parameters = {"page_token": following}
+        return max(found, default=None)
+
+    def _file(self, path: str, deadline: Deadline) -> Answer | None:
+        try:
+            return self._client.get(
+                f"/api/2.0/fs/files{quote(path)}",
+                operation="file",
+                deadline=deadline,
+                headers={"Accept": "application/octet-stream"},
+            )
+        except ServiceNotFoundError:
+            return None
+
+
+def quoted(table: str) -> str:
+    """`catalog.schema.table` as backquoted names."""
+    return ".".join("`" + part.replace("`", "``") + "`" for part in table.split("."))
+
+
+def change_feed(properties: Mapping[str, str]) -> str:
+    """How the table's changes can be read: delta (recorded at write), automatic (from row tracking) or off."""
+    if properties.get("delta.enableChangeDataFeed", "").lower() == "true":
+        return "delta"
+    return "automatic" if properties.get("delta.enableRowTracking", "").lower() == "true" else "off"
+
+
+def _commit(row: Mapping[str, Any]) -> Commit:
+    version, at, metrics = row.get("version"), row.get("timestamp"), row.get("operationMetrics")
+    if not isinstance(version, int) or not isinstance(at, datetime):
+        raise BadAnswerError(
+            "The table's history has a row without version or time.", service="databricks", hint="Try again."
+        )
+    return Commit(
+        version, at, str(row.get("operation") or ""), _rows_written(metrics if isinstance(metrics, dict) else {})
+    )
+
+
+def _rows_written(metrics: Mapping[str, Any]) -> int | None:
+    for names in _ROW_METRICS:
+        counts = [str(metrics[name]) for name in names if name in metrics]
+        if counts and all(re.fullmatch(r"[0-9]{1,18}", count) for count in counts):
+            return sum(int(count) for count in counts)
+    return None
+
+
+def _run(job_id: str, name: str, run: Fields, is_paused: bool) -> StreamRun:
+    """The newest run in our words. Jobs 2.2 says `status`; the older `state` stands beside it and fills in what it lacks."""
+    status, older = run.object("status"), run.object("state")
+    phase = status.maybe_text("state") or older.maybe_text("life_cycle_state") or ""
+    ending = status.object("termination_details")
+    code = ending.maybe_text("code") or older.maybe_text("result_state") or ""
+    ended_at = run.maybe_epoch_milliseconds("end_time")
+    message = ending.maybe_text("message") or older.maybe_text("state_message") or ""
+    if phase == "RUNNING":
+        state = "running"
+    elif phase in _STARTING:
+        state = "starting"
+    elif phase == "TERMINATING":
+        state = "stopping"
+    elif phase == "INTERNAL_ERROR" or code not in {
+        "",
+        "SUCCESS",
+        "USER_CANCELED",
+        "CANCELED",
+        "USER_CANCELLED",
+        "CANCELLED",
+    }:
+        state = "failed"
+    else:
+        state = "paused" if is_paused else "stopped"
+    return StreamRun(
+        job_id=job_id,
+        name=name,
+        state=state,
+        message=message,
+        run_id=str(run.integer("run_id")),
+        started_at=run.maybe_epoch_milliseconds("start_time"),
+        ended_at=ended_at,
+        url=run.maybe_text("run_page_url") or "",
+    )
+
+
+def _written_progress(answer: Answer) -> StreamProgress:
+    """Spark's StreamingQueryProgress as JSON, as the stream job writes it after each batch."""
+    fields = answer.fields()
+    sources = [source for source in fields.objects("sources") if _offset(source, answer) is not None]
+    offset = _offset(sources[0], answer) if sources else None
+    if offset is None:
+        answer.refuse("names no Delta source with its end")
+    milliseconds = fields.object("durationMs").maybe_number("triggerExecution")
+    return StreamProgress(
+        version=_planned_version(offset),
+        table_id=offset.maybe_text("reservoirId"),
+        batch=fields.maybe_integer("batchId"),
+        at=fields.maybe_time("timestamp"),
+        input_rate=fields.maybe_number("inputRowsPerSecond"),
+        processed_rate=fields.maybe_number("processedRowsPerSecond"),
+        batch_seconds=None if milliseconds is None else milliseconds / 1000,
+        backlog_bytes=sources[0].object("metrics").maybe_integer("numBytesOutstanding"),
+    )
+
+
+def _offset(source: Fields, answer: Answer) -> Fields | None:
+    """The end of what a source has read; Spark writes it as an object or as JSON in a string."""
+    value = source.values.get("endOffset")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return Fields(value, answer) if isinstance(value, dict) and "reservoirVersion" in value else None
+
+
+def _checkpoint_progress(answer: Answer, batch: int) -> StreamProgress:
+    """A file of `offsets/`: a line `v1`, a line of metadata, then one line of JSON for each source."""
+    lines = answer.body.decode("utf-8", "replace").splitlines()
+    if not lines or lines[0].strip() != "v1":
+        answer.refuse("is no checkpoint offset of version 1")
+    at: datetime | None = None
+    for line in lines[1:]:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(value, dict):
+            continue
+        fields = Fields(value, answer)
+        if "batchTimestampMs" in value:
+            at = fields.maybe_epoch_milliseconds("batchTimestampMs")
+        if "reservoirVersion" in value:
+            return StreamProgress(
+                _planned_version(fields), table_id=fields.maybe_text("reservoirId"), batch=batch, at=at
+            )
+    answer.refuse("names no Delta source")
+
+
+def _planned_version(offset: Fields) -> int:
+    """The newest version that is read in part or whole: Delta writes the next version with a negative index once one is done."""
+    version = offset.integer("reservoirVersion")
+    index = offset.maybe_integer("index")
+    return version - 1 if index is not None and index < 0 else version

@@ -1,0 +1,320 @@
+"""The hub: namespace, hub and consumer groups from Resource Manager (2024-01-01), the ends of each partition live over AMQP.
+
+azure-eventhub reads the partitions; it knows no deadline of its own, so each of its calls runs in a thread that can be left behind. Its client is kept
+between refreshes and built anew after an error. With `auth = "connection-string"` the string comes from the reference; an emulator's string
+(`UseDevelopmentEmulator=true`) is spoken without TLS, and only to this machine.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from lpmops.config import Environment
+from lpmops.errors import (
+    BadAnswerError,
+    ConfigError,
+    DeadlineError,
+    ForbiddenError,
+    LpmopsError,
+    ServiceError,
+    ServiceNotFoundError,
+    SignInError,
+    ThrottledError,
+    UnreachableError,
+)
+from lpmops.model import HubState, NamespaceState, PartitionState
+from lpmops.services import bounded, failures
+from lpmops.services.bounded import Deadline
+from lpmops.services.calls import CallCounter
+from lpmops.services.failures import Advice
+from lpmops.services.identity import CachedCredential
+from lpmops.services.redact import clean
+from lpmops.services.resourcemanager import group_path, resource_manager
+from lpmops.services.secrets import SecretReader
+from lpmops.services.transport import LOOPBACK, Transport
+
+_VERSION = {"api-version": "2024-01-01"}
+_IDS_SECONDS = 600.0
+
+
+class EventHubService:
+    """One namespace, one hub."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        transport: Transport,
+        credential: CachedCredential,
+        secrets: SecretReader,
+        seconds: float,
+    ) -> None:
+        self._seconds = seconds
+        self._settings = environment.eventhub
+        namespace = quote(self._settings.namespace, safe="")
+        self._namespace_path = f"{group_path(environment)}/providers/Microsoft.EventHub/namespaces/{namespace}"
+        self._hub_path = f"{self._namespace_path}/eventhubs/{quote(self._settings.hub, safe='')}"
+        self._client = resource_manager(environment, transport, credential, "eventhub", "Reader on the namespace")
+        self._partitions = _Partitions(environment, transport.calls, credential, secrets)
+
+    def namespace(self) -> NamespaceState:
+        """The namespace: its tier, throughput units and provisioning state."""
+        fields = self._client.get(
+            self._namespace_path, operation="namespace", deadline=Deadline.after(self._seconds), params=_VERSION
+        ).fields()
+        sku, properties = fields.object("sku"), fields.object("properties")
+        return NamespaceState(
+            name=fields.text("name"),
+            resource_id=fields.text("id"),
+            tier=sku.maybe_text("tier") or sku.text("name"),
+            throughput_units=sku.maybe_integer("capacity") or 0,
+            status=properties.maybe_text("status") or properties.maybe_text("provisioningState") or "Unknown",
+            auto_inflate=properties.flag("isAutoInflateEnabled"),
+        )
+
+    def hub(self) -> HubState:
+        """The hub: its partitions, and how long it keeps an event."""
+        fields = self._client.get(
+            self._hub_path, operation="hub", deadline=Deadline.after(self._seconds), params=_VERSION
+        ).fields()
+        properties = fields.object("properties")
+        hours = properties.object("retentionDescription").maybe_number("retentionTimeInHours")
+        days = properties.maybe_number("messageRetentionInDays")
+        if hours is None and days is None:
+            properties.refuse("retentionDescription", "retention")
+        return HubState(
+            name=fields.text("name"),
+            partitions=properties.integer("partitionCount"),
+            retention=hours * 3600.0 if hours is not None else (days or 0.0) * 86_400.0,
+            status=properties.maybe_text("status") or "Unknown",
+        )
+
+    def consumer_groups(self) -> list[str]:
+        """The names of the hub's consumer groups."""
+        pages = self._client.pages(
+            f"{self._hub_path}/consumergroups",
+            operation="consumer groups",
+            deadline=Deadline.after(self._seconds),
+            params=_VERSION,
+        )
+        return sorted(fields.text("name") for fields in pages)
+
+    def partitions(self) -> tuple[PartitionState, ...]:
+        """Both ends of every partition, read now and all at once. Raises ServiceError types."""
+        return self._partitions.read(Deadline.after(self._seconds))
+
+    def close(self) -> None:
+        """Give up the AMQP client."""
+        self._partitions.close()
+
+
+class _Partitions:
+    """The AMQP side: a client that is kept, and the ids of the partitions, which change once in a hub's life if ever."""
+
+    def __init__(
+        self, environment: Environment, calls: CallCounter, credential: CachedCredential, secrets: SecretReader
+    ) -> None:
+        self._settings = environment.eventhub
+        self._calls = calls
+        self._credential = credential
+        self._secrets = secrets
+        self._advice = credential.advice("Azure Event Hubs Data Receiver on the hub")
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._ids: tuple[str, ...] = ()
+        self._ids_at = float("-inf")
+
+    def read(self, deadline: Deadline) -> tuple[PartitionState, ...]:
+        try:
+            client, ids = self._opened(deadline)
+            pending = [self._start(client, identifier, deadline) for identifier in ids]
+            return tuple(future.result() for future in pending)
+        except LpmopsError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client, self._ids_at = self._client, None, float("-inf")
+        if client is not None:
+            # Closing talks to the server, which may be the one that hangs.
+            threading.Thread(target=_close, args=(client,), name="lpmops eventhub close", daemon=True).start()
+
+    def _opened(self, deadline: Deadline) -> tuple[Any, tuple[str, ...]]:
+        with self._lock:
+            client, ids = self._client, self._ids
+            is_fresh = time.monotonic() - self._ids_at < _IDS_SECONDS
+        if client is None:
+            client = self._bounded("connect", partial(self._connect, deadline), deadline)
+            with self._lock:
+                self._client = client
+        if not is_fresh:
+            self._calls.count("eventhub", "partition ids")
+            ids = tuple(self._bounded("partition ids", lambda: _texts(client.get_partition_ids()), deadline))
+            with self._lock:
+                self._ids, self._ids_at = ids, time.monotonic()
+        return client, ids
+
+    def _start(self, client: Any, identifier: str, deadline: Deadline) -> Future[PartitionState]:
+        """Begin to read one partition; every read makes its own connection, so that they go side by side."""
+        future: Future[PartitionState] = Future()
+
+        def read() -> None:
+            try:
+                future.set_result(
+                    self._bounded(
+                        "partition", lambda: _partition(client.get_partition_properties(identifier)), deadline
+                    )
+                )
+            except LpmopsError as error:
+                future.set_exception(error)
+
+        self._calls.count("eventhub", "partition")
+        threading.Thread(target=read, name=f"lpmops eventhub partition {identifier}", daemon=True).start()
+        return future
+
+    def _bounded(self, operation: str, work: Any, deadline: Deadline) -> Any:
+        return bounded.run(
+            bounded.Work(
+                run=work,
+                service="eventhub",
+                lane=f"eventhub {self._settings.namespace}/{self._settings.hub} {operation}",
+                what=f"Event Hubs ({operation} of {self._settings.hub})",
+                explain=partial(_explain, where=self._settings.namespace, hub=self._settings.hub, advice=self._advice),
+            ),
+            deadline,
+        )
+
+    def _connect(self, deadline: Deadline) -> Any:
+        from azure.eventhub import EventHubConsumerClient
+
+        seconds = max(1, int(deadline.seconds))
+        options: dict[str, Any] = {
+            "retry_total": 1,
+            "retry_backoff_factor": 0.1,
+            "auth_timeout": seconds,
+            "logging_enable": False,
+        }
+        if self._settings.auth == "connection-string":
+            text = self._secrets.read(self._settings.connection_string, deadline)
+            _check_connection_string(text)
+            return EventHubConsumerClient.from_connection_string(
+                text, consumer_group=self._settings.consumer_group, eventhub_name=self._settings.hub, **options
+            )
+        namespace = self._settings.namespace
+        host = namespace if "." in namespace else f"{namespace}.servicebus.windows.net"
+        return EventHubConsumerClient(
+            fully_qualified_namespace=host,
+            eventhub_name=self._settings.hub,
+            consumer_group=self._settings.consumer_group,
+            credential=self._credential,
+            **options,
+        )
+
+
+def _close(client: Any) -> None:
+    try:
+        client.close()
+    except Exception:  # noqa: BLE001 - the edge of a thread that only tidies up: there is nobody to report to and nothing to do
+        return
+
+
+def _check_connection_string(text: str) -> None:
+    """Refuse a string without TLS to another machine. Raises ConfigError without a word of the string."""
+    settings = {
+        name.strip().lower(): value.strip() for name, _, value in (part.partition("=") for part in text.split(";"))
+    }
+    try:
+        host = urlsplit(settings.get("endpoint", "")).hostname or ""
+    except ValueError:
+        host = ""
+    if not host:
+        raise ConfigError(
+            "The connection string of the hub names no endpoint.",
+            hint="It begins with Endpoint=sb://HOST/; copy it whole from the portal.",
+        )
+    if settings.get("usedevelopmentemulator", "").lower() == "true" and host not in LOOPBACK:
+        raise ConfigError(
+            f"The emulator's connection string leads to {clean(host)}, without TLS.",
+            hint="An emulator is used on this machine alone.",
+        )
+
+
+def _texts(values: Any) -> list[str]:
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        raise TypeError("partition ids")
+    return sorted(values, key=lambda value: (len(value), value))
+
+
+def _partition(found: Any) -> PartitionState:
+    is_empty = bool(found["is_empty"])
+    at = found["last_enqueued_time_utc"]
+    return PartitionState(
+        partition=str(found["id"]),
+        begin_sequence=int(found["beginning_sequence_number"]),
+        last_sequence=int(found["last_enqueued_sequence_number"]),
+        last_enqueued_at=None if at is None or at.year < 2000 else at,
+        is_empty=is_empty,
+    )
+
+
+def _explain(error: Exception, *, where: str, hub: str, advice: Advice) -> ServiceError:
+    """The error behind what azure-eventhub raised, by its own type and the AMQP condition in its words."""
+    names = {type(cause).__name__ for cause in failures.causes(error)}
+    words = clean(error)
+    lower = words.lower()
+    if "AuthenticationError" in names or "unauthorized" in lower or "status-code: 401" in lower:
+        if "claim" in lower or "listen" in lower or "403" in lower:
+            return ForbiddenError(
+                f"Event Hubs refuses this identity at {hub}: {words}",
+                service="eventhub",
+                hint=f"The identity needs: {advice.rights}.",
+            )
+        return SignInError(
+            f"Event Hubs does not accept the sign-in at {hub}: {words}",
+            service="eventhub",
+            hint=f"Sign in again: {advice.sign_in}",
+        )
+    if "not-found" in lower or "could not be found" in lower or "status-code: 404" in lower:
+        return ServiceNotFoundError(
+            f"{where} knows no hub {hub}.",
+            service="eventhub",
+            hint="Compare eventhub.hub in lpmops.toml with the portal.",
+        )
+    if "server-busy" in lower or "50002" in lower or "throttl" in lower:
+        return ThrottledError(
+            f"Event Hubs asks to slow down: {words}", service="eventhub", hint="Try again in 10 s.", retry_after=10.0
+        )
+    if "OperationTimeoutError" in names or "TimeoutError" in names or "timed out" in lower:
+        return DeadlineError(f"Event Hubs at {where} did not answer in time.", service="eventhub", hint="Try again.")
+    network = {"gaierror", "ConnectionRefusedError", "SSLError", "SSLCertVerificationError"}
+    if names & network:
+        return failures.from_exception(error, "eventhub", where)
+    if names & {
+        "ConnectError",
+        "ConnectionLostError",
+        "ConnectionResetError",
+        "ConnectionError",
+        "OSError",
+        "AMQPConnectionError",
+    }:
+        return UnreachableError(
+            f"Event Hubs at {where} can't be reached: {words}",
+            service="eventhub",
+            hint="Check the namespace, the firewall and port 5671 on the way there.",
+        )
+    if names & {"EventHubError", "AMQPException", "ErrorResponse"}:
+        return ServiceError(
+            f"Event Hubs refuses the call: {words}",
+            service="eventhub",
+            hint="Try again; if it stays so, look at the namespace.",
+        )
+    return BadAnswerError(
+        f"The answer of {where} is no Event Hubs answer ({type(error).__name__}).",
+        service="eventhub",
+        hint="Another service may listen there.",
+    )

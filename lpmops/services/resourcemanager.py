@@ -1,0 +1,37 @@
+"""Azure Resource Manager: its address, its paths and the token it takes, for the services that read resources there."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from lpmops.config import Environment
+from lpmops.services.identity import CachedCredential
+from lpmops.services.transport import Client, Transport, is_loopback
+
+_PUBLIC = "https://management.azure.com/.default"
+
+
+def resource_manager(
+    environment: Environment, transport: Transport, credential: CachedCredential, service: str, rights: str
+) -> Client:
+    """A client for `service`'s resources; `rights` are what its reads take, for the hint of a refusal."""
+    return transport.client(
+        service,
+        environment.endpoints.resource_manager,
+        credential=credential,
+        scope=scope_of(environment.endpoints.resource_manager, _PUBLIC),
+        advice=credential.advice(rights),
+    )
+
+
+def scope_of(endpoint: str, public: str) -> str:
+    """The scope of a service's token: other clouds take their own address, a gateway on this machine that of the public cloud."""
+    if is_loopback(endpoint):
+        return public
+    return f"{endpoint.rstrip('/')}/.default"
+
+
+def group_path(environment: Environment) -> str:
+    """The path of the environment's resource group."""
+    group = quote(environment.resource_group, safe="")
+    return f"/subscriptions/{environment.subscription_id}/resourceGroups/{group}"

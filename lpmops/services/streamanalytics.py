@@ -1,0 +1,106 @@
+"""The routing jobs as Stream Analytics knows them: state, query, inputs, outputs, ETag.
+
+REST 2020-03-01, read only (learn.microsoft.com/rest/api/streamanalytics). One list call gives every job of the environment whole. The service never
+returns secrets; keys that are named like one are dropped all the same. An unknown state or data source passes through as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from lpmops.config import Environment
+from lpmops.model import JobPart, StreamingJob
+from lpmops.services.answers import Answer, Fields
+from lpmops.services.bounded import Deadline
+from lpmops.services.identity import CachedCredential
+from lpmops.services.resourcemanager import group_path, resource_manager
+from lpmops.services.transport import Transport
+
+_VERSION = {"api-version": "2020-03-01"}
+_WHOLE = {**_VERSION, "$expand": "inputs,outputs,transformation"}
+_SECRET = re.compile(r"password|secret|accountkey|sharedaccesspolicykey|apikey|token", re.IGNORECASE)
+
+
+class StreamAnalyticsService:
+    """The jobs whose name is the configured prefix and a two-digit shard number."""
+
+    def __init__(
+        self, environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
+    ) -> None:
+        self._seconds = seconds
+        self._prefix = environment.streamanalytics.job_prefix
+        self._path = f"{group_path(environment)}/providers/Microsoft.StreamAnalytics/streamingjobs"
+        self._client = resource_manager(
+            environment, transport, credential, "streamanalytics", "Reader on the resource group of the jobs"
+        )
+
+    def jobs(self) -> tuple[StreamingJob, ...]:
+        """The environment's jobs, by name; their ETags are those of the list, None where it gives none."""
+        pages = self._client.pages(self._path, operation="jobs", deadline=Deadline.after(self._seconds), params=_WHOLE)
+        found = (_job(fields, None) for fields in pages)
+        return tuple(sorted((job for job in found if self._is_ours(job.name)), key=lambda job: job.name))
+
+    def job(self, name: str) -> StreamingJob:
+        """One job, with the ETag of the answer's header. Raises ServiceNotFoundError."""
+        answer = self._client.get(
+            f"{self._path}/{quote(name, safe='')}",
+            operation="job",
+            deadline=Deadline.after(self._seconds),
+            params=_WHOLE,
+        )
+        return _job(answer.fields(), answer)
+
+    def _is_ours(self, name: str) -> bool:
+        return re.fullmatch(rf"{re.escape(self._prefix)}[0-9]{{2}}", name, re.IGNORECASE) is not None
+
+
+def _job(fields: Fields, answer: Answer | None) -> StreamingJob:
+    properties = fields.object("properties")
+    transformation = properties.object("transformation").object("properties")
+    header = answer.headers.get("etag") if answer is not None else None
+    return StreamingJob(
+        name=fields.text("name"),
+        resource_id=fields.text("id"),
+        state=properties.maybe_text("jobState") or "Unknown",
+        location=fields.maybe_text("location") or "",
+        streaming_units=transformation.maybe_number("streamingUnits"),
+        last_output_at=properties.maybe_time("lastOutputEventTime"),
+        started_at=properties.maybe_time("outputStartTime"),
+        start_mode=properties.maybe_text("outputStartMode"),
+        query=transformation.maybe_text("query") or "",
+        inputs=tuple(_part(part) for part in properties.objects("inputs")),
+        outputs=tuple(_part(part) for part in properties.objects("outputs")),
+        compatibility_level=properties.maybe_text("compatibilityLevel"),
+        output_error_policy=properties.maybe_text("outputErrorPolicy"),
+        etag=header or properties.maybe_text("etag"),
+    )
+
+
+def _part(fields: Fields) -> JobPart:
+    properties = fields.object("properties")
+    source = properties.object("datasource")
+    details = {
+        **{
+            name: value
+            for name, value in properties.values.items()
+            if name not in {"datasource", "etag", "diagnostics"}
+        },
+        **source.object("properties").values,
+    }
+    return JobPart(
+        name=fields.text("name"),
+        kind=source.maybe_text("type") or "",
+        details=_without_secrets(details),
+        etag=properties.maybe_text("etag"),
+    )
+
+
+def _without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_secrets(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if not _SECRET.search(name)
+    }
