@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lpmops.errors import DeadlineError, LpmopsError
+from lpmops.errors import DeadlineError, InternalError, LpmopsError
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Work(Generic[T]):
 
 class _Worker(Generic[T]):
     def __init__(self, work: Work[T]) -> None:
-        self._work = work
+        self.work = work
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._given_up = False
@@ -66,21 +66,31 @@ class _Worker(Generic[T]):
         self.error: LpmopsError | None = None
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name=f"lpmops {self._work.lane}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name=f"lpmops {self.work.lane}", daemon=True).start()
+        except RuntimeError:
+            self.error = InternalError(
+                "This machine has no threads left.", hint="Close other programs, then try again."
+            )
+            self._over.set()
 
     def _run(self) -> None:
         try:
-            self.result = self._work.run()
+            self.result = self.work.run()
         except LpmopsError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - the edge of this thread: reported to whoever waits
-            self.error = self._work.explain(error)
+            self.error = self.work.explain(error)
             self.error.__cause__ = error
         with self._lock:
             self._over.set()
             if self._given_up:
                 with _stuck_lock:
-                    _stuck[self._work.lane] -= 1
+                    _stuck[self.work.lane] -= 1
+
+    def abandon(self) -> None:
+        if self.work.abandon is not None:
+            self.work.abandon()
 
     def wait(self, seconds: float) -> bool:
         """True once the work is over; False after `seconds`, and then it counts as stuck until it ends."""
@@ -91,25 +101,35 @@ class _Worker(Generic[T]):
                 return True
             self._given_up = True
             with _stuck_lock:
-                _stuck[self._work.lane] += 1
+                _stuck[self.work.lane] += 1
         return False
 
 
 def run(work: Work[T], deadline: Deadline) -> T:
     """The result of the work, or its error, or DeadlineError once the deadline has passed (with a quarter second of grace)."""
-    _refuse_a_blocked_lane(work)
-    if deadline.left() <= 0:
-        raise _late(work, deadline)
-    worker = _Worker(work)
-    worker.start()
+    return run_all([work], deadline)[0]
+
+
+def run_all(works: Sequence[Work[T]], deadline: Deadline) -> list[T]:
+    """The same for several at once, side by side; the first error counts."""
+    workers = []
+    for work in works:
+        _refuse_a_blocked_lane(work)
+        if deadline.left() <= 0:
+            raise _late(work, deadline)
+        workers.append(_Worker(work))
+    for worker in workers:
+        worker.start()
     # The library's own time-out, where it has one, ends at the deadline and says more than this one.
-    if not worker.wait(deadline.left() + _GRACE):
-        if work.abandon is not None:
-            work.abandon()
-        raise _late(work, deadline)
-    if worker.error is not None:
-        raise worker.error
-    return worker.result
+    late = [worker for worker in workers if not worker.wait(deadline.left() + _GRACE)]
+    for worker in late:
+        worker.abandon()
+    for worker in workers:
+        if worker.error is not None:
+            raise worker.error
+    if late:
+        raise _late(late[0].work, deadline)
+    return [worker.result for worker in workers]
 
 
 def _refuse_a_blocked_lane(work: Work[T]) -> None:

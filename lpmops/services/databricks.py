@@ -1,7 +1,7 @@
 """The source table and its streaming job: Unity Catalog, table history, job and newest run, how far the query is.
 
-Spoken over REST directly (Unity Catalog 2.1, Jobs 2.2, Statements and Files 2.0): the SDK re-sends writes and costs seconds to import. What the stream
-has read comes from the progress file that the stream job keeps beside its checkpoint, or from the checkpoint itself, without a cluster.
+Spoken over REST directly (Unity Catalog 2.1, Jobs 2.2, Statements and Files 2.0): the SDK re-sends writes and costs seconds to import. What the
+stream has read comes from the progress file that the stream job keeps beside its checkpoint, or from the checkpoint itself, without a cluster.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ def _checkpoint_progress(answer: Answer, batch: int) -> StreamProgress:
             return StreamProgress(
                 _planned_version(fields), table_id=fields.maybe_text("reservoirId"), batch=batch, at=at
             )
-    answer.refuse("names no Delta source")
+    return answer.refuse("names no Delta source")
 
 
 def _planned_version(offset: Fields) -> int:

@@ -1,7 +1,7 @@
 """The hub: namespace, hub and consumer groups from Resource Manager (2024-01-01), the ends of each partition live over AMQP.
 
-azure-eventhub reads the partitions; it knows no deadline of its own, so each of its calls runs in a thread that can be left behind. Its client is kept
-between refreshes and built anew after an error. With `auth = "connection-string"` the string comes from the reference; an emulator's string
+azure-eventhub reads the partitions; it knows no deadline of its own, so each of its calls runs in a thread that can be left behind. Its client is
+kept between refreshes and built anew after an error. With `auth = "connection-string"` the string comes from the reference; an emulator's string
 (`UseDevelopmentEmulator=true`) is spoken without TLS, and only to this machine.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from lpmops.config import Environment
@@ -37,6 +37,8 @@ from lpmops.services.redact import clean
 from lpmops.services.resourcemanager import group_path, resource_manager
 from lpmops.services.secrets import SecretReader
 from lpmops.services.transport import LOOPBACK, Transport
+
+T = TypeVar("T")
 
 _VERSION = {"api-version": "2024-01-01"}
 _IDS_SECONDS = 600.0
@@ -131,8 +133,7 @@ class _Partitions:
     def read(self, deadline: Deadline) -> tuple[PartitionState, ...]:
         try:
             client, ids = self._opened(deadline)
-            pending = [self._start(client, identifier, deadline) for identifier in ids]
-            return tuple(future.result() for future in pending)
+            return tuple(bounded.run_all([self._reading(client, identifier) for identifier in ids], deadline))
         except LpmopsError:
             self.close()
             raise
@@ -149,44 +150,28 @@ class _Partitions:
             client, ids = self._client, self._ids
             is_fresh = time.monotonic() - self._ids_at < _IDS_SECONDS
         if client is None:
-            client = self._bounded("connect", partial(self._connect, deadline), deadline)
+            client = bounded.run(self._work("connect", partial(self._connect, deadline)), deadline)
             with self._lock:
                 self._client = client
         if not is_fresh:
             self._calls.count("eventhub", "partition ids")
-            ids = tuple(self._bounded("partition ids", lambda: _texts(client.get_partition_ids()), deadline))
+            ids = tuple(bounded.run(self._work("partition ids", lambda: _texts(client.get_partition_ids())), deadline))
             with self._lock:
                 self._ids, self._ids_at = ids, time.monotonic()
         return client, ids
 
-    def _start(self, client: Any, identifier: str, deadline: Deadline) -> Future[PartitionState]:
-        """Begin to read one partition; every read makes its own connection, so that they go side by side."""
-        future: Future[PartitionState] = Future()
-
-        def read() -> None:
-            try:
-                future.set_result(
-                    self._bounded(
-                        "partition", lambda: _partition(client.get_partition_properties(identifier)), deadline
-                    )
-                )
-            except LpmopsError as error:
-                future.set_exception(error)
-
+    def _reading(self, client: Any, identifier: str) -> bounded.Work[PartitionState]:
+        """One partition's ends; azure-eventhub connects anew for each, so that they go side by side."""
         self._calls.count("eventhub", "partition")
-        threading.Thread(target=read, name=f"lpmops eventhub partition {identifier}", daemon=True).start()
-        return future
+        return self._work("partition", lambda: _partition(client.get_partition_properties(identifier)))
 
-    def _bounded(self, operation: str, work: Any, deadline: Deadline) -> Any:
-        return bounded.run(
-            bounded.Work(
-                run=work,
-                service="eventhub",
-                lane=f"eventhub {self._settings.namespace}/{self._settings.hub} {operation}",
-                what=f"Event Hubs ({operation} of {self._settings.hub})",
-                explain=partial(_explain, where=self._settings.namespace, hub=self._settings.hub, advice=self._advice),
-            ),
-            deadline,
+    def _work(self, operation: str, run: Callable[[], T]) -> bounded.Work[T]:
+        return bounded.Work(
+            run=run,
+            service="eventhub",
+            lane=f"eventhub {self._settings.namespace}/{self._settings.hub} {operation}",
+            what=f"Event Hubs ({operation} of {self._settings.hub})",
+            explain=partial(_explain, where=self._settings.namespace, hub=self._settings.hub, advice=self._advice),
         )
 
     def _connect(self, deadline: Deadline) -> Any:

@@ -1,6 +1,7 @@
-"""Reads SQL text only as far as it must: where strings, quoted names and comments are, which parameter marks stand outside them, and whether it only reads.
+"""Reads SQL text only as far as it must: what is code and what is quoted, which parameter marks count, whether it only reads.
 
-Holds for T-SQL and Databricks SQL alike: 'text with '' doubled', "name", [name], `name`, -- to the line's end, /* nested */. When in doubt a text writes.
+Holds for T-SQL and Databricks SQL alike: 'text with '' doubled', "name", [name], `name`, -- to the line's end, /* nested */. When in doubt a
+text writes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 
 _READING = {"SELECT", "WITH", "DESCRIBE", "DESC", "SHOW", "EXPLAIN", "VALUES"}
 _WRITING = frozenset(
-    "INSERT UPDATE DELETE MERGE EXEC EXECUTE INTO CREATE ALTER DROP TRUNCATE GRANT REVOKE DENY BACKUP RESTORE KILL COPY OPTIMIZE VACUUM REFRESH SET USE CALL".split()
+    (
+        "INSERT UPDATE DELETE MERGE EXEC EXECUTE INTO CREATE ALTER DROP TRUNCATE GRANT REVOKE DENY BACKUP RESTORE KILL "
+        "COPY OPTIMIZE VACUUM REFRESH SET USE CALL"
+    ).split()
 )
 _WORD = re.compile(r"[A-Za-z_@#][\w@#$]*")
 _CLOSING = {"'": "'", '"': '"', "[": "]", "`": "`"}

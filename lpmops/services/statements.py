@@ -1,7 +1,7 @@
 """SQL on a Databricks warehouse over the Statement Execution API 2.0: run, wait, read every chunk, type every value.
 
-The API gives each value as text and each failure as HTTP 200; both are put right here. A statement that only reads may be sent again; every other goes
-out once. One that outlives its deadline is cancelled, so that the warehouse does not work for nobody.
+The API gives each value as text and each failure as HTTP 200; both are put right here. A statement that only reads may be sent again; every other
+goes out once. One that outlives its deadline is cancelled, so that the warehouse does not work for nobody.
 """
 
 from __future__ import annotations
@@ -49,19 +49,21 @@ def run(
     body = {
         "statement": statement,
         "warehouse_id": warehouse,
-        "wait_timeout": f"{max(5, min(30, int(deadline.left())))}s",
+        "wait_timeout": _held_back(deadline),
         "on_wait_timeout": "CONTINUE",
         "disposition": "INLINE",
         "format": "JSON_ARRAY",
+        **({"parameters": [_parameter(name, value) for name, value in parameters.items()]} if parameters else {}),
     }
-    if parameters:
-        body["parameters"] = [_parameter(name, value) for name, value in parameters.items()]  # type: ignore[assignment]  # one key holds a list
-    # The server may hold the answer back as long as wait_timeout says, so a short deadline asks it not to wait at all.
-    if deadline.left() < 6:
-        body["wait_timeout"] = "0s"
     send = client.read if only_reads(statement) else client.post
     answer = _finished(client, send(_PATH, body, operation="statement", deadline=deadline), deadline)
     return list(_rows(client, answer, deadline))
+
+
+def _held_back(deadline: Deadline) -> str:
+    """How long the server may hold its answer back: 5 to 50 s or not at all, and well before our own deadline, so that its id is known by then."""
+    seconds = min(30, int(deadline.left() * 0.6))
+    return f"{seconds}s" if seconds >= 5 else "0s"
 
 
 def _parameter(name: str, value: Any) -> dict[str, Any]:
