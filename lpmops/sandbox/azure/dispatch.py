@@ -59,7 +59,7 @@ def respond(answer: Answer, headers: Mapping[str, str]) -> Response:
 
 
 class Dispatcher:
-    """A Starlette endpoint over one table of operations; `audience` is whose tokens it takes, `metered` whether it costs budget,
+    """Starlette endpoints over one table of operations; `audience` is whose tokens it takes, `metered` whether it costs budget,
     `reshape` gives refusals the service's own body."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Dispatcher:
         self._metered = metered
         self._reshape = reshape
 
-    async def __call__(self, request: Request) -> Response:
+    async def endpoint(self, request: Request) -> Response:
         """Check, act, answer. What goes wrong inside is a 500 that is logged, never a traceback to the client."""
         headers = common_headers(request.headers)
         raw = await request.body()

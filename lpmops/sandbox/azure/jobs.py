@@ -124,13 +124,20 @@ def definition_of(job: Job) -> JobDefinition:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Protocol):
     """A fault in a query text; line and column count from 1."""
 
-    message: str
-    line: int
-    column: int
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+
+    @property
+    def line(self) -> int:
+        """The line."""
+
+    @property
+    def column(self) -> int:
+        """The column."""
 
 
 class JobRuntime(Protocol):
@@ -152,7 +159,7 @@ class JobRuntime(Protocol):
 
 
 RuntimeFactory = Callable[[JobKey], JobRuntime]
-# (text, kind by input name: Stream or Reference, output names) -> what is wrong with it
+# (text, kind by input name: stream or reference, output names) -> what is wrong with it
 Compiler = Callable[[str, Mapping[str, str], Sequence[str]], Sequence[Diagnostic]]
 # (inputs | outputs, properties) -> why the data source can't be reached, or None
 Probe = Callable[[str, Mapping[str, Any]], str | None]

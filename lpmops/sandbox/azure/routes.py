@@ -34,11 +34,11 @@ def azure_routes(account: Account) -> list[Route]:
     batch = Dispatcher(account, OperationTable(batch_operations(account)), METRICS, metered=False)
     logs = Dispatcher(account, OperationTable(log_operations(account)), LOGS, metered=False, reshape=reshape)
     return [
-        Route("/msi/token", TokenEndpoint(account), methods=["GET"]),
-        Route("/v1/{rest:path}", logs, methods=METHODS),
-        Route("/subscriptions/{subscription}/metrics:getBatch", batch, methods=METHODS),
-        Route("/tenants", arm, methods=METHODS),
-        Route("/subscriptions", arm, methods=METHODS),
-        Route("/subscriptions/{rest:path}", arm, methods=METHODS),
-        Route("/providers/{rest:path}", arm, methods=METHODS),
+        Route("/msi/token", TokenEndpoint(account).endpoint, methods=["GET"]),
+        Route("/v1/{rest:path}", logs.endpoint, methods=METHODS),
+        Route("/subscriptions/{subscription}/metrics:getBatch", batch.endpoint, methods=METHODS),
+        Route("/tenants", arm.endpoint, methods=METHODS),
+        Route("/subscriptions", arm.endpoint, methods=METHODS),
+        Route("/subscriptions/{rest:path}", arm.endpoint, methods=METHODS),
+        Route("/providers/{rest:path}", arm.endpoint, methods=METHODS),
     ]

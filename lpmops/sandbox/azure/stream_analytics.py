@@ -338,10 +338,10 @@ class StreamAnalytics:
             raise unprocessable("The streaming job should have a transformation defined")
 
     def _compile(self, job: Job, status: int) -> None:
-        """Assumed: the real service finds these faults only at the start; here they are found as soon as a text has inputs to read."""
-        if not job.query or not job.inputs:
+        """Assumed: the real service finds these faults only at the start; here they are found as soon as a text has inputs and outputs."""
+        if not job.query or not job.inputs or not job.outputs:
             return
-        kinds = {child.name: str(child.properties["type"]) for child in job.inputs.values()}
+        kinds = {child.name: str(child.properties["type"]).lower() for child in job.inputs.values()}
         found = self._compiler(job.query, kinds, [child.name for child in job.outputs.values()])
         if found:
             message = "Query compilation error: " + " ".join(_said(each) for each in found)

@@ -19,12 +19,12 @@ VERSION = "2019-08-01"
 
 
 class TokenEndpoint:
-    """A Starlette endpoint; without `client_id` it speaks for the first principal of the authority."""
+    """The Starlette `endpoint`; without `client_id` it speaks for the first principal of the authority."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
 
-    async def __call__(self, request: Request) -> Response:
+    async def endpoint(self, request: Request) -> Response:
         """One token, or why there is none."""
         query = request.query_params
         secret = request.headers.get("x-identity-header", "")
