@@ -21,7 +21,15 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("LPMOPS_STATE_DIR", str(home / "state"))
     monkeypatch.setenv("LPMOPS_SANDBOX_DIR", str(home / "sandbox"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-    for name in ("LPMOPS_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "AZURE_TOKEN_CREDENTIALS", "NO_COLOR"):
+    for name in (
+        "LPMOPS_CONFIG",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "AZURE_TOKEN_CREDENTIALS",
+        "NO_COLOR",
+    ):
         monkeypatch.delenv(name, raising=False)
     return home
 
@@ -30,7 +38,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Where LPMOPS_NO_SKIPS is set, a skipped test fails the run and says which."""
     if not os.environ.get("LPMOPS_NO_SKIPS"):
         return
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if not any(word in str(report.longrepr) for word in _MAY_SKIP)]
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if not any(word in str(report.longrepr) for word in _MAY_SKIP)
+    ]
     for report in skipped:
         terminalreporter.write_line(f"skipped, and nothing may skip here: {report.nodeid}: {report.longrepr}")
 
@@ -41,6 +53,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("LPMOPS_NO_SKIPS") or reporter is None:
         return
-    skipped = [report for report in reporter.stats.get("skipped", []) if not any(word in str(report.longrepr) for word in _MAY_SKIP)]
+    skipped = [
+        report
+        for report in reporter.stats.get("skipped", [])
+        if not any(word in str(report.longrepr) for word in _MAY_SKIP)
+    ]
     if skipped and session.exitstatus == 0:
         session.exitstatus = 1
