@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import PlatformDirs
 
 _DIRS = PlatformDirs("lpmops", appauthor=False)
+STORE_NAME = "lpmops.db"
 
 
 def state_directory(configured: str = "") -> Path:
@@ -26,7 +27,7 @@ def state_directory(configured: str = "") -> Path:
 
 def store_file(configured: str = "") -> Path:
     """The SQLite file of samples, snapshots, journal and audit."""
-    return state_directory(configured) / "lpmops.db"
+    return state_directory(configured) / STORE_NAME
 
 
 def user_config_file() -> Path:
