@@ -39,9 +39,7 @@ def main() -> None:
             "lpmops --help": [*lpmops, "--help"],
             "lpmops status --cached": [*lpmops, "status", "--all", "--cached", "-o", "json"],
         }
-        times = {
-            name: medians for name, medians in zip(commands, _alternate(list(commands.values()), environ), strict=True)
-        }
+        times = dict(zip(commands, _alternate(list(commands.values()), environ), strict=True))
         reference = times["bare Typer --help"]
         for name, seconds in times.items():
             print(f"{name:26} {seconds * 1000:7.0f} ms   {seconds / reference:5.2f} x bare Typer")
