@@ -92,5 +92,6 @@ CREATE TABLE poller (
     owner TEXT NOT NULL,
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
-    renewed_at INTEGER NOT NULL
+    renewed_at INTEGER NOT NULL,
+    lasts INTEGER NOT NULL
 ) STRICT;

@@ -1,0 +1,154 @@
+"""The next steps that the diagnosis offers: commands that exist, with the names of this environment filled in and quoted for a shell."""
+
+from __future__ import annotations
+
+import shlex
+
+from lpmops.config import Environment
+from lpmops.model import Credential, NamespaceState, StreamingJob
+
+# Streaming units V2 as Resource Manager counts them: 1/3, 2/3, 1, 2, 3 ... (learn: stream-analytics-streaming-unit-consumption)
+_UNITS = (3, 7, *range(10, 670, 10))
+
+
+def command(*words: str | int) -> str:
+    """Words as one shell line."""
+    return shlex.join(str(word) for word in words)
+
+
+def look(environment: Environment) -> str:
+    """See everything again."""
+    return command("lpmops", "status", "-e", environment.name, "-o", "json")
+
+
+def watch(environment: Environment) -> str:
+    """See it change."""
+    return command("lpmops", "status", "-e", environment.name, "--watch")
+
+
+def sign_in(environment: Environment, credential: Credential) -> str:
+    """Sign in again."""
+    return credential.remedy or command("az", "login", "--tenant", environment.tenant_id)
+
+
+def start_job(environment: Environment, job: str) -> str:
+    """Start a Stream Analytics job where its output ended: any other mode skips or repeats."""
+    return command(
+        "az", "stream-analytics", "job", "start", *_job(environment, job), "--output-start-mode", "LastOutputEventTime"
+    )
+
+
+def show_job(environment: Environment, job: str) -> str:
+    """What Stream Analytics says of a job."""
+    return command("az", "stream-analytics", "job", "show", *_job(environment, job), "--expand", "inputs,outputs")
+
+
+def list_jobs(environment: Environment) -> str:
+    """The jobs of the resource group with their states."""
+    where = ("-g", environment.resource_group, "--subscription", environment.subscription_id)
+    return command(
+        "az", "stream-analytics", "job", "list", *where, "--query", "[].{name:name,state:jobState}", "-o", "table"
+    )
+
+
+def activity(environment: Environment, job: str) -> str:
+    """Who did what to a job in the last hours."""
+    resource = f"{_group(environment)}/providers/Microsoft.StreamAnalytics/streamingjobs/{job}"
+    return command("az", "monitor", "activity-log", "list", "--resource-id", resource, "--offset", "6h", "-o", "table")
+
+
+def scale_job(environment: Environment, job: StreamingJob) -> str:
+    """Give a job the next size up."""
+    now = job.streaming_units or _UNITS[0]
+    larger = next((units for units in _UNITS if units > now), _UNITS[-1])
+    return command("az", "stream-analytics", "job", "scale", *_job(environment, job.name), "--streaming-units", larger)
+
+
+def add_throughput(environment: Environment, namespace: NamespaceState | None) -> str:
+    """Give the namespace one throughput unit more."""
+    units = (namespace.throughput_units if namespace is not None else 1) + 1
+    where = ("-g", environment.resource_group, "--subscription", environment.subscription_id)
+    return command(
+        "az",
+        "eventhubs",
+        "namespace",
+        "update",
+        "--name",
+        environment.eventhub.namespace.split(".")[0],
+        *where,
+        "--capacity",
+        units,
+    )
+
+
+def show_database(environment: Environment, database: str) -> str:
+    """The state that Resource Manager knows of a database, without connecting."""
+    return command(
+        "az", "sql", "db", "show", *_database(environment, database), "--query", "{status:status,paused:pausedDate}"
+    )
+
+
+def show_firewall(environment: Environment) -> str:
+    """Who may connect to the server."""
+    return command("az", "sql", "server", "firewall-rule", "list", *_server(environment), "-o", "table")
+
+
+def keep_awake(environment: Environment, database: str) -> str:
+    """Stop a serverless database from pausing."""
+    return command("az", "sql", "db", "update", *_database(environment, database), "--auto-pause-delay", "-1")
+
+
+def database_load(environment: Environment, database: str) -> str:
+    """How busy a database is."""
+    resource = f"{_group(environment)}/providers/Microsoft.Sql/servers/{_server_name(environment)}/databases/{database}"
+    return command(
+        "az",
+        "monitor",
+        "metrics",
+        "list",
+        "--resource",
+        resource,
+        "--metric",
+        "cpu_percent,log_write_percent",
+        "-o",
+        "table",
+    )
+
+
+def list_runs(job_id: str | None) -> str:
+    """The newest runs of the streaming job, with what they said."""
+    return command("databricks", "jobs", "list-runs", "--job-id", job_id or "JOB_ID", "--limit", 5)
+
+
+def run_job(job_id: str | None) -> str:
+    """Start the streaming job again; for a continuous job this also resets its back-off."""
+    return command("databricks", "jobs", "run-now", job_id or "JOB_ID")
+
+
+def roles(environment: Environment, credential: Credential) -> str:
+    """The rights of the identity in use."""
+    who = ("--assignee", credential.identity) if credential.identity else ()
+    return command(
+        "az", "role", "assignment", "list", *who, "--scope", _group(environment), "--include-inherited", "-o", "table"
+    )
+
+
+def _group(environment: Environment) -> str:
+    return f"/subscriptions/{environment.subscription_id}/resourceGroups/{environment.resource_group}"
+
+
+def _job(environment: Environment, job: str) -> tuple[str, ...]:
+    return ("--job-name", job, "-g", environment.resource_group, "--subscription", environment.subscription_id)
+
+
+def _server_name(environment: Environment) -> str:
+    return environment.sql.server.split(".")[0]
+
+
+def _server(environment: Environment) -> tuple[str, ...]:
+    group = environment.sql.resource_group or environment.resource_group
+    return ("--server", _server_name(environment), "-g", group, "--subscription", environment.subscription_id)
+
+
+def _database(environment: Environment, database: str) -> tuple[str, ...]:
+    return ("--name", database, *_server(environment))

@@ -1,0 +1,175 @@
+"""The rules for what carries the records: the streaming job, the hub, Stream Analytics and its routes."""
+
+from __future__ import annotations
+
+from lpmops.control import remedies, signs
+from lpmops.control.case import BEHIND, CAUSE, NAMED, Case, Found, behind, database_trouble, unique
+from lpmops.model import Confidence, Suspect
+
+
+def streaming_job(case: Case) -> Found:
+    """The change feed, and the job that reads it."""
+    facts, environment = case.facts, case.environment
+    job_id = facts.run.job_id if facts.run is not None else None
+    if evidence := signs.change_feed_off(facts):
+        table = environment.databricks.table
+        step = f"in a SQL warehouse: ALTER TABLE {table} SET TBLPROPERTIES (delta.enableChangeDataFeed = true)"
+        summary = "The source table records no changes, so nothing can be sent. What changed while it was off is not in the feed."
+        yield (
+            CAUSE,
+            Suspect(
+                "cdf.disabled", "cdf", Confidence.SURE, summary, tuple(evidence), (step, remedies.look(environment))
+            ),
+        )
+    if evidence := signs.job_failing(facts):
+        summary = f"The streaming job {environment.databricks.job} fails: changes wait in the table, none is lost while its history is kept."
+        steps = (remedies.list_runs(job_id), remedies.run_job(job_id), remedies.watch(environment))
+        yield CAUSE, Suspect("cdf.job_failed", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
+    elif evidence := signs.job_stopped(facts):
+        summary = f"The streaming job {environment.databricks.job} does not run: changes wait in the table."
+        steps = (remedies.run_job(job_id), remedies.list_runs(job_id), remedies.watch(environment))
+        yield CAUSE, Suspect("cdf.job_stopped", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
+    elif (
+        (evidence := signs.lagging(facts, case.thresholds))
+        and not signs.throttled(facts)
+        and not signs.change_feed_off(facts)
+    ):
+        summary = f"The streaming job {environment.databricks.job} runs and falls behind the table."
+        look = (remedies.list_runs(job_id), remedies.watch(environment))
+        yield BEHIND, Suspect("cdf.lagging", "cdf", Confidence.LIKELY, summary, tuple(evidence), look)
+    elif (silence := signs.silent_hub(facts, case.thresholds)) and facts.run is not None and not signs.throttled(facts):
+        summary = (
+            f"The streaming job {environment.databricks.job} is said to run, and sends nothing, not even heartbeats."
+        )
+        yield (
+            BEHIND,
+            Suspect(
+                "cdf.lagging",
+                "cdf",
+                Confidence.POSSIBLE,
+                summary,
+                tuple(silence),
+                (remedies.list_runs(job_id), remedies.run_job(job_id)),
+            ),
+        )
+
+
+def hub(case: Case) -> Found:
+    """What the hub lost, and whether it takes what is sent."""
+    facts, environment = case.facts, case.environment
+    if evidence := signs.lost(facts):
+        old = facts.hub is not None and (facts.age(facts.landed_enqueued_at) or 0.0) > facts.hub.retention
+        summary = "The hub dropped events by age before they landed: they must be replayed from the table."
+        yield (
+            CAUSE,
+            Suspect(
+                "hub.loss",
+                "eventhub",
+                Confidence.SURE if old else Confidence.LIKELY,
+                summary,
+                tuple(evidence),
+                (remedies.look(environment),),
+            ),
+        )
+    if evidence := signs.throttled(facts):
+        summary = (
+            "The hub throttles its senders: its throughput units are used up, so the streaming job is told to wait."
+        )
+        steps = (remedies.add_throughput(environment, facts.namespace), remedies.watch(environment))
+        confidence = Confidence.SURE if len(evidence) > 1 else Confidence.LIKELY
+        yield CAUSE, Suspect("hub.throttled", "eventhub", confidence, summary, (*evidence, *behind(facts)), steps)
+
+
+def stream_analytics(case: Case) -> Found:
+    """Jobs that do not run, and jobs that run and fall behind for a reason of their own."""
+    facts, environment = case.facts, case.environment
+    lag = facts.hub_lag()
+    waits = (f"{lag:,} events wait in the hub",) if lag else ()
+    stopped, failed = signs.jobs_in(facts, signs.STOPPED_STATES), signs.jobs_in(facts, signs.FAILED_STATES)
+    for job in failed:
+        summary = f"The Stream Analytics job {job.name} failed: it reads nothing until somebody starts it again."
+        steps = (
+            remedies.show_job(environment, job.name),
+            remedies.activity(environment, job.name),
+            remedies.start_job(environment, job.name),
+        )
+        yield (
+            CAUSE,
+            Suspect("asa.failed", "asa", Confidence.SURE, summary, (f"its state is {job.state}", *waits), steps),
+        )
+    for job in stopped:
+        since = facts.age(job.last_output_at)
+        evidence = (
+            f"its state is {job.state}",
+            *((f"its last output was {signs.seconds(since)} ago",) if since is not None else ()),
+            *waits,
+        )
+        keeps = f" The hub keeps them for {signs.seconds(facts.hub.retention)}." if facts.hub is not None else ""
+        summary = f"The Stream Analytics job {job.name} is stopped: events wait in the hub.{keeps}"
+        steps = (
+            remedies.start_job(environment, job.name),
+            remedies.activity(environment, job.name),
+            remedies.watch(environment),
+        )
+        yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, evidence, steps)
+    if facts.jobs is not None and not facts.jobs:
+        summary = f"There is no Stream Analytics job whose name begins with {environment.streamanalytics.job_prefix}."
+        yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, waits, (remedies.look(environment),))
+    if not failed and not stopped and (facts.jobs is None or facts.jobs):
+        yield from _asa_behind(case, waits)
+
+
+def _asa_behind(case: Case, waits: tuple[str, ...]) -> Found:
+    facts, environment = case.facts, case.environment
+    late = signs.waiting(facts, case.thresholds)
+    if data := signs.blocked_by_data(facts):
+        summary = "Records that their output can't take block a Stream Analytics job: it tries them again and again, and all others wait."
+        steps = tuple(remedies.show_job(environment, job.name) for job in (facts.jobs or ())[:2])
+        yield (
+            CAUSE if late else BEHIND,
+            Suspect("asa.blocked_by_data", "asa", Confidence.LIKELY, summary, (*data, *late), steps),
+        )
+        return
+    if database_trouble(facts):
+        return
+    jobs = facts.jobs
+    if jobs is None:
+        if late and "asa.jobs" in facts.problems:
+            summary = "Events wait in the hub and all databases answer, so Stream Analytics is stopped or behind; its state can't be read now."
+            yield (
+                BEHIND,
+                Suspect(
+                    "asa.stopped",
+                    "asa",
+                    Confidence.POSSIBLE,
+                    summary,
+                    tuple(late),
+                    (remedies.list_jobs(environment),),
+                ),
+            )
+        return
+    full = signs.saturated(facts, case.thresholds)
+    if full or late:
+        running = [job for job in jobs if job.state.lower() in signs.WORKING_STATES]
+        summary = "Stream Analytics runs and falls behind" + (
+            ": its streaming units are used up." if full else ", though databases answer."
+        )
+        steps = (*(remedies.scale_job(environment, job) for job in running[:2]), remedies.watch(environment))
+        confidence = Confidence.SURE if full and late else Confidence.LIKELY if full else Confidence.POSSIBLE
+        yield BEHIND, Suspect("asa.saturated", "asa", confidence, summary, unique([*full, *late, *waits]), steps)
+
+
+def routes(case: Case) -> Found:
+    """Records that no route takes."""
+    unrouted = case.facts.unrouted
+    if unrouted is None or not unrouted.events:
+        return
+    known = [f"company {company}: {events:,} records" for company, events in unrouted.companies[:NAMED]]
+    summary = f"{unrouted.events:,} records of the last minutes have a company id that no route takes; they are kept in lpmops.unrouted."
+    step = f"compare the ids with table lpmops.route in database {case.environment.sql.control_database}"
+    yield (
+        BEHIND,
+        Suspect(
+            "route.missing", "asa", Confidence.SURE, summary, tuple(known), (step, remedies.look(case.environment))
+        ),
+    )

@@ -1,0 +1,209 @@
+"""What each kind of trouble looks like: one predicate a cause, which the health of a stage and the diagnosis both read.
+
+Each takes the facts of one look and gives its evidence as sentences, empty where there is none. Live evidence (stamps, partition ends, states) comes
+before metrics, which are one to three minutes late and always say how old they are.
+"""
+
+from __future__ import annotations
+
+from lpmops.config import Thresholds
+from lpmops.control.facts import Facts, Metric
+from lpmops.model import StreamingJob
+
+STOPPED_STATES = frozenset({"stopped", "stopping", "created", "deleting"})
+FAILED_STATES = frozenset({"failed"})
+WORKING_STATES = frozenset({"running"})
+PASSING_STATES = frozenset({"starting", "restarting", "scaling", "degraded"})
+ARM_SOURCES = ("asa.jobs", "eventhub.namespace", "eventhub.hub", "monitor.asa", "monitor.hub")
+SLOW_SEND_SECONDS = 5.0
+METRIC_LIMIT = 300.0
+_RESTART_SECONDS = 60.0
+_SETTLED_RUN_SECONDS = 30.0
+_EVENTS_PER_UNIT = (
+    1_000  # a throughput unit takes 1,000 events or 1 MB a second: azure-docs/event-hubs/event-hubs-quotas
+)
+_THROTTLE_WORDS = ("serverbusy", "server busy", "50002", "throttl", "quotaexceeded")
+
+
+def recent(facts: Facts, metric: Metric | None) -> Metric | None:
+    """The metric if it is young enough to say something about now."""
+    return metric if metric is not None and (facts.age(metric.at) or 0.0) <= METRIC_LIMIT else None
+
+
+def seconds(value: float) -> str:
+    """A span for people: 4.2 s, 38 s, 12 min, 3 h, 2 d."""
+    for limit, unit, size in ((10, "s", 0), (120, "s", 1), (7_200, "min", 60), (172_800, "h", 3_600)):
+        if value < limit:
+            return f"{value:.1f} {unit}" if size == 0 else f"{value / size:.0f} {unit}"
+    return f"{value / 86_400:.0f} d"
+
+
+# Delta and the streaming job -------------------------------------------------------------------------------------------
+
+
+def job_failing(facts: Facts) -> list[str]:
+    """The streaming job's newest run failed, or one did a moment ago and the next has not stood yet."""
+    run = facts.run
+    if run is None:
+        return []
+    if run.state == "failed":
+        return [
+            f"the newest run of {run.name} failed{_when(facts.age(run.ended_at))}",
+            *([run.message] if run.message else []),
+        ]
+    failed, started = facts.age(facts.run_failed_at), facts.age(run.started_at)
+    standing = run.state == "running" and (started is None or started >= _SETTLED_RUN_SECONDS)
+    if failed is not None and failed <= _RESTART_SECONDS and not standing and run.state in ("starting", "running"):
+        return [f"a run of {run.name} failed {seconds(failed)} ago, and it is being started again"]
+    return []
+
+
+def job_stopped(facts: Facts) -> list[str]:
+    """The streaming job is not meant to run, or is not there."""
+    run = facts.run
+    words = {"stopped": "is stopped", "paused": "is paused", "absent": "does not exist", "stopping": "is stopping"}
+    if run is None or run.state not in words:
+        return []
+    return [f"the job {run.name} {words[run.state]}{_when(facts.age(run.ended_at))}"]
+
+
+def change_feed_off(facts: Facts) -> list[str]:
+    """The source table records no changes."""
+    if facts.table is None or facts.table.change_feed != "off":
+        return []
+    return [f"{facts.table.full_name} has neither delta.enableChangeDataFeed nor row tracking"]
+
+
+def lagging(facts: Facts, thresholds: Thresholds) -> list[str]:
+    """The streaming job runs and falls behind the table."""
+    found: list[str] = []
+    behind = facts.versions_behind()
+    if behind is not None and behind > thresholds.versions_behind:
+        found.append(f"the stream is {behind:,} versions behind the table")
+    planned = facts.age(facts.progress.at) if facts.progress is not None else None
+    if behind and planned is not None and planned > thresholds.latency:
+        found.append(f"its newest batch is {seconds(planned)} old while {behind:,} versions wait")
+    hop = facts.recent_hops.get("commit_to_sent")
+    if hop is not None and hop.p95 is not None and hop.p95 > thresholds.latency / 2:
+        found.append(f"records take {seconds(hop.p95)} (p95) from commit to send")
+    return found
+
+
+# The hub ---------------------------------------------------------------------------------------------------------------
+
+
+def throttled(facts: Facts) -> list[str]:
+    """The hub takes less than what is sent."""
+    found: list[str] = []
+    hop = facts.recent_hops.get("sent_to_enqueued")
+    if hop is not None and hop.p95 is not None and hop.p95 >= SLOW_SEND_SECONDS:
+        found.append(f"events take {seconds(hop.p95)} (p95) from send to hub")
+    problem = facts.problems.get("eventhub.partitions")
+    if problem is not None and problem.code == "service.throttled":
+        found.append(f"the hub says it is busy: {problem.message}")
+    for name, metric in (("requests throttled", facts.throttled_requests), ("quota errors", facts.quota_errors)):
+        young = recent(facts, metric)
+        if young is not None and young.value > 0:
+            found.append(f"{young.value:,.0f} {name} in the minute of {young.at:%H:%M}Z")
+    run = facts.run
+    if (
+        run is not None
+        and run.message
+        and any(word in run.message.lower().replace("_", "") for word in _THROTTLE_WORDS)
+    ):
+        found.append(f"the streaming job says: {run.message}")
+    units = facts.namespace.throughput_units if facts.namespace is not None else 0
+    if found and facts.hub_rate is not None and units:
+        found.append(
+            f"{facts.hub_rate:,.0f} events/s come in; {units} throughput units take {units * _EVENTS_PER_UNIT:,}"
+        )
+    return found
+
+
+def lost(facts: Facts) -> list[str]:
+    """Events left the hub by age before they landed."""
+    gone = [lag for lag in facts.lags if lag.lost > 0]
+    return [f"partition {lag.partition}: {lag.lost:,} events expired before they landed" for lag in gone]
+
+
+def silent_hub(facts: Facts, thresholds: Thresholds) -> list[str]:
+    """Nothing at all came into the hub, not even a heartbeat."""
+    age = facts.age(facts.newest_enqueued_at())
+    if age is None or age <= thresholds.heartbeat_age:
+        return []
+    return [f"the hub took its last event {seconds(age)} ago, though a heartbeat is due every 10 s"]
+
+
+# Stream Analytics ------------------------------------------------------------------------------------------------------
+
+
+def jobs_in(facts: Facts, states: frozenset[str]) -> list[StreamingJob]:
+    """The routing jobs in one of those states, whatever case the service writes them in."""
+    return [job for job in facts.jobs or () if job.state.lower() in states]
+
+
+def waiting(facts: Facts, thresholds: Thresholds) -> list[str]:
+    """Events wait between hub and databases."""
+    found: list[str] = []
+    stall = facts.stall()
+    if stall is not None and stall > thresholds.watermark_delay:
+        found.append(f"the newest landed event is {seconds(stall)} older than the newest in the hub")
+    hop = facts.recent_hops.get("enqueued_to_landed")
+    if hop is not None and hop.p95 is not None and hop.p95 > thresholds.watermark_delay:
+        found.append(f"events take {seconds(hop.p95)} (p95) from hub to database")
+    lag = facts.hub_lag()
+    if lag is not None and lag > thresholds.hub_events_behind:
+        found.append(f"{lag:,} events in the hub have not landed")
+    for name, load in facts.loads.items():
+        delay = recent(facts, load.watermark_delay)
+        if delay is not None and delay.value > thresholds.watermark_delay:
+            found.append(f"{name}: watermark delay {seconds(delay.value)} in the minute of {delay.at:%H:%M}Z")
+    return found
+
+
+def saturated(facts: Facts, thresholds: Thresholds) -> list[str]:
+    """The streaming units of a job are used up."""
+    found: list[str] = []
+    for name, load in facts.loads.items():
+        units = recent(facts, load.units_percent)
+        if units is not None and units.value >= thresholds.streaming_unit_percent:
+            found.append(f"{name}: streaming units at {units.value:.0f} % in the minute of {units.at:%H:%M}Z")
+    return found
+
+
+def blocked_by_data(facts: Facts) -> list[str]:
+    """A job tries a record again and again that its output can't take."""
+    found: list[str] = []
+    policies = {job.name: (job.output_error_policy or "Stop") for job in facts.jobs or ()}
+    for name, load in facts.loads.items():
+        errors = recent(facts, load.conversion_errors)
+        if errors is not None and errors.value > 0 and policies.get(name, "Stop").lower() == "stop":
+            found.append(
+                f"{name}: {errors.value:,.0f} records could not be converted in the minute of {errors.at:%H:%M}Z, and its policy is to retry"
+            )
+    return found
+
+
+# SQL, and seeing at all ------------------------------------------------------------------------------------------------
+
+
+def databases_with(facts: Facts, *codes: str) -> list[str]:
+    """The company databases whose problem is one of those."""
+    return [item.name for item in facts.databases if item.problem is not None and item.problem.code in codes]
+
+
+def sources_with(facts: Facts, *codes: str) -> list[str]:
+    """The sources whose problem is one of those."""
+    return sorted(name for name, problem in facts.problems.items() if problem.code in codes)
+
+
+def quiet(facts: Facts, thresholds: Thresholds) -> list[str]:
+    """The source table itself has had no commit for a while."""
+    age = facts.age(facts.table.latest_commit_at) if facts.table is not None else None
+    if facts.table is None or age is None or age <= thresholds.quiet_after:
+        return []
+    return [f"the last commit to {facts.table.full_name} was {seconds(age)} ago"]
+
+
+def _when(age: float | None) -> str:
+    return "" if age is None else f" {seconds(age)} ago"

@@ -1,0 +1,145 @@
+"""What the control plane asks of the clouds, as protocols: the services fulfil them, and so can plain objects in a test.
+
+Every call returns within its own deadline and raises only `lpmops.errors` types. Nothing here is implemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from lpmops.model import (
+    Credential,
+    HubState,
+    MetricSeries,
+    NamespaceState,
+    PartitionState,
+    StreamingJob,
+    StreamProgress,
+    StreamRun,
+    TableState,
+)
+
+
+class CredentialSource(Protocol):
+    """The identity in use; asking never prompts."""
+
+    def state(self) -> Credential:
+        """How it is now."""
+        ...
+
+
+class DatabricksSource(Protocol):
+    """The source table and the streaming job."""
+
+    def table(self) -> TableState:
+        """The table and its newest version."""
+        ...
+
+    def stream_run(self) -> StreamRun:
+        """The job and its newest run."""
+        ...
+
+    def progress(self) -> StreamProgress | None:
+        """How far the streaming query is; None where it has left no trace yet."""
+        ...
+
+
+class EventHubSource(Protocol):
+    """The hub: its management plane, and its partitions read live."""
+
+    def namespace(self) -> NamespaceState:
+        """The namespace."""
+        ...
+
+    def hub(self) -> HubState:
+        """The hub."""
+        ...
+
+    def partitions(self) -> Sequence[PartitionState]:
+        """Both ends of every partition."""
+        ...
+
+
+class StreamAnalyticsSource(Protocol):
+    """The routing jobs."""
+
+    def jobs(self) -> Sequence[StreamingJob]:
+        """The jobs with the environment's prefix."""
+        ...
+
+
+class MonitorSource(Protocol):
+    """Platform metrics: whole minutes, one to three minutes late."""
+
+    def metrics(
+        self,
+        namespace: str,
+        resource_ids: Sequence[str],
+        names: Sequence[str],
+        minutes: int,
+        aggregation: str,
+        split_by: str | None = None,
+    ) -> Sequence[MetricSeries]:
+        """The last `minutes` of the named metrics of several resources of one type."""
+        ...
+
+
+class SqlSource(Protocol):
+    """The company databases and the control database."""
+
+    def rows(self, database: str, query_name: str, parameters: Sequence[object]) -> Sequence[Mapping[str, Any]]:
+        """The rows of `queries/tsql/QUERY_NAME.sql`; times without an offset are UTC."""
+        ...
+
+
+class CallTotal(Protocol):
+    """Counts the calls that leave this machine."""
+
+    @property
+    def total(self) -> int:
+        """All calls since the start."""
+        ...
+
+
+class EnvironmentServices(Protocol):
+    """Everything of one environment."""
+
+    @property
+    def calls(self) -> CallTotal:
+        """How many calls were made."""
+        ...
+
+    @property
+    def credential(self) -> CredentialSource:
+        """Who asks."""
+        ...
+
+    @property
+    def databricks(self) -> DatabricksSource:
+        """The workspace."""
+        ...
+
+    @property
+    def eventhubs(self) -> EventHubSource:
+        """The hub."""
+        ...
+
+    @property
+    def streamanalytics(self) -> StreamAnalyticsSource:
+        """The jobs."""
+        ...
+
+    @property
+    def monitor(self) -> MonitorSource:
+        """The metrics."""
+        ...
+
+    @property
+    def sql(self) -> SqlSource:
+        """The databases."""
+        ...
+
+    def close(self) -> None:
+        """Give up connections; calls under way may end with an error."""
+        ...
