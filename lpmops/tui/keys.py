@@ -1,0 +1,71 @@
+"""Keys as they are shown: grouped by what they do, in the words and signs of the bindings themselves.
+
+The key bar and the help read the same live bindings, so a key that moves or is switched off moves or goes in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from textual.app import App
+from textual.binding import Binding
+from textual.screen import Screen
+
+_SIGNS = {
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "escape": "esc", "enter": "enter",
+    "pageup": "pgup", "pagedown": "pgdn", "slash": "/", "question_mark": "?",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGroup:
+    """Keys that do the same thing. `owner` is the kind of widget, screen or app that takes them."""
+
+    keys: tuple[str, ...]
+    first_key: str
+    description: str
+    tooltip: str
+    owner: str
+    shown: bool
+    last: bool
+
+    @property
+    def label(self) -> str:
+        """The keys on a few cells: `j ↓`, or `1-9` for a run of digits."""
+        digits = [key for key in self.keys if key.isdigit()]
+        if len(digits) > 1 and len(digits) == len(self.keys):
+            return f"{digits[0]}-{digits[-1]}"
+        return " ".join(self.keys)
+
+
+def sign(app: App[Any], binding: Binding) -> str:
+    """One key as it is written on the screen."""
+    return binding.key_display or _SIGNS.get(binding.key) or app.get_key_display(binding)
+
+
+def key_groups(app: App[Any], screen: Screen[Any]) -> list[KeyGroup]:
+    """The live keys of `screen`, nearest first; Textual's own and system keys are left out."""
+    groups: dict[tuple[str, str], KeyGroup] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        # Textual's own keys for scrolling and focus have no id; they do nothing here that ours do not.
+        if binding.system or not binding.id or not active.enabled:
+            continue
+        name = (
+            binding.action.partition("(")[0] if binding.action.startswith("jump(") else binding.action,
+            binding.description,
+        )
+        owner = "everywhere" if active.node is app else "here"
+        before = groups.get(name)
+        keys = (*before.keys, sign(app, binding)) if before else (sign(app, binding),)
+        groups[name] = KeyGroup(
+            keys=tuple(dict.fromkeys(keys)),
+            first_key=before.first_key if before else binding.key,
+            description=binding.description,
+            tooltip=before.tooltip if before else binding.tooltip,
+            owner=owner,
+            shown=binding.show or bool(before and before.shown),
+            last=active.node is app,
+        )
+    return list(groups.values())

@@ -1,0 +1,116 @@
+"""Lines made of pieces, and the arithmetic of cells.
+
+A `Line` is a tuple of `Piece`s, each a text and the role that styles it (the `role--*` component classes in
+`app.tcss`); it knows nothing of widgets. Widths are terminal cells, not characters. Text enters through `piece`,
+which neutralises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from lpmops.tui.safe_text import neutralise
+
+ROLES = (
+    "text", "strong", "muted", "faint", "stale", "ok", "warn", "bad", "unknown", "paused", "accent", "frame",
+    "chosen", "prod", "key", "late", "spark",
+)  # fmt: skip
+
+
+class Piece(NamedTuple):
+    """Some text in one style."""
+
+    text: str
+    role: str = "text"
+
+
+Line = tuple[Piece, ...]
+BLANK: Line = ()
+
+
+def piece(text: str, role: str = "text") -> Piece:
+    """A piece of text from anywhere, made harmless."""
+    return Piece(neutralise(text), role)
+
+
+def width_of(line: Iterable[Piece]) -> int:
+    """Cells that `line` takes."""
+    return sum(cell_len(part.text) for part in line)
+
+
+def crop_text(text: str, width: int) -> str:
+    """`text` in at most `width` cells, an ellipsis where something was cut."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1).rstrip() + "…" if width > 0 else ""
+
+
+def fit_text(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` cells."""
+    cropped = crop_text(text, width)
+    filler = " " * max(0, width - cell_len(cropped))
+    return filler + cropped if right else cropped + filler
+
+
+def crop(line: Sequence[Piece], width: int) -> Line:
+    """`line` in at most `width` cells, an ellipsis where something was cut."""
+    if width_of(line) <= width:
+        return tuple(line)
+    kept: list[Piece] = []
+    room = width
+    for part in line:
+        size = cell_len(part.text)
+        if size < room:
+            kept.append(part)
+            room -= size
+            continue
+        # Something follows or this part is too wide, so the last cell says that text is missing.
+        kept.append(Piece(crop_text(part.text + " ", room) if size == room else crop_text(part.text, room), part.role))
+        break
+    return tuple(kept)
+
+
+def fit(line: Sequence[Piece], width: int, *, right: bool = False, fill: Piece | None = None) -> Line:
+    """`line` in exactly `width` cells, padded with spaces or with `fill` (one cell of text)."""
+    cropped = crop(line, width)
+    filler = fill or Piece(" ")
+    padding = Piece(filler.text * max(0, width - width_of(cropped)), filler.role)
+    if not padding.text:
+        return cropped
+    return (padding, *cropped) if right else (*cropped, padding)
+
+
+def joined(parts: Iterable[Sequence[Piece]], between: Piece) -> Line:
+    """The parts that hold anything, `between` two of them."""
+    line: list[Piece] = []
+    for part in parts:
+        if part:
+            line += [between, *part] if line else part
+    return tuple(line)
+
+
+def spread(left: Sequence[Piece], right: Sequence[Piece], width: int, fill: Piece | None = None) -> Line:
+    """`left` and `right` at the two ends of `width` cells; where both do not fit, `left` is cut."""
+    tail = crop(right, width)
+    return (*fit(left, width - width_of(tail), fill=fill), *tail)
+
+
+def wrapped(text: str, width: int, lines: int) -> list[str]:
+    """`text` broken at spaces into at most `lines` lines of `width` cells, the last one cut."""
+    rows: list[str] = []
+    current = ""
+    for word in text.split():
+        longer = f"{current} {word}" if current else word
+        if current and cell_len(longer) > width:
+            rows.append(current)
+            current = word
+        else:
+            current = longer
+    if current:
+        rows.append(current)
+    if len(rows) > lines:
+        rows = [*rows[: lines - 1], " ".join(rows[lines - 1 :])] if lines > 0 else []
+    return [crop_text(row, width) for row in rows]

@@ -1,0 +1,90 @@
+"""The keys of the screen below, written from its own bindings, and the signs used everywhere."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.geometry import Size
+
+from lpmops.tui import marks, paint
+from lpmops.tui.keys import KeyGroup
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.screens.live import LiveModal
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets.drawn import Drawn
+from lpmops.tui.widgets.key_bar import KeyBar
+
+_KEYS = 14
+
+
+def help_lines(groups: list[KeyGroup], width: int) -> list[Line]:
+    """Keys by where they work, then what the signs mean."""
+    lines: list[Line] = []
+    for owner, title in (("here", "on this screen"), ("everywhere", "everywhere")):
+        lines.append((Piece(title, "strong"),))
+        for group in groups:
+            if group.owner == owner:
+                keys = Piece(paint.fit_text(group.label, _KEYS), "key")
+                lines.append(paint.crop((keys, Piece(group.tooltip or group.description)), width))
+        lines.append(paint.BLANK)
+    signs = (marks.FINE, marks.DEGRADED, marks.DOWN, marks.UNKNOWN, marks.PAUSED)
+    lines.append((Piece("signs", "strong"),))
+    lines.append(
+        paint.crop(
+            paint.joined([(Piece(f"{mark.glyph} {mark.word}", mark.role),) for mark in signs], Piece("  ")), width
+        )
+    )
+    lines.append(
+        paint.crop(
+            (Piece("– unknown; ", "muted"), Piece("italic", "stale"), Piece(": two refreshes old or more", "muted")),
+            width,
+        )
+    )
+    return lines
+
+
+class KeyList(Drawn):
+    """The help's text."""
+
+    def __init__(self, groups: list[KeyGroup]) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def lines(self, size: Size) -> list[Line]:
+        """Keys and signs."""
+        return help_lines(self.groups, size.width)
+
+
+class HelpScreen(LiveModal):
+    """Which keys work on the screen below, and what the signs mean."""
+
+    CSS_PATH = "panel.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "back", id="help.back", tooltip="Close the help"),
+        Binding("question_mark", "dismiss", "back", show=False, id="help.close", tooltip="Close the help"),
+        Binding("j", "scroll(1)", "down", show=False, id="help.down", tooltip="One line down"),
+        Binding("down", "scroll(1)", "down", show=False, id="help.down.arrow", tooltip="One line down"),
+        Binding("k", "scroll(-1)", "up", show=False, id="help.up", tooltip="One line up"),
+        Binding("up", "scroll(-1)", "up", show=False, id="help.up.arrow", tooltip="One line up"),
+    ]
+
+    def __init__(self, groups: list[KeyGroup]) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def compose(self) -> ComposeResult:
+        """The keys, scrolled where they need it."""
+        with Vertical(classes="panel"):
+            with VerticalScroll(can_focus=False):
+                yield KeyList(self.groups)
+            yield KeyBar()
+
+    def show(self, scene: Scene) -> None:
+        """Nothing here changes with the values."""
+
+    def action_scroll(self, by: int) -> None:
+        """Moves the text by lines."""
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)

@@ -1,0 +1,107 @@
+"""All environments at once: a strip each, and under them what is probably wrong, worst first.
+
+How many lines a strip gets follows from the height and from how many environments there are; the rest is for the
+suspects.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.message import Message
+
+from lpmops.tui.screens.live import LiveScreen
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets.header import Header
+from lpmops.tui.widgets.key_bar import KeyBar
+from lpmops.tui.widgets.pipeline import Pipeline
+from lpmops.tui.widgets.suspects import Suspects
+
+_FEWEST, _MOST = 1, 9
+_EDGES = 2
+_BARS = 2
+
+
+def strip_rows(height: int, environments: int) -> int:
+    """Lines inside each strip on a screen of `height` rows; a quarter of the room, but no less than four lines, is left for the suspects."""
+    if environments < 1:
+        return _MOST
+    room = height - _BARS
+    for rows in range(_MOST, _FEWEST, -1):
+        if environments * (rows + _EDGES) + max(4, room // 3) <= room:
+            return rows
+    return 3 if environments * (3 + _EDGES) + 4 <= room else _FEWEST
+
+
+class Strips(VerticalScroll, can_focus=False):
+    """The strips, scrolled where there are too many; keys go to the screen."""
+
+
+class OverviewScreen(LiveScreen):
+    """Every environment with its stages."""
+
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012 as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="overview.open", tooltip="Show the chosen environment with its companies"),
+        Binding("j", "move(1)", "down", show=False, id="overview.down", tooltip="Choose the next environment"),
+        Binding("down", "move(1)", "down", show=False, id="overview.down.arrow", tooltip="Choose the next environment"),
+        Binding("k", "move(-1)", "up", show=False, id="overview.up", tooltip="Choose the environment before"),
+        Binding("up", "move(-1)", "up", show=False, id="overview.up.arrow", tooltip="Choose the environment before"),
+        Binding("g", "move(-99)", "first", show=False, id="overview.first", tooltip="Choose the first environment"),
+        Binding("G", "move(99)", "last", show=False, id="overview.last", tooltip="Choose the last environment"),
+    ]
+
+    class Opened(Message):
+        """An environment was opened."""
+
+        def __init__(self, environment: str) -> None:
+            super().__init__()
+            self.environment = environment
+
+    def __init__(self, environments: list[str]) -> None:
+        super().__init__()
+        self.environments = environments
+        self.chosen = 0
+
+    def compose(self) -> ComposeResult:
+        """Header, strips, suspects, keys."""
+        yield Header()
+        with Strips():
+            for number, name in enumerate(self.environments):
+                yield Pipeline(name, id=f"strip-{number}")
+        yield Suspects()
+        yield KeyBar()
+
+    def show(self, scene: Scene) -> None:
+        """Takes new values."""
+        self.query_one(Header).show(scene)
+        rows = strip_rows(self.size.height, len(self.environments))
+        for number, strip in enumerate(self.query(Pipeline)):
+            strip.show(scene, rows, chosen=number == self.chosen)
+        self.query_one(Suspects).show(scene)
+        self.query_one(KeyBar).redraw()
+
+    def action_move(self, by: int) -> None:
+        """Chooses another environment."""
+        self._choose(self.chosen + by)
+
+    def _choose(self, number: int) -> None:
+        if not self.environments:
+            return
+        self.chosen = max(0, min(number, len(self.environments) - 1))
+        self.show(self.latest())
+        self.query_one(f"#strip-{self.chosen}", Pipeline).scroll_visible(animate=False)
+
+    def action_open(self) -> None:
+        """Opens the chosen environment."""
+        if self.environments:
+            self.post_message(self.Opened(self.environments[self.chosen]))
+
+    def on_pipeline_chosen(self, message: Pipeline.Chosen) -> None:
+        """Follows the mouse."""
+        self._choose(self.environments.index(message.environment))
+        if message.opened:
+            self.action_open()

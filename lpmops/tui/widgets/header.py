@@ -1,0 +1,87 @@
+"""The top line: where the operator is on the left; who they are, the token, the calls and the clock on the right.
+
+Where the room is short the identity goes first, then the calls; the environment's name and the clock go last. The
+sign-in shown is the one that needs a person soonest.
+"""
+
+from __future__ import annotations
+
+from textual.geometry import Size
+
+from lpmops.model import Credential
+from lpmops.tui import paint, words
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.view import EnvironmentView, Scene
+from lpmops.tui.widgets.drawn import Drawn
+
+_STATES = ("expired", "missing", "expiring", "unknown", "ok")
+_BETWEEN = Piece(" · ", "faint")
+
+
+def header_line(scene: Scene, width: int, environment: str | None = None) -> Line:
+    """The header of the overview, or of one environment's screen."""
+    left = _place(scene, environment)
+    views = [view for view in scene.views if environment in (None, view.name)]
+    clock: Line = (Piece(words.clock(scene.now), "text"), Piece(" "))
+    calls = sum(view.calls_in_last_minute(scene.now) for view in views)
+    identity, token = _sign_in(views, scene)
+    rate: Line = (Piece(f"{calls} calls/min", "muted"),) if any(view.live for view in views) else ()
+    for parts in ([identity, token, rate, clock], [token, rate, clock], [token, clock], [clock], []):
+        right = paint.joined(parts, _BETWEEN)
+        if paint.width_of(left) + paint.width_of(right) + 2 <= width or not parts:
+            return paint.spread(left, right, width)
+    return paint.crop(left, width)
+
+
+def _place(scene: Scene, environment: str | None) -> Line:
+    view = scene.view(environment) if environment else None
+    if view is None:
+        place: tuple[Piece, ...] = (Piece(" lpmops", "accent"),)
+    else:
+        place = (Piece(" "), paint.piece(view.title, "prod" if view.is_prod else "accent"))
+        if view.is_prod:
+            place += (Piece("  read-only", "muted"),)
+    return (*place, Piece("  ⏸ display held", "warn")) if scene.held else place
+
+
+def _sign_in(views: list[EnvironmentView], scene: Scene) -> tuple[Line, Line]:
+    """Identity and token of the sign-in that needs attention first."""
+    known = [(view, view.snapshot.credential) for view in views if view.snapshot]
+    if not known:
+        return (), ()
+    view, credential = min(known, key=lambda item: (_rank(item[1]), _left(item[1], scene), item[0].order))
+    identity: Line = (paint.piece(paint.crop_text(credential.identity, 32), "muted"),) if credential.identity else ()
+    if credential.state in ("expired", "missing"):
+        where = f" {paint.piece(view.title).text}" if len(views) > 1 else ""
+        remedy = paint.piece(f": {credential.remedy}", "muted") if credential.remedy else Piece("")
+        return identity, (Piece(f"✖ sign-in {credential.state}{where}", "bad"), remedy)
+    if credential.expires_at is None:
+        return identity, ()
+    text = f"token {words.age(_left(credential, scene))}"
+    return identity, (Piece(f"▲ {text}", "warn") if credential.state == "expiring" else Piece(text, "muted"),)
+
+
+def _rank(credential: Credential) -> int:
+    return _STATES.index(credential.state) if credential.state in _STATES else _STATES.index("unknown")
+
+
+def _left(credential: Credential, scene: Scene) -> float:
+    return (credential.expires_at - scene.now).total_seconds() if credential.expires_at else float("inf")
+
+
+class Header(Drawn):
+    """The top line of a screen."""
+
+    def __init__(self, environment: str | None = None, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.environment = environment
+        self.scene: Scene | None = None
+
+    def show(self, scene: Scene) -> None:
+        """Takes new values."""
+        self.scene = scene
+        self.redraw()
+
+    def lines(self, size: Size) -> list[Line]:
+        """One line."""
+        return [header_line(self.scene, size.width, self.environment)] if self.scene else []

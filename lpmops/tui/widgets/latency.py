@@ -1,0 +1,111 @@
+"""How long records take to land, against what was promised and what is wished for.
+
+`latency_lines` is pure. The bar is one scale from zero to a little over the promise: heavy to p50, light to p95,
+broken to p99, with each limit named at its tick.
+"""
+
+from __future__ import annotations
+
+from textual.geometry import Size
+
+from lpmops.model import HOPS, Percentiles, Snapshot
+from lpmops.tui import paint, words
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets.drawn import Drawn
+from lpmops.tui.widgets.pipeline import latency_role
+
+_SCALE = 1.25
+
+
+def latency_lines(scene: Scene, environment: str, width: int) -> list[Line]:
+    """Two lines: percentiles with the bar, and the hops under it."""
+    view = scene.view(environment)
+    snapshot = view.snapshot if view else None
+    if snapshot is None:
+        return [(Piece(" latency unknown", "unknown"),), paint.BLANK]
+    latency, old = snapshot.latency, scene.is_old(snapshot.taken_at)
+    numbers: list[Piece] = [Piece(" ")]
+    for name, seconds in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)):
+        role = "stale" if old and seconds is not None else latency_role(seconds, scene)
+        numbers += [Piece(f"{name} ", "muted"), Piece(words.duration(seconds).ljust(7), role)]
+    room = width - paint.width_of(numbers) - 2
+    percentiles = Percentiles(latency.p50, latency.p95, latency.p99)
+    bar = _bar(percentiles, scene, room, old=old) if room >= 20 else ()
+    return [paint.crop((*numbers, Piece(" "), *bar), width), _hops(snapshot, scene, width)]
+
+
+def _bar(latency: Percentiles, scene: Scene, width: int, *, old: bool) -> Line:
+    end = scene.limits.latency * _SCALE
+    role = (
+        "stale" if old else {"text": "accent"}.get(latency_role(latency.p99, scene), latency_role(latency.p99, scene))
+    )
+    cells: list[Piece] = []
+    for cell in range(width):
+        value = (cell + 0.5) / width * end
+        strokes = (("━", latency.p50), ("─", latency.p95), ("╌", latency.p99))
+        stroke = next((sign for sign, limit in strokes if limit is not None and value <= limit), "")
+        cells.append(Piece(stroke, role) if stroke else Piece("·", "faint"))
+    for limit in (scene.limits.stretch, scene.limits.latency):
+        at = round(limit / end * width)
+        # A limit is only marked where its name fits behind it.
+        for offset, sign in enumerate(
+            f"┤{words.duration(limit)}├" if limit < scene.limits.latency else f"┃{words.duration(limit)}"
+        ):
+            if 0 <= at + offset < width:
+                cells[at + offset] = Piece(sign, "muted")
+    return _merged(cells)
+
+
+def _merged(cells: list[Piece]) -> Line:
+    line: list[Piece] = []
+    for part in cells:
+        if line and line[-1].role == part.role:
+            line[-1] = Piece(line[-1].text + part.text, part.role)
+        else:
+            line.append(part)
+    return tuple(line)
+
+
+def _hops(snapshot: Snapshot, scene: Scene, width: int) -> Line:
+    old = scene.is_old(snapshot.taken_at)
+    line: Line = (Piece(" p99", "muted"),)
+    for hop in HOPS:
+        found = snapshot.latency.hops.get(hop)
+        line += _named(hop.replace("_to_", "→"), found.p99 if found else None, old=old)
+    extras = [_named("heartbeat", snapshot.heartbeat_age, old=old)] if snapshot.heartbeat_age is not None else []
+    if snapshot.latency.events:
+        extras.append(
+            (
+                Piece("  of ", "muted"),
+                Piece(words.short_count(snapshot.latency.events), "text"),
+                Piece(" events", "muted"),
+            )
+        )
+    for extra in extras:
+        # What does not fit whole is left out.
+        line += extra if paint.width_of(line) + paint.width_of(extra) < width else ()
+    return paint.crop(line, width)
+
+
+def _named(name: str, seconds: float | None, *, old: bool) -> Line:
+    role = "unknown" if seconds is None else "stale" if old else "text"
+    return (Piece(f"  {name} ", "muted"), Piece(words.duration(seconds), role))
+
+
+class LatencyBar(Drawn):
+    """The latency of one environment."""
+
+    def __init__(self, environment: str, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.environment = environment
+        self.scene: Scene | None = None
+
+    def show(self, scene: Scene) -> None:
+        """Takes new values."""
+        self.scene = scene
+        self.redraw()
+
+    def lines(self, size: Size) -> list[Line]:
+        """Percentiles, bar and hops."""
+        return latency_lines(self.scene, self.environment, size.width) if self.scene else []

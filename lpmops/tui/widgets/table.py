@@ -1,0 +1,362 @@
+"""A table of many rows that stays quick: only the lines that can be seen are ever drawn.
+
+Rows are any values with a key; a refresh hands over the new rows and repaints the visible lines that differ, keeping
+the cursor on its key and on its place on the screen. Sorting and filtering arrange keys, never widgets. Columns that
+do not fit are left out, the least wanted first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Click, Resize
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from lpmops.tui import paint
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.widgets.drawn import to_strip
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One column. `wanted` 0 is always shown, higher ones go first where the width is short; `grows` takes what is left."""
+
+    key: str
+    title: str
+    width: int
+    draw: Callable[[Row, datetime], Line]
+    order: Callable[[Row], Any]
+    right: bool = False
+    grows: bool = False
+    wanted: int = 0
+    most: int = 0
+
+
+def fitting_columns(columns: Sequence[Column[Row]], width: int) -> list[tuple[Column[Row], int]]:
+    """The columns shown in `width` cells and how wide each is; one cell between two."""
+    shown = list(columns)
+    while len(shown) > 1 and sum(column.width for column in shown) + len(shown) - 1 > width:
+        least = max(shown, key=lambda column: column.wanted)
+        if least.wanted == 0:
+            break
+        shown.remove(least)
+    spare = max(0, width - sum(column.width for column in shown) - (len(shown) - 1))
+    sized: list[tuple[Column[Row], int]] = []
+    for column in shown:
+        extra = spare if column.grows else 0
+        sized.append((column, min(column.width + extra, column.most or column.width + extra)))
+    return sized
+
+
+def arranged(
+    rows: Iterable[Row],
+    column: Column[Row],
+    *,
+    descending: bool,
+    pattern: str,
+    haystack: Callable[[Row], str],
+    tie: Callable[[Row], Any],
+) -> list[Row]:
+    """The rows that pass the filter, in order; unknown values come last whichever way it sorts.
+
+    `pattern` is looked for anywhere in a row, small and capital letters alike; a leading `!` keeps the rows without it.
+    """
+    wanted = not pattern.startswith("!")
+    needle = pattern.removeprefix("!").strip().casefold()
+    kept = [row for row in rows if (needle in haystack(row)) is wanted] if needle else list(rows)
+    known = [(value, row) for row in kept if (value := column.order(row)) is not None]
+    known.sort(key=lambda item: tie(item[1]))
+    known.sort(key=lambda item: item[0], reverse=descending)
+    unknown = sorted((row for row in kept if column.order(row) is None), key=tie)
+    return [row for _, row in known] + unknown
+
+
+class LiveTable(ScrollView, Generic[Row], can_focus=True):
+    """Keyed rows under a fixed heading, with a cursor."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--heading", "table--cursor", "table--cursor-blurred"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="table.open", tooltip="Show everything known about this row"),
+        Binding("s", "sort", "sort", id="table.sort", tooltip="Sort by the next column"),
+        Binding("S", "reverse", "reverse", show=False, id="table.reverse", tooltip="Turn the order round"),
+        Binding("j", "move(1)", "down", show=False, id="table.down", tooltip="One row down"),
+        Binding("down", "move(1)", "down", show=False, id="table.down.arrow", tooltip="One row down"),
+        Binding("k", "move(-1)", "up", show=False, id="table.up", tooltip="One row up"),
+        Binding("up", "move(-1)", "up", show=False, id="table.up.arrow", tooltip="One row up"),
+        Binding("pagedown", "page(1)", "page down", show=False, id="table.page_down", tooltip="One page down"),
+        Binding("pageup", "page(-1)", "page up", show=False, id="table.page_up", tooltip="One page up"),
+        Binding("g", "edge(-1)", "first", show=False, id="table.first", tooltip="To the first row"),
+        Binding("home", "edge(-1)", "first", show=False, id="table.first.home", tooltip="To the first row"),
+        Binding("G", "edge(1)", "last", show=False, id="table.last", tooltip="To the last row"),
+        Binding("end", "edge(1)", "last", show=False, id="table.last.end", tooltip="To the last row"),
+    ]
+
+    class Opened(Message):
+        """The row under the cursor was opened."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    class Moved(Message):
+        """The cursor stands on another row, or on none."""
+
+        def __init__(self, key: str | None) -> None:
+            super().__init__()
+            self.key = key
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        *,
+        key: Callable[[Row], str],
+        haystack: Callable[[Row], str],
+        now: datetime,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._columns = tuple(columns)
+        self._key = key
+        self._haystack = haystack
+        self._now = now
+        self._all: Sequence[Row] = ()
+        self._rows: list[Row] = []
+        self._sized: list[tuple[Column[Row], int]] = []
+        self._drawn: dict[int, Line] = {}
+        self._cursor_key: str | None = None
+        self._cursor = 0
+        self._sort = 0
+        self._descending = False
+        self.pattern = ""
+        self.empty_text = ""
+        self.stale = False
+
+    # What stands in it -------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def row_count(self) -> int:
+        """Rows that pass the filter."""
+        return len(self._rows)
+
+    @property
+    def total(self) -> int:
+        """Rows with or without the filter."""
+        return len(self._all)
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        return self._key(self._rows[self._cursor]) if self._rows else None
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the rows in the order shown."""
+        return [self._key(row) for row in self._rows]
+
+    def show(self, rows: Sequence[Row], now: datetime, *, stale: bool = False) -> None:
+        """Takes the rows of a new snapshot, or the same rows at a later time."""
+        self._now, self.stale = now, stale
+        if rows is not self._all:
+            self._all = rows
+            self._arrange()
+        self._repaint()
+
+    def filter(self, pattern: str) -> None:
+        """Keeps the rows that hold `pattern`, or with a leading `!` those that do not; an empty one keeps all."""
+        if pattern != self.pattern:
+            self.pattern = pattern
+            self._arrange()
+            self._repaint()
+
+    def place(self, key: str) -> None:
+        """Puts the cursor on the row of that key, where there is one."""
+        index = next((number for number, row in enumerate(self._rows) if self._key(row) == key), None)
+        if index is not None:
+            self._go(index)
+
+    def _arrange(self) -> None:
+        place = self._cursor - round(self.scroll_y)
+        self._rows = arranged(
+            self._all,
+            self._columns[self._sort],
+            descending=self._descending,
+            pattern=self.pattern,
+            haystack=self._haystack,
+            tie=self._key,
+        )
+        before = self._cursor_key
+        found = (
+            next((number for number, row in enumerate(self._rows) if self._key(row) == before), None)
+            if before
+            else None
+        )
+        self._cursor = found if found is not None else min(self._cursor, max(0, len(self._rows) - 1))
+        self._cursor_key = self.cursor_key
+        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        if self.is_attached and found is not None:
+            self.scroll_to(y=self._cursor - place, animate=False, immediate=True)
+        self._keep_cursor_in_sight()
+        if self._cursor_key != before:
+            self.post_message(self.Moved(self._cursor_key))
+
+    # Moving ------------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _page(self) -> int:
+        return max(1, self.size.height - 1)
+
+    def _go(self, index: int) -> None:
+        if not self._rows:
+            return
+        before, self._cursor = self._cursor, max(0, min(index, len(self._rows) - 1))
+        self._cursor_key = self.cursor_key
+        self._keep_cursor_in_sight()
+        if before != self._cursor:
+            for row in (before, self._cursor):
+                self._refresh_row(row)
+            self.post_message(self.Moved(self._cursor_key))
+
+    def _keep_cursor_in_sight(self) -> None:
+        top = round(self.scroll_y)
+        wanted = min(max(top, self._cursor - self._page + 1), self._cursor)
+        if wanted != top and self.is_attached:
+            self.scroll_to(y=wanted, animate=False, immediate=True)
+
+    def _refresh_row(self, index: int) -> None:
+        y = index - round(self.scroll_y) + 1
+        if 1 <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def action_move(self, by: int) -> None:
+        """Moves the cursor by rows."""
+        self._go(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Moves the cursor by pages."""
+        self._go(self._cursor + by * self._page)
+
+    def action_edge(self, side: int) -> None:
+        """Moves the cursor to the first or the last row."""
+        self._go(0 if side < 0 else len(self._rows) - 1)
+
+    def action_open(self) -> None:
+        """Opens the row under the cursor."""
+        if self.cursor_key is not None:
+            self.post_message(self.Opened(self.cursor_key))
+
+    def action_sort(self) -> None:
+        """Sorts by the next column that is shown."""
+        shown = [self._columns.index(column) for column, _ in self._sized] or [0]
+        later = [index for index in shown if index > self._sort]
+        self.sort_by(later[0] if later else shown[0])
+
+    def sort_by(self, index: int, *, descending: bool = False) -> None:
+        """Sorts by the column of that number."""
+        self._sort, self._descending = index, descending
+        self._arrange()
+        self.refresh()
+
+    def action_reverse(self) -> None:
+        """Turns the order round."""
+        self.sort_by(self._sort, descending=not self._descending)
+
+    def on_click(self, event: Click) -> None:
+        """A click chooses a row, a second one opens it; on the heading it sorts."""
+        if event.y > 0:
+            index = round(self.scroll_y) + event.y - 1
+            if index < len(self._rows):
+                self._go(index)
+                if event.chain > 1:
+                    self.action_open()
+            return
+        x = 0
+        for column, width in self._sized:
+            if x <= event.x < x + width:
+                index = self._columns.index(column)
+                self.sort_by(index, descending=index == self._sort and not self._descending)
+                return
+            x += width + 1
+
+    # Drawing -----------------------------------------------------------------------------------------------------------------------------------
+
+    def on_resize(self, _event: Resize) -> None:
+        """Chooses the columns for the new width."""
+        self._sized = fitting_columns(self._columns, self.size.width)
+        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        self._keep_cursor_in_sight()
+        self.refresh()
+
+    def _visible(self) -> range:
+        top = round(self.scroll_y)
+        return range(top, min(top + self._page, len(self._rows)))
+
+    def _repaint(self) -> None:
+        """Repaints the visible lines whose text is no longer what was drawn."""
+        if not self.is_attached or not self.size.width:
+            return
+        top = round(self.scroll_y)
+        drawn, self._drawn = self._drawn, {}
+        for y in range(1, self.size.height):
+            line = self._row_line(top + y - 1)
+            self._drawn[y] = line
+            if drawn.get(y) != line:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def _row_line(self, index: int) -> Line:
+        if index >= len(self._rows):
+            return (
+                (Piece(f" {self.empty_text}", "muted"),)
+                if index == 0 and not self._rows and self.empty_text
+                else paint.BLANK
+            )
+        row = self._rows[index]
+        line: list[Piece] = []
+        for column, width in self._sized:
+            if line:
+                line.append(Piece(" "))
+            line += paint.fit(column.draw(row, self._now), width, right=column.right)
+        if self.stale:
+            line = [Piece(part.text, "stale" if part.role in ("text", "strong") else part.role) for part in line]
+        return tuple(line)
+
+    def _heading(self) -> Line:
+        line: list[Piece] = []
+        for column, width in self._sized:
+            sorted_by = self._columns[self._sort] is column
+            arrow = ("↓" if self._descending else "↑") if sorted_by else ""
+            title = f"{arrow}{column.title}" if column.right else f"{column.title}{arrow}"
+            if line:
+                line.append(Piece(" "))
+            line.append(Piece(paint.fit_text(title, width, right=column.right), "accent" if sorted_by else "muted"))
+        return tuple(line)
+
+    def render_line(self, y: int) -> Strip:
+        """One row, for the compositor."""
+        width = self.size.width
+        if y == 0:
+            return to_strip(self, self._heading(), width, self._base("table--heading"))
+        index = round(self.scroll_y) + y - 1
+        line = self._drawn[y] = self._row_line(index)
+        on_cursor = index == self._cursor and bool(self._rows)
+        name = ("table--cursor" if self.has_focus else "table--cursor-blurred") if on_cursor else ""
+        return to_strip(self, line, width, self._base(name))
+
+    def _base(self, component: str) -> Style:
+        base = self.visual_style.rich_style
+        return base + self.get_component_rich_style(component, partial=True) if component else base
+
+    def watch_has_focus(self, value: bool) -> None:
+        """Draws the cursor as bright as it is."""
+        super().watch_has_focus(value)
+        self._refresh_row(self._cursor)

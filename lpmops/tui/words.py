@@ -1,0 +1,100 @@
+"""Numbers, durations and times as the screens write them.
+
+Units are small and the same everywhere; None, NaN and infinity are unknown and are written as a dash, never as zero.
+A negative duration comes from two clocks that disagree and is written as zero.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+UNKNOWN = "–"
+_BARS = "▁▂▃▄▅▆▇█"
+_STEADY = 2.2
+
+
+def known(value: float | None) -> bool:
+    """Whether `value` is a finite number."""
+    return value is not None and math.isfinite(value)
+
+
+def count(value: float | None) -> str:
+    """A whole number with its thousands parted: 48,112."""
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{round(value):,}"
+
+
+def short_count(value: float | None) -> str:
+    """At most six cells: 9,204, then 41 k, 1.2 M, 18 G."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if abs(value) < 10_000:
+        return count(value) if abs(value) >= 10 or value == round(value) else f"{value:.1f}"
+    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+        scaled = value / size
+        if abs(scaled) < 999.5:
+            return f"{scaled:.1f} {unit}" if abs(scaled) < 9.95 else f"{scaled:.0f} {unit}"
+    return f"{value:.0e}"
+
+
+def rate(value: float | None) -> str:
+    """Events a second: 940/s, 0.4/s, 12 k/s."""
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{short_count(value)}/s"
+
+
+def duration(seconds: float | None) -> str:
+    """3.2 s, 54.6 s, 12 min, 3.4 h, 6 d."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    for limit, size, unit, decimals in ((99.95, 1, "s", 1), (7_200, 60, "min", 0), (172_800, 3_600, "h", 1)):
+        if seconds < limit:
+            scaled = max(0.0, seconds) / size
+            return f"{scaled:.{decimals}f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds / 86_400:,.0f} d"
+
+
+def tight_duration(seconds: float | None) -> str:
+    """The same in at most four cells, for the arrows: 3.2s, 51s, 12m, 3h, 6d."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    value = max(0.0, seconds)
+    if value < 9.95:
+        return f"{value:.1f}s"
+    for limit, size, unit in ((99.5, 1, "s"), (5_970, 60, "m"), (356_400, 3_600, "h"), (86_313_600, 86_400, "d")):
+        if value < limit:
+            return f"{value / size:.0f}{unit}"
+    return ">2y"
+
+
+def age_seconds(now: datetime, at: datetime | None) -> float | None:
+    """Seconds from `at` to `now`, None where `at` is unknown."""
+    return None if at is None else (now - at).total_seconds()
+
+
+def age(seconds: float | None) -> str:
+    """How long ago, in whole seconds at the least: 4 s, 12 min."""
+    return duration(None if seconds is None or not math.isfinite(seconds) else max(0.0, float(int(seconds))))
+
+
+def clock(at: datetime | None) -> str:
+    """The time of day in UTC: 14:03:12Z."""
+    return UNKNOWN if at is None else f"{at.astimezone(UTC):%H:%M:%SZ}"
+
+
+def moment(at: datetime | None) -> str:
+    """Date and time in UTC: 2026-11-23 14:03:12Z."""
+    return UNKNOWN if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def sparkline(values: tuple[float | None, ...], width: int) -> str:
+    """The newest `width` values as bars; a steady rate stands low so that rises and falls both show, unknown is a dot."""
+    shown = values[-width:] if width > 0 else ()
+    numbers = sorted(value for value in shown if value is not None and math.isfinite(value))
+    top = max(numbers[-1], _STEADY * numbers[len(numbers) // 2]) if numbers else 0.0
+    bars = [
+        "·"
+        if value is None or not math.isfinite(value)
+        else _BARS[min(7, int(max(0.0, value) / top * 7.99)) if top > 0 else 0]
+        for value in shown
+    ]
+    return "".join(bars).rjust(width) if width > 0 else ""

@@ -1,0 +1,212 @@
+"""Worlds to draw: snapshots of a good day and of bad ones, and a feed that answers from memory on a clock that stands still."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from lpmops.model import (
+    Confidence,
+    Credential,
+    Health,
+    Kind,
+    Latency,
+    Percentiles,
+    Reading,
+    Route,
+    Snapshot,
+    Stage,
+    Suspect,
+)
+
+NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
+NAMES = (
+    "Harbour 911", "Acme County", "North Ridge PSAP", "Lakeside Regional Dispatch", "Sheriff of Gray County", "Metro Fire & Rescue",
+    "Pine Valley", "Twin Rivers Emergency Communications District", "Öland räddningstjänst", "St. John's EMS", "Port Authority", "Mesa Verde",
+)  # fmt: skip
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def reading(name: str, value: float | str | None, unit: str = "", age: float = 3.0, source: str = "test") -> Reading:
+    return Reading(name, value, unit, ago(age), source)
+
+
+def routes(count: int, databases: int = 25) -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            company_id=str(1001 + number),
+            company=NAMES[number % len(NAMES)] + ("" if number < len(NAMES) else f" {number // len(NAMES)}"),
+            database=f"lpm-{number % databases + 1:02d}",
+            state="flowing",
+            rows=18_442_120 // (number + 1) + number,
+            rows_per_minute=812 / (number + 1),
+            last_landed_at=ago(2 + number % 40),
+            latency_p95=4.0 + number % 9,
+        )
+        for number in range(count)
+    )
+
+
+def good(name: str, kind: Kind, *, companies: int = 12, rate: float = 94.0, age: float = 3.0) -> Snapshot:
+    stages = {
+        "cdf": Stage("cdf", Health.HEALTHY, "running", lag=1, lag_unit="versions", rate=rate, readings=(
+            reading("version", 48_112), reading("batch", 2.1, "s"), reading("job", "running"))),
+        "eventhub": Stage("eventhub", Health.HEALTHY, "active", lag=12, lag_unit="events", rate=rate, readings=(
+            reading("throughput_units", 2), reading("partitions", 8), reading("throttled", 0, age=64), reading("retention", 604_800.0, "s"))),
+        "asa": Stage("asa", Health.HEALTHY, "Running", lag=2.0, lag_unit="s", rate=rate, readings=(
+            reading("streaming_units", 6), reading("utilisation", 34.0, "%", age=71))),
+        "sql": Stage("sql", Health.HEALTHY, "online", lag=2.0, lag_unit="s", rate=rate, readings=(
+            reading("databases", 25), reading("unrouted", 0), reading("last_landed", "14:03:10Z"))),
+    }  # fmt: skip
+    return Snapshot(
+        environment=name,
+        kind=kind,
+        taken_at=ago(age),
+        health=Health.HEALTHY,
+        stages=stages,
+        latency=Latency(2.9, 5.1, 6.2, 5_640, {
+            "commit_to_sent": Percentiles(1.1, 2.4, 3.1),
+            "sent_to_enqueued": Percentiles(0.1, 0.3, 0.4),
+            "enqueued_to_landed": Percentiles(1.0, 1.5, 1.6),
+        }),
+        routes=routes(companies),
+        credential=Credential("ok", "ops@lpm.example", NOW + timedelta(minutes=41)),
+        calls=7,
+        seconds=0.4,
+        heartbeat_age=3.2,
+    )  # fmt: skip
+
+
+def paused(name: str, kind: Kind) -> Snapshot:
+    base = good(name, kind, rate=40.0)
+    asa = Stage("asa", Health.DEGRADED, "paused", "paused by dana 12 min ago: schema change", rate=0.0)
+    hops = {"commit_to_sent": Percentiles(1.0, 2.0, 3.0)}
+    return replace(base, health=Health.DEGRADED, stages={**base.stages, "asa": asa}, latency=Latency(hops=hops))
+
+
+def saturated(name: str, kind: Kind, companies: int = 812) -> Snapshot:
+    base = good(name, kind, companies=companies, rate=940.0)
+    asa = Stage(
+        "asa",
+        Health.DEGRADED,
+        "Running",
+        "streaming units at 97 % for 6 min",
+        lag=48.0,
+        lag_unit="s",
+        rate=310.0,
+        readings=(
+            reading("streaming_units", 6),
+            reading("utilisation", 97.0, "%"),
+            reading("backlog", 41_204, "events"),
+        ),
+    )
+    hub = replace(base.stages["eventhub"], lag=41_204)
+    sql = replace(base.stages["sql"], rate=310.0)
+    first = replace(base.routes[0], state="quiet", rows_per_minute=0.0, last_landed_at=ago(38 * 60), latency_p95=None)
+    return replace(
+        base,
+        health=Health.DEGRADED,
+        stages={**base.stages, "asa": asa, "eventhub": hub, "sql": sql},
+        latency=Latency(31.0, 50.0, 54.6, 18_600, {
+            "commit_to_sent": Percentiles(1.1, 2.4, 3.2),
+            "sent_to_enqueued": Percentiles(0.1, 0.3, 0.4),
+            "enqueued_to_landed": Percentiles(29.0, 47.0, 51.0),
+        }),
+        routes=(first, *base.routes[1:]),
+        suspects=(
+            Suspect("asa.saturated", "asa", Confidence.SURE, "Stream Analytics can't keep up with the hub",
+                    ("streaming units at 97 % for 6 min", "backlog 41,204 events and rising", "SQL is idle at 12 % of its log rate"),
+                    ("lpmops asa scale -e prod --units 2/3",)),
+            Suspect("upstream.quiet", "sql", Confidence.POSSIBLE, "company 1001 has sent nothing for 38 min; the usual gap is 4 min",
+                    ("the source table has no row of it either",), ("lpmops route list -e prod --company 1001",)),
+        ),
+    )  # fmt: skip
+
+
+def unreadable(name: str, kind: Kind) -> Snapshot:
+    stages = {
+        stage: Stage(stage, Health.UNKNOWN, "unknown", "the token has expired")
+        for stage in ("cdf", "eventhub", "asa", "sql")
+    }
+    return Snapshot(
+        name,
+        kind,
+        ago(3),
+        Health.UNKNOWN,
+        stages,
+        credential=Credential("expired", "ops@lpm.example", ago(600), "az login --tenant lpm.example"),
+    )
+
+
+def rates(level: float, number: int = 40) -> dict[str, tuple[float | None, ...]]:
+    wave = (1.0, 1.04, 0.98, 1.1, 0.95, 1.02, 1.3, 1.01, 0.9, 1.0)
+    values = tuple(level * wave[index % len(wave)] for index in range(number))
+    return dict.fromkeys(("cdf", "eventhub", "asa", "sql"), values)
+
+
+class MemoryFeed:
+    """A feed whose answers are set by the test. `hanging` holds every call that may hang, until the test lets go."""
+
+    def __init__(self, *snapshots: Snapshot, extra: Sequence[tuple[str, Kind]] = (), hanging: bool = False) -> None:
+        self.snapshots = {snapshot.environment: snapshot for snapshot in snapshots}
+        self.kinds = [*((snapshot.environment, snapshot.kind) for snapshot in snapshots), *extra]
+        self.time = NOW
+        self.callbacks: list[Callable[[Snapshot], None]] = []
+        self.refreshed: list[str] = []
+        self.closed = False
+        self.broken: Exception | None = None
+        self.let_go = threading.Event()
+        if not hanging:
+            self.let_go.set()
+
+    def environments(self) -> Sequence[tuple[str, Kind]]:
+        return self.kinds
+
+    def now(self) -> datetime:
+        return self.time
+
+    def latest(self, environment: str) -> Snapshot | None:
+        self._answer()
+        return self.snapshots.get(environment)
+
+    def rates(self, environment: str) -> Mapping[str, Sequence[float | None]]:
+        snapshot = self.snapshots.get(environment)
+        level = snapshot.stages["cdf"].rate if snapshot else None
+        return rates(level) if level else {}
+
+    def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
+        self._answer()
+        self.callbacks.append(callback)
+        return lambda: self.callbacks.remove(callback)
+
+    def refresh(self, environment: str) -> None:
+        self.refreshed.append(environment)
+        self._answer()
+
+    def close(self) -> None:
+        self._answer()
+        self.closed = True
+
+    def push(self, snapshot: Snapshot) -> None:
+        for callback in list(self.callbacks):
+            callback(snapshot)
+
+    def _answer(self) -> None:
+        self.let_go.wait(60)
+        if self.broken:
+            raise self.broken
+
+
+def good_day() -> MemoryFeed:
+    return MemoryFeed(
+        good("dev", Kind.DEV), good("test", Kind.TEST, rate=40.0), good("prod", Kind.PROD, companies=812, rate=940.0)
+    )
+
+
+def bad_day() -> MemoryFeed:
+    return MemoryFeed(good("dev", Kind.DEV), paused("test", Kind.TEST), saturated("prod", Kind.PROD))
