@@ -1,0 +1,1 @@
+"""The Stream Analytics engine of the sandbox."""
