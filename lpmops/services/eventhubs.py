@@ -29,6 +29,7 @@ from lpmops.errors import (
 )
 from lpmops.model import HubState, NamespaceState, PartitionState
 from lpmops.services import bounded, failures
+from lpmops.services.addresses import LOOPBACK
 from lpmops.services.bounded import Deadline
 from lpmops.services.calls import CallCounter
 from lpmops.services.failures import Advice
@@ -36,7 +37,7 @@ from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean
 from lpmops.services.resourcemanager import group_path, resource_manager
 from lpmops.services.secrets import SecretReader
-from lpmops.services.transport import LOOPBACK, Transport
+from lpmops.services.transport import Transport
 
 T = TypeVar("T")
 

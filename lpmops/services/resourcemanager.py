@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from lpmops.config import Environment
+from lpmops.services.addresses import is_loopback
 from lpmops.services.identity import CachedCredential
-from lpmops.services.transport import Client, Transport, is_loopback
+from lpmops.services.transport import Client, Transport
 
 _PUBLIC = "https://management.azure.com/.default"
 

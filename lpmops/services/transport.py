@@ -7,46 +7,38 @@ redirect to another host is refused, and no header, query value or body is ever 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import os
 import random
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
-from azure.core.credentials import AccessToken
-from azure.core.pipeline import Pipeline, PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import HTTPPolicy
+from azure.core.pipeline import Pipeline
 from azure.core.pipeline.transport import HttpTransport, RequestsTransport
 from azure.core.rest import HttpRequest
-from urllib3.util import Retry
+from urllib3.util import Retry as NoRetry
 
 from lpmops import __version__
-from lpmops.errors import BadAnswerError, ConfigError, SignInError, UnreachableError, UntrustedError
+from lpmops.errors import BadAnswerError
 from lpmops.services import bounded, failures
+from lpmops.services.addresses import is_loopback, origin, refuse_plain_http
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.calls import CallCounter
 from lpmops.services.failures import Advice
+from lpmops.services.policies import Bearer, Call, Redirect, Retry, TokenSource
 from lpmops.services.redact import address
 from lpmops.services.sockets import Cuttable, CuttableAdapter
 
 if TYPE_CHECKING:
     from azure.core.rest import HttpResponse
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
-_ATTEMPTS = 4
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_REDIRECT_LIMIT = 3
 _LARGEST_BODY = 64 * 1024 * 1024
 _PAGE_LIMIT = 200
 
@@ -54,30 +46,6 @@ _PAGE_LIMIT = 200
 for _name in ("azure", "urllib3", "msal"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 logging.getLogger("urllib3").setLevel(logging.WARNING)
-
-
-class TokenSource(Protocol):
-    """What the pipeline asks for tokens; `identity.CachedCredential` is one."""
-
-    def token(self, scope: str, *, claims: str | None = None, deadline: Deadline | None = None) -> AccessToken:
-        """A token for `scope`. Raises SignInError."""
-
-    def reject(self, scope: str) -> None:
-        """A service refused the token: never hand it out again."""
-
-    def accept(self, scope: str) -> None:
-        """A service took the token."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What one logical call carries through the pipeline."""
-
-    service: str
-    operation: str
-    deadline: Deadline
-    safe: bool
-    calls: CallCounter
 
 
 class Client:
@@ -97,10 +65,10 @@ class Client:
         self.service = service
         self.base = base.rstrip("/")
         self.advice = advice
-        policies: list[Any] = [_Retry()]
+        policies: list[Any] = [Redirect(), Retry()]
         if credential is not None:
-            policies.append(_Bearer(credential, scope))
-        self._pipeline: Pipeline[HttpRequest, Any] = Pipeline(transport.bounded, [*policies, _Redirect()])
+            policies.append(Bearer(credential, scope))
+        self._pipeline: Pipeline[HttpRequest, Any] = Pipeline(transport.bounded, policies)
 
     def get(
         self,
@@ -147,7 +115,7 @@ class Client:
         """The absolute address of `path`, which may be absolute itself where a service gives links. Raises BadAnswerError off this host."""
         try:
             absolute = path if "://" in path else self.base + "/" + path.lstrip("/")
-            if _origin(absolute) == _origin(self.base):
+            if origin(absolute) == origin(self.base):
                 return absolute
         except ValueError:
             pass
@@ -165,7 +133,7 @@ class Client:
     def _send(self, request: HttpRequest, operation: str, deadline: Deadline, *, safe: bool) -> Answer:
         request.headers["User-Agent"] = f"lpmops/{__version__}"
         request.headers["x-ms-client-request-id"] = f"{random.getrandbits(128):032x}"
-        call = _Call(self.service, operation, deadline, safe, self._transport.calls)
+        call = Call(self.service, operation, deadline, safe, self._transport.calls)
         answer: Answer = self._pipeline.run(request, call=call).http_response
         if answer.status_code >= 400:
             raise failures.from_answer(answer, self.advice)
@@ -198,7 +166,7 @@ class Transport:
         advice: Advice | None = None,
     ) -> Client:
         """A client for `service` at `base`. Raises ConfigError for http to another machine."""
-        _refuse_plain_http(base)
+        refuse_plain_http(base)
         return Client(self, service, base, credential=credential, scope=scope, advice=advice or Advice())
 
     def close(self) -> None:
@@ -210,7 +178,7 @@ def _session() -> requests.Session:
     session = requests.Session()
     # .netrc would replace our Authorization header, and proxies are chosen per address below.
     session.trust_env = False
-    adapter = CuttableAdapter(max_retries=Retry(total=False, redirect=False, raise_on_status=False))
+    adapter = CuttableAdapter(max_retries=NoRetry(total=False, redirect=False, raise_on_status=False))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -218,26 +186,6 @@ def _session() -> requests.Session:
 
 def _trust() -> bool | str:
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def is_loopback(url: str) -> bool:
-    """True where `url` leads to this machine."""
-    return (urlsplit(url).hostname or "") in LOOPBACK
-
-
-def _refuse_plain_http(url: str) -> None:
-    scheme = urlsplit(url).scheme
-    if scheme == "https" or (scheme == "http" and is_loopback(url)):
-        return
-    raise ConfigError(
-        f"{address(url)} would be called without TLS, and tokens travel with every call.",
-        hint="Write https:// in lpmops.toml; http is for this machine alone.",
-    )
 
 
 class _BoundedTransport(HttpTransport[HttpRequest, Any]):
@@ -249,8 +197,8 @@ class _BoundedTransport(HttpTransport[HttpRequest, Any]):
         self._requests = RequestsTransport(session=session, session_owner=False)
 
     def send(self, request: HttpRequest, **options: Any) -> Any:
-        call: _Call = options["call"]
-        _refuse_plain_http(request.url)
+        call: Call = options["call"]
+        refuse_plain_http(request.url)
         parts = urlsplit(request.url)
         where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
         socket = Cuttable()
@@ -278,7 +226,7 @@ class _BoundedTransport(HttpTransport[HttpRequest, Any]):
             )
         return answer
 
-    def _exchange(self, request: HttpRequest, call: _Call, socket: Cuttable) -> Answer:
+    def _exchange(self, request: HttpRequest, call: Call, socket: Cuttable) -> Answer:
         socket.adopt()
         left = max(0.05, call.deadline.left())
         proxies = {} if is_loopback(request.url) else requests.utils.get_environ_proxies(request.url)
@@ -304,7 +252,7 @@ class _BoundedTransport(HttpTransport[HttpRequest, Any]):
             url=request.url,
         )
 
-    def _chunks(self, response: HttpResponse, call: _Call) -> Iterator[bytes]:
+    def _chunks(self, response: HttpResponse, call: Call) -> Iterator[bytes]:
         size = 0
         for chunk in response.iter_bytes():
             size += len(chunk)
@@ -324,122 +272,3 @@ class _BoundedTransport(HttpTransport[HttpRequest, Any]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Retry(HTTPPolicy[HttpRequest, Any]):
-    """Sends a safe request again while that can help and the deadline allows it."""
-
-    def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, Any]:
-        call: _Call = request.context.options["call"]
-        attempts = _ATTEMPTS if call.safe else 1
-        for attempt in range(1, attempts + 1):
-            last = attempt == attempts
-            try:
-                response = self.next.send(request)
-            except (UnreachableError, BadAnswerError) as error:
-                if last or isinstance(error, UntrustedError) or not _sleep(_backoff(attempt), call.deadline):
-                    raise
-                continue
-            if last or response.http_response.status_code not in _RETRIED:
-                return response
-            asked = failures.retry_after(response.http_response.headers)
-            if not _sleep(
-                _backoff(attempt) if asked is None else asked + random.uniform(0, min(1.0, asked / 10)), call.deadline
-            ):
-                return response
-        raise AssertionError("the last attempt returns or raises")
-
-
-def _backoff(attempt: int) -> float:
-    """About 0.2, 0.4, 0.8 s; spread, so that many panes do not come back at once."""
-    return float(0.1 * 2**attempt * random.uniform(0.75, 1.25))
-
-
-def _sleep(seconds: float, deadline: Deadline) -> bool:
-    """Wait, unless the wait would use up the deadline; False then."""
-    if seconds >= deadline.left():
-        return False
-    time.sleep(seconds)
-    return True
-
-
-class _Bearer(HTTPPolicy[HttpRequest, Any]):
-    """Adds the token; answers a claims challenge once, for reads, and forgets a token that was refused."""
-
-    def __init__(self, credential: TokenSource, scope: str) -> None:
-        self._credential = credential
-        self._scope = scope
-
-    def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, Any]:
-        call: _Call = request.context.options["call"]
-        self._authorize(request, call, None)
-        response = self.next.send(request)
-        claims = claims_of(response.http_response.headers) if response.http_response.status_code == 401 else None
-        if claims is not None and call.safe:
-            try:
-                self._authorize(request, call, claims)
-            except SignInError:
-                # The answer itself says which claims: its error carries the whole command.
-                self._credential.reject(self._scope)
-                return response
-            response = self.next.send(request)
-        if response.http_response.status_code == 401:
-            self._credential.reject(self._scope)
-        else:
-            self._credential.accept(self._scope)
-        return response
-
-    def _authorize(self, request: PipelineRequest[HttpRequest], call: _Call, claims: str | None) -> None:
-        _refuse_plain_http(request.http_request.url)
-        token = self._credential.token(self._scope, claims=claims, deadline=call.deadline)
-        if not token.token.isascii() or not token.token.isprintable():
-            raise BadAnswerError(
-                "The token can't be sent in a header.", service="identity", hint="Check identity.endpoint."
-            )
-        request.http_request.headers["Authorization"] = f"Bearer {token.token}"
-
-
-def claims_of(headers: Mapping[str, str]) -> str | None:
-    """The claims that a 401 asks for, as JSON text; None where it asks for none."""
-    challenge = failures.challenge_of(headers)
-    if challenge is None:
-        return None
-    try:
-        return base64.urlsafe_b64decode(challenge + "=" * (-len(challenge) % 4)).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return None
-
-
-class _Redirect(HTTPPolicy[HttpRequest, Any]):
-    """Follows a redirect of a read on the same host, a few times; refuses every other."""
-
-    def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, Any]:
-        call: _Call = request.context.options["call"]
-        for _ in range(_REDIRECT_LIMIT):
-            response = self.next.send(request)
-            answer: Answer = response.http_response
-            if answer.status_code not in _REDIRECTS:
-                return response
-            target = _target(request.http_request.url, answer.headers.get("location", ""))
-            if not call.safe or request.http_request.method != "GET" or target is None:
-                _refuse_redirect(answer)
-            request.http_request.url = target
-        return _refuse_redirect(answer)
-
-
-def _target(url: str, location: str) -> str | None:
-    try:
-        target = urljoin(url, location)
-        return target if location and _origin(target) == _origin(url) else None
-    except ValueError:
-        return None
-
-
-def _refuse_redirect(answer: Answer) -> NoReturn:
-    raise BadAnswerError(
-        f"{answer.place} sends on to {address(answer.headers.get('location', ''))}, which is refused.",
-        service=answer.service,
-        hint="A sign-in page or a moved service: check the host in lpmops.toml.",
-        status=answer.status_code,
-        request_id=answer.request_id,
-    )
