@@ -200,7 +200,11 @@ class EventHubRoutes:
         names = call.names
         self._state.put_rule(call.subscription, names["group"], names["namespace"], hub, names["rule"], rights)
         document, hub = self._rule_parent(call)
-        return Answer(_rule(document, hub, *self._rule(call)))
+        shown = _rule(document, hub, *self._rule(call))
+        if hub:
+            # Recorded: only the answer to a GET says where a hub's rule is.
+            del shown["location"]
+        return Answer(shown)
 
     def delete_rule(self, call: Call) -> Answer:
         """Remove an access rule."""

@@ -36,7 +36,10 @@ _SAME_AS = {
     "https://metrics.monitor.azure.com": METRICS,
     f"api://{DATABRICKS}": DATABRICKS,
 }
-AUDIENCES = frozenset({ARM, METRICS, LOGS, EVENT_HUBS, SQL, DATABRICKS, KEY_VAULT})
+# In sovereign and private clouds a service's own address is its audience, and SDKs ask for it; these three share one loopback address.
+OWN_ADDRESS = "loopback"
+AT_OWN_ADDRESS = frozenset({ARM, METRICS, LOGS})
+AUDIENCES = frozenset({ARM, METRICS, LOGS, EVENT_HUBS, SQL, DATABRICKS, KEY_VAULT, OWN_ADDRESS})
 
 
 class TokenError(Exception):
@@ -102,12 +105,11 @@ class Denial:
 
 
 def canonical_audience(audience: str) -> str:
-    """One name for a service: no slash at the end, no `/.default`, aliases resolved; a loopback address is Resource Manager itself."""
+    """One name for a service: no slash at the end, no `/.default`, aliases resolved, a loopback address as such."""
     name = audience.strip().removesuffix("/.default").rstrip("/")
     lowered = name.lower()
-    # In sovereign and private clouds Resource Manager's own address is its audience; on loopback that is http.
     if lowered.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:", "https://127.0.0.1:", "https://localhost:")):
-        return ARM
+        return OWN_ADDRESS
     return _SAME_AS.get(lowered, lowered)
 
 
@@ -172,7 +174,7 @@ class TokenAuthority:
         """Whose token it is. Raises InvalidToken, WrongAudience or ExpiredToken; `environment` also feels faults that are limited to it."""
         claims = self._claims(token)
         wanted = canonical_audience(audience)
-        if claims["aud"] != wanted:
+        if claims["aud"] != wanted and not (claims["aud"] == OWN_ADDRESS and wanted in AT_OWN_ADDRESS):
             raise WrongAudience(
                 f"The access token has been obtained for wrong audience or resource '{claims['aud']}'. "
                 f"It should exactly match with one of the allowed audiences '{wanted}'."

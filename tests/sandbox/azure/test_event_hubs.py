@@ -1,0 +1,119 @@
+"""Namespaces, hubs, consumer groups and access rules, through the official SDK as it is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.mgmt.eventhub import models as m
+
+from .conftest import GROUP, NAMESPACE, NAMESPACE_ID, SUBSCRIPTION, Azure, build_account, wait_until
+
+
+def make_namespace(azure: Azure) -> Any:
+    client = azure.event_hubs()
+    sku = m.Sku(name="Standard", tier="Standard", capacity=2)
+    client.namespaces.begin_create_or_update(GROUP, NAMESPACE, m.EHNamespace(location="westeurope", sku=sku)).result()
+    client.event_hubs.create_or_update(GROUP, NAMESPACE, "tdr", m.Eventhub(partition_count=4, message_retention_in_days=7))
+    return client
+
+
+def settle(azure: Azure) -> None:
+    wait_until(lambda: azure.call("GET", f"{NAMESPACE_ID}?api-version=2024-01-01").json()["properties"]["provisioningState"] == "Succeeded")
+
+
+def test_a_namespace_is_creating_until_it_is_active(checked_azure: Azure) -> None:
+    client = checked_azure.event_hubs()
+    body = m.EHNamespace(location="westeurope", sku=m.Sku(name="Standard", tier="Standard", capacity=2))
+    poller = client.namespaces.begin_create_or_update(GROUP, NAMESPACE, body)
+    assert client.namespaces.get(GROUP, NAMESPACE).provisioning_state == "Creating"
+    made = poller.result()
+    assert (made.provisioning_state, made.status, made.sku.capacity) == ("Succeeded", "Active", 2)
+    assert [each.name for each in client.namespaces.list()] == [NAMESPACE]
+
+
+def test_a_hub_shows_its_partitions_and_forgets_the_zone_of_its_dates(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    hub = client.event_hubs.get(GROUP, NAMESPACE, "tdr")
+    assert (hub.partition_count, hub.partition_ids, hub.message_retention_in_days) == (4, ["0", "1", "2", "3"], 7)
+    raw = checked_azure.call("GET", f"{NAMESPACE_ID}/eventhubs/tdr?api-version=2024-01-01").json()
+    assert not raw["properties"]["createdAt"].endswith("Z")
+    assert [each.name for each in client.event_hubs.list_by_namespace(GROUP, NAMESPACE)] == ["tdr"]
+
+
+def test_scaling_a_namespace_scales_its_hubs_at_once(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    changed = client.namespaces.update(GROUP, NAMESPACE, m.EHNamespace(sku=m.Sku(name="Standard", tier="Standard", capacity=5)))
+    assert changed.sku.capacity == 5
+    assert checked_azure.hubs.held[NAMESPACE]["tdr"].throughput_units == 5
+    with pytest.raises(HttpResponseError):
+        client.namespaces.update(GROUP, NAMESPACE, m.EHNamespace(sku=m.Sku(name="Standard", tier="Standard", capacity=41)))
+
+
+def test_retention_can_change_and_partitions_can_not(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    client.event_hubs.create_or_update(GROUP, NAMESPACE, "tdr", m.Eventhub(message_retention_in_days=3))
+    assert checked_azure.hubs.held[NAMESPACE]["tdr"].retention == timedelta(days=3)
+    for wrong in (m.Eventhub(partition_count=8), m.Eventhub(message_retention_in_days=8)):
+        with pytest.raises(HttpResponseError) as refused:
+            client.event_hubs.create_or_update(GROUP, NAMESPACE, "tdr", wrong)
+        assert refused.value.status_code == 400
+
+
+def test_consumer_groups_come_and_go_and_twenty_is_the_end(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    made = client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", "asa-01", m.ConsumerGroup(user_metadata="shard 1"))
+    assert made.user_metadata == "shard 1"
+    assert "asa-01" in checked_azure.hubs.held[NAMESPACE]["tdr"].consumer_groups
+    names = [each.name for each in client.consumer_groups.list_by_event_hub(GROUP, NAMESPACE, "tdr")]
+    assert names == ["$Default", "asa-01"]
+    for number in range(18):
+        client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", f"more-{number}", m.ConsumerGroup())
+    with pytest.raises(HttpResponseError, match="20 consumer groups"):
+        client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", "one-too-many", m.ConsumerGroup())
+    client.consumer_groups.delete(GROUP, NAMESPACE, "tdr", "asa-01")
+    with pytest.raises(ResourceNotFoundError):
+        client.consumer_groups.get(GROUP, NAMESPACE, "tdr", "asa-01")
+
+
+def test_keys_are_listed_renewed_and_known_to_the_data_plane(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    client.namespaces.create_or_update_authorization_rule(GROUP, NAMESPACE, "send", m.AuthorizationRule(rights=["Send"]))
+    keys = client.namespaces.list_keys(GROUP, NAMESPACE, "send")
+    assert keys.primary_connection_string.startswith(f"Endpoint=sb://{NAMESPACE}.servicebus.windows.net/;SharedAccessKeyName=send;")
+    assert checked_azure.account.event_hubs.accepts_key(NAMESPACE, "send", "tdr") == [keys.primary_key, keys.secondary_key]
+    renewed = client.namespaces.regenerate_keys(GROUP, NAMESPACE, "send", m.RegenerateAccessKeyParameters(key_type="PrimaryKey"))
+    assert renewed.primary_key != keys.primary_key
+    assert renewed.secondary_key == keys.secondary_key
+    names = {rule.name for rule in client.namespaces.list_authorization_rules(GROUP, NAMESPACE)}
+    assert names == {"RootManageSharedAccessKey", "send"}
+
+
+def test_a_namespace_in_transition_is_not_deleted(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    client.namespaces.update(GROUP, NAMESPACE, m.EHNamespace(tags={"why": "test"}))
+    with pytest.raises(HttpResponseError, match="NamespaceInTransition") as refused:
+        client.namespaces.begin_delete(GROUP, NAMESPACE)
+    assert refused.value.status_code == 429
+    settle(checked_azure)
+    client.namespaces.begin_delete(GROUP, NAMESPACE).result()
+    with pytest.raises(ResourceNotFoundError):
+        client.namespaces.get(GROUP, NAMESPACE)
+    assert checked_azure.hubs.held[NAMESPACE] == {}
+
+
+def test_the_newest_api_version_is_answered_too(azure: Azure) -> None:
+    make_namespace(azure)
+    assert azure.event_hubs(api_version="2026-01-01").event_hubs.get(GROUP, NAMESPACE, "tdr").partition_count == 4
+
+
+def test_a_restart_keeps_namespaces_groups_and_keys(azure: Azure) -> None:
+    client = make_namespace(azure)
+    client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", "asa-01", m.ConsumerGroup(user_metadata="shard 1"))
+    keys = client.namespaces.list_keys(GROUP, NAMESPACE, "RootManageSharedAccessKey")
+    again = build_account(azure.folder, azure.clock, azure.hubs, {}, azure.account.authority)
+    groups = again.event_hubs.groups(SUBSCRIPTION, GROUP, NAMESPACE, "tdr")
+    assert [(each["name"], each["metadata"]) for each in groups] == [("$Default", None), ("asa-01", "shard 1")]
+    assert again.event_hubs.accepts_key(NAMESPACE, "RootManageSharedAccessKey") == [keys.primary_key, keys.secondary_key]
