@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from azure.core.pipeline import Pipeline
@@ -81,7 +81,7 @@ class Client:
     ) -> Answer:
         """GET `path`. Raises ServiceError types; never gives an answer of 300 and up."""
         request = HttpRequest(
-            "GET", self.url(path), params=dict(params or {}), headers={"Accept": "application/json", **(headers or {})}
+            "GET", self.url(path), params=_quoted(params), headers={"Accept": "application/json", **(headers or {})}
         )
         return self._send(request, operation, deadline, safe=True)
 
@@ -127,7 +127,7 @@ class Client:
 
     def _post(self, path: str, body: Any, params: Mapping[str, str] | None) -> HttpRequest:
         return HttpRequest(
-            "POST", self.url(path), params=dict(params or {}), json=body, headers={"Accept": "application/json"}
+            "POST", self.url(path), params=_quoted(params), json=body, headers={"Accept": "application/json"}
         )
 
     def _send(self, request: HttpRequest, operation: str, deadline: Deadline, *, safe: bool) -> Answer:
@@ -172,6 +172,11 @@ class Transport:
     def close(self) -> None:
         """Close every connection; calls under way end with UnreachableError."""
         self.bounded.close()
+
+
+def _quoted(params: Mapping[str, str] | None) -> dict[str, str]:
+    """azure-core puts parameters into the address as they are."""
+    return {quote(name, safe="$"): quote(value, safe="") for name, value in (params or {}).items()}
 
 
 def _session() -> requests.Session:

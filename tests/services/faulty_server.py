@@ -59,7 +59,7 @@ def answer(status: int, body: Any = None, headers: dict[str, str] | None = None)
 
 def raw(content: bytes) -> Reply:
     """These bytes, then the end of the connection."""
-    return lambda wire, request: wire.connection.sendall(content)
+    return lambda wire, _: wire.connection.sendall(content)
 
 
 def half_a_body() -> Reply:
@@ -78,7 +78,7 @@ def reset() -> Reply:
 
 def hang() -> Reply:
     """Nothing, for as long as the server lives."""
-    return lambda wire, request: _until_closed(wire)
+    return lambda wire, _: _until_closed(wire)
 
 
 def drip(head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n") -> Reply:
