@@ -1,0 +1,208 @@
+"""The one place that writes for a command: data to stdout as table, json, jsonl or csv, everything else to stderr.
+
+One JSON document is `{"schema", "ok", "data", "warnings", "error"}`, and only ever gains keys. Text from outside (names, reasons, messages) is made
+harmless on its way out: no control characters, no escape sequences, no change of writing direction, no formula for a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NoReturn, TextIO
+
+import typer
+
+from lpmops.cli.context import world
+from lpmops.errors import ExitCode, LpmopsError
+
+SIGPIPE_EXIT = 141
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+# Inside a JSON document these occur only in strings, so each can be written as its escape.
+_HOSTILE_IN_JSON = re.compile(
+    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_COLOURS = {"green": "32", "yellow": "33", "red": "31", "grey": "90", "bold": "1"}
+
+
+class Output(StrEnum):
+    """The forms of output."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a command has to say. `data` is plain JSON values; `lines` its table; `rows` its flat form for csv; `error` what went wrong beside it."""
+
+    schema: str
+    data: Any = None
+    lines: Sequence[str] = ()
+    rows: Sequence[Mapping[str, Any]] = ()
+    warnings: list[str] = field(default_factory=list)
+    error: LpmopsError | None = None
+
+
+def harmless(text: object) -> str:
+    """Text from outside, fit for a terminal: what could steer it is shown as U+FFFD."""
+    return _HOSTILE.sub("\ufffd", str(text))
+
+
+def paint(text: str, colour: str) -> str:
+    """Text in a colour, where stdout takes colour."""
+    stream = world().stdout
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if world().has_colour(stream) else text
+
+
+def width(text: str) -> int:
+    """The cells that a text takes on a terminal, colours not counted."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in plain
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Lines of aligned columns; `right` are the columns of numbers."""
+    cells = [list(head), *(list(row) for row in rows)]
+    widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (
+            " " * (widths[place] - width(cell)) + cell if place in right else cell + " " * (widths[place] - width(cell))
+            for place, cell in enumerate(row)
+        )
+        return "  ".join(padded).rstrip()
+
+    return [line(row) for row in cells]
+
+
+def error_data(error: LpmopsError) -> dict[str, Any]:
+    """An error as scripts read it."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": error.retryable,
+        "in_doubt": error.in_doubt,
+        "operation": error.operation,
+    }
+
+
+def envelope(answer: Answer) -> dict[str, Any]:
+    """The one JSON document."""
+    return {
+        "schema": f"lpmops/{answer.schema}/v1",
+        "ok": answer.error is None,
+        "data": answer.data,
+        "warnings": list(answer.warnings),
+        "error": None if answer.error is None else error_data(answer.error),
+    }
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """Plain JSON values as text that is safe to show."""
+    text = json.dumps(
+        value, ensure_ascii=False, indent=indent, allow_nan=False, separators=None if indent else (",", ":")
+    )
+    return _HOSTILE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def emit(answer: Answer, output: Output, *, compact: bool = False) -> None:
+    """Write an answer in the wanted form; warnings and an error are told on stderr unless they are in the document."""
+    out = world().stdout
+    if output is Output.JSON:
+        _write(out, dumps(envelope(answer), None if compact else 2) + "\n")
+        return
+    if output is Output.JSONL:
+        items = answer.data if isinstance(answer.data, list) else [] if answer.data is None else [answer.data]
+        _write(out, "".join(dumps(item) + "\n" for item in items))
+    elif output is Output.CSV:
+        _write(out, _csv(answer.rows))
+    elif answer.lines:
+        _write(out, "\n".join(answer.lines) + "\n")
+    for warning in answer.warnings:
+        narrate(f"warning: {warning}")
+    if answer.error is not None:
+        tell(answer.error)
+
+
+def narrate(text: str) -> None:
+    """A line for the person, on stderr."""
+    _write(world().stderr, harmless(text) + "\n")
+
+
+def tell(error: LpmopsError) -> None:
+    """An error for the person: what happened, then what to do."""
+    narrate(f"error: {error.message}")
+    for line in error.hint.splitlines():
+        narrate(f"  {line.strip()}")
+
+
+@contextlib.contextmanager
+def guarded(schema: str, output: Output) -> Iterator[None]:
+    """Turn an error of lpmops that leaves a command into its document or sentence, and its exit code."""
+    try:
+        yield
+    except LpmopsError as error:
+        fail(schema, output, error)
+
+
+def fail(schema: str, output: Output, error: LpmopsError) -> NoReturn:
+    """Write an error as this output wants it, and end with its exit code."""
+    emit(Answer(schema, error=error), output)
+    raise typer.Exit(int(error.exit_code))
+
+
+def leave(code: ExitCode) -> None:
+    """End with that exit code; 0 just returns."""
+    if code is not ExitCode.OK:
+        raise typer.Exit(int(code))
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    import csv
+    import io
+
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _csv_cell(value) for key, value in row.items()})
+    return out.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """A spreadsheet runs a cell that begins like a formula; an apostrophe keeps it text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    text = harmless(value)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write what the stream's encoding can't hold as escapes; a reader that went away ends the command without a word."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, and would complain about the pipe again.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise typer.Exit(SIGPIPE_EXIT) from None
