@@ -8,6 +8,7 @@ operators made (jobs, namespaces, settings, assignments) lies in `folder` and su
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,8 @@ class Account:
         self.clock = clock
         self.authority = authority
         self.durations = durations or Durations()
-        self.identity_secret = identity_secret
+        # Without a secret of the caller nobody can guess one: the token endpoint is never open.
+        self.identity_secret = identity_secret or secrets.token_urlsafe(24)
         self.subscriptions: dict[str, Subscription] = {}
         self._groups: dict[tuple[str, str], ResourceGroup] = {}
         self._resources: dict[str, GenericResource] = {}

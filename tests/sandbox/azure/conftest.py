@@ -38,7 +38,7 @@ from lpmops.sandbox.azure import (
     azure_routes,
 )
 from lpmops.sandbox.clock import Clock
-from tests.azure_specs import CheckedTraffic, checked_traffic  # noqa: F401 - a fixture for the tests of this folder
+from tests.azure_specs import CheckedTraffic, checker, specifications_are_here
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
 OTHER_SUBSCRIPTION = "00000000-0000-4000-8000-000000000003"
@@ -149,7 +149,7 @@ class Azure:
     runtimes: dict[str, StandInRuntime]
     principal: Principal
     folder: Path
-    policies: list[Any] = field(default_factory=list)
+    traffic: CheckedTraffic | None = None
 
     @property
     def runtime(self) -> StandInRuntime:
@@ -158,7 +158,7 @@ class Azure:
 
     def client_options(self) -> dict[str, Any]:
         return {
-            "per_call_policies": [LoopbackHttp(), *self.policies],
+            "per_call_policies": [LoopbackHttp(), *([self.traffic.policy] if self.traffic else [])],
             "use_env_settings": False,
             "retry_total": 0,
             "connection_timeout": 5,
@@ -195,7 +195,10 @@ class Azure:
         headers = {"Authorization": f"Bearer {self.token()}", **options.pop("headers", {})}
         with requests.Session() as session:
             session.trust_env = False
-            return session.request(method, self.address + path, json=body, headers=headers, timeout=10, **options)
+            answer = session.request(method, self.address + path, json=body, headers=headers, timeout=10, **options)
+        if self.traffic and answer.headers.get("content-type", "json").find("json") >= 0:
+            self.traffic.check(method, answer.url, body, answer.status_code, answer.json() if answer.content else None, dict(answer.headers))
+        return answer
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -233,7 +236,7 @@ def build_account(folder: Path, clock: Clock, hubs: StandInHubs, runtimes: dict[
         hubs=hubs,
         runtimes=lambda key: runtimes.setdefault(key.text, StandInRuntime()),
         compiler=complain_of_selec,
-        probe=lambda kind, properties: "the server is away" if "away" in str(properties) else None,
+        probe=lambda _, properties: "the server is away" if "away" in str(properties) else None,
         durations=Durations(start=60, stop=30, scale=30, test=10, namespace=30, retry_after=0),
         identity_secret=SECRET,
     )
@@ -254,13 +257,15 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
     account = build_account(tmp_path, clock, hubs, runtimes, authority)
     account.start()
     served = Served(AzureGateway(Starlette(routes=azure_routes(account)), account))
-    yield Azure(served.address, account, clock, hubs, runtimes, principal, tmp_path)
+    traffic = CheckedTraffic() if specifications_are_here() else None
+    yield Azure(served.address, account, clock, hubs, runtimes, principal, tmp_path, traffic)
     served.close()
     account.close()
+    assert not (traffic and traffic.issues), "\n".join(traffic.issues if traffic else ())
 
 
 @pytest.fixture
-def checked_azure(azure: Azure, checked_traffic: CheckedTraffic) -> Azure:  # noqa: F811 - the fixture imported above
-    """The same, with every exchange of its clients held against the specifications."""
-    azure.policies.append(checked_traffic.policy)
+def checked_azure(azure: Azure) -> Azure:
+    """The same for tests whose point is that the exchanges agree with the specifications: skipped where those are absent."""
+    checker()
     return azure

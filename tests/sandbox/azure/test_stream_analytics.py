@@ -45,7 +45,7 @@ def sql_output(server: str = "sql-lpm-dev") -> Any:
 
 
 def etag_of(client: Any) -> str:
-    _, etag = client.streaming_jobs.get(GROUP, JOB, cls=lambda pipe, job, headers: (job, headers.get("ETag")))
+    _, etag = client.streaming_jobs.get(GROUP, JOB, cls=lambda _, job, headers: (job, headers.get("ETag")))
     return str(etag)
 
 
@@ -200,10 +200,8 @@ def test_the_sdks_floating_window_is_refused_as_the_service_does(checked_azure: 
     output = sql_output()
     output.size_window = 100
     make_job(checked_azure)
-    with pytest.raises(HttpResponseError, match="not convertible to type 'System.Int32'"):
-        checked_azure.stream_analytics(per_call_policies=checked_azure.client_options()["per_call_policies"][:1]).outputs.create_or_replace(
-            GROUP, JOB, "lpm-03", output
-        )
+    with pytest.raises(HttpResponseError, match=r"not convertible to type 'System\.Int32'"):
+        checked_azure.stream_analytics().outputs.create_or_replace(GROUP, JOB, "lpm-03", output)
 
 
 def test_an_engine_that_degrades_or_fails_shows_in_the_job(checked_azure: Azure) -> None:
