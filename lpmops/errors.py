@@ -70,6 +70,13 @@ class NotFoundError(LpmopsError):
     exit_code = ExitCode.NOT_FOUND
 
 
+class DeclinedError(LpmopsError):
+    """A person said no, or nobody could be asked."""
+
+    code = "declined"
+    exit_code = ExitCode.DECLINED
+
+
 class TimedOutError(LpmopsError):
     """A wait ended before what it waited for; whatever was under way goes on."""
 

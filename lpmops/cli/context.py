@@ -38,6 +38,12 @@ def _open_services(environment: Environment, deadline: float) -> EnvironmentServ
     return open_services(environment, deadline)
 
 
+def _no_app(config: Config) -> None:
+    from lpmops.errors import InternalError
+
+    raise InternalError(f"The app of {config.path} can't be opened from here.", hint="Open it with: lpmops")
+
+
 def _open_store(configured: str) -> Store:
     from lpmops import paths
     from lpmops.errors import StoreError
@@ -69,6 +75,7 @@ class World:
     load_config: Callable[[str | None], Config] = _load_config
     open_services: Callable[[Environment, float], EnvironmentServices] = _open_services
     open_store: Callable[[str], Store] = _open_store
+    open_app: Callable[[Config], None] = _no_app
 
     def is_terminal(self, stream: TextIO) -> bool:
         """Whether a person sees that stream; a closed one is none."""

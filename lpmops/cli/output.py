@@ -138,6 +138,11 @@ def emit(answer: Answer, output: Output, *, compact: bool = False) -> None:
         tell(answer.error)
 
 
+def say(text: str) -> None:
+    """A text of our own, on stdout."""
+    _write(world().stdout, text.rstrip("\n") + "\n")
+
+
 def narrate(text: str) -> None:
     """A line for the person, on stderr."""
     _write(world().stderr, harmless(text) + "\n")

@@ -1,0 +1,67 @@
+"""The way in: runs the command line, opens the app, and turns whatever ends a command into an exit code and a sentence.
+
+The only place where the two faces meet: the command line is given the means to open the app, and neither imports the other.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from lpmops.config import Config
+
+
+def main() -> NoReturn:
+    """Run `lpmops` with the arguments of this process, and exit."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run())
+
+
+def run() -> int:
+    """Run the command line; the exit code. No traceback reaches the person: a fault of lpmops is written to a report."""
+    from lpmops.cli import context
+    from lpmops.cli.app import build
+    from lpmops.errors import ExitCode
+
+    context.world().open_app = open_app
+    try:
+        build()(standalone_mode=True)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(ExitCode.FAILED if leaving.code else ExitCode.OK)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the edge of the process: reported in a file, told in a sentence
+        from lpmops.cli import crash
+
+        return crash.report(error)
+    return int(ExitCode.OK)
+
+
+def open_app(config: Config) -> None:
+    """Open the app over the environments of `config` and come back when the person leaves it. Raises LpmopsError."""
+    from lpmops.cli import context, output
+    from lpmops.control.feed import open_feed
+    from lpmops.tui.app import LpmopsApp
+    from lpmops.tui.feed import Limits
+
+    feed, warnings = open_feed(config, context.world().open_store)
+    limits = Limits(config.refresh.interval, config.thresholds.latency, config.thresholds.latency_stretch)
+    app = LpmopsApp(feed, limits=limits)
+    app.run()
+    for warning in warnings:
+        output.narrate(f"warning: {warning}")
+    if app.return_code:
+        sys.exit(app.return_code)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends a command as an ordinary exit, so that what it holds is let go."""
+    del number, frame
+    sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""All subcommands on one Typer application. Importing this loads no SDK, no Textual and no room that a command may not need."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lpmops.cli import config, demo, init, sandbox, status, wait
+from lpmops.cli.context import world
+
+_HELP = """Make and operate the stream that carries call records from Databricks to each company's database.
+
+Without a subcommand lpmops opens the app. See everything without an account: lpmops demo
+"""
+
+
+def build() -> typer.Typer:
+    """The application with every command registered."""
+    app = typer.Typer(
+        name="lpmops",
+        help=_HELP,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(top)
+    for room in (status, wait, init, config, demo, sandbox):
+        room.register(app)
+    return app
+
+
+def top(
+    context: typer.Context,
+    config_path: Annotated[
+        str | None, typer.Option("--config", metavar="FILE", help="The configuration to use.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    """What holds for every command; without one, the app opens."""
+    here = world()
+    here.config_path = config_path
+    if version:
+        from lpmops import __version__
+        from lpmops.cli import output
+
+        output.say(f"lpmops {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        _open_app(context)
+
+
+def _open_app(context: typer.Context) -> None:
+    """Open the app on a terminal; elsewhere nobody could see it, so the help is shown."""
+    from lpmops.cli import output
+
+    here = world()
+    if not (here.is_terminal(here.stdin) and here.is_terminal(here.stdout)):
+        output.say(context.get_help())
+        output.narrate("The app needs a terminal; for scripts there is: lpmops status -o json")
+        raise typer.Exit(2)
+    with output.guarded("app", output.Output.TABLE):
+        here.open_app(here.config())

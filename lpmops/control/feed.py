@@ -1,0 +1,100 @@
+"""All environments of a configuration as one feed: first what the local store remembers, then what the pollers see.
+
+This is what a face that stays open is given. `latest` and `rates` ask the store alone; reading the clouds happens in the pollers' own threads, and
+`close` returns at once whatever hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from lpmops.config import Config
+from lpmops.control.collect import utc_now
+from lpmops.control.poller import Opener, Poller, open_services
+from lpmops.errors import StoreError
+from lpmops.model import STAGES, Kind, Snapshot
+from lpmops.store import samples, snapshots
+from lpmops.store.connection import Store
+
+_HISTORY = timedelta(minutes=5)
+
+
+class PolledFeed:
+    """Snapshots of every environment of `config`. Without a store there is no memory, and everything else works."""
+
+    def __init__(self, config: Config, store: Store | None, *, opener: Opener = open_services) -> None:
+        self._config, self._store = config, store
+        self._pollers = {
+            name: Poller(environment, config, store, opener=opener) for name, environment in config.environments.items()
+        }
+        self._started = False
+        self._lock = threading.Lock()
+
+    def environments(self) -> Sequence[tuple[str, Kind]]:
+        """The environments in the order of the configuration."""
+        return [(environment.name, environment.kind) for environment in self._config.environments.values()]
+
+    def now(self) -> datetime:
+        """The time that ages are counted to."""
+        return utc_now()
+
+    def latest(self, environment: str) -> Snapshot | None:
+        """The newest snapshot that the store remembers, or None. Raises StoreError."""
+        if self._store is None:
+            return None
+        found = snapshots.latest(self._store, [environment])
+        return found[0] if found else None
+
+    def rates(self, environment: str) -> Mapping[str, Sequence[float | None]]:
+        """Events a second of the last minutes by stage, oldest first. Raises StoreError."""
+        if self._store is None:
+            return {}
+        now = utc_now()
+        return {
+            stage: [
+                sample.value for sample in samples.read(self._store, environment, f"{stage}.rate", now - _HISTORY, now)
+            ]
+            for stage in STAGES
+        }
+
+    def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
+        """Call back with every new snapshot, from the pollers' threads; the first subscriber sets them to work."""
+        ends = [poller.subscribe(callback) for poller in self._pollers.values()]
+        with self._lock:
+            if not self._started:
+                self._started = True
+                for poller in self._pollers.values():
+                    poller.start()
+
+        def unsubscribe() -> None:
+            for end in ends:
+                end()
+
+        return unsubscribe
+
+    def refresh(self, environment: str) -> None:
+        """Ask for a new snapshot of one environment."""
+        self._pollers[environment].refresh_now()
+
+    def warnings(self) -> list[str]:
+        """What the pollers have to say about the store or themselves."""
+        return [poller.warning for poller in self._pollers.values() if poller.warning]
+
+    def close(self) -> None:
+        """End all pollers within a moment; those that hang are left behind."""
+        closing = [threading.Thread(target=poller.close, daemon=True) for poller in self._pollers.values()]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(0.5)
+
+
+def open_feed(config: Config, open_store: Callable[[str], Store]) -> tuple[PolledFeed, list[str]]:
+    """A feed over the store of `config`; what is wrong with the store is a warning, since looking works without one."""
+    try:
+        store = open_store(config.state_directory)
+    except StoreError as error:
+        return PolledFeed(config, None), [f"{error.message} {error.hint}".strip()]
+    return PolledFeed(config, store), list(store.warnings)
