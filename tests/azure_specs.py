@@ -50,7 +50,7 @@ KNOWN_DEVIATIONS = (
     Deviation(r"(2018-01-01|2026-01-01|2024-05-01-preview|2023-01-01-preview): NO-OPERATION", "the files have one version of each service"),
     Deviation(r"/msi/token \S+: NO-OPERATION", "the token endpoint is App Service's, and in no specification"),
     Deviation(r"Microsoft\.(Sql|OperationalInsights).*NO-OPERATION", "SQL and workspaces are not among the files"),
-    Deviation(r"GET (/tenants|/subscriptions(/[^/]+)?(/resourceGroups(/[^/]+(/resources)?)?)?) \S+: NO-OPERATION", "Resource Manager's own is not there"),
+    Deviation(r"GET (/tenants|/subscriptions(/[^/]+)?(/resourceGroups(/[^/]+(/resources)?)?)?) \S+: NO-OPERATION", "not among the files"),
     Deviation(r"StreamAnalytics.*rsp: undocumented property (code|message|details)", "seen in issues: Stream Analytics' own errors have no wrapper"),
     Deviation(r"EventHub.*geoDataReplication", "recorded with 2023-01-01-preview too: the service answers newer properties to older versions"),
     Deviation(r"eventhubs.*messageTimestampDescription", "recorded with 2024-05-01-preview; assumed to be answered to older versions as well"),

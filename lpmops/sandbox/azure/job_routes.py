@@ -13,9 +13,9 @@ from lpmops.sandbox.azure.account import Account
 from lpmops.sandbox.azure.calls import Answer, Call, Operation
 from lpmops.sandbox.azure.errors import stream_analytics_error
 from lpmops.sandbox.azure.job_schema import bad
-from lpmops.sandbox.azure.jobs import Child, Job, JobKey, Kind
+from lpmops.sandbox.azure.jobs import Child, Job, JobKey, Kind, Match
 from lpmops.sandbox.azure.stamps import milliseconds
-from lpmops.sandbox.azure.stream_analytics import CLUSTERS_QUOTA, JOB_TYPE, UNITS_QUOTA, Match
+from lpmops.sandbox.azure.stream_analytics import CLUSTERS_QUOTA, JOB_TYPE, UNITS_QUOTA
 
 STABLE = frozenset({"2020-03-01"})
 READ = frozenset({"2020-03-01", "2021-10-01-preview"})

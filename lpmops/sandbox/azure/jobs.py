@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from lpmops.sandbox.azure.errors import stale
+
 Kind = Literal["inputs", "outputs", "functions", "transformations"]
 
 # The states in which a definition may change and a job may be started.
@@ -156,6 +158,21 @@ class JobRuntime(Protocol):
     @property
     def last_output_event_time(self) -> datetime | None:
         """The newest event time that reached an output, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The conditions of a write: If-Match and If-None-Match as sent, with or without quotes."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def check(self, etag: str | None, name: str) -> None:
+        """Raises 412 when a condition does not hold; `etag` is None when the thing does not exist."""
+        if self.if_none_match is not None and etag is not None and self.if_none_match.strip('"') in ("*", etag):
+            raise stale(name)
+        if self.if_match is not None and (etag is None or self.if_match.strip('"') not in ("*", etag)):
+            raise stale(name)
 
 
 RuntimeFactory = Callable[[JobKey], JobRuntime]

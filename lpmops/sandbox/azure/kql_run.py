@@ -7,12 +7,12 @@ with case unless the operator says otherwise; a missing string is empty, as in K
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from lpmops.sandbox.azure.kql_functions import AGGREGATES, COMPARISONS, FUNCTIONS, KEEPS_NAME, calculate
 from lpmops.sandbox.azure.kql_lexer import KqlError
 from lpmops.sandbox.azure.kql_parser import (
     Between,
@@ -28,11 +28,9 @@ from lpmops.sandbox.azure.kql_parser import (
     Query,
     Step,
 )
-from lpmops.sandbox.azure.stamps import parse_time
 
 Row = dict[str, Any]
 Schema = dict[str, str]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLR = {
     "string": "System.String", "datetime": "System.DateTime", "long": "System.Int64", "int": "System.Int32", "real": "System.Double",
     "bool": "System.SByte", "dynamic": "System.Object", "timespan": "System.TimeSpan",
@@ -134,7 +132,7 @@ class _Binder:
         if operator in _ARITHMETIC:
             return _arithmetic(operator, left, right)
         self._comparable(left, right)
-        test = _COMPARISONS[operator.removeprefix("!") if operator.startswith("!") and operator not in ("!=", "!~") else operator]
+        test = COMPARISONS[operator.removeprefix("!") if operator.startswith("!") and operator not in ("!=", "!~") else operator]
         flip = operator.startswith("!") and operator not in ("!=", "!~")
         return Bound("bool", lambda row: test(left.value(row), right.value(row)) != flip)
 
@@ -157,9 +155,9 @@ class _Binder:
                 raise semantic_error(f"Function 'ago' needs a timespan, not {span.type}")
             now = self._now
             return Bound("datetime", lambda row: now - span.value(row))
-        if name not in _FUNCTIONS:
-            raise semantic_error(f"Unknown function: '{name}'. This sandbox runs {', '.join(sorted([*_FUNCTIONS, 'ago', 'now']))}", "SEM0260")
-        count, result, function = _FUNCTIONS[name]
+        if name not in FUNCTIONS:
+            raise semantic_error(f"Unknown function: '{name}'. This sandbox runs {', '.join(sorted([*FUNCTIONS, 'ago', 'now']))}", "SEM0260")
+        count, result, function = FUNCTIONS[name]
         arguments = [self.bind(each) for each in expression.arguments]
         if len(arguments) not in count:
             raise semantic_error(f"Function '{name}' takes {' or '.join(map(str, count))} arguments, not {len(arguments)}", "SEM0219")
@@ -291,7 +289,7 @@ def _own_name(expression: Expression) -> str | None:
     if isinstance(expression, Member):
         whole = _own_name(expression.whole)
         return f"{whole}_{expression.key}" if whole else None
-    if isinstance(expression, Invoke) and expression.arguments and expression.name in _KEEPS_NAME:
+    if isinstance(expression, Invoke) and expression.arguments and expression.name in KEEPS_NAME:
         return _own_name(expression.arguments[0])
     return None
 
@@ -320,48 +318,6 @@ def _folded(value: Any, blind: bool) -> Any:
     return value.lower() if blind and isinstance(value, str) else value
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
-    return str(value)
-
-
-def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def compare(left: Any, right: Any) -> bool:
-        try:
-            return left is not None and right is not None and test(left, right)
-        except TypeError:
-            return False
-
-    return compare
-
-
-def _has(left: str, right: str) -> bool:
-    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(right)}(?![A-Za-z0-9_])", left) is not None
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": lambda a, b: bool(a == b),
-    "!=": lambda a, b: bool(a != b),
-    "=~": lambda a, b: _text(a).lower() == _text(b).lower(),
-    "!~": lambda a, b: _text(a).lower() != _text(b).lower(),
-    "<": _ordered(lambda a, b: bool(a < b)),
-    "<=": _ordered(lambda a, b: bool(a <= b)),
-    ">": _ordered(lambda a, b: bool(a > b)),
-    ">=": _ordered(lambda a, b: bool(a >= b)),
-    "contains": lambda a, b: _text(b).lower() in _text(a).lower(),
-    "contains_cs": lambda a, b: _text(b) in _text(a),
-    "has": lambda a, b: _has(_text(a).lower(), _text(b).lower()),
-    "has_cs": lambda a, b: _has(_text(a), _text(b)),
-    "startswith": lambda a, b: _text(a).lower().startswith(_text(b).lower()),
-    "endswith": lambda a, b: _text(a).lower().endswith(_text(b).lower()),
-}
 _ARITHMETIC = frozenset("+-*/%")
 
 
@@ -392,110 +348,8 @@ def _arithmetic(operator: str, left: Bound, right: Bound) -> Bound:
         if isinstance(b, timedelta) and isinstance(a, int):
             return b * a if operator == "*" else timedelta(seconds=a) - b
         try:
-            return _calculate(operator, a, b, whole)
+            return calculate(operator, a, b, whole)
         except (ZeroDivisionError, OverflowError):
             return None
 
     return Bound(kind, value)
-
-
-def _calculate(operator: str, a: Any, b: Any, whole: bool) -> Any:
-    if operator == "+":
-        return a + b
-    if operator == "-":
-        return a - b
-    if operator == "*":
-        return a * b
-    if operator == "/":
-        return a // b if whole else a / b
-    return a % b
-
-
-def _parse_json(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _to_datetime(value: Any) -> datetime | None:
-    if isinstance(value, datetime) or value is None:
-        return value
-    try:
-        return parse_time(str(value))
-    except ValueError:
-        return None
-
-
-def _to_number(kind: type) -> Callable[[Any], Any]:
-    def convert(value: Any) -> Any:
-        try:
-            return kind(float(value)) if not isinstance(value, bool) else kind(value)
-        except (TypeError, ValueError, OverflowError):
-            return None
-
-    return convert
-
-
-def _bin(value: Any, width: Any) -> Any:
-    if value is None or not width:
-        return None
-    if isinstance(value, datetime):
-        return value - (value - _EPOCH) % width
-    return value // width * width
-
-
-# argument counts, type of the result (None: that of the argument), the function
-_FUNCTIONS: dict[str, tuple[tuple[int, ...], str | None, Callable[..., Any]]] = {
-    "parse_json": ((1,), "dynamic", _parse_json),
-    "todynamic": ((1,), "dynamic", _parse_json),
-    "tostring": ((1,), "string", _text),
-    "todatetime": ((1,), "datetime", _to_datetime),
-    "tolong": ((1,), "long", _to_number(int)),
-    "toint": ((1,), "int", _to_number(int)),
-    "todouble": ((1,), "real", _to_number(float)),
-    "toreal": ((1,), "real", _to_number(float)),
-    "isempty": ((1,), "bool", lambda value: _text(value) == ""),
-    "isnotempty": ((1,), "bool", lambda value: _text(value) != ""),
-    "isnull": ((1,), "bool", lambda value: value is None),
-    "isnotnull": ((1,), "bool", lambda value: value is not None),
-    "not": ((1,), "bool", lambda value: not value),
-    "tolower": ((1,), "string", lambda value: _text(value).lower()),
-    "toupper": ((1,), "string", lambda value: _text(value).upper()),
-    "strlen": ((1,), "long", lambda value: len(_text(value))),
-    "strcat": (tuple(range(1, 65)), "string", lambda *values: "".join(_text(each) for each in values)),
-    "iff": ((3,), None, lambda test, yes, no: yes if test else no),
-    "iif": ((3,), None, lambda test, yes, no: yes if test else no),
-    "coalesce": (tuple(range(2, 65)), None, lambda *values: next((v for v in values if v not in (None, "")), None)),
-    "bin": ((2,), None, _bin),
-    "floor": ((2,), None, _bin),
-}
-_KEEPS_NAME = frozenset({"tostring", "todatetime", "tolong", "toint", "todouble", "toreal", "bin", "floor", "parse_json", "todynamic"})
-
-
-def _numbers(rows: list[tuple[Any, ...]]) -> list[Any]:
-    return [row[0] for row in rows if row[0] is not None]
-
-
-def _best(choose: Callable[[list[Any]], Any]) -> Callable[[list[tuple[Any, ...]]], Any]:
-    def value(rows: list[tuple[Any, ...]]) -> Any:
-        present = _numbers(rows)
-        return choose(present) if present else None
-
-    return value
-
-
-# fewest and most arguments, the aggregate over argument tuples, type of the result (None: that of the argument)
-AGGREGATES: dict[str, tuple[int, int, Callable[[list[tuple[Any, ...]]], Any], str | None]] = {
-    "count": (0, 0, len, "long"),
-    "countif": (1, 1, lambda rows: sum(1 for row in rows if row[0] is True), "long"),
-    "dcount": (1, 1, lambda rows: len({_text(row[0]) for row in rows if row[0] is not None}), "long"),
-    "sum": (1, 1, lambda rows: sum(_numbers(rows)), None),
-    "avg": (1, 1, _best(lambda present: sum(present) / len(present)), "real"),
-    "max": (1, 1, _best(max), None),
-    "min": (1, 1, _best(min), None),
-    "take_any": (1, 1, _best(lambda present: next((v for v in present if v != ""), present[0])), None),
-    "any": (1, 1, _best(lambda present: next((v for v in present if v != ""), present[0])), None),
-}

@@ -96,9 +96,10 @@ class Metrics:
                 if any(held.get(name.lower(), "").lower() not in allowed for name, allowed in accept.items()):
                     continue
                 into = result.setdefault(tuple(held.get(name.lower(), "") for name in names), {})
-                for minute, bucket in minutes.items():
-                    if start <= minute * MINUTE < limit:
-                        into.setdefault(minute * MINUTE, Bucket()).merge(bucket)
+                span = range(-(-start // MINUTE), -(-limit // MINUTE))
+                for minute in span if len(span) < len(minutes) else [held for held in minutes if held in span]:
+                    if minute in minutes:
+                        into.setdefault(minute * MINUTE, Bucket()).merge(minutes[minute])
         return result
 
     def _sweep(self, minute: int) -> None:

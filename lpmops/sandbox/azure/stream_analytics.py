@@ -7,20 +7,19 @@ ended is taken up at its last output time by `start_clerk`.
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from lpmops.sandbox.azure.clerk import Clerk, Pending, carry_out
 from lpmops.sandbox.azure.documents import Documents
 from lpmops.sandbox.azure.errors import (
     ApiError,
     arm_error,
     not_found,
-    stale,
     stream_analytics_error,
     unprocessable,
     wrong_state,
@@ -37,6 +36,7 @@ from lpmops.sandbox.azure.jobs import (
     JobKey,
     JobRuntime,
     Kind,
+    Match,
     Probe,
     RuntimeFactory,
     definition_of,
@@ -44,25 +44,9 @@ from lpmops.sandbox.azure.jobs import (
 from lpmops.sandbox.azure.stamps import new_guid, parse_time
 from lpmops.sandbox.clock import Clock
 
-log = logging.getLogger(__name__)
-
 JOB_TYPE = "Microsoft.StreamAnalytics/streamingjobs"
 UNITS_QUOTA = 500
 CLUSTERS_QUOTA = 5
-_TICK = 0.05
-_REMEMBER_EVERY = 5.0
-_REMEMBERED_OPERATIONS = 200
-
-
-@dataclass(slots=True)
-class Pending:
-    """A long operation: when it is due, what it does then, and what came of it."""
-
-    due: float
-    act: Callable[[], Any]
-    done: bool = False
-    result: Any = None
-    error: ApiError | None = None
 
 
 class StreamAnalytics:
@@ -92,26 +76,16 @@ class StreamAnalytics:
         self._lock = threading.RLock()
         self._jobs = {key: from_document(document) for key, document in documents.load().items()}
         self._runtimes: dict[str, JobRuntime] = {}
-        self._pending: dict[str, Pending] = {}
-        self._due = threading.Condition(self._lock)
-        self._clerk: threading.Thread | None = None
-        self._closing = False
+        self._clerk = Clerk(clock, self._remember_outputs)
 
     def start_clerk(self) -> None:
         """Take up what ran before, and carry out operations from now on."""
-        self._closing = False
         self._recover()
-        self._clerk = threading.Thread(target=self._work, name="stream-analytics-clerk", daemon=True)
         self._clerk.start()
 
     def stop_clerk(self) -> None:
         """Stop carrying out operations and stop what runs; jobs stay marked as running."""
-        with self._due:
-            self._closing = True
-            self._due.notify_all()
-        if self._clerk is not None:
-            self._clerk.join(5)
-            self._clerk = None
+        self._clerk.close()
         self._remember_outputs()
         for runtime in list(self._runtimes.values()):
             runtime.stop()
@@ -183,7 +157,7 @@ class StreamAnalytics:
                 return False
             self._documents.delete(key.text)
             del self._jobs[key.text]
-            self._pending = {n: p for n, p in self._pending.items() if not n.startswith(key.text + "#")}
+            self._clerk.forget(key.text)
             runtime = self._runtimes.pop(key.text, None)
         if runtime is not None:
             runtime.stop()
@@ -239,7 +213,7 @@ class StreamAnalytics:
             moment = self._start_moment(job, mode, time)
             starting = replace(job, state="Starting", start_mode=mode, start_time=moment)
             self._store(starting)
-            return self._schedule(key, self._start_seconds, lambda: self._run(key, mode, moment))
+            return self._clerk.schedule(key.text, self._start_seconds, lambda: self._run(key, mode, moment))
 
     def stop(self, key: JobKey) -> str:
         """Begin to stop a job: the operation's id. Raises 409 when it does not move."""
@@ -248,7 +222,7 @@ class StreamAnalytics:
             if job.state not in MOVING:
                 raise wrong_state()
             self._store(replace(job, state="Stopping"))
-            return self._schedule(key, self._stop_seconds, lambda: self._halt(key))
+            return self._clerk.schedule(key.text, self._stop_seconds, lambda: self._halt(key))
 
     def scale(self, key: JobKey, units: Any) -> str:
         """Begin to change a job's streaming units: the operation's id. Raises 400, 409, 422."""
@@ -264,7 +238,7 @@ class StreamAnalytics:
             before = job.state
             if before not in STANDING:
                 self._store(replace(job, state="Scaling"))
-            return self._schedule(key, self._scale_seconds, lambda: self._rescale(key, units, before))
+            return self._clerk.schedule(key.text, self._scale_seconds, lambda: self._rescale(key, units, before))
 
     def test(self, key: JobKey, kind: Kind, name: str, body: Mapping[str, Any] | None) -> str:
         """Begin to test a data source, the one in the body or the stored one: the operation's id. Raises 400, 404, 422."""
@@ -274,12 +248,11 @@ class StreamAnalytics:
             properties: Mapping[str, Any] = child_properties(kind, wished, None)
         else:
             properties = self.child(key, kind, name).properties
-        return self._schedule(key, self._test_seconds, lambda: self._tested(kind, name, properties))
+        return self._clerk.schedule(key.text, self._test_seconds, lambda: self._tested(kind, name, properties))
 
     def operation(self, key: JobKey, operation: str) -> Pending | None:
         """A long operation of a job; None when there is no such operation."""
-        with self._lock:
-            return self._pending.get(f"{key.text}#{operation}")
+        return self._clerk.find(key.text, operation)
 
     def units_in_use(self, subscription: str) -> int:
         """Streaming units of the jobs that move."""
@@ -365,41 +338,6 @@ class StreamAnalytics:
                 )
             return job.last_output_event_time
         raise bad(f"The value '{mode}' of property 'outputStartMode' is not one of JobStartTime, CustomTime, LastOutputEventTime.")  # assumed
-
-    def _schedule(self, key: JobKey, seconds: float, act: Callable[[], Any]) -> str:
-        operation = new_guid()
-        with self._due:
-            for old in [n for n, p in self._pending.items() if p.done][:-_REMEMBERED_OPERATIONS]:
-                del self._pending[old]
-            self._pending[f"{key.text}#{operation}"] = Pending(self._clock.time() + seconds, act)
-            self._due.notify_all()
-        return operation
-
-    def _work(self) -> None:
-        remembered = self._clock.time()
-        while True:
-            with self._due:
-                waiting = [p for p in self._pending.values() if not p.done]
-                if not self._closing:
-                    self._due.wait(_TICK if waiting else 0.5)
-                if self._closing:
-                    return
-                due = [p for p in self._pending.values() if not p.done and p.due <= self._clock.time()]
-            for pending in due:
-                self._carry_out(pending)
-            if self._clock.time() - remembered >= _REMEMBER_EVERY:
-                remembered = self._clock.time()
-                self._remember_outputs()
-
-    def _carry_out(self, pending: Pending) -> None:
-        try:
-            pending.result = pending.act()
-        except ApiError as error:
-            pending.error = error
-        except Exception as error:
-            log.exception("a stream analytics operation failed")
-            pending.error = stream_analytics_error(500, "InternalServerError", f"{type(error).__name__}: {error}")
-        pending.done = True
 
     def _run(self, key: JobKey, mode: str, moment: datetime) -> None:
         with self._lock:
@@ -490,27 +428,12 @@ class StreamAnalytics:
             mode = "LastOutputEventTime" if job.last_output_event_time else job.start_mode or "JobStartTime"
             with self._lock:
                 self._store(replace(job, state="Starting"))
-            self._carry_out(Pending(0.0, partial(self._run, job.key, mode, moment)))
+            carry_out(Pending(0.0, partial(self._run, job.key, mode, moment)))
 
     def _store(self, job: Job) -> Job:
         self._documents.save(job.key.text, to_document(job))
         self._jobs[job.key.text] = job
         return job
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The conditions of a write: If-Match and If-None-Match as sent, with or without quotes."""
-
-    if_match: str | None = None
-    if_none_match: str | None = None
-
-    def check(self, etag: str | None, name: str) -> None:
-        """Raises 412 when a condition does not hold; `etag` is None when the thing does not exist."""
-        if self.if_none_match is not None and etag is not None and self.if_none_match.strip('"') in ("*", etag):
-            raise stale(name)
-        if self.if_match is not None and (etag is None or self.if_match.strip('"') not in ("*", etag)):
-            raise stale(name)
 
 
 def _section(body: Mapping[str, Any]) -> dict[str, Any]:
