@@ -192,7 +192,8 @@ class Partition:
                 break
             self._segments.pop(0).remove()
         self._beginning = max(self._beginning, self._segments[0].start.base_sequence)
-        if self._beginning < self._active.next_sequence:
+        # A segment from before a restart is not looked at whole just to find that nothing in it is old.
+        if self._beginning < self._active.next_sequence and self._oldest_ms() < horizon:
             near = max(self._segments[0].near_time(horizon), self._beginning)
             self._beginning = self._walk(near, lambda event: event.enqueued_ms >= horizon) + 1
         self._forget_recent()
@@ -215,9 +216,12 @@ class Partition:
             del self._recent[:cut]
 
     def _oldest_ms(self) -> int:
-        """When the next look at the retention is due, less the retention: the time of the oldest event, or far from now where there is none."""
+        """The time of the oldest event, or far from now where there is none."""
         if self._beginning == self._active.next_sequence:
             return 1 << 60
+        first = self._segments[0]
+        if self._beginning == first.start.base_sequence:
+            return first.first_ms()
         return self._read_from(self._beginning, 1)[0].enqueued_ms
 
     def close(self) -> None:

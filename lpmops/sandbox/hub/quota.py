@@ -32,14 +32,12 @@ class _Bucket:
             self.levels[kind] = min(rate * units, self.levels[kind] + passed * rate * units)
 
     def delay(self, units: float) -> float:
-        """Seconds until both levels are above zero; zero where they are now."""
-        return max(
-            0.0,
-            *(
-                (1 - level) / (rate * units) if level <= 0 else 0.0
-                for level, rate in zip(self.levels, self.per_unit, strict=True)
-            ),
-        )
+        """Seconds until one event and one byte are allowed; zero where they are now."""
+        waits = [0.0]
+        for level, rate in zip(self.levels, self.per_unit, strict=True):
+            # An allowance below one a second could never fill up to one.
+            waits.append((min(1.0, rate * units) - level) / (rate * units))
+        return max(waits)
 
     def take(self, events: int, size: int) -> None:
         self.levels[0] -= events
@@ -92,8 +90,7 @@ class ThroughputUnits:
         """How many events may go out now."""
         with self._lock:
             self._egress.settle(self._units, self._clock.time())
-            events, size = self._egress.levels
-            return 0 if size <= 0 else max(0, int(events))
+            return 0 if self._egress.delay(self._units) > 0 else max(1, int(self._egress.levels[0]))
 
     def emit(self, events: int, size: int) -> None:
         """Count what has gone out."""

@@ -233,6 +233,13 @@ class Segment:
             partition, sequence, str(self.start.base_offset + position - _BODY), enqueued_ms, key, content[start:]
         )
 
+    def first_ms(self) -> int:
+        """The time of the first record, or of the last where there is none or it is damaged; reads no more than that one."""
+        with self._reading() as file:
+            for _, _, _, enqueued_ms in _scan(file, self.start.base_sequence):
+                return enqueued_ms
+        return self.last_ms
+
     def near_time(self, enqueued_ms: int) -> int:
         """A sequence number at most one index stride before the first record at or after this time."""
         self._ensure_index()

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 _SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 _AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
+_CLOSE_DESCRIPTOR = b"\x00\x53\x18"
 _MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS")
 _MIN_FRAME_SIZE = 512
 _HIGH_WATER = 1 << 20
@@ -115,6 +116,9 @@ class Connection(asyncio.Protocol):
         """Bytes from the peer."""
         self._received = self._loop.time()
         if self._stage is _Stage.CLOSING:
+            # What comes after our close is not looked at, but for the answer that ends the wait.
+            if _CLOSE_DESCRIPTOR in data:
+                self._transport.close()
             return
         self._buffer += data
         self.run(self._advance)

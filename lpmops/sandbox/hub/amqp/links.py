@@ -126,8 +126,6 @@ class IncomingLink(Link, ABC):
         if self._first is None:
             if transfer.delivery_id is None:
                 raise SessionFailure(conditions.INVALID_FIELD, "The first transfer of a delivery has no delivery-id.")
-            if self._credit <= 0:
-                raise LinkFailure(conditions.TRANSFER_LIMIT, "More messages were sent than the link has credit for.")
             self._first, self._size, self._settled = transfer, 0, False
             self._payload = bytearray()
         self._settled = self._settled or bool(transfer.settled)

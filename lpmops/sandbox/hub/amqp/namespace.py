@@ -60,6 +60,11 @@ class AmqpNamespace:
         """How many peers are connected now."""
         return len(self._connections)
 
+    @property
+    def active_receivers(self) -> int:
+        """How many receivers are attached now, over all hubs, partitions and consumer groups."""
+        return len(list(self._service.receivers))
+
     async def start(self, where: socket.socket | tuple[str, int], *, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a bound socket, or on a host and port (0 for any free one); return the port. Raises OSError where it is taken."""
         self._loop = asyncio.get_running_loop()

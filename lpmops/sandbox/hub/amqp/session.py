@@ -1,8 +1,8 @@
 """A session: links by handle, and the windows that bound what is on the way in each direction.
 
 A failure of a link detaches that link, a failure of the session ends it; what the peer still sends to either before
-it knows is passed over. Windows are counted in transfers, as the specification says; a peer that sends beyond ours
-loses the session.
+it knows is passed over. Windows are counted in transfers, as the specification says. Ours, like the credit of senders,
+is granted again while half is left, so that a peer never has to wait for it.
 """
 
 from __future__ import annotations
