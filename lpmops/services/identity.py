@@ -221,7 +221,7 @@ def _shared_tokens(environment: Environment, transport: Transport) -> _Tokens:
         if key not in _shared:
             ask: Ask
             if identity.credential == "token-endpoint":
-                ask = partial(_ask_endpoint, Transport(transport.calls), identity, tenant)
+                ask = partial(_ask_endpoint, transport, identity, tenant)
             else:
                 ask = _AskAzureIdentity(identity, tenant)
             _shared[key] = _Tokens(ask)

@@ -104,11 +104,12 @@ def _until_closed(wire: Wire) -> None:
 
 @dataclass
 class FaultyServer:
-    """Plays `script` request by request, the last reply again and again; or asks `route` for each."""
+    """Plays `script` request by request, the last reply again and again; or asks `route` for each; or sends a greeting to anybody."""
 
     script: list[Reply] = field(default_factory=list)
     route: Callable[[Request], Reply] | None = None
     tls: ssl.SSLContext | None = None
+    greeting: bytes = b""
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
@@ -165,6 +166,9 @@ class FaultyServer:
         used = connection
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.greeting:
+                connection.sendall(self.greeting)
+                return
             if self.tls is not None:
                 used = self.tls.wrap_socket(connection, server_side=True)
             reader = used.makefile("rb")

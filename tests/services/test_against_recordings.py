@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import pytest
-import requests
 
 from lpmops.config import Endpoints, Environment, EventHub, Monitor, StreamAnalytics
 from lpmops.errors import ForbiddenError
@@ -23,24 +22,12 @@ from lpmops.services.transport import Transport
 from tests.azure_specs import CheckedTraffic, checked_traffic
 from tests.services.faulty_server import FaultyServer, Reply, Request, answer
 from tests.services.recorded import example, judged, player, session_of
-from tests.services.worlds import GROUP, SUBSCRIPTION, environment
+from tests.services.worlds import GROUP, SUBSCRIPTION, Forbidden, SignedIn, environment
 
 __all__ = ["checked_traffic"]
 
 ZERO = "00000000-0000-0000-0000-000000000000"
 ARM = "https://management.azure.com"
-
-
-class SignedIn(CachedCredential):
-    """Signed in without asking: the recordings hold no sign-in."""
-
-    def __init__(self, environment: Environment, transport: Transport) -> None:
-        super().__init__(environment, transport)
-
-    def token(self, scope: str, **_: Any) -> Any:
-        from azure.core.credentials import AccessToken
-
-        return AccessToken("recorded", 4_000_000_000)
 
 
 def azure(group: str, **changes: Any) -> Environment:
@@ -107,29 +94,6 @@ def test_recorded_consumer_groups_are_listed(checked_traffic: CheckedTraffic) ->
     transport = judged(checked_traffic, Transport(session=session_of({ARM: adapter})))
     service = EventHubService(world, transport, SignedIn(world, transport), SecretReader(), 5.0)
     assert service.consumer_groups() == ["$Default", "clicg000004"]
-
-
-class Forbidden(requests.adapters.BaseAdapter):
-    """Answers 403, as metrics:getBatch does without a role on the subscription."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def send(self, request: Any, **_: Any) -> requests.Response:  # type: ignore[override]  # recordings.py is written like this too
-        import io
-
-        from urllib3 import HTTPResponse
-
-        self.asked += 1
-        response = requests.Response()
-        response.status_code, response.request, response.url = 403, request, request.url
-        body = b'{"error": {"code": "AuthorizationFailed", "message": "no"}}'
-        response.raw = HTTPResponse(io.BytesIO(body), status=403, preload_content=False)
-        return response
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def test_metrics_fall_back_to_one_resource_where_the_batch_is_forbidden_and_remember_it() -> None:

@@ -251,7 +251,7 @@ def test_a_certificate_that_proves_nothing_is_refused_once_and_trusted_by_name(
 
 
 def test_tls_to_a_server_without_it_is_named(server: FaultyServer) -> None:
-    server.serve(raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    server.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
     with pytest.raises(UntrustedError):
         get(client_of(server.url.replace("http:", "https:")))
 

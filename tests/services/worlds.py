@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any
 
+import requests
 from azure.core.credentials import AccessToken
+from urllib3 import HTTPResponse
 
 from lpmops.config import (
     Databricks,
@@ -20,6 +23,7 @@ from lpmops.config import (
 from lpmops.errors import SignInError
 from lpmops.model import Kind
 from lpmops.services.bounded import Deadline
+from lpmops.services.identity import CachedCredential
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
@@ -74,3 +78,29 @@ class FixedToken:
 
     def accept(self, scope: str) -> None:
         self.accepted.append(scope)
+
+
+class SignedIn(CachedCredential):
+    """Signed in without asking: the recordings hold no sign-in."""
+
+    def token(self, scope: str, **_: Any) -> Any:
+        return AccessToken("recorded", 4_000_000_000)
+
+
+class Forbidden(requests.adapters.BaseAdapter):
+    """Answers 403, as metrics:getBatch does without a role on the subscription."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def send(self, request: Any, **_: Any) -> requests.Response:  # type: ignore[override]  # recordings.py is written like this too
+        self.asked += 1
+        response = requests.Response()
+        response.status_code, response.request, response.url = 403, request, request.url
+        body = b'{"error": {"code": "AuthorizationFailed", "message": "no"}}'
+        response.raw = HTTPResponse(io.BytesIO(body), status=403, preload_content=False)
+        return response
+
+    def close(self) -> None:
+        """Nothing is open."""
