@@ -42,8 +42,6 @@ RECORD_SCHEMA = pa.schema(
         pa.field("sipreq", SIPREQ),
     ]
 )
-# Records in progress lie apart, so that an update reads the calls in progress and never the settled ones.
-PARTITION_COLUMN = "disposition"
 IN_PROGRESS = "in_progress"
 
 _NAMES = {

@@ -1,35 +1,40 @@
 """A Delta table with a change feed that answers as Databricks does.
 
-`ChangeTable` wraps one delta-rs table in a folder. Commits (insert, merge, update, delete, properties, compaction) pass one lock and carry the sandbox
-clock's time to the millisecond, in the protocol's `inCommitTimestamp`, taken when the commit is prepared. `changes` gives the feed in commit order and
-refuses by Delta's error class, also where delta-rs is laxer (`log`). Reads are safe beside writers, from any thread. Nothing here runs by itself.
+`ChangeTable` is one table in a folder. Its commits pass one lock and carry the sandbox clock's time to the millisecond, in the protocol's
+`inCommitTimestamp`, taken when the commit is prepared. SQL-like commits (insert, merge, update, delete, properties, vacuum) are made by delta-rs;
+`commit_files` takes data files that a writer made itself. `changes` gives the feed in commit order and refuses by Delta's error class, also where delta-rs
+is laxer. Reads are safe beside writers, from any thread. Nothing here runs by itself.
 
 delta-rs refuses `delta.enableInCommitTimestamps` as a property but reads and keeps the stamp itself, so the table does not claim the property.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from lpmops.sandbox.clock import Clock
-from lpmops.sandbox.lake import errors, log
-from lpmops.sandbox.lake.schema import IN_PROGRESS, MOMENT, PARTITION_COLUMN, RECORD_SCHEMA
+from lpmops.sandbox.lake import errors, feed, log
+from lpmops.sandbox.lake.schema import RECORD_SCHEMA
 
-# Delta keeps files 7 days and the log 30; here an hour, because a commit's cost grows by 10 ms with each 1,000 commit files that are kept.
+# Delta keeps files 7 days and the log 30; here an hour, so that a sandbox at full rate stays within a few gigabytes of history.
 DEFAULT_PROPERTIES = {
     log.FEED_PROPERTY: "true",
     "delta.deletedFileRetentionDuration": "interval 1 hours",
     "delta.logRetentionDuration": "interval 1 hours",
-    "delta.checkpointInterval": "100",
 }
 # Source: docs.delta.io/table-properties. Those that delta-rs cannot honour (column mapping, deletion vectors, row tracking, in-commit timestamps) are
 # left out, so that setting them is refused and not believed.
@@ -43,10 +48,13 @@ KNOWN_PROPERTIES = frozenset(
     ).split()
 )
 OPERATION = "_operation"
-_META = ("_change_type", "_commit_version", "_commit_timestamp")
 _WRITER = WriterProperties(compression="ZSTD")
 _ATTEMPTS = 3
 _Result = TypeVar("_Result")
+
+
+class Conflict(Exception):
+    """Files that a commit would replace were replaced by another one first; nothing was committed."""
 
 
 class ChangeTable:
@@ -56,8 +64,8 @@ class ChangeTable:
         self.folder = folder
         self.full_name = full_name
         self._clock = clock
-        self._writing = threading.RLock()
-        self._reading = threading.Lock()
+        # Held by whoever commits; a writer that decides by what it read takes it around both.
+        self.writing = threading.RLock()
         self._open()
 
     @classmethod
@@ -77,20 +85,19 @@ class ChangeTable:
 
     def _open(self) -> None:
         try:
-            self._writer = DeltaTable(str(self.folder))
-            self._reader = DeltaTable(str(self.folder))
-        except TableNotFoundError as error:
+            self._earliest, self._latest = log.kept_versions(self.folder)
+        except FileNotFoundError as error:
             raise errors.table_not_found(self.full_name) from error
-        self._last_ms = log.commit_ms(self.folder, self._writer.version())
-        self._partitioned = PARTITION_COLUMN in self._writer.metadata().partition_columns
+        self._last_ms = log.commit_ms(self.folder, self._latest)
+        self._described: tuple[str, pa.Schema, dict[str, str]] | None = None
         self._feed_seen: tuple[int, bool] | None = None
 
     def recreate(self) -> None:
-        """Drop the table and make it anew, empty and with another id, as CREATE OR REPLACE after DROP does."""
-        with self._writing, self._reading:
-            schema, configuration = self.arrow_schema(), dict(self._writer.metadata().configuration)
+        """Drop the table and make it anew, empty and with another id, as DROP and CREATE do."""
+        with self.writing:
+            _, schema, configuration = self._describe()
             shutil.rmtree(self.folder)
-            _create(self.folder, schema, {k: v for k, v in configuration.items() if v is not None}, self._clock)
+            _create(self.folder, schema, configuration, self._clock)
             self._open()
 
     # What the table says about itself
@@ -98,46 +105,55 @@ class ChangeTable:
     @property
     def table_id(self) -> str:
         """The id in the table's metadata, which a stream's checkpoint holds as reservoirId."""
-        with self._writing:
-            return str(self._writer.metadata().id)
+        return self._describe()[0]
 
     def arrow_schema(self) -> pa.Schema:
         """The columns, as Arrow."""
-        with self._writing:
-            return pa.schema(self._writer.schema().to_arrow())
+        return self._describe()[1]
+
+    def properties(self) -> dict[str, str]:
+        """The table properties that are set."""
+        return dict(self._describe()[2])
+
+    def _describe(self) -> tuple[str, pa.Schema, dict[str, str]]:
+        described = self._described
+        if described is None:
+            with self.writing:
+                table = self.snapshot()
+                metadata = table.metadata()
+                configuration = {name: str(value) for name, value in metadata.configuration.items()}
+                described = self._described = (str(metadata.id), pa.schema(table.schema().to_arrow()), configuration)
+        return described
 
     def latest_version(self) -> int:
         """The newest version."""
-        with self._reading:
-            self._reader.update_incremental()
-            return int(self._reader.version())
+        latest = self._latest
+        while log.commit_path(self.folder, latest + 1).exists():
+            latest += 1
+        self._latest = max(self._latest, latest)
+        return latest
 
     def earliest_version(self) -> int:
         """The oldest version whose log is kept."""
-        return log.kept_versions(self.folder)[0]
+        if not log.commit_path(self.folder, self._earliest).exists():
+            self._earliest = log.kept_versions(self.folder)[0]
+        return self._earliest
 
     def commit_time(self, version: int) -> datetime:
         """When a version was committed. Raises FileNotFoundError where its log was cleaned up."""
         return datetime.fromtimestamp(log.commit_ms(self.folder, version) / 1000, UTC)
 
-    def properties(self) -> dict[str, str]:
-        """The table properties that are set."""
-        with self._writing:
-            self._writer.update_incremental()
-            return {name: str(value) for name, value in self._writer.metadata().configuration.items()}
-
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Newest first, with the columns of DESCRIBE HISTORY; times are aware, metrics are text under Databricks' names."""
-        with self._reading:
-            self._reader.update_incremental()
-            commits = self._reader.history(limit)
-        return [_history_row(commit) for commit in commits]
+        latest, earliest = self.latest_version(), self.earliest_version()
+        lowest = earliest if limit is None else max(earliest, latest - limit + 1)
+        return [_history_row(version, log.actions(self.folder, version, "commitInfo")["commitInfo"][0]) for version in range(latest, lowest - 1, -1)]
 
     def detail(self) -> dict[str, Any]:
         """What DESCRIBE DETAIL says."""
         snapshot = self.snapshot()
         metadata, protocol = snapshot.metadata(), snapshot.protocol()
-        files = pa.table(snapshot.get_add_actions())
+        sizes = [size for _, size in _active_files(snapshot)]
         return {
             "format": "delta",
             "id": str(metadata.id),
@@ -148,8 +164,8 @@ class ChangeTable:
             "lastModified": self.commit_time(snapshot.version()),
             "partitionColumns": list(metadata.partition_columns),
             "clusteringColumns": [],
-            "numFiles": files.num_rows,
-            "sizeInBytes": sum(files["size_bytes"].to_pylist()),
+            "numFiles": len(sizes),
+            "sizeInBytes": sum(sizes),
             "properties": {name: str(value) for name, value in metadata.configuration.items()},
             "minReaderVersion": protocol.min_reader_version,
             "minWriterVersion": protocol.min_writer_version,
@@ -158,12 +174,30 @@ class ChangeTable:
         }
 
     def snapshot(self, version: int | None = None) -> DeltaTable:
-        """A handle of its own on one version, for a long read that must not hold up anyone. Raises DELTA_VERSION_NOT_FOUND."""
+        """A delta-rs handle of its own on one version (the latest). Raises DELTA_VERSION_NOT_FOUND."""
         try:
             return DeltaTable(str(self.folder), version=version)
+        except TableNotFoundError as error:
+            raise errors.table_not_found(self.full_name) from error
         except DeltaError as error:
             earliest, latest = log.kept_versions(self.folder)
             raise errors.version_not_found(version if version is not None else latest, earliest, latest) from error
+
+    def data_files(self) -> list[tuple[str, int]]:
+        """The files of the latest version as (path, bytes)."""
+        return _active_files(self.snapshot())
+
+    def files_between(self, first: int, last: int) -> tuple[dict[str, int], set[str]]:
+        """The files (path: bytes) that versions [first, last] added and still hold, and the paths that they removed."""
+        added: dict[str, int] = {}
+        removed: set[str] = set()
+        for version in range(first, last + 1):
+            found = log.actions(self.folder, version, "add", "remove")
+            for action in found["remove"]:
+                removed.add(unquote(action["path"]))
+                added.pop(unquote(action["path"]), None)
+            added.update((unquote(action["path"]), action["size"]) for action in found["add"])
+        return added, removed
 
     # Commits
 
@@ -174,8 +208,8 @@ class ChangeTable:
     def merge(self, source: pa.Table, target_rows: str = "TRUE") -> dict[str, Any]:
         """One MERGE on tdr_id: rows of `source` are inserted, updated or deleted as its column `_operation` says; gives the operation's metrics.
 
-        `target_rows` is a condition on `target` that holds for every row to be updated or deleted: it is what keeps a merge cheap on a large table. Rows
-        to be updated or deleted that are not there are left out, as with a MERGE whose WHEN clauses carry conditions.
+        `target_rows` is a condition on `target` that holds for every row to be updated or deleted, to read less of a large table. Rows to be updated or
+        deleted that are not there are left out, as with a MERGE whose WHEN clauses carry conditions.
         """
         columns = {name: f"source.`{name}`" for name in source.column_names if name != OPERATION}
 
@@ -205,7 +239,6 @@ class ChangeTable:
 
     def set_properties(self, properties: Mapping[str, str]) -> int:
         """ALTER TABLE SET TBLPROPERTIES; gives the version. Raises DELTA_UNKNOWN_CONFIGURATION for a delta.* name that Delta does not know."""
-
         unknown = next((name for name in properties if name.startswith("delta.") and name not in KNOWN_PROPERTIES), None)
         if unknown is not None:
             raise errors.unknown_property(unknown)
@@ -214,48 +247,77 @@ class ChangeTable:
         )[1]
 
     def compact(self, target_bytes: int = 16_000_000) -> dict[str, Any]:
-        """OPTIMIZE the settled records into files of about `target_bytes`; rows and feed are unchanged."""
-        filters = [(PARTITION_COLUMN, "!=", IN_PROGRESS)] if self._partitioned else None
+        """OPTIMIZE into files of about `target_bytes`; rows and feed are unchanged."""
         return self._commit(
-            lambda table, stamp: table.optimize.compact(
-                partition_filters=filters, target_size=target_bytes, writer_properties=_WRITER, commit_properties=stamp
-            )
+            lambda table, stamp: dict(table.optimize.compact(target_size=target_bytes, writer_properties=_WRITER, commit_properties=stamp))
         )[0]
 
-    def vacuum(self, retention_hours: float | None = None) -> int:
+    def vacuum(self, retention_hours: int | None = None) -> int:
         """Remove files that no kept version needs and that are past their retention (the table's own unless given, 0 for all); gives their number.
 
         Works beside writers. Change files go too, which is what ends the feed of old versions.
         """
-        hours = None if retention_hours is None else int(retention_hours)
-        own = DeltaTable(str(self.folder))
-        return len(own.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True, commit_properties=self._stamp()))
+        return len(
+            self.snapshot().vacuum(retention_hours, dry_run=False, enforce_retention_duration=False, full=True, commit_properties=self._stamp())
+        )
 
-    def clean_log(self) -> None:
-        """Remove commit files past delta.logRetentionDuration that a checkpoint covers, as Delta does by itself at each checkpoint."""
-        with self._writing:
-            self._writer.update_incremental()
-            self._writer.create_checkpoint()
-            self._writer.cleanup_metadata()
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the log, and remove the commit files that are past delta.logRetentionDuration and that it covers. Works beside writers."""
+        table = self.snapshot()
+        table.create_checkpoint()
+        table.cleanup_metadata()
+
+    def commit_files(
+        self, operation: str, parameters: Mapping[str, str], metrics: Mapping[str, str], actions: Sequence[Mapping[str, Any]], read_version: int
+    ) -> int:
+        """Commit files that are already written, by their actions; gives the version. `read_version` is the one they were made from.
+
+        Raises Conflict where a commit since then removed a file that this one removes.
+        """
+        removes = {unquote(action["remove"]["path"]) for action in actions if "remove" in action}
+        with self.writing:
+            while True:
+                latest = self.latest_version()
+                if removes and latest > read_version and removes & self.files_between(read_version + 1, latest)[1]:
+                    raise Conflict(f"{operation} on {self.full_name} met a commit that changed the same files")
+                info = {
+                    "timestamp": int(time.time() * 1000),
+                    "inCommitTimestamp": self._next_ms(),
+                    "operation": operation,
+                    "operationParameters": dict(parameters),
+                    "operationMetrics": dict(metrics),
+                    "readVersion": latest,
+                    "isBlindAppend": not removes,
+                    "engineInfo": "lpmops-sandbox",
+                    "txnId": str(uuid.uuid4()),
+                }
+                if _put_commit(self.folder, latest + 1, [{"commitInfo": info}, *actions]):
+                    self._latest = latest + 1
+                    return latest + 1
 
     def _commit(self, write: Callable[[DeltaTable, CommitProperties], _Result]) -> tuple[_Result, int]:
-        with self._writing:
+        with self.writing:
             for attempt in range(_ATTEMPTS):
+                table = self.snapshot()
                 try:
-                    result = write(self._writer, self._stamp())
-                    return result, int(self._writer.version())
+                    result = write(table, self._stamp())
                 except CommitFailedError:
-                    # Another handle (vacuum, a compaction elsewhere) committed in between: look again and redo.
-                    self._writer.update_incremental()
+                    # A vacuum's own commits came in between: look again and redo.
                     if attempt == _ATTEMPTS - 1:
                         raise
+                    continue
+                self._described = None
+                return result, int(table.version())
         raise AssertionError("unreachable")
 
     def _stamp(self) -> CommitProperties:
-        with self._writing:
+        return CommitProperties(custom_metadata={"inCommitTimestamp": self._next_ms()}, max_commit_retries=15)
+
+    def _next_ms(self) -> int:
+        with self.writing:
             # Delta's in-commit time only grows, also where two commits fall in one millisecond.
             self._last_ms = max(int(self._clock.time() * 1000), self._last_ms + 1)
-            return CommitProperties(custom_metadata={"inCommitTimestamp": self._last_ms}, max_commit_retries=15)
+            return self._last_ms
 
     # The change feed
 
@@ -265,22 +327,22 @@ class ChangeTable:
         `end` None is the latest version. Raises DeltaFeedError DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_INVALID_CDC_RANGE, DELTA_VERSION_NOT_FOUND,
         DELTA_MISSING_CHANGE_DATA or DELTA_CHANGE_DATA_FILE_NOT_FOUND.
         """
-        try:
-            rows = pa.table(self.change_reader(start, end, columns))
-        except (DeltaError, OSError, pa.ArrowException) as error:
-            raise _read_error(error) from error
-        return _normal(rows).sort_by("_commit_version")
-
-    def change_reader(self, start: int, end: int | None = None, columns: Sequence[str] | None = None) -> Any:
-        """The same as an Arrow stream in no order, for a range that should not be held in memory; files missing on the way are the reader's OSError."""
         end = self._checked_range(start, end)
-        # delta-rs drops the feed's own columns unless they are named.
-        named = None if columns is None else [*dict.fromkeys([*columns, *_META])]
-        with self._reading:
+        schema = feed.feed_schema(self.arrow_schema(), columns)
+        return pa.concat_tables([schema.empty_table(), *self._read(start, end, schema)])
+
+    def change_reader(self, start: int, end: int | None = None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """The same as a stream, for a range that should not be held in memory; a file missing on the way is raised while reading."""
+        end = self._checked_range(start, end)
+        schema = feed.feed_schema(self.arrow_schema(), columns)
+        return pa.RecordBatchReader.from_batches(schema, (batch for rows in self._read(start, end, schema) for batch in rows.to_batches()))
+
+    def _read(self, start: int, end: int, schema: pa.Schema) -> Iterator[pa.Table]:
+        for version in range(start, end + 1):
             try:
-                return self._reader.load_cdf(starting_version=start, ending_version=end, columns=named)
-            except DeltaError as error:
-                raise _read_error(error) from error
+                yield from feed.changes_of(self.folder, version, schema)
+            except FileNotFoundError as error:
+                raise errors.version_not_found(version, self.earliest_version(), self.latest_version()) from error
 
     def _checked_range(self, start: int, end: int | None) -> int:
         latest = self.latest_version()
@@ -347,34 +409,36 @@ class ChangeTable:
 
 
 def _create(folder: Path, schema: pa.Schema, configuration: Mapping[str, str], clock: Clock) -> None:
-    DeltaTable.create(
+    stamp = CommitProperties(custom_metadata={"inCommitTimestamp": int(clock.time() * 1000)})
+    table = DeltaTable.create(
         str(folder),
         schema=schema,
-        partition_by=[PARTITION_COLUMN] if PARTITION_COLUMN in schema.names else None,
-        configuration=dict(configuration),
-        commit_properties=CommitProperties(custom_metadata={"inCommitTimestamp": int(clock.time() * 1000)}),
+        configuration={name: value for name, value in configuration.items() if name.startswith("delta.")},
+        commit_properties=stamp,
     )
+    # delta-rs takes a site's own properties in a later commit only.
+    others = {name: value for name, value in configuration.items() if not name.startswith("delta.")}
+    if others:
+        table.alter.set_table_properties(others, raise_if_not_exists=False, commit_properties=stamp)
 
 
-def _normal(rows: pa.Table) -> pa.Table:
-    """Plain strings, int versions and aware times, whatever delta-rs chose to read them as."""
-    for index, field in enumerate(rows.schema):
-        if field.name == "_commit_timestamp":
-            rows = rows.set_column(index, field.name, rows.column(index).cast(pa.timestamp("us")).cast(MOMENT))
-        elif field.type == pa.string_view():
-            rows = rows.set_column(index, field.name, rows.column(index).cast(pa.string()))
-        elif field.type == pa.uint64():
-            rows = rows.set_column(index, field.name, rows.column(index).cast(pa.int64()))
-    return rows
+def _put_commit(folder: Path, version: int, actions: Sequence[Mapping[str, Any]]) -> bool:
+    """Make a commit visible, whole; False where the version is taken."""
+    draft = folder / "_delta_log" / f"_commit_{uuid.uuid4()}.json.tmp"
+    try:
+        draft.write_text("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions), encoding="utf-8")
+        # A link fails where the name exists, which a rename would overwrite.
+        os.link(draft, log.commit_path(folder, version))
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
 
 
-def _read_error(error: Exception) -> Exception:
-    """A missing file is Delta's error class; anything else stays what it is."""
-    text = str(error)
-    if "not found" in text.lower() or isinstance(error, FileNotFoundError):
-        path = next((part.strip("'\"`,:") for part in text.split() if ".parquet" in part), "of the requested versions")
-        return errors.change_file_not_found(path)
-    return error
+def _active_files(table: DeltaTable) -> list[tuple[str, int]]:
+    actions = pa.table(table.get_add_actions())
+    return list(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
 
 
 def _sql_time(moment: datetime) -> str:
@@ -384,10 +448,10 @@ def _sql_time(moment: datetime) -> str:
 _METRICS = {"num_added_rows": "numOutputRows", "num_added_files": "numFiles", "num_removed_files": "numRemovedFiles"}
 
 
-def _history_row(commit: Mapping[str, Any]) -> dict[str, Any]:
+def _history_row(version: int, commit: Mapping[str, Any]) -> dict[str, Any]:
     metrics = commit.get("operationMetrics") or {}
     return {
-        "version": commit["version"],
+        "version": version,
         "timestamp": datetime.fromtimestamp(commit.get("inCommitTimestamp", commit["timestamp"]) / 1000, UTC),
         "userId": None,
         "userName": None,
