@@ -47,7 +47,10 @@ def job_document(environment: Environment, job: Job) -> dict[str, Any]:
             "eventsLateArrivalMaxDelayInSeconds": 5,
             "outputErrorPolicy": "Stop",
             "inputs": [_hub_input(environment, job), _reference_input(environment)],
-            "outputs": [*(_output(name, name, LANDING_TABLE) for name in job.databases), *_control_outputs(environment)],
+            "outputs": [
+                *(_output(name, name, LANDING_TABLE) for name in job.databases),
+                *_control_outputs(environment),
+            ],
             "transformation": {"name": "Transformation", "properties": {"streamingUnits": 3, "query": job.query}},
         },
     }
