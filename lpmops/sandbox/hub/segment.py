@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 from zlib import crc32
 
-from lpmops.sandbox.hub.model import HubStorageError, HubStorageFull, OutgoingEvent, StoredEvent
+from lpmops.sandbox.hub.model import HubError, HubStorageError, HubStorageFull, OutgoingEvent, StoredEvent
 
 _MAGIC = b"LPMHUB1\n"
 _HEADER = struct.Struct(">8sQQqq")
@@ -41,10 +41,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def encode_record(event: OutgoingEvent, sequence: int, enqueued_ms: int) -> bytes:
-    """The record of one event. Raises ValueError for a key of 65,535 bytes or more."""
+    """The record of one event. Raises HubError for a key of 65,535 bytes or more."""
     key = b"" if event.key is None else event.key.encode()
     if len(key) >= _NO_KEY:
-        raise ValueError("the partition key is too long")
+        raise HubError("the partition key is too long")
     content = _FIXED.pack(sequence, enqueued_ms, _NO_KEY if event.key is None else len(key)) + key + event.sections
     return _FRAME.pack(len(content), crc32(content)) + content
 

@@ -153,10 +153,6 @@ class Session:
     def _on_transfer(self, transfer: Transfer, payload: Buffer) -> None:
         self._next_incoming = (self._next_incoming + 1) % _SERIAL
         self._incoming_left -= 1
-        if self._incoming_left < 0:
-            raise SessionFailure(
-                conditions.WINDOW_VIOLATION, "More transfers were sent than the session's window allows."
-            )
         link = self._link(transfer.handle)
         if not link.closing:
             try:
