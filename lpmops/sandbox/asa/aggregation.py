@@ -28,14 +28,14 @@ def aggregate_argument(aggregate: Aggregate, value: Typed) -> Typed:
 
 @dataclass(frozen=True, slots=True)
 class ClosingQuery:
-    """The SQL over what a window has kept; rows begin with the output's place where there are routes, then the end of the window, then `columns`."""
+    """The SQL over what a window has kept; rows begin with the output's place and the end of the window, then come `columns`."""
 
     sql: str
     columns: tuple[str, ...]
     kinds: tuple[Kind, ...]
 
 
-def closing_query(select: Select, kinds: Mapping[str, Kind], routed: bool) -> ClosingQuery:
+def closing_query(select: Select, kinds: Mapping[str, Kind]) -> ClosingQuery:
     """The query that counts all windows in BUFFER, whose columns have these kinds."""
     window = select.window
     assert window is not None, "only windowed SELECTs are closed"
@@ -54,9 +54,8 @@ def closing_query(select: Select, kinds: Mapping[str, Kind], routed: bool) -> Cl
                 return Typed("w", Kind.DATETIME)
 
     items = [(item.name, translate(item.expression, lookup)) for item in select.items if isinstance(item, Item)]
-    lead = ["o"] if routed else []
-    keys = [*lead, "w", *(f"k{index}" for index in range(len(window.keys)) if kinds.get(f"k{index}", Kind.NULL) is not Kind.NULL)]
-    selected = [*lead, "w", *(f"{value.sql} AS c{index}" for index, (_, value) in enumerate(items))]
+    keys = ["o", "w", *(f"k{index}" for index in range(len(window.keys)) if kinds.get(f"k{index}", Kind.NULL) is not Kind.NULL)]
+    selected = ["o", "w", *(f"{value.sql} AS c{index}" for index, (_, value) in enumerate(items))]
     having = f" HAVING {translate(window.having, lookup).sql}" if window.having is not None else ""
     sql = f"SELECT {', '.join(selected)} FROM {BUFFER} GROUP BY {', '.join(keys)}{having} ORDER BY {', '.join(keys)}"
     return ClosingQuery(sql, tuple(name for name, _ in items), tuple(value.kind for _, value in items))

@@ -17,6 +17,7 @@ from lpmops.sandbox.asa import dialect, tokens
 from lpmops.sandbox.asa.diagnostics import CompileError, Diagnostic, SourceText
 from lpmops.sandbox.asa.lowering import Catalog, Lowering
 from lpmops.sandbox.asa.plan import CompiledQuery, Item, Select, Star, Statement, Step
+from lpmops.sandbox.asa.pruning import paths_read
 
 InputKind = Literal["stream", "reference"]
 
@@ -66,7 +67,7 @@ class _Compiler:
             text=self._source.text,
             steps=tuple(steps),
             statements=tuple(statements),
-            paths={name: list(paths) for name, paths in self._catalog.paths.items()},
+            paths=paths_read(self._catalog.paths, steps, statements),
             stars=frozenset(self._catalog.stars),
             references=frozenset(self._catalog.used_references),
         )

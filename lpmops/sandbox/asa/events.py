@@ -55,7 +55,7 @@ class DataError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rows:
     """Decoded rows: the JSON objects, and beside each the event that it came in."""
 
@@ -83,6 +83,9 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, parse_constant=_no_constant)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(events: Sequence[InputEvent]) -> Rows:
@@ -141,7 +144,7 @@ class Extractor:
     def __init__(self, rows: Rows, processed_at: datetime) -> None:
         self._rows = rows
         self._processed_at = _naive(processed_at)
-        self._columns: dict[Path, list[Any]] = {(): list(rows.objects)}
+        self._columns: dict[Path, list[Any]] = {}
 
     def column(self, path: Path) -> list[Any]:
         """The values of one field, None where an event has it not."""
@@ -151,7 +154,10 @@ class Extractor:
         return known
 
     def _field(self, path: Path) -> list[Any]:
-        owners, last = self.column(path[:-1]), path[-1]
+        last = path[-1]
+        if len(path) == 1:
+            return [one.get(str(last)) for one in self._rows.objects]
+        owners = self.column(path[:-1])
         if isinstance(last, int):
             return [owner[last] if type(owner) is list and last < len(owner) else None for owner in owners]
         if last == LENGTH:
@@ -200,7 +206,7 @@ def groups(columns: Mapping[Path, list[Any]], kinds: Mapping[Path, set[Kind]], c
 def to_arrow(values: Sequence[Any], kind: Kind) -> Any:
     """Values of one kind as an Arrow array; records and arrays become JSON text."""
     if kind in (Kind.RECORD, Kind.ARRAY):
-        values = [None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in values]
+        values = [None if value is None else _ENCODER.encode(value) for value in values]
     try:
         return pa.array(values, type=_ARROW[kind])
     except UnicodeEncodeError:

@@ -101,9 +101,10 @@ def _ground(lowering: Lowering, state: _Grounding, node: Expression, at: Any) ->
             return AggregateRef(state.aggregates.index(node))
         case Ref():
             raise lowering.error(_ONLY.format(".".join(dotted(at) or [str(getattr(at, "alias_or_name", "") or "?")])), at)
-        case Call() | In():
-            parts = {"arguments": tuple(map(down, node.arguments))} if isinstance(node, Call) else {"options": tuple(map(down, node.options))}
-            return replace(node, **parts) if isinstance(node, Call) else replace(node, operand=down(node.operand), **parts)
+        case Call():
+            return replace(node, arguments=tuple(map(down, node.arguments)))
+        case In():
+            return replace(node, operand=down(node.operand), options=tuple(map(down, node.options)))
         case Cast() | Unary():
             return replace(node, operand=down(node.operand))
         case Binary():

@@ -112,5 +112,6 @@ class CompiledQuery:
     @property
     def longest_window(self) -> int:
         """Microseconds of the longest window; 0 where nothing is grouped."""
-        selects = [select for owner in (*self.steps, *self.statements) for select in owner.selects]
+        selects = [select for step in self.steps for select in step.selects]
+        selects += [select for statement in self.statements for select in statement.selects]
         return max((select.window.size for select in selects if select.window), default=0)

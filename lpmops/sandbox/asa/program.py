@@ -1,8 +1,8 @@
-"""The DuckDB statements that run one feed over rows of known kinds.
+"""The DuckDB queries that run one feed over rows of known kinds.
 
 Tables and columns are numbered, never named after anything in a query, so that no name can change the shape of the SQL. Every table carries `_r`, the
-row of the batch that a row comes from, and `_t`, its time. A step that several SELECTs read becomes a temporary table; any other is written inside its
-only reader.
+row of the batch that a row comes from, and `_t`, its time. All sinks that read one step share a query, which says of each row which sinks take it:
+planning and starting a query costs more than a few hundred rows do.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from lpmops.sandbox.asa.kinds import Kind, common
 from lpmops.sandbox.asa.plan import Input, Item, Join, Select, Step, Window
 from lpmops.sandbox.asa.routing import Feed, Sink
 from lpmops.sandbox.asa.translation import as_kind, translate
-
-BATCH = "batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,54 +43,53 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class SinkQuery:
-    """A sink's SQL. Its rows begin with the place of the output where the sink has routes, then `_r` (or the end of the window), then `columns`."""
+class Take:
+    """How a sink takes its rows out of a query's: where `flag` is true (always, where it is None), the values at `places`.
+
+    `route` is where the text is that the sink's routes are looked up by; for a window the first of `places` is its end.
+    """
 
     sink: Sink
-    sql: str
+    flag: int | None
+    route: int | None
+    places: tuple[int, ...]
     columns: tuple[str, ...]
     kinds: tuple[Kind, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """Statements to run first, in order, and then the queries of the sinks."""
+class TapQuery:
+    """A query whose rows begin with `_r`, and the sinks that take from it."""
 
-    tables: tuple[str, ...]
-    queries: tuple[SinkQuery, ...]
-
-
-def route_table(sink: Sink) -> str:
-    """The table of a sink's routes: `k`, the constant, and `o`, the place of the output."""
-    return f"routes{sink.number}"
+    sql: str
+    takes: tuple[Take, ...]
 
 
-def build(feed: Feed, root: Columns, references: Mapping[str, ReferenceTable]) -> Program:
-    """The program of a feed, for a batch whose columns are `root`."""
-    return _Builder(feed, root, references).build()
+def build(feed: Feed, root: Columns, references: Mapping[str, ReferenceTable], batch: str) -> tuple[TapQuery, ...]:
+    """The queries of a feed, for a table `batch` whose columns are `root`."""
+    return _Builder(feed, root, references, batch).build()
 
 
 class _Builder:
-    def __init__(self, feed: Feed, root: Columns, references: Mapping[str, ReferenceTable]) -> None:
-        self._feed, self._root, self._references = feed, root, references
+    def __init__(self, feed: Feed, root: Columns, references: Mapping[str, ReferenceTable], batch: str) -> None:
+        self._feed, self._root, self._references, self._batch = feed, root, references, batch
         self._known: dict[Step, tuple[str, Columns]] = {}
+        self._steps: dict[Step, tuple[str, list[Select]]] = {}
 
-    def build(self) -> Program:
-        readers = self._feed.readers()
-        tables: list[str] = []
+    def build(self) -> tuple[TapQuery, ...]:
         for number, (step, selects) in enumerate(self._feed.steps):
             if isinstance(self._feed.root, Sink) and self._feed.root.step is step:
-                self._known[step] = (BATCH, self._root)
+                self._known[step] = (self._batch, self._root)
                 continue
             sql, columns = self._step(step, selects)
-            if readers[step] > 1:
-                tables.append(f"CREATE OR REPLACE TEMP TABLE step{number} AS {sql}")
-                sql = f"step{number}"
-            else:
-                sql = f"({sql})"
-            self._known[step] = (sql, columns)
-        queries = [self._sink(sink) for sink in self._feed.sinks]
-        return Program(tuple(tables), tuple(query for query in queries if query is not None))
+            self._known[step] = (f"step{number}", columns)
+            self._steps[step] = (f"step{number} AS ({sql})", selects)
+        taps: dict[object, list[Sink]] = {}
+        for sink in self._feed.sinks:
+            shared = not sink.select.joins
+            source = sink.select.source
+            taps.setdefault(sink if not shared else id(source) if isinstance(source, Step) else source, []).append(sink)
+        return tuple(query for query in map(self._tap, taps.values()) if query.takes)
 
     def _step(self, step: Step, selects: list[Select]) -> tuple[str, Columns]:
         """A step's SQL; where several SELECTs are live their columns are brought to common kinds."""
@@ -112,50 +109,78 @@ class _Builder:
             if kind is not Kind.NULL:
                 for part, value in zip(parts, values, strict=True):
                     part.append(f"{as_kind(value, kind).sql} AS c{index}")
-        sql = " UNION ALL ".join(f"SELECT {', '.join(part)} {source.clauses()}" for part, source in zip(parts, sources, strict=True))
+        sql = " UNION ALL ".join(
+            f"SELECT {', '.join(part)} {source.tables()}{source.where()}" for part, source in zip(parts, sources, strict=True)
+        )
         return sql, columns
 
-    def _sink(self, sink: Sink) -> SinkQuery | None:
-        source = _Source(self, sink.select)
-        lead: list[str] = []
-        joined = ""
+    def _tap(self, sinks: list[Sink]) -> TapQuery:
+        source = _Source(self, sinks[0].select)
+        alone = len(sinks) == 1
+        row = _Row()
+        takes = [take for take in (self._take(sink, _Source(self, sink.select), row, alone) for sink in sinks) if take is not None]
+        where = source.where() if alone else ""
+        columns = ", ".join(f"{sql} AS v{place}" for sql, place in row.places.items())
+        return TapQuery(f"{self._with(sinks[0].select)}SELECT {columns} {source.tables()}{where}", tuple(takes))
+
+    def _take(self, sink: Sink, source: _Source, row: _Row, alone: bool) -> Take | None:
+        guard = None if alone or sink.select.where is None else source.value(sink.select.where).sql
+
+        def place(value: Typed) -> int:
+            # What is computed is computed only for rows that the sink takes: a CAST may fail on others.
+            plain = guard is None or value.sql.replace("_", "").replace(".", "").isalnum() or value.kind is Kind.NULL
+            return row.place(value.sql if plain else f"CASE WHEN {guard} THEN {value.sql} END")
+
+        route = None
         if sink.route is not None:
             value = source.value(sink.route)
             if value.kind is not Kind.NVARCHAR:
                 # A route is a text, and no other kind equals one.
                 return None
-            lead.append("route.o")
-            joined = f" JOIN {route_table(sink)} AS route ON {value.sql} = route.k"
-        if sink.select.window is not None:
-            return self._window_query(sink, source, lead, joined)
-        items = source.items()
-        names = tuple(name for _, name, _ in items)
-        columns = [*lead, "s._r", *(f"{value.sql} AS c{index}" for index, (_, _, value) in enumerate(items))]
-        order = ", ".join([*lead, "s._r"])
-        sql = f"SELECT {', '.join(columns)} {source.clauses(joined)} ORDER BY {order}"
-        return SinkQuery(sink, sql, names, tuple(value.kind for _, _, value in items))
-
-    def _window_query(self, sink: Sink, source: _Source, lead: list[str], joined: str) -> SinkQuery:
-        """What a window keeps of each row: its end `w`, the keys `k` and what is aggregated `a`."""
+            route = place(value)
+        flag = None if guard is None else row.place(guard)
         window = sink.select.window
-        assert window is not None, "only called for a windowed SELECT"
-        values = [(f"k{index}", source.value(key)) for index, key in enumerate(window.keys)]
+        if window is None:
+            items = source.items()
+            names, values = [name for _, name, _ in items], [value for _, _, value in items]
+            return Take(sink, flag, route, tuple(map(place, values)), tuple(names), tuple(value.kind for value in values))
+        kept = [(f"k{index}", source.value(key)) for index, key in enumerate(window.keys)]
         for index, aggregate in enumerate(window.aggregates):
             if aggregate.argument is not None:
-                values.append((f"a{index}", aggregate_argument(aggregate, source.value(aggregate.argument))))
-        columns = [*(f"{one} AS o" for one in lead), f"{_window_end(window)} AS w", *(f"{value.sql} AS {name}" for name, value in values)]
-        sql = f"SELECT {', '.join(columns)} {source.clauses(joined)} ORDER BY s._r"
-        return SinkQuery(sink, sql, tuple(name for name, _ in values), tuple(value.kind for _, value in values))
+                kept.append((f"a{index}", aggregate_argument(aggregate, source.value(aggregate.argument))))
+        places = (place(Typed(_window_end(window), Kind.DATETIME)), *(place(value) for _, value in kept))
+        return Take(sink, flag, route, places, tuple(name for name, _ in kept), tuple(value.kind for _, value in kept))
+
+    def _with(self, select: Select) -> str:
+        """The steps that a SELECT needs, as common table expressions in order."""
+        needed: set[Step] = set()
+        waiting = [select]
+        while waiting:
+            source = waiting.pop().source
+            if isinstance(source, Step) and source in self._steps and source not in needed:
+                needed.add(source)
+                waiting += self._steps[source][1]
+        parts = [sql for step, (sql, _) in self._steps.items() if step in needed]
+        return f"WITH {', '.join(parts)} " if parts else ""
 
     def read(self, source: Input | Step) -> tuple[str, Columns]:
         """The SQL and the columns of a source."""
-        if isinstance(source, Step):
-            return self._known[source]
-        return BATCH, self._root
+        return self._known[source] if isinstance(source, Step) else (self._batch, self._root)
 
     def reference(self, name: str) -> ReferenceTable:
         """Reference data by the name of its input."""
         return self._references[name]
+
+
+class _Row:
+    """The columns of a query: each SQL once, `_r` first."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {"s._r": 0}
+
+    def place(self, sql: str) -> int:
+        """Where in the row this SQL is."""
+        return self.places.setdefault(sql, len(self.places))
 
 
 class _Source:
@@ -203,15 +228,16 @@ class _Source:
                     found.append(("", name, value))
         return found
 
-    def clauses(self, joined: str = "") -> str:
-        """FROM and what follows it; `joined` is put after the query's own joins."""
+    def tables(self) -> str:
+        """FROM and JOIN."""
         sql = f"FROM {self._sql} AS s"
         for join, table in self._tables:
             sql += f" {'LEFT JOIN' if join.outer else 'JOIN'} {table} ON {self.value(join.condition).sql}"
-        sql += joined
-        if self._select.where is not None:
-            sql += f" WHERE {self.value(self._select.where).sql}"
         return sql
+
+    def where(self) -> str:
+        """WHERE, or nothing."""
+        return "" if self._select.where is None else f" WHERE {self.value(self._select.where).sql}"
 
 
 def _under(alias: str, value: Typed) -> Typed:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlglot.dialects.tsql import TSQL
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from lpmops.sandbox.asa import dialect
 from lpmops.sandbox.asa.diagnostics import CompileError, Diagnostic, SourceText

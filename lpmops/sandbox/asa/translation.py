@@ -1,7 +1,7 @@
 """Expressions as DuckDB SQL, once the kinds of the columns are known.
 
-Kinds are those of the events at hand: the same expression gives other SQL when a field holds numbers instead of texts, which is how the service's rule
-that values, not columns, have types is kept. Comparisons of kinds that do not go together match nothing (asa-query/reference-data-join).
+Kinds are those of the events at hand: the same expression gives other SQL when a field holds numbers instead of texts, which keeps the service's rule
+that values, not columns, have types. Comparisons of kinds that do not go together match nothing (asa-query/reference-data-join).
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def _translate(node: Expression, lookup: Lookup) -> Typed:
         case Unary(operator="IS NULL", operand=operand):
             return Typed(f"({down(operand).sql} IS NULL)", Kind.BIT)
         case Unary(operand=operand):
-            value = number(down(operand))
-            return Typed(f"(-{value.sql})", value.kind)
+            negated = number(down(operand))
+            return Typed(f"(-{negated.sql})", negated.kind)
         case In(operand=operand, options=options):
-            value = down(operand)
-            return Typed("(" + " OR ".join(compare("=", value, down(option)).sql for option in options) + ")", Kind.BIT)
+            sought = down(operand)
+            return Typed("(" + " OR ".join(compare("=", sought, down(option)).sql for option in options) + ")", Kind.BIT)
         case Case(branches=branches, otherwise=otherwise):
             return _case([(down(when), down(then)) for when, then in branches], down(otherwise))
         case Call(name=name, arguments=arguments):

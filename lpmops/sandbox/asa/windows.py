@@ -35,15 +35,16 @@ class WindowBuffer:
         """Close nothing that ends at or before a moment: it was closed before a restart."""
         self._closed_through = moment
 
-    def add(self, table: Any, columns: Sequence[str], kinds: Sequence[Kind]) -> None:
-        """Keep rows: the end of their window `w`, the output's place `o` where there are routes, and `columns` of these kinds."""
-        if self._closed_through is not None and table.num_rows:
-            timely = pc.greater(table["w"], pa.scalar(self._closed_through, pa.timestamp("us")))
-            kept = table.filter(timely)
-            self.late += table.num_rows - kept.num_rows
-            table = kept
-        if table.num_rows:
-            self._chunks.append(_Chunk(table, dict(zip(columns, kinds, strict=True))))
+    def add(self, outputs: Sequence[int], rows: Sequence[tuple[Any, ...]], columns: Sequence[str], kinds: Sequence[Kind]) -> None:
+        """Keep rows, each the end of its window and the values of `columns`, of these kinds; beside each the place of its output."""
+        closed = self._closed_through
+        timely = [index for index, row in enumerate(rows) if closed is None or row[0] > closed]
+        self.late += len(rows) - len(timely)
+        if not timely:
+            return
+        arrays = [pa.array([outputs[index] for index in timely], pa.int64()), pa.array([rows[index][0] for index in timely], pa.timestamp("us"))]
+        arrays += [pa.array([rows[index][place] for index in timely], arrow_type(kind)) for place, kind in enumerate(kinds, start=1)]
+        self._chunks.append(_Chunk(pa.table(arrays, names=["o", "w", *columns]), dict(zip(columns, kinds, strict=True))))
 
     def oldest_end(self) -> datetime | None:
         """The end of the oldest open window."""
@@ -72,10 +73,9 @@ def _together(chunks: Sequence[_Chunk]) -> tuple[Any, dict[str, Kind]]:
     """Chunks under common kinds."""
     names = list(chunks[0].kinds)
     kinds = {name: common({chunk.kinds[name] for chunk in chunks}) for name in names}
-    lead = [name for name in ("o", "w") if name in chunks[0].table.column_names]
     tables = []
     for chunk in chunks:
-        columns = [chunk.table[name] for name in lead]
+        columns = [chunk.table["o"], chunk.table["w"]]
         columns += [chunk.table[name].cast(arrow_type(kinds[name])) for name in names]
-        tables.append(pa.table(columns, names=[*lead, *names]))
+        tables.append(pa.table(columns, names=["o", "w", *names]))
     return pa.concat_tables(tables), kinds
