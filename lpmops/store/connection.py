@@ -271,6 +271,9 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _explain(error, path) from error
+    except UnicodeDecodeError as error:
+        # sqlite3 gives damaged text, even that of its own messages, to the decoder.
+        raise damaged(path, "its text can't be read") from error
     except OSError as error:
         raise StoreError(
             f"The store {path} can't be used: {error.strerror or error}.",
