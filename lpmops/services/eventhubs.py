@@ -253,7 +253,14 @@ def _explain(error: Exception, *, where: str, hub: str, advice: Advice) -> Servi
     names = {type(cause).__name__ for cause in failures.causes(error)}
     words = clean(error)
     lower = words.lower()
-    if "AuthenticationError" in names or "unauthorized" in lower or "status-code: 401" in lower:
+    # A hub that is not there is found out while signing in to it, as an AuthenticationError.
+    if "not-found" in lower or "could not be found" in lower or "status code: 404" in lower:
+        return ServiceNotFoundError(
+            f"{where} knows no hub {hub}.",
+            service="eventhub",
+            hint="Compare eventhub.hub in lpmops.toml with the portal.",
+        )
+    if "AuthenticationError" in names or "unauthorized" in lower or "status code: 401" in lower:
         if "claim" in lower or "listen" in lower or "403" in lower:
             return ForbiddenError(
                 f"Event Hubs refuses this identity at {hub}: {words}",
@@ -264,12 +271,6 @@ def _explain(error: Exception, *, where: str, hub: str, advice: Advice) -> Servi
             f"Event Hubs does not accept the sign-in at {hub}: {words}",
             service="eventhub",
             hint=f"Sign in again: {advice.sign_in}",
-        )
-    if "not-found" in lower or "could not be found" in lower or "status-code: 404" in lower:
-        return ServiceNotFoundError(
-            f"{where} knows no hub {hub}.",
-            service="eventhub",
-            hint="Compare eventhub.hub in lpmops.toml with the portal.",
         )
     if "server-busy" in lower or "50002" in lower or "throttl" in lower:
         return ThrottledError(

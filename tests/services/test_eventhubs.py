@@ -101,7 +101,7 @@ def named(name: str, message: str) -> Exception:
             ForbiddenError,
         ),
         (
-            named("ConnectError", "The messaging entity could not be found. amqp:not-found status-code: 404"),
+            named("ConnectError", "The messaging entity could not be found. amqp:not-found"),
             ServiceNotFoundError,
         ),
         (

@@ -1,0 +1,263 @@
+"""The services against the sandbox, over real sockets and with every policy in place: it must look like Azure to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lpmops import resources
+from lpmops.config import Endpoints, EventHub, Identity, Monitor
+from lpmops.errors import DeadlineError, ServiceNotFoundError, SignInError, ThrottledError, UnreachableError
+from lpmops.services.cloud import EnvironmentServices, open_environment
+from tests.services.worlds import TENANT, environment
+
+pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not installed")
+
+from lpmops.sandbox.azure import AzureGateway, HttpFault, Principal, TokenAuthority, azure_routes
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.hub import Hub, OutgoingEvent
+from tests.sandbox.azure.conftest import (
+    JOB_ID,
+    NAMESPACE_ID,
+    SECRET,
+    SUBSCRIPTION,
+    WORKSPACE,
+    Azure,
+    Served,
+    StandInHubs,
+    StandInRuntime,
+    build_account,
+    wait_until,
+)
+from tests.sandbox.hub.conftest import Server
+
+QUERY = "SELECT tdr_id INTO [lpm-01] FROM [tdr-hub]"
+
+
+@pytest.fixture
+def azure(tmp_path: Path) -> Iterator[Azure]:
+    """An account on the machine's own time, with a namespace, a hub and one job."""
+    from starlette.applications import Starlette
+
+    clock = Clock()
+    authority = TokenAuthority(clock, TENANT, lifetime=3600)
+    principal = authority.register(Principal("00000000-0000-4000-8000-0000000000cc", "operator", "User", "lpmops"))
+    hubs, runtimes = StandInHubs(clock), dict[str, StandInRuntime]()
+    account = build_account(tmp_path / "azure", clock, hubs, runtimes, authority)
+    account.start()
+    served = Served(AzureGateway(Starlette(routes=azure_routes(account)), account))
+    made = Azure(served.address, account, clock, hubs, runtimes, principal, tmp_path, None)
+    furnish(made)
+    yield made
+    served.close()
+    account.close()
+
+
+def furnish(azure: Azure) -> None:
+    def put(path: str, version: str, body: Any) -> None:
+        answer = azure.call("PUT", f"{path}?api-version={version}", body)
+        assert answer.status_code in {200, 201}, answer.text
+
+    put(
+        NAMESPACE_ID,
+        "2024-01-01",
+        {"location": "westeurope", "sku": {"name": "Standard", "tier": "Standard", "capacity": 2}},
+    )
+    azure.clock.advance(60)
+    wait_until(lambda: "Succeeded" in azure.call("GET", f"{NAMESPACE_ID}?api-version=2024-01-01").text)
+    put(
+        f"{NAMESPACE_ID}/eventhubs/tdr",
+        "2024-01-01",
+        {"properties": {"partitionCount": 4, "messageRetentionInDays": 7}},
+    )
+    put(
+        JOB_ID,
+        "2020-03-01",
+        {"location": "westeurope", "properties": {"sku": {"name": "Standard"}, "compatibilityLevel": "1.2"}},
+    )
+    source = {"serviceBusNamespace": "evhns-lpm-tdr-dev", "eventHubName": "tdr", "consumerGroupName": "asa-01"}
+    policy = {"sharedAccessPolicyName": "asa", "sharedAccessPolicyKey": "a-secret-that-never-comes-back"}
+    stream = {"type": "Microsoft.ServiceBus/EventHub", "properties": source | policy}
+    json_text = {"type": "Json", "properties": {"encoding": "UTF8"}}
+    put(
+        f"{JOB_ID}/inputs/tdr-hub",
+        "2020-03-01",
+        {"properties": {"type": "Stream", "datasource": stream, "serialization": json_text}},
+    )
+    database = {
+        "server": "sql-lpm-dev",
+        "database": "lpm-01",
+        "table": "lpm.tdr",
+        "user": "sa",
+        "password": "another-secret",
+    }
+    sink = {"type": "Microsoft.Sql/Server/Database", "properties": database}
+    put(f"{JOB_ID}/outputs/lpm-01", "2020-03-01", {"properties": {"datasource": sink}})
+    put(f"{JOB_ID}/transformations/route", "2020-03-01", {"properties": {"streamingUnits": 3, "query": QUERY}})
+
+
+@pytest.fixture
+def cloud(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> Iterator[EnvironmentServices]:
+    """The bundle as the control plane opens it."""
+    monkeypatch.setenv("LPMOPS_TEST_HEADER", SECRET)
+    world = environment(
+        azure.address,
+        monitor=Monitor(log_analytics_workspace=WORKSPACE),
+        endpoints=Endpoints(resource_manager=azure.address, metrics=azure.address, logs=azure.address),
+        identity=Identity(
+            credential="token-endpoint", endpoint=f"{azure.address}/msi/token", header="env:LPMOPS_TEST_HEADER"
+        ),
+    )
+    opened = open_environment(world, deadline=5.0)
+    yield opened
+    opened.close()
+
+
+def test_jobs_are_read_whole_and_their_etag_from_the_header(cloud: EnvironmentServices) -> None:
+    (job,) = cloud.streamanalytics.jobs()
+    assert (job.name, job.query, job.streaming_units) == ("asa-lpm-tdr-dev-01", QUERY, 3.0)
+    assert [(part.name, part.kind) for part in job.outputs] == [("lpm-01", "Microsoft.Sql/Server/Database")]
+    assert "secret" not in str(job)
+    assert cloud.streamanalytics.job(job.name).etag
+    with pytest.raises(ServiceNotFoundError):
+        cloud.streamanalytics.job("asa-lpm-tdr-dev-99")
+    assert cloud.calls.totals()["identity"] == 1
+
+
+def test_namespace_hub_and_groups_are_read(cloud: EnvironmentServices) -> None:
+    namespace, hub = cloud.eventhubs.namespace(), cloud.eventhubs.hub()
+    assert (namespace.tier, namespace.throughput_units, namespace.status) == ("Standard", 2, "Active")
+    assert namespace.resource_id.lower() == NAMESPACE_ID.lower()
+    assert (hub.partitions, hub.retention) == (4, 7 * 86_400.0)
+    assert cloud.eventhubs.consumer_groups() == ["$Default"]
+
+
+def test_metrics_of_the_last_minutes_come_by_batch_split_by_output(azure: Azure, cloud: EnvironmentServices) -> None:
+    now = int(azure.clock.time()) // 60 * 60
+    for back in range(10):
+        azure.account.metrics.record(JOB_ID, "OutputEvents", 30, {"LogicalName": "lpm-01"}, now - back * 60)
+    kind = "Microsoft.StreamAnalytics/streamingjobs"
+    series = cloud.monitor.metrics(kind, [JOB_ID], ["OutputEvents"], 8, "Total", split_by="LogicalName")
+    assert [found.dimensions for found in series] == [{"logicalname": "lpm-01"}]
+    newest = series[0].newest()
+    assert newest is not None
+    assert newest.value == 30.0
+    assert cloud.calls.operations()["monitor", "metrics:getBatch"] == 1
+
+
+def test_the_errors_of_the_jobs_are_found_by_our_own_query(azure: Azure, cloud: EnvironmentServices) -> None:
+    workspace = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-lpm-tdr-dev/providers/Microsoft.OperationalInsights/workspaces/log-lpm-tdr-dev"
+    setting = {"properties": {"workspaceId": workspace, "logs": [{"category": "Execution", "enabled": True}]}}
+    path = f"{JOB_ID}/providers/Microsoft.Insights/diagnosticSettings/to-workspace?api-version=2021-05-01-preview"
+    assert azure.call("PUT", path, setting).status_code == 200
+    properties = {"Message": "Cannot convert.", "DataErrorType": "OutputDataConversionError.TypeConversionError"}
+    fields = {"OperationName": "Send Events", "Level": "Error", "properties_s": properties}
+    assert azure.account.write_log(JOB_ID, "Execution", "AzureDiagnostics", fields)
+    azure.clock.advance(timedelta(minutes=15).total_seconds())
+    (row,) = cloud.monitor.logs(resources.query("kql/asa_errors.kql"), 60)
+    assert (row["events"], row["message"]) == (1, "Cannot convert.")
+    assert row["DataErrorType"] == "OutputDataConversionError.TypeConversionError"
+
+
+def test_an_expired_sign_in_is_told_from_everything_else(azure: Azure, cloud: EnvironmentServices) -> None:
+    cloud.streamanalytics.jobs()
+    assert cloud.credential.state().state == "ok"
+    azure.account.authority.expire_sign_in()
+    with pytest.raises(SignInError) as caught:
+        cloud.eventhubs.hub()
+    assert f"az login --tenant {TENANT}" in caught.value.hint
+    assert cloud.credential.state().state == "expired"
+    azure.account.authority.renew_sign_in()
+    cloud.eventhubs.hub()
+    assert cloud.credential.state().state == "ok"
+
+
+def test_throttling_is_waited_out_and_a_hang_ends_in_time(azure: Azure, cloud: EnvironmentServices) -> None:
+    cloud.streamanalytics.jobs()
+    azure.account.faults.add(SUBSCRIPTION, HttpFault("throttle", seconds=0.2, times=2))
+    assert len(cloud.streamanalytics.jobs()) == 1
+    azure.account.faults.add(SUBSCRIPTION, HttpFault("throttle", seconds=60.0))
+    with pytest.raises(ThrottledError) as caught:
+        cloud.streamanalytics.jobs()
+    assert caught.value.retry_after == 60.0
+
+
+def test_an_arm_that_is_slow_ends_at_the_deadline(azure: Azure, cloud: EnvironmentServices) -> None:
+    cloud.streamanalytics.jobs()
+    azure.account.faults.add(SUBSCRIPTION, HttpFault("slow", seconds=3.0))
+    quick = open_environment(cloud.environment, deadline=0.4)
+    started = time.monotonic()
+    with pytest.raises(DeadlineError):
+        quick.streamanalytics.jobs()
+    assert time.monotonic() - started < 1.5
+    quick.close()
+
+
+# The hub ---------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    made = Hub(tmp_path / "tdr", "tdr", 4, Clock(), throughput_units=1000, consumer_groups=["people"])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def namespace(hub: Hub) -> Iterator[Server]:
+    served = Server(hub)
+    yield served
+    served.stop()
+
+
+def hub_cloud(
+    namespace: Server, monkeypatch: pytest.MonkeyPatch, key: str = "R", hub: str = "tdr"
+) -> EnvironmentServices:
+    monkeypatch.setenv("LPMOPS_HUB", namespace.namespace.connection_string(key, hub))
+    settings = EventHub(namespace="evhns", hub=hub, auth="connection-string", connection_string="env:LPMOPS_HUB")
+    return open_environment(environment("http://127.0.0.1:9", eventhub=settings), deadline=5.0)
+
+
+def test_partitions_are_read_live_and_the_client_is_kept(
+    hub: Hub, namespace: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = hub_cloud(namespace, monkeypatch)
+    before = cloud.eventhubs.partitions()
+    assert [(state.partition, state.last_sequence, state.is_empty) for state in before] == [
+        (str(n), -1, True) for n in range(4)
+    ]
+    hub.append([OutgoingEvent(b"{}"), OutgoingEvent(b"{}")], partition=2)
+    after = cloud.eventhubs.partitions()
+    assert (after[2].begin_sequence, after[2].last_sequence, after[2].is_empty) == (0, 1, False)
+    assert after[2].last_enqueued_at is not None
+    assert abs((datetime.now(UTC) - after[2].last_enqueued_at).total_seconds()) < 10
+    assert cloud.calls.operations()["eventhub", "partition ids"] == 1
+    assert cloud.calls.operations()["eventhub", "partition"] == 8
+    cloud.close()
+
+
+def test_a_hub_that_goes_away_is_unreachable_and_read_again_when_it_is_back(
+    hub: Hub, namespace: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = hub_cloud(namespace, monkeypatch)
+    cloud.eventhubs.partitions()
+    port = namespace.port
+    namespace.call(namespace.namespace.close())
+    with pytest.raises((UnreachableError, DeadlineError)):
+        cloud.eventhubs.partitions()
+    again = Server(hub, port)
+    assert len(cloud.eventhubs.partitions()) == 4
+    again.stop()
+    cloud.close()
+
+
+def test_a_hub_that_is_not_there_is_named(namespace: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = hub_cloud(namespace, monkeypatch, hub="no-such-hub")
+    with pytest.raises(ServiceNotFoundError, match="no-such-hub"):
+        cloud.eventhubs.partitions()
+    cloud.close()
