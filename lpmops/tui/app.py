@@ -15,15 +15,17 @@ from typing import ClassVar
 from rich.segment import Segment, Segments
 from textual.actions import ActionParseResult
 from textual.app import App
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.events import Mount, Resize, Unmount
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 
 from lpmops.tui import theme
 from lpmops.tui.faults import Faults, report, sentence_of
 from lpmops.tui.feed import Limits, SnapshotFeed
+from lpmops.tui.keymap import EVERYWHERE, INTERRUPT
 from lpmops.tui.keys import key_groups
 from lpmops.tui.reader import Change, Reader
 from lpmops.tui.screens.environment import EnvironmentScreen
@@ -49,32 +51,7 @@ class LpmopsApp(App[None]):
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/overview.tcss"]
     ENABLE_COMMAND_PALETTE = False
     NOTIFICATION_TIMEOUT = 6
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "r", "refresh_now", "refresh", id="app.refresh", tooltip="Look again now: this environment, or all of them"
-        ),
-        Binding(
-            "p", "hold", "hold", id="app.hold", tooltip="Hold the display, or let it go on; reading goes on meanwhile"
-        ),
-        Binding("0", "overview", "all", id="app.overview", tooltip="All environments"),
-        *(
-            Binding(
-                str(number),
-                f"jump({number})",
-                "environment",
-                show=number == 1,
-                id=f"app.environment.{number}",
-                tooltip="That environment",
-            )
-            for number in range(1, 10)
-        ),
-        Binding("T", "theme", "theme", show=False, id="app.theme", tooltip="Light or dark"),
-        Binding(
-            "question_mark", "help", "help", id="app.help", tooltip="The keys of this screen, and what the signs mean"
-        ),
-        Binding("q", "quit", "quit", id="app.quit", tooltip="Leave"),
-        Binding("ctrl+c", "quit", "quit", show=False, id="app.interrupt", priority=True, system=True, tooltip="Leave"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE, INTERRUPT]
 
     def __init__(self, feed: SnapshotFeed, *, limits: Limits | None = None, dark: bool = True) -> None:
         # By convention an empty NO_COLOR asks for nothing; Textual would take it as a yes.
@@ -110,10 +87,9 @@ class LpmopsApp(App[None]):
         """Goes live."""
         if not self.is_headless:
             self._forget_signals = leave_on_signal(lambda code: self.exit(return_code=code))
-        self._reader.subscribe()
         self._apply(self._reader.inbox.take())
         self.set_interval(_TICK, self._tick, name="clock")
-        self._cover_or_uncover()
+        self._cover_or_uncover(self.size)
 
     def on_unmount(self, _event: Unmount) -> None:
         """Lets go of the feed, without waiting for it."""
@@ -182,6 +158,7 @@ class LpmopsApp(App[None]):
     def _tick(self) -> None:
         """Draws the scene at this moment on the screens that can be seen."""
         try:
+            self._reader.subscribe()
             self.scene = replace(self.scene, now=self.feed.now())
             for screen in self._seen():
                 screen.show(self.scene)
@@ -238,15 +215,15 @@ class LpmopsApp(App[None]):
 
         self.push_screen(CompanyScreen(message.environment, message.company_id))
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Covers the app where it has no room."""
-        self._cover_or_uncover()
+        self._cover_or_uncover(event.size)
 
-    def _cover_or_uncover(self) -> None:
+    def _cover_or_uncover(self, size: Size) -> None:
         covered = isinstance(self.screen, TooSmallScreen)
-        if is_too_small(self.size) and not covered:
+        if is_too_small(size) and not covered:
             self.push_screen(TooSmallScreen())
-        elif covered and not is_too_small(self.size):
+        elif covered and not is_too_small(size):
             self.pop_screen()
 
     # Keys --------------------------------------------------------------------------------------------------------------------------------------

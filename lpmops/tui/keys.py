@@ -53,10 +53,10 @@ def key_groups(app: App[Any], screen: Screen[Any]) -> list[KeyGroup]:
         if binding.system or not binding.id or not active.enabled:
             continue
         name = (
-            binding.action.partition("(")[0] if binding.action.startswith("jump(") else binding.action,
+            binding.action.partition("(")[0] if binding.action.startswith("app.jump(") else binding.action,
             binding.description,
         )
-        owner = "everywhere" if active.node is app else "here"
+        owner = "everywhere" if binding.id.startswith("app.") else "here"
         before = groups.get(name)
         keys = (*before.keys, sign(app, binding)) if before else (sign(app, binding),)
         groups[name] = KeyGroup(
@@ -66,6 +66,6 @@ def key_groups(app: App[Any], screen: Screen[Any]) -> list[KeyGroup]:
             tooltip=before.tooltip if before else binding.tooltip,
             owner=owner,
             shown=binding.show or bool(before and before.shown),
-            last=active.node is app,
+            last=owner == "everywhere",
         )
     return list(groups.values())

@@ -44,8 +44,9 @@ class Reader:
         self._aside.run(f"reading the local store for {environment}", partial(self._read_store, environment))
 
     def subscribe(self) -> None:
-        """Starts following the feed."""
-        self._aside.run("following the environments", self._subscribe)
+        """Starts following the feed, unless that was done; a feed that refused is asked again at the next call."""
+        if self._unsubscribe is None:
+            self._aside.run("following the environments", self._subscribe)
 
     def refresh(self, environment: str) -> bool:
         """Asks for a new snapshot; False where an earlier request is still under way."""

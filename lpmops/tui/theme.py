@@ -81,7 +81,11 @@ PLAIN = Theme(
     warning="ansi_default",
     error="ansi_default",
     variables=dict.fromkeys(
-        ("muted", "faint", "line", "strong", "spark", "prod", "cursor", "cursor-blurred", "heading"), "ansi_default"
+        (
+            *("muted", "faint", "line", "strong", "spark", "prod", "cursor", "cursor-blurred", "heading"),
+            *("ansi-background", "ansi-foreground"),
+        ),
+        "ansi_default",
     ),
 )
 

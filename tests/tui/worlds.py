@@ -144,7 +144,7 @@ def unreadable(name: str, kind: Kind) -> Snapshot:
 
 
 def rates(level: float, number: int = 40) -> dict[str, tuple[float | None, ...]]:
-    wave = (1.0, 1.04, 0.98, 1.1, 0.95, 1.02, 1.3, 1.01, 0.9, 1.0)
+    wave = (1.0, 1.1, 0.8, 0.9, 1.2, 1.5, 1.3, 1.0, 0.7, 0.6, 0.9)
     values = tuple(level * wave[index % len(wave)] for index in range(number))
     return dict.fromkeys(("cdf", "eventhub", "asa", "sql"), values)
 

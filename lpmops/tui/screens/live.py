@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual.binding import BindingType
 from textual.events import Resize, ScreenResume
 from textual.screen import ModalScreen, Screen
 
+from lpmops.tui.keymap import EVERYWHERE
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import ROLE_CLASSES
 
@@ -45,7 +47,8 @@ class LiveScreen(_Live, Screen[None]):
 
 
 class LiveModal(_Live, ModalScreen[None]):
-    """A panel over the screen below, which goes on living."""
+    """A panel over the screen below, which goes on living. It takes the keys of the app too, since Textual keeps them from it."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(ROLE_CLASSES)
     AUTO_FOCUS: ClassVar[str | None] = ""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from lpmops.model import Route
 from lpmops.tui import marks, paint, words
 from lpmops.tui.paint import Line, Piece
-from lpmops.tui.widgets.table import Column
+from lpmops.tui.widgets.table import Column, natural
 
 
 def _company(route: Route, _now: datetime) -> Line:
@@ -52,13 +52,13 @@ def _landed_order(route: Route) -> float | None:
 
 
 COLUMNS: tuple[Column[Route], ...] = (
-    Column("company", " company", 24, _company, lambda route: route.company_id, grows=True, most=64),
+    Column("company", " company", 24, _company, lambda route: natural(route.company_id), grows=True, most=64),
     Column(
         "database",
         "database",
         10,
         lambda route, _: (paint.piece(route.database),),
-        lambda route: route.database,
+        lambda route: natural(route.database),
         wanted=2,
     ),
     Column(

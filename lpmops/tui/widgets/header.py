@@ -52,7 +52,7 @@ def _sign_in(views: list[EnvironmentView], scene: Scene) -> tuple[Line, Line]:
     view, credential = min(known, key=lambda item: (_rank(item[1]), _left(item[1], scene), item[0].order))
     identity: Line = (paint.piece(paint.crop_text(credential.identity, 32), "muted"),) if credential.identity else ()
     if credential.state in ("expired", "missing"):
-        where = f" {paint.piece(view.title).text}" if len(views) > 1 else ""
+        where = f" in {paint.piece(view.title).text}" if len(views) > 1 else ""
         remedy = paint.piece(f": {credential.remedy}", "muted") if credential.remedy else Piece("")
         return identity, (Piece(f"✖ sign-in {credential.state}{where}", "bad"), remedy)
     if credential.expires_at is None:

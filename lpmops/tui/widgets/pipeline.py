@@ -27,7 +27,7 @@ _SINGLE = ("┌", "─", "┐", "│", "└", "┘")
 _DOUBLE = ("╔", "═", "╗", "║", "╚", "╝")
 _LAG_WORDS = {"s": "behind", "events": "waiting"}
 _WORST_FIRST = (Health.DOWN, Health.UNKNOWN, Health.DEGRADED)
-_SPARK = 12
+_SPARK = 20
 
 
 def stage_title(name: str, width: int) -> str:
@@ -79,6 +79,9 @@ def _companies(view: EnvironmentView) -> Line:
     if view.snapshot is None:
         return ()
     number = len(view.snapshot.routes)
+    sql = view.stage("sql")
+    if not number and (sql is None or sql.health is Health.UNKNOWN):
+        return (Piece("companies unknown", "unknown"),)
     parts: list[Line] = [(Piece(f"{words.count(number)} compan{'y' if number == 1 else 'ies'}", "muted"),)]
     if view.is_prod:
         parts.append((Piece("read-only", "muted"),))
@@ -221,8 +224,10 @@ def _rate_line(view: EnvironmentView, stage: Stage, snapshot: Snapshot, scene: S
     value = words.rate(stage.rate).replace(" ", "") if width < 16 else words.rate(stage.rate)
     tail = _age_tail(at, snapshot, scene, width - len(value) - 9)
     bars = words.sparkline(
-        tuple(view.rates.get(stage.name, ())), min(_SPARK, width - 1 - len(value) - paint.width_of(tail))
+        tuple(view.rates.get(stage.name, ())), min(_SPARK, width - 2 - len(value) - paint.width_of(tail))
     )
+    if not bars.strip():
+        return (Piece(value, role), *tail)
     return (Piece(bars, "stale" if role == "stale" else "spark"), Piece(" "), Piece(value, role), *tail)
 
 
