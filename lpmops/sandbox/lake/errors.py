@@ -1,7 +1,8 @@
 """What a Delta table refuses, by the error class that Databricks names.
 
-One factory a class, so that a message and its SQLSTATE stand in one place. Texts and states are those of delta-io/delta `delta-error-classes.json`;
-DELTA_CHANGE_DATA_FILE_NOT_FOUND is Databricks' own, with its text from docs.databricks.com/error-messages and an assumed SQLSTATE.
+One factory a class, so that a message and its SQLSTATE stand in one place. Texts and states are those of delta-io/delta
+`delta-error-classes.json`; DELTA_CHANGE_DATA_FILE_NOT_FOUND is Databricks' own, with its text from docs.databricks.com/error-messages and
+an assumed SQLSTATE.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def start_after_latest(start: int, latest: int) -> DeltaFeedError:
 def invalid_range(start: int, end: int) -> DeltaFeedError:
     """The range ends before it starts."""
     return DeltaFeedError(
-        "DELTA_INVALID_CDC_RANGE", "22003", f"CDC range from start {start} to end {end} was invalid. End cannot be before start."
+        "DELTA_INVALID_CDC_RANGE",
+        "22003",
+        f"CDC range from start {start} to end {end} was invalid. End cannot be before start.",
     )
 
 
@@ -67,7 +70,8 @@ def timestamp_before_log(asked: str, earliest: str) -> DeltaFeedError:
     return DeltaFeedError(
         "DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION",
         "42816",
-        f"The provided timestamp ({asked}) is before the earliest version available to\nthis table ({earliest}). Please use a timestamp after {earliest}.",
+        f"The provided timestamp ({asked}) is before the earliest version available to\n"
+        f"this table ({earliest}). Please use a timestamp after {earliest}.",
     )
 
 
@@ -85,8 +89,10 @@ def change_file_not_found(path: str) -> DeltaFeedError:
     return DeltaFeedError(
         "DELTA_CHANGE_DATA_FILE_NOT_FOUND",
         "42K03",
-        f"File {path} referenced in the transaction log cannot be found. This can occur when data has been manually deleted from the file system rather "
-        "than using the table `DELETE` statement. This request appears to be targeting Change Data Feed, if that is the case, this error can occur when "
+        f"File {path} referenced in the transaction log cannot be found. "
+        "This can occur when data has been manually deleted from the file system rather "
+        "than using the table `DELETE` statement. "
+        "This request appears to be targeting Change Data Feed, if that is the case, this error can occur when "
         "the change data file is out of the retention period and has been deleted by the `VACUUM` statement.",
     )
 
@@ -101,8 +107,10 @@ def different_table(new_id: str, old_id: str) -> DeltaFeedError:
     return DeltaFeedError(
         "DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",
         "55019",
-        f"The streaming query was reading from an unexpected Delta table (id = '{new_id}'). \nIt used to read from another Delta table (id = '{old_id}') "
-        "according to checkpoint. \nThis may happen when you changed the code to read from a new table or you deleted and \nre-created a table. Please "
+        f"The streaming query was reading from an unexpected Delta table (id = '{new_id}'). \n"
+        f"It used to read from another Delta table (id = '{old_id}') "
+        "according to checkpoint. \nThis may happen when you changed the code to read from a new table or you deleted and \n"
+        "re-created a table. Please "
         "revert your change or delete your streaming query checkpoint \nto restart from scratch.",
     )
 
@@ -112,7 +120,8 @@ def log_not_found_for_stream() -> DeltaFeedError:
     return DeltaFeedError(
         "DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE",
         "42K03",
-        "If you never deleted it, it's likely your query is lagging behind. Please delete its checkpoint to restart from scratch. To avoid this happening "
+        "If you never deleted it, it's likely your query is lagging behind. "
+        "Please delete its checkpoint to restart from scratch. To avoid this happening "
         "again, you can update your retention policy of your Delta table",
     )
 
@@ -122,6 +131,7 @@ def unknown_property(name: str) -> DeltaFeedError:
     return DeltaFeedError(
         "DELTA_UNKNOWN_CONFIGURATION",
         "F0000",
-        f"Unknown configuration was specified: {name}\nTo disable this check, set spark.databricks.delta.allowArbitraryProperties.enabled=true in the "
+        f"Unknown configuration was specified: {name}\n"
+        "To disable this check, set spark.databricks.delta.allowArbitraryProperties.enabled=true in the "
         "Spark session configuration.",
     )

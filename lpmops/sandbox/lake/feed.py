@@ -1,8 +1,9 @@
 """The change feed of single commits, read from the files that the log names.
 
-The protocol's rule (delta-io/delta PROTOCOL.md, "Change Data Files"): where a commit names change files, they are its changes; otherwise the rows of the
-files it adds are inserts and those of the files it removes are deletes, unless they are marked as no change of data (compaction). Reads the commits asked
-for and no others, so that following a table costs the same whatever its size. Tables without partitions, column mapping and deletion vectors only.
+The protocol's rule (delta-io/delta PROTOCOL.md, "Change Data Files"): where a commit names change files, they are its changes; otherwise
+the rows of the files it adds are inserts and those of the files it removes are deletes, unless they are marked as no change of data
+(compaction). Reads the commits asked for and no others, so that following a table costs the same whatever its size. Tables without
+partitions, column mapping and deletion vectors only.
 """
 
 from __future__ import annotations
@@ -48,14 +49,18 @@ def changes_of(folder: Path, version: int, schema: pa.Schema) -> Iterator[pa.Tab
                 yield _rows(folder, action, schema, change, version, moment)
 
 
-def _rows(folder: Path, action: dict[str, Any], schema: pa.Schema, change: str | None, version: int, moment: datetime) -> pa.Table:
+def _rows(
+    folder: Path, action: dict[str, Any], schema: pa.Schema, change: str | None, version: int, moment: datetime
+) -> pa.Table:
     path = unquote(action["path"])
     stored = [field for field in schema if field.name not in (COMMIT_VERSION.name, COMMIT_TIMESTAMP.name)]
     if change is not None:
         stored = [field for field in stored if field.name != CHANGE_TYPE.name]
     try:
         # Columns that the file is older than come back as NULL.
-        rows = pq.read_table(folder / path, schema=pa.schema(stored), columns=[field.name for field in stored], use_threads=False)
+        rows = pq.read_table(
+            folder / path, schema=pa.schema(stored), columns=[field.name for field in stored], use_threads=False
+        )
     except FileNotFoundError as error:
         raise errors.change_file_not_found(path) from error
     count = rows.num_rows

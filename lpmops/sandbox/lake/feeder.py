@@ -1,7 +1,7 @@
 """What writes the table: so many changes a second, one commit about each second, and the upkeep that keeps commits cheap for days.
 
-Each commit goes through `recent`, so its cost follows the change and not the table. Upkeep (compaction, checkpoints of the log, vacuum) runs
-on a thread of its own beside the writing. One thread calls `step`; nothing is written unless it is called.
+Each commit goes through `recent`, so its cost follows the change and not the table. Upkeep (compaction, checkpoints of the log, vacuum)
+runs on a thread of its own beside the writing. One thread calls `step`; nothing is written unless it is called.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The transaction log as files: which versions are kept, when each was committed, and where the change feed was on.
 
-Reads `_delta_log/<version>.json` and nothing else; never writes. delta-rs checks the feed only at commits that carry table metadata (a range that starts
-before the feed was enabled comes back as if it had been on), so the enabled versions are computed here, as Delta's CDCReader does.
+Reads `_delta_log/<version>.json` and nothing else; never writes. delta-rs checks the feed only at commits that carry table metadata (a
+range that starts before the feed was enabled comes back as if it had been on), so the enabled versions are computed here, as Delta's
+CDCReader does.
 """
 
 from __future__ import annotations

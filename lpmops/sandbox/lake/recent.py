@@ -1,9 +1,10 @@
 """Cheap updates of recent rows: copy-on-write over the last few minutes' files, in memory and in the log.
 
-delta-rs' MERGE rewrites whole files, joins what one commit touched into one file, and lists the log: at 1,000 changes a second that is a quarter of a core
-and gigabytes an hour, growing. `RecentFiles` keeps the rows of the files it wrote lately, so a commit rewrites just the small files whose rows change, and
-writes the commit file itself as the protocol says (add, remove, cdc; operation MERGE). Rows it does not know are merged by delta-rs. Files that are old
-enough leave its memory and are compacted in tiers, so that a day of writing is some hundred files. One writer thread; other handles may commit beside it.
+delta-rs' MERGE rewrites whole files, joins what one commit touched into one file, and lists the log: at 1,000 changes a second that is a
+quarter of a core and gigabytes an hour, growing. `RecentFiles` keeps the rows of the files it wrote lately, so a commit rewrites just the
+small files whose rows change, and writes the commit file itself as the protocol says (add, remove, cdc; operation MERGE). Rows it does
+not know are merged by delta-rs. Files that are old enough leave its memory and are compacted in tiers, so that a day of writing is some
+hundred files. One writer thread; other handles may commit beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from lpmops.sandbox.lake.table import OPERATION, ChangeTable, Conflict
 _TIERS = ((1_000_000, 48), (24_000_000, 16))
 # Dictionaries for the other columns, whose values hardly repeat, cost a quarter of the writing time.
 _REPEATING = ("info_companyid", "disposition", "trunk", "queue", CHANGE_TYPE.name)
+_ROW_GROUP = 16_000
 _STATISTICS = ("tdr_id", "info_companyid", "disposition")
 
 
@@ -39,10 +41,13 @@ class _File:
     size: int
     rows: pa.Table
     commit: int
+    statistics: str
 
 
 class RecentFiles:
-    """Writes inserts, updates and deletes of records, keyed by tdr_id, one commit a call. `keep_commits` is how long a row can be changed cheaply."""
+    """Writes inserts, updates and deletes of records, keyed by tdr_id, one commit a call. `keep_commits` is how long a row can be changed
+    cheaply.
+    """
 
     def __init__(self, table: ChangeTable, keep_commits: int = 150) -> None:
         self._table = table
@@ -62,7 +67,9 @@ class RecentFiles:
             return self._commit(inserts, updates, deletes)
 
     def _commit(self, inserts: pa.Table, updates: pa.Table, deletes: pa.Table) -> int:
-        known = [self._where.get(record_id) for record_id in [*updates["tdr_id"].to_pylist(), *deletes["tdr_id"].to_pylist()]]
+        known = [
+            self._where.get(record_id) for record_id in [*updates["tdr_id"].to_pylist(), *deletes["tdr_id"].to_pylist()]
+        ]
         if None in known:
             return self._merge_by_delta_rs(inserts, updates, deletes)
         touched = list(dict.fromkeys(path for path in known if path is not None))
@@ -98,8 +105,8 @@ class RecentFiles:
 
     def _write(self, rows: pa.Table, folder: str) -> _File:
         path = f"{folder}part-00000-{uuid.uuid4()}-c000.zstd.parquet"
-        size = write_parquet(self._table.folder / path, rows)
-        return _File(path, size, rows, self._commits)
+        size, statistics = write_parquet(self._table.folder / path, [rows])
+        return _File(path, size, rows, self._commits, statistics)
 
     def _remember(self, gone: Iterable[str], adds: Iterable[_File], deletes: pa.Table) -> None:
         for path in gone:
@@ -136,7 +143,11 @@ class RecentFiles:
 
     def _merge_by_delta_rs(self, inserts: pa.Table, updates: pa.Table, deletes: pa.Table) -> int:
         parts = ((inserts, "insert"), (updates, "update"), (deletes, "delete"))
-        self._table.merge(pa.concat_tables([rows.append_column(OPERATION, pa.repeat(pa.scalar(kind), rows.num_rows)) for rows, kind in parts]))
+        self._table.merge(
+            pa.concat_tables(
+                [rows.append_column(OPERATION, pa.repeat(pa.scalar(kind), rows.num_rows)) for rows, kind in parts]
+            )
+        )
         return self._table.latest_version()
 
     def compact(self) -> bool:
@@ -150,9 +161,10 @@ class RecentFiles:
         if not chosen:
             return False
         schema = self._table.arrow_schema()
-        rows = pa.concat_tables([pq.read_table(self._table.folder / path, schema=schema, use_threads=False) for path in chosen]).combine_chunks()
         path = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
-        whole = _File(path, write_parquet(self._table.folder / path, rows), rows, 0)
+        parts = (pq.read_table(self._table.folder / name, schema=schema, use_threads=False) for name in chosen)
+        size, statistics = write_parquet(self._table.folder / path, _gathered(parts))
+        whole = _File(path, size, schema.empty_table(), 0, statistics)
         metrics = {
             "numAddedFiles": "1",
             "numRemovedFiles": str(len(chosen)),
@@ -181,15 +193,48 @@ def _due_tier(files: Mapping[str, int]) -> dict[str, int]:
     return {}
 
 
-def write_parquet(path: Path, rows: pa.Table) -> int:
-    """Write a data file, whole or not at all; gives its size in bytes."""
+def _gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Small tables joined into row groups of a decent size, without holding all of them."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(rows.num_rows for rows in waiting) >= _ROW_GROUP:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def write_parquet(path: Path, groups: Iterable[pa.Table]) -> tuple[int, str]:
+    """Write a data file, one row group each, whole or not at all; gives its bytes and its statistics as the log holds them."""
     path.parent.mkdir(exist_ok=True)
+    writer: pq.ParquetWriter | None = None
+    bounds: dict[str, list[Any]] = {}
+    count = 0
     try:
-        pq.write_table(rows, path, compression="zstd", use_dictionary=[name for name in _REPEATING if name in rows.column_names])
+        for rows in groups:
+            if writer is None:
+                repeating = [name for name in _REPEATING if name in rows.column_names]
+                writer = pq.ParquetWriter(path, rows.schema, compression="zstd", use_dictionary=repeating)
+            writer.write_table(rows)
+            count += rows.num_rows
+            for name in _STATISTICS:
+                found = pc.min_max(rows[name]).as_py()
+                known = bounds.setdefault(name, [found["min"], found["max"], 0])
+                known[:] = [min(known[0], found["min"]), max(known[1], found["max"]), known[2] + rows[name].null_count]
+        if writer is None:
+            raise ValueError("a data file needs rows")
+        writer.close()
     except OSError:
         path.unlink(missing_ok=True)
         raise
-    return path.stat().st_size
+    statistics = {
+        "numRecords": count,
+        "minValues": {name: known[0] for name, known in bounds.items()},
+        "maxValues": {name: known[1] for name, known in bounds.items()},
+        "nullCount": {name: known[2] for name, known in bounds.items()},
+    }
+    return path.stat().st_size, json.dumps(statistics, separators=(",", ":"))
 
 
 def _typed(rows: pa.Table, change: str) -> pa.Table:
@@ -201,18 +246,16 @@ def _images(inserts: pa.Table, updates: pa.Table, deletes: pa.Table, before: Seq
     preimages = pa.concat_tables(before)
     erased = pc.is_in(preimages["tdr_id"], value_set=deletes["tdr_id"].combine_chunks())
     deleted = preimages.filter(erased).drop_columns([CHANGE_TYPE.name])
-    parts = [_typed(inserts, "insert"), preimages.filter(pc.invert(erased)), _typed(updates, "update_postimage"), _typed(deleted, "delete")]
+    parts = [
+        _typed(inserts, "insert"),
+        preimages.filter(pc.invert(erased)),
+        _typed(updates, "update_postimage"),
+        _typed(deleted, "delete"),
+    ]
     return pa.concat_tables(parts).combine_chunks()
 
 
 def _add(file: _File, data_change: bool) -> dict[str, Any]:
-    bounds = {name: pc.min_max(file.rows[name]).as_py() for name in _STATISTICS if name in file.rows.column_names}
-    statistics = {
-        "numRecords": file.rows.num_rows,
-        "minValues": {name: bound["min"] for name, bound in bounds.items()},
-        "maxValues": {name: bound["max"] for name, bound in bounds.items()},
-        "nullCount": {name: file.rows[name].null_count for name in bounds},
-    }
     return {
         "add": {
             "path": file.path,
@@ -220,7 +263,7 @@ def _add(file: _File, data_change: bool) -> dict[str, Any]:
             "size": file.size,
             "modificationTime": int(time.time() * 1000),
             "dataChange": data_change,
-            "stats": json.dumps(statistics, separators=(",", ":")),
+            "stats": file.statistics,
         }
     }
 
@@ -248,11 +291,17 @@ def _cdc(file: _File) -> dict[str, Any]:
     return {"cdc": {"path": file.path, "partitionValues": {}, "size": file.size, "dataChange": False}}
 
 
-def _metrics(inserts: pa.Table, updates: pa.Table, deletes: pa.Table, adds: Sequence[_File], touched: Sequence[str]) -> dict[str, str]:
+def _metrics(
+    inserts: pa.Table, updates: pa.Table, deletes: pa.Table, adds: Sequence[_File], touched: Sequence[str]
+) -> dict[str, str]:
     """operationMetrics under the names that Databricks shows for MERGE and WRITE."""
     output = sum(file.rows.num_rows for file in adds)
     if not touched:
-        return {"numFiles": str(len(adds)), "numOutputRows": str(output), "numOutputBytes": str(sum(file.size for file in adds))}
+        return {
+            "numFiles": str(len(adds)),
+            "numOutputRows": str(output),
+            "numOutputBytes": str(sum(file.size for file in adds)),
+        }
     return {
         "numSourceRows": str(inserts.num_rows + updates.num_rows + deletes.num_rows),
         "numTargetRowsInserted": str(inserts.num_rows),

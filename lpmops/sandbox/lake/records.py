@@ -1,10 +1,10 @@
 """Emergency calls that look real and belong to nobody.
 
-`CallRecords` lives through calls: a record is inserted when a call starts, updated when it is answered and when it ends, seldom corrected,
-rarely erased. The same seed, companies and sequence of `next_changes(count, now)` give the same records. As in a lake that is fed in small
-batches, the calls that started together are looked at together, a few times, so that a commit changes rows that lie in few files. Values have
-the look of NENA i3 (urn:service:sos, Geolocation, emergency-CallId; STA-010.3): numbers are +1-NPA-555-01xx, addresses 192.0.2.0/24, hosts
-*.example. Holds calls until a few minutes after their end, never more.
+`CallRecords` lives through calls: a record is inserted when a call starts, updated when it is answered and when it ends, seldom
+corrected, rarely erased. The same seed, companies and sequence of `next_changes(count, now)` give the same records. As in a lake that is
+fed in small batches, the calls that started together are looked at together, a few times, so that a commit changes rows that lie in few
+files. Values have the look of NENA i3 (urn:service:sos, Geolocation, emergency-CallId; STA-010.3): numbers are +1-NPA-555-01xx, addresses
+192.0.2.0/24, hosts *.example. Holds calls until a few minutes after their end, never more.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """Changes to commit together, each part with all columns of the record; `deletes` holds the records as they last were. No record is in two."""
+    """Changes to commit together, each part with all columns of the record; `deletes` holds the records as they last were. No record is
+    in two.
+    """
 
     inserts: pa.Table
     updates: pa.Table
@@ -70,7 +72,24 @@ class _Call:
 def companies_of(count: int, seed: int = 0) -> tuple[Company, ...]:
     """`count` companies with ids from "1001" on, a few of them much larger than the rest (Zipf)."""
     chooser = random.Random(f"companies {seed}")
-    first = ("Acme", "Birch", "Cedar", "Dover", "Elm", "Fulton", "Grant", "Harbor", "Iron", "Juniper", "Knox", "Lake", "Mason", "North", "Ogden", "Pine")
+    first = (
+        "Acme",
+        "Birch",
+        "Cedar",
+        "Dover",
+        "Elm",
+        "Fulton",
+        "Grant",
+        "Harbor",
+        "Iron",
+        "Juniper",
+        "Knox",
+        "Lake",
+        "Mason",
+        "North",
+        "Ogden",
+        "Pine",
+    )
     second = ("County", "City", "Valley", "Ridge", "Shore", "Plains", "Springs", "Parish")
     names = [f"{a} {b} 911" for a in first for b in second]
     chooser.shuffle(names)
@@ -78,7 +97,12 @@ def companies_of(count: int, seed: int = 0) -> tuple[Company, ...]:
     names.remove("Acme County 911")
     names.insert(0, "Acme County 911")
     return tuple(
-        Company(str(1001 + n), names[n % len(names)] + ("" if n < len(names) else f" {n // len(names) + 1}"), 1 / (n + 1) ** 0.8) for n in range(count)
+        Company(
+            str(1001 + n),
+            names[n % len(names)] + ("" if n < len(names) else f" {n // len(names) + 1}"),
+            1 / (n + 1) ** 0.8,
+        )
+        for n in range(count)
     )
 
 
@@ -89,12 +113,16 @@ def day_curve(moment: datetime) -> float:
 
 
 class CallRecords:
-    """The source of all calls of one environment. Not thread-safe: one feeder owns it. Raises ValueError without companies or with odd weights."""
+    """The source of all calls of one environment. Not thread-safe: one feeder owns it. Raises ValueError without companies or with odd
+    weights.
+    """
 
     def __init__(self, seed: int, companies: Sequence[Company], mean_call_seconds: float = 75.0) -> None:
         if not companies:
             raise ValueError("records need at least one company")
-        if any(not math.isfinite(company.weight) or company.weight < 0 for company in companies) or not any(c.weight for c in companies):
+        if any(not math.isfinite(company.weight) or company.weight < 0 for company in companies) or not any(
+            c.weight for c in companies
+        ):
             raise ValueError("company weights must be finite, not negative, and not all zero")
         self._companies = tuple(companies)
         self._weights = list(accumulate(company.weight for company in companies))
@@ -132,7 +160,9 @@ class CallRecords:
             ended.append(_ended(call))
         return _rows(ended)
 
-    def _look(self, look: int, calls: list[_Call], updates: dict[str, dict[str, Any]], deletes: dict[str, dict[str, Any]]) -> None:
+    def _look(
+        self, look: int, calls: list[_Call], updates: dict[str, dict[str, Any]], deletes: dict[str, dict[str, Any]]
+    ) -> None:
         for call in calls:
             if look == _REVIEW:
                 if self._random.random() < _ERASED / (_ERASED + _CORRECTED):
@@ -175,8 +205,16 @@ class CallRecords:
         started = now - timedelta(microseconds=int(choose.random() * 800_000))
         fate = choose.random()
         disposition = "failed" if fate < _FAILED else "abandoned" if fate < _FAILED + _ABANDONED else "answered"
-        answered = started + timedelta(seconds=choose.expovariate(1 / _RINGS_SECONDS) + 0.4) if disposition == "answered" else None
-        seconds = choose.lognormvariate(math.log(self._mean_call_seconds) - 0.18, 0.6) if answered else choose.uniform(1.0, 25.0)
+        answered = (
+            started + timedelta(seconds=choose.expovariate(1 / _RINGS_SECONDS) + 0.4)
+            if disposition == "answered"
+            else None
+        )
+        seconds = (
+            choose.lognormvariate(math.log(self._mean_call_seconds) - 0.18, 0.6)
+            if answered
+            else choose.uniform(1.0, 25.0)
+        )
         ended = min((answered or started) + timedelta(seconds=seconds), epoch(ends_before))
         # Ids grow with time, so that files hold ranges of them and a merge finds its rows by a file's least and greatest id.
         record_id = f"{int(now.timestamp() * 1000):012x}{self._serial & 0xFFFFFF:06x}{choose.getrandbits(40):010x}"
@@ -229,7 +267,10 @@ def _invite(call_id: str, number: str, edge: str, host: str, located: bool, choo
         "to": "<urn:service:sos>",
         "call_id": f"{call_id}@{edge}",
         "cseq": 1 + choose.randrange(4),
-        "via": [f"SIP/2.0/TLS {edge}:5061;branch=z9hG4bK{tag[8:]}", "SIP/2.0/TLS bcf.esinet.example:5061;branch=z9hG4bK" + tag[:8]],
+        "via": [
+            f"SIP/2.0/TLS {edge}:5061;branch=z9hG4bK{tag[8:]}",
+            "SIP/2.0/TLS bcf.esinet.example:5061;branch=z9hG4bK" + tag[:8],
+        ],
         "user_agent": choose.choice(_AGENTS),
         "geolocation": f"<cid:{tag}@{host}>" if located else None,
         "call_info": [f"<urn:emergency:uid:callid:{call_id}:{host}>;purpose=emergency-CallId"],

@@ -1,6 +1,7 @@
 """The columns of `tdr_streaming`, and how Databricks names their types.
 
-The Arrow schema is what every table of records, in memory or on disk, is made of; `spark_type` says a type as Unity Catalog and the statement API do.
+The Arrow schema is what every table of records, in memory or on disk, is made of; `spark_type` says a type as Unity Catalog and the
+statement API do.
 """
 
 from __future__ import annotations
@@ -91,8 +92,12 @@ def _json_type(kind: pa.DataType) -> object:
         fields = [kind.field(i) for i in range(kind.num_fields)]
         return {
             "type": "struct",
-            "fields": [{"name": f.name, "type": _json_type(f.type), "nullable": f.nullable, "metadata": {}} for f in fields],
+            "fields": [
+                {"name": f.name, "type": _json_type(f.type), "nullable": f.nullable, "metadata": {}} for f in fields
+            ],
         }
     if pa.types.is_list(kind):
         return {"type": "array", "elementType": _json_type(kind.value_type), "containsNull": True}
-    return {"bigint": "long", "int": "integer", "smallint": "short", "tinyint": "byte"}.get(spark_type(kind)[0], spark_type(kind)[0])
+    return {"bigint": "long", "int": "integer", "smallint": "short", "tinyint": "byte"}.get(
+        spark_type(kind)[0], spark_type(kind)[0]
+    )

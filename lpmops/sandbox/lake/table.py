@@ -1,11 +1,12 @@
 """A Delta table with a change feed that answers as Databricks does.
 
 `ChangeTable` is one table in a folder. Its commits pass one lock and carry the sandbox clock's time to the millisecond, in the protocol's
-`inCommitTimestamp`, taken when the commit is prepared. SQL-like commits (insert, merge, update, delete, properties, vacuum) are made by delta-rs;
-`commit_files` takes data files that a writer made itself. `changes` gives the feed in commit order and refuses by Delta's error class, also where delta-rs
-is laxer. Reads are safe beside writers, from any thread. Nothing here runs by itself.
+`inCommitTimestamp`, taken when the commit is prepared. SQL-like commits (insert, merge, update, delete, properties, vacuum) are made by
+delta-rs; `commit_files` takes data files that a writer made itself. `changes` gives the feed in commit order and refuses by Delta's error
+class, also where delta-rs is laxer. Reads are safe beside writers, from any thread. Nothing here runs by itself.
 
-delta-rs refuses `delta.enableInCommitTimestamps` as a property but reads and keeps the stamp itself, so the table does not claim the property.
+delta-rs refuses `delta.enableInCommitTimestamps` as a property but reads and keeps the stamp itself, so the table does not claim the
+property.
 """
 
 from __future__ import annotations
@@ -147,7 +148,10 @@ class ChangeTable:
         """Newest first, with the columns of DESCRIBE HISTORY; times are aware, metrics are text under Databricks' names."""
         latest, earliest = self.latest_version(), self.earliest_version()
         lowest = earliest if limit is None else max(earliest, latest - limit + 1)
-        return [_history_row(version, log.actions(self.folder, version, "commitInfo")["commitInfo"][0]) for version in range(latest, lowest - 1, -1)]
+        return [
+            _history_row(version, log.actions(self.folder, version, "commitInfo")["commitInfo"][0])
+            for version in range(latest, lowest - 1, -1)
+        ]
 
     def detail(self) -> dict[str, Any]:
         """What DESCRIBE DETAIL says."""
@@ -203,13 +207,18 @@ class ChangeTable:
 
     def insert(self, rows: pa.Table) -> int:
         """Append rows in one commit; gives its version."""
-        return self._commit(lambda table, stamp: write_deltalake(table, rows, mode="append", writer_properties=_WRITER, commit_properties=stamp))[1]
+        return self._commit(
+            lambda table, stamp: write_deltalake(
+                table, rows, mode="append", writer_properties=_WRITER, commit_properties=stamp
+            )
+        )[1]
 
     def merge(self, source: pa.Table, target_rows: str = "TRUE") -> dict[str, Any]:
-        """One MERGE on tdr_id: rows of `source` are inserted, updated or deleted as its column `_operation` says; gives the operation's metrics.
+        """One MERGE on tdr_id: rows of `source` are inserted, updated or deleted as its column `_operation` says; gives the operation's
+        metrics.
 
-        `target_rows` is a condition on `target` that holds for every row to be updated or deleted, to read less of a large table. Rows to be updated or
-        deleted that are not there are left out, as with a MERGE whose WHEN clauses carry conditions.
+        `target_rows` is a condition on `target` that holds for every row to be updated or deleted, to read less of a large table. Rows to
+        be updated or deleted that are not there are left out, as with a MERGE whose WHEN clauses carry conditions.
         """
         columns = {name: f"source.`{name}`" for name in source.column_names if name != OPERATION}
 
@@ -231,44 +240,70 @@ class ChangeTable:
 
     def update(self, assignments: Mapping[str, str], predicate: str | None = None) -> dict[str, Any]:
         """UPDATE by SQL expressions; gives the operation's metrics."""
-        return self._commit(lambda table, stamp: table.update(dict(assignments), predicate=predicate, commit_properties=stamp))[0]
+        return self._commit(
+            lambda table, stamp: table.update(dict(assignments), predicate=predicate, commit_properties=stamp)
+        )[0]
 
     def delete(self, predicate: str | None = None) -> dict[str, Any]:
         """DELETE by a SQL condition; gives the operation's metrics."""
-        return self._commit(lambda table, stamp: table.delete(predicate, writer_properties=_WRITER, commit_properties=stamp))[0]
+        return self._commit(
+            lambda table, stamp: table.delete(predicate, writer_properties=_WRITER, commit_properties=stamp)
+        )[0]
 
     def set_properties(self, properties: Mapping[str, str]) -> int:
-        """ALTER TABLE SET TBLPROPERTIES; gives the version. Raises DELTA_UNKNOWN_CONFIGURATION for a delta.* name that Delta does not know."""
-        unknown = next((name for name in properties if name.startswith("delta.") and name not in KNOWN_PROPERTIES), None)
+        """ALTER TABLE SET TBLPROPERTIES; gives the version. Raises DELTA_UNKNOWN_CONFIGURATION for a delta.* name that Delta does not
+        know.
+        """
+        unknown = next(
+            (name for name in properties if name.startswith("delta.") and name not in KNOWN_PROPERTIES), None
+        )
         if unknown is not None:
             raise errors.unknown_property(unknown)
         return self._commit(
-            lambda table, stamp: table.alter.set_table_properties(dict(properties), raise_if_not_exists=False, commit_properties=stamp)
+            lambda table, stamp: table.alter.set_table_properties(
+                dict(properties), raise_if_not_exists=False, commit_properties=stamp
+            )
         )[1]
 
     def compact(self, target_bytes: int = 16_000_000) -> dict[str, Any]:
         """OPTIMIZE into files of about `target_bytes`; rows and feed are unchanged."""
         return self._commit(
-            lambda table, stamp: dict(table.optimize.compact(target_size=target_bytes, writer_properties=_WRITER, commit_properties=stamp))
+            lambda table, stamp: dict(
+                table.optimize.compact(target_size=target_bytes, writer_properties=_WRITER, commit_properties=stamp)
+            )
         )[0]
 
     def vacuum(self, retention_hours: int | None = None) -> int:
-        """Remove files that no kept version needs and that are past their retention (the table's own unless given, 0 for all); gives their number.
+        """Remove files that no kept version needs and that are past their retention (the table's own unless given, 0 for all); gives
+        their number.
 
         Works beside writers. Change files go too, which is what ends the feed of old versions.
         """
         return len(
-            self.snapshot().vacuum(retention_hours, dry_run=False, enforce_retention_duration=False, full=True, commit_properties=self._stamp())
+            self.snapshot().vacuum(
+                retention_hours,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                commit_properties=self._stamp(),
+            )
         )
 
     def checkpoint(self) -> None:
-        """Write a checkpoint of the log, and remove the commit files that are past delta.logRetentionDuration and that it covers. Works beside writers."""
+        """Write a checkpoint of the log, and remove the commit files that are past delta.logRetentionDuration and that it covers. Works
+        beside writers.
+        """
         table = self.snapshot()
         table.create_checkpoint()
         table.cleanup_metadata()
 
     def commit_files(
-        self, operation: str, parameters: Mapping[str, str], metrics: Mapping[str, str], actions: Sequence[Mapping[str, Any]], read_version: int
+        self,
+        operation: str,
+        parameters: Mapping[str, str],
+        metrics: Mapping[str, str],
+        actions: Sequence[Mapping[str, Any]],
+        read_version: int,
     ) -> int:
         """Commit files that are already written, by their actions; gives the version. `read_version` is the one they were made from.
 
@@ -322,20 +357,25 @@ class ChangeTable:
     # The change feed
 
     def changes(self, start: int, end: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-        """The feed of versions [start, end], both inclusive, in commit order, with `_change_type`, `_commit_version` and `_commit_timestamp` (UTC).
+        """The feed of versions [start, end], both inclusive, in commit order, with `_change_type`, `_commit_version` and
+        `_commit_timestamp` (UTC).
 
-        `end` None is the latest version. Raises DeltaFeedError DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_INVALID_CDC_RANGE, DELTA_VERSION_NOT_FOUND,
-        DELTA_MISSING_CHANGE_DATA or DELTA_CHANGE_DATA_FILE_NOT_FOUND.
+        `end` None is the latest version. Raises DeltaFeedError DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_INVALID_CDC_RANGE,
+        DELTA_VERSION_NOT_FOUND, DELTA_MISSING_CHANGE_DATA or DELTA_CHANGE_DATA_FILE_NOT_FOUND.
         """
         end = self._checked_range(start, end)
         schema = feed.feed_schema(self.arrow_schema(), columns)
         return pa.concat_tables([schema.empty_table(), *self._read(start, end, schema)])
 
-    def change_reader(self, start: int, end: int | None = None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+    def change_reader(
+        self, start: int, end: int | None = None, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatchReader:
         """The same as a stream, for a range that should not be held in memory; a file missing on the way is raised while reading."""
         end = self._checked_range(start, end)
         schema = feed.feed_schema(self.arrow_schema(), columns)
-        return pa.RecordBatchReader.from_batches(schema, (batch for rows in self._read(start, end, schema) for batch in rows.to_batches()))
+        return pa.RecordBatchReader.from_batches(
+            schema, (batch for rows in self._read(start, end, schema) for batch in rows.to_batches())
+        )
 
     def _read(self, start: int, end: int, schema: pa.Schema) -> Iterator[pa.Table]:
         for version in range(start, end + 1):
@@ -392,8 +432,8 @@ class ChangeTable:
     def version_of(self, moment: datetime, *, starting: bool) -> int:
         """The version that a timestamp means: as a start the first at or after it, as an end the last at or before it.
 
-        Raises DELTA_TIMESTAMP_GREATER_THAN_COMMIT or, for an end, DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION. A start before the retained log is its
-        first version, as in Delta's CDCReader.
+        Raises DELTA_TIMESTAMP_GREATER_THAN_COMMIT or, for an end, DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION. A start before the
+        retained log is its first version, as in Delta's CDCReader.
         """
         earliest, latest = self.earliest_version(), self.latest_version()
         asked_ms = round(moment.timestamp() * 1000)
@@ -426,7 +466,9 @@ def _put_commit(folder: Path, version: int, actions: Sequence[Mapping[str, Any]]
     """Make a commit visible, whole; False where the version is taken."""
     draft = folder / "_delta_log" / f"_commit_{uuid.uuid4()}.json.tmp"
     try:
-        draft.write_text("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions), encoding="utf-8")
+        draft.write_text(
+            "".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions), encoding="utf-8"
+        )
         # A link fails where the name exists, which a rename would overwrite.
         os.link(draft, log.commit_path(folder, version))
     except FileExistsError:
