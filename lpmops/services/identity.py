@@ -99,7 +99,7 @@ class CachedCredential:
         with self._lock:
             failure, rejected = self._failure, bool(self._rejected)
         if failure is not None or rejected:
-            known = bool(held) or rejected
+            known = bool(held) or rejected or (failure is not None and "expired" in failure.message)
             return Credential("expired" if known else "missing", self._name(held), _expiry(held), self.remedy)
         if not held:
             return Credential("unknown", self._name(held), None, "")

@@ -40,6 +40,11 @@ _BUSY = {40501: 10.0, 10928: 10.0, 10929: 10.0, 49918: 30.0, 49919: 30.0, 49920:
 _CUT = {233, 10053, 10054, 10060, 64, 20, 121}
 _FORBIDDEN = {229, 230, 262, 297, 300, 371, 916}
 _NATIVE = re.compile(r"\(([0-9]{1,6})\) \(SQL[A-Za-z]+\)")
+# What ODBC writes around the server's words: state, vendor, driver, number and function.
+_DECORATION = re.compile(
+    r"^[0-9A-Z]{5} |\[[0-9A-Z]{5}\] ?|\[Microsoft\]|\[ODBC Driver [0-9]+ for SQL Server\]|\[SQL Server\]"
+    r"|\(-?[0-9]+\) \(SQL[A-Za-z]+\)"
+)
 _STATE = re.compile(r"\[?([0-9A-Z]{5})\]")
 
 
@@ -58,12 +63,16 @@ class Place:
 
 def explain(error: Exception, place: Place) -> ServiceError:
     """The error behind an exception of pyodbc or python-tds."""
-    text = clean(" ".join(str(part) for part in error.args) or type(error).__name__)
+    raw = " ".join(str(part) for part in error.args) or type(error).__name__
+    text = clean(_DECORATION.sub("", raw))
     number = native_number(error)
+    if number in _KNOWN:
+        return of_number(number, text, place)
+    # The ODBC driver numbers its own troubles too (26: the handshake failed), so its SQLSTATE goes before a number that is not known.
+    if trouble := _by_state(raw, text, place):
+        return trouble
     if number:
         return of_number(number, text, place)
-    if trouble := _by_state(text, place):
-        return trouble
     names = {type(cause).__name__ for cause in failures.causes(error)}
     if names & {"TimeoutError", "timeout"}:
         return DeadlineError(f"{place} did not answer in time.", service=_SERVICE, hint="Try again.")
@@ -192,12 +201,12 @@ def _untrusted(text: str, place: Place) -> ServiceError:
     )
 
 
-def _by_state(text: str, place: Place) -> ServiceError | None:
+def _by_state(raw: str, text: str, place: Place) -> ServiceError | None:
     """What ODBC's own SQLSTATE says where the server gave no number."""
     lower = text.lower()
     if "certificate" in lower or "ssl provider" in lower:
         return _untrusted(text, place)
-    found = _STATE.search(text)
+    found = _STATE.search(raw)
     state = found.group(1) if found else ""
     if state in {"HYT00", "HYT01", "HY008"}:
         if "login" in lower:
@@ -220,6 +229,9 @@ _TABLE: tuple[tuple[frozenset[int], Callable[[int, str, Place], ServiceError]], 
     (frozenset({18456, 18452, 18486, 18487, 18488}), _login),
     (frozenset(_FORBIDDEN), _forbidden),
 )
+
+
+_KNOWN = frozenset(number for numbers, _ in _TABLE for number in numbers)
 
 
 def explainer(place: Place) -> Callable[[Exception], ServiceError]:

@@ -179,7 +179,7 @@ def test_an_expired_sign_in_is_told_from_everything_else(azure: Azure, cloud: En
 
 def test_throttling_is_waited_out_and_a_hang_ends_in_time(azure: Azure, cloud: EnvironmentServices) -> None:
     cloud.streamanalytics.jobs()
-    azure.account.faults.add(SUBSCRIPTION, HttpFault("throttle", seconds=0.2, times=2))
+    azure.account.faults.add(SUBSCRIPTION, HttpFault("throttle", seconds=0.2, times=1))
     assert len(cloud.streamanalytics.jobs()) == 1
     azure.account.faults.add(SUBSCRIPTION, HttpFault("throttle", seconds=60.0))
     with pytest.raises(ThrottledError) as caught:

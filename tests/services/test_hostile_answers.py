@@ -129,7 +129,7 @@ READS = tuple(every_read(Transport()))
 
 
 @pytest.mark.parametrize("read", READS)
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(status=_STATUSES, headers=_HEADERS, body=_BODIES)
 def test_no_answer_breaks_out(read: str, status: int, headers: dict[str, str], body: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
