@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,10 @@ from lpmops import resources
 from lpmops.config import Endpoints, EventHub, Identity, Monitor
 from lpmops.errors import DeadlineError, ServiceNotFoundError, SignInError, ThrottledError, UnreachableError
 from lpmops.services.cloud import EnvironmentServices, open_environment
-from tests.services.worlds import TENANT, environment
+from lpmops.services.databricks import DatabricksService
+from lpmops.services.transport import Transport
+from tests.services.faulty_server import FaultyServer, answer
+from tests.services.worlds import TENANT, SignedIn, environment
 
 pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not installed")
 
@@ -261,3 +265,36 @@ def test_a_hub_that_is_not_there_is_named(namespace: Server, monkeypatch: pytest
     with pytest.raises(ServiceNotFoundError, match="no-such-hub"):
         cloud.eventhubs.partitions()
     cloud.close()
+
+
+# The stream job's traces -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_traces_of_the_stream_job_are_read_as_the_last_version_it_has_planned() -> None:
+    from lpmops.sandbox.lake.checkpoint import SourceOffset
+    from lpmops.sandbox.lake.streamjob import PROGRESS_FILE
+
+    offset = SourceOffset("table-1", next_version=42).document()
+    checkpoint = "/Volumes/lpm_dev/ops/checkpoints/tdr-stream"
+    written = {"batchId": 7, "sources": [{"endOffset": offset}], "timestamp": "2026-11-23T04:05:06.789Z"}
+    files = {
+        f"/api/2.0/fs/files/Volumes/lpm_dev/ops/checkpoints/{PROGRESS_FILE}": json.dumps(written),
+        f"/api/2.0/fs/files{checkpoint}/offsets/7": f"v1\n{{}}\n{json.dumps(offset)}\n",
+        f"/api/2.0/fs/directories{checkpoint}/offsets": json.dumps(
+            {"contents": [{"path": f"{checkpoint}/offsets/7", "name": "7", "is_directory": False}]}
+        ),
+    }
+    server = FaultyServer(
+        route=lambda request: answer(200, files[request.path]) if request.path in files else answer(404)
+    )
+    world = environment(server.url)
+    transport = Transport()
+    service = DatabricksService(world, transport, SignedIn(world, transport), 5.0)
+    beside = service.progress()
+    files.pop(next(iter(files)))
+    inside = service.progress()
+    server.close()
+    assert beside is not None
+    assert inside is not None
+    assert (beside.version, beside.batch, beside.table_id) == (41, 7, "table-1")
+    assert (inside.version, inside.batch, inside.table_id) == (41, 7, "table-1")
