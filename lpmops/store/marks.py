@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lpmops.store import codec
-from lpmops.store.connection import Store, believing
+from lpmops.store.connection import Store
+from lpmops.store.failures import believing
 from lpmops.store.samples import HOUR, MINUTE
 
 COMPANY_LATENCY_DAYS = 2

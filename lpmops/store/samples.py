@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lpmops.store import codec
-from lpmops.store.connection import Store, believing
+from lpmops.store.connection import Store
+from lpmops.store.failures import believing
 
 HOUR = 3_600_000
 MINUTE = 60_000

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from lpmops.model import Snapshot
 from lpmops.store import codec
-from lpmops.store.connection import Store, believing, damaged
+from lpmops.store.connection import Store
+from lpmops.store.failures import believing, damaged
 
 KEEP_EVERY_MILLISECONDS = 60_000
 KEEP_BYTES = 256 * 1024 * 1024

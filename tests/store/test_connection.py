@@ -15,7 +15,7 @@ import pytest
 from lpmops import resources
 from lpmops.errors import StoreError
 from lpmops.model import Health, Kind, Snapshot
-from lpmops.store import connection, filesystem, samples, snapshots
+from lpmops.store import failures, filesystem, samples, snapshots
 from lpmops.store.connection import journal_mode, open_store
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_an_empty_file_becomes_a_store(path: Path) -> None:
 
 
 def test_a_store_that_somebody_keeps_locked_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr(failures, "BUSY_MILLISECONDS", 50)
     store = open_store(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
