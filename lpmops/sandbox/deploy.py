@@ -5,32 +5,34 @@ Everything goes the way an operator's tool would send it: T-SQL to the databases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lpmops.sandbox.companies import Company
 from lpmops.sandbox.deployment import Environment, Job
+from lpmops.sandbox.lake.records import Company
 
 # Executes one T-SQL statement in a database, with its parameters.
-Execute = Callable[[str, str, Sequence[Any]], object]
+Execute = Callable[[str, str, Mapping[str, Any]], object]
 INPUT, REFERENCE = "tdr-hub", "route"
 _CONTROL_OUTPUTS = {"unrouted": "lpmops.unrouted", "heartbeat": "lpmops.heartbeat", "kpi": "lpmops.kpi_minute"}
 LANDING_TABLE = "lpm.tdr"
 
 
-def deploy_databases(environment: Environment, companies: Sequence[Company], execute: Execute) -> None:
-    """Make the control schema with a route for every company, and the landing tables."""
+def deploy_databases(
+    environment: Environment, companies: Sequence[Company], databases: Mapping[str, str], execute: Execute
+) -> None:
+    """Make the control schema with a route for every company to its database, and the landing tables."""
     for statement in environment.control_statements:
-        execute(environment.control_database, statement, ())
+        execute(environment.control_database, statement, {})
     for company in companies:
         execute(
             environment.control_database,
-            "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES (?, ?, ?, ?)",
-            (company.id, company.name, company.database, "sandbox"),
+            "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES (@id, @name, @database, @by)",
+            {"id": company.id, "name": company.name, "database": databases[company.id], "by": "sandbox"},
         )
     for database in environment.databases:
         for statement in environment.landing_statements:
-            execute(database, statement, ())
+            execute(database, statement, {})
 
 
 def job_document(environment: Environment, job: Job) -> dict[str, Any]:

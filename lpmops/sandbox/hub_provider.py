@@ -59,9 +59,9 @@ class Namespaces:
         with self._lock:
             return dict(self._hubs.get(namespace.lower(), {}))
 
-    def create(self, namespace: str, name: str, partition_count: int, retention_hours: int) -> Hub:
+    def create(self, namespace: str, name: str, partition_count: int, retention: timedelta) -> Hub:
         """A new, empty hub."""
-        return self.open(namespace, name, partition_count, timedelta(hours=retention_hours), (), 1)
+        return self.open(namespace, name, partition_count, retention, (), 1)
 
     def delete(self, namespace: str, name: str) -> None:
         """Remove a hub and all that it holds."""

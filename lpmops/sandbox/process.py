@@ -97,6 +97,9 @@ async def _serve(folder: Path, plan: deployment.Deployment, token: str, running:
     servers: list[Server] = []
     tasks: list[asyncio.Task[None]] = []
 
+    def stop() -> None:
+        loop.call_soon_threadsafe(stopping.set)
+
     def serve_http(app: ASGIApp, listener: socket.socket) -> None:
         server = Server(
             uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=1)
@@ -106,7 +109,7 @@ async def _serve(folder: Path, plan: deployment.Deployment, token: str, running:
 
     by_port = {listener.getsockname()[1]: listener for listener in sockets}
     try:
-        await world.open(by_port, serve_http, lambda: loop.call_soon_threadsafe(stopping.set), token)
+        await world.open(by_port, serve_http, stop, token)
         while not all(server.started for server in servers):
             await asyncio.sleep(0.01)
         _announce(running, plan, token)

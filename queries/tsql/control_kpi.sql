@@ -1,7 +1,7 @@
--- Rights: CREATE TABLE and ALTER on schema lpmops. KPI per company and minute, counted by Stream Analytics.
+-- Rights: CREATE TABLE and ALTER on schema lpmops. KPI per routed company and minute, counted by Stream Analytics.
 IF OBJECT_ID('lpmops.kpi_minute') IS NULL
 CREATE TABLE lpmops.kpi_minute (
-    company_id NVARCHAR(4000) NULL,
+    company_id NVARCHAR(64) NOT NULL,
     window_end DATETIME2(3) NOT NULL,
     calls BIGINT NOT NULL,
     answered BIGINT NOT NULL,

@@ -1,0 +1,342 @@
+"""One environment of the sandbox: a table, a job, a hub, Stream Analytics and databases, and the threads that move records through them.
+
+One thread commits, one streams the change feed into the hub, one runs the Stream Analytics jobs, one measures. A part that fails is reported in the
+log and tried again; what a fault breaks is exactly what the real trouble breaks.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from lpmops.sandbox import deploy
+from lpmops.sandbox.analytics import AnalyticsRuntime
+from lpmops.sandbox.asa.joblog import LogRecord
+from lpmops.sandbox.azure.account import Account, ResourceGroup, Subscription
+from lpmops.sandbox.azure.faults import HttpFault
+from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
+from lpmops.sandbox.azure.jobs import JobKey, Match
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.databricks import Workspace
+from lpmops.sandbox.deployment import Environment
+from lpmops.sandbox.hub import Hub, OutgoingEvent
+from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.lake.errors import DeltaFeedError
+from lpmops.sandbox.lake.feeder import Feeder
+from lpmops.sandbox.lake.records import CallRecords, Company
+from lpmops.sandbox.lake.schema import RECORD_SCHEMA
+from lpmops.sandbox.lake.streamjob import StreamJob
+from lpmops.sandbox.lake.table import ChangeTable
+from lpmops.sandbox.metering import Meter
+from lpmops.sandbox.sql import SqlServer
+
+log = logging.getLogger(__name__)
+
+PARTITIONS = 4
+RETENTION = timedelta(days=7)
+# Real seconds between two looks for work; the latency of the stream is made of these.
+_BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
+_METER_SECONDS = 5.0
+_ROW_COUNT = "SELECT SUM(rows) FROM sys.partitions WHERE object_id = OBJECT_ID('lpm.tdr') AND index_id IN (0, 1)"
+_THROTTLED_UNITS = 0.01
+_HANG_SECONDS = 300.0
+_JOB_FAILED = (
+    "[STREAM_FAILED] Query tdr_stream terminated with exception: the driver ran out of memory. SQLSTATE: XXKST"
+)
+
+
+class SandboxEnvironment:
+    """One environment. Built, then `deploy`ed once in its life, then `start`ed; `close` keeps everything for the next time."""
+
+    def __init__(
+        self,
+        plan: Environment,
+        folder: Path,
+        clock: Clock,
+        companies: Sequence[Company],
+        seed: int,
+        namespaces: Namespaces,
+        authority: TokenAuthority,
+    ) -> None:
+        self.name = plan.name
+        self.plan = plan
+        self._clock = clock
+        self._authority = authority
+        self._companies = {company.id: company for company in companies}
+        self._databases = {
+            company.id: plan.databases[number % len(plan.databases)] for number, company in enumerate(companies)
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.units = max(2, round(plan.rate / 400))
+        self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
+        self.sql = SqlServer(folder / "sql", clock)
+        self.table = _table(folder / "lake" / "tdr_streaming", plan.table, clock)
+        self.feeder = Feeder(self.table, CallRecords(seed, companies), clock, plan.rate)
+        volumes = folder / "volumes"
+        checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
+        self.stream_job = StreamJob(self.table, self._send, checkpoint, clock, starting_version=1)
+        self.workspace = Workspace(
+            clock=clock,
+            folder=folder / "workspace",
+            workspace_id=plan.workspace_id,
+            warehouse_id=plan.warehouse,
+            tables={plan.table: self.table},
+            volumes=volumes,
+            stream_job=plan.stream_job,
+            authorize=lambda token: authority.check(token, DATABRICKS, self.name),
+            base_url=f"http://127.0.0.1:{plan.databricks_port}",
+        )
+        self.runtimes: dict[str, AnalyticsRuntime] = {}
+        self._account: Account | None = None
+        self._faults: dict[str, int] = {}
+        self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.sent = 0
+
+    # Building ----------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was deployed here yet."""
+        return not (self._folder / "deployed").exists()
+
+    def deploy_data(self) -> None:
+        """Make the databases with their tables and routes. Raises SqlError, OSError."""
+        for database in (self.plan.control_database, *self.plan.databases):
+            self.sql.create_database(database)
+        deploy.deploy_databases(self.plan, list(self._companies.values()), self._databases, self._execute)
+
+    def _execute(self, database: str, statement: str, parameters: Mapping[str, Any]) -> object:
+        return self.sql.database(database).execute(statement, parameters)
+
+    def join(self, account: Account) -> None:
+        """Make this environment known to the account: subscription, group, workspace, servers."""
+        self._account = account
+        plan = self.plan
+        account.add_subscription(Subscription(plan.subscription_id, f"lpm-{plan.name}", plan.name))
+        account.add_group(plan.subscription_id, ResourceGroup(plan.resource_group, plan.region))
+        account.add_workspace(
+            plan.subscription_id, plan.resource_group, f"log-lpm-{plan.name}", plan.region, plan.log_analytics_workspace
+        )
+        self._meters.append(
+            (Meter(account.metrics, f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}"), self.hub)
+        )
+        server = f"sql-lpm-{plan.name}"
+        account.add_sql_server(plan.subscription_id, plan.resource_group, server, plan.region)
+        for name in (plan.control_database, *plan.databases):
+            account.add_sql_database(
+                plan.subscription_id, plan.resource_group, server, name, plan.region, self._status_of(name)
+            )
+
+    def _status_of(self, database: str) -> Callable[[], str]:
+        return lambda: "Paused" if self.sql.database(database).state == "paused" else "Online"
+
+    def deploy_services(self, account: Account) -> None:
+        """Deploy the namespace and the Stream Analytics jobs, send their logs to the workspace, and start them."""
+        plan = self.plan
+        account.event_hubs.put(
+            plan.subscription_id, plan.resource_group, plan.namespace,
+            {"location": plan.region, "sku": {"name": "Standard", "tier": "Standard", "capacity": self.units}},
+        )  # fmt: skip
+        for job in plan.jobs:
+            key = JobKey(plan.subscription_id, plan.resource_group, job.name)
+            account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            account.diagnostics.put(
+                f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
+                "lpmops",
+                {
+                    "workspaceId": f"{self._providers}/Microsoft.OperationalInsights/workspaces/log-lpm-{plan.name}",
+                    "logs": [{"category": name, "enabled": True} for name in ("Execution", "Authoring")],
+                },
+            )
+            account.stream_analytics.start(key, "JobStartTime", None)
+        (self._folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
+
+    def runtime(self, key: JobKey, write_log: Callable[[JobKey, LogRecord], None]) -> AnalyticsRuntime:
+        """The engine of one of this environment's jobs."""
+        seed = len(self.runtimes)
+        runtime = AnalyticsRuntime(
+            key,
+            self.sql,
+            self._find_hub,
+            self._clock,
+            self._folder / "jobs" / key.name,
+            lambda record: write_log(key, record),
+            seed,
+        )
+        self.runtimes[key.text] = runtime
+        if self._account is not None:
+            self._meters.append(
+                (
+                    Meter(
+                        self._account.metrics, f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{key.name}"
+                    ),
+                    runtime,
+                )
+            )
+        return runtime
+
+    @property
+    def _providers(self) -> str:
+        return f"/subscriptions/{self.plan.subscription_id}/resourceGroups/{self.plan.resource_group}/providers"
+
+    def _find_hub(self, namespace: str, name: str) -> Hub:
+        if namespace.lower() != self.plan.namespace.lower() or name != self.plan.hub:
+            raise LookupError(f"there is no hub {name} in namespace {namespace}")
+        return self.hub
+
+    # Moving records ----------------------------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let records flow."""
+        parts = {"source": self._commit, "stream": self._stream, "analytics": self._analyse, "metrics": self._measure}
+        self._threads = [
+            threading.Thread(target=self._loop, args=(part, work), name=f"{self.name}-{part}", daemon=True)
+            for part, work in parts.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop the threads and let go of every file."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(5)
+        self.feeder.finish()
+        for runtime in self.runtimes.values():
+            runtime.close()
+        self.sql.close()
+
+    def _loop(self, part: str, work: Callable[[], float]) -> None:
+        """Call `work` again and again; it returns how many real seconds to wait before the next time."""
+        while not self._stopping.is_set():
+            try:
+                wait = work()
+            except Exception:
+                log.exception("%s: %s failed and is tried again", self.name, part)
+                wait = _AFTER_FAILURE
+            self._stopping.wait(wait)
+
+    def _commit(self) -> float:
+        self.feeder.step()
+        return max(_BUSY_PAUSE, min(self.feeder.seconds_until_due(), 0.5))
+
+    def _stream(self) -> float:
+        self.workspace.tick()
+        if not self.workspace.stream_is_running():
+            return _IDLE_PAUSE
+        try:
+            progress = self.stream_job.step()
+        except DeltaFeedError as error:
+            self.workspace.fail_run(str(error))
+            return _IDLE_PAUSE
+        return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
+
+    def _send(self, events: Sequence[Any]) -> object:
+        appended = self.hub.append([OutgoingEvent.of(event.body, event.key) for event in events])
+        self.sent += len(events)
+        return appended
+
+    def _analyse(self) -> float:
+        read = sum(runtime.step() for runtime in list(self.runtimes.values()))
+        return _BUSY_PAUSE if read else _IDLE_PAUSE
+
+    def _measure(self) -> float:
+        for meter, source in self._meters:
+            meter.read_hub(source) if isinstance(source, Hub) else meter.read_job(source.metrics())
+        self.hub.expire()
+        return _METER_SECONDS
+
+    def status(self, faults: Iterable[str]) -> dict[str, Any]:
+        """What is going on, for people and tests."""
+        landed = sum(self._rows(name) for name in self.plan.databases)
+        states = [self._job_state(job.name) for job in self.plan.jobs]
+        return {
+            "environment": self.name,
+            "version": self.table.latest_version(),
+            "sent": self.sent,
+            "landed": landed,
+            "jobs": states,
+            "faults": sorted(faults),
+        }
+
+    def _rows(self, database: str) -> int:
+        return int(self.sql.database(database).execute(_ROW_COUNT)[-1].rows[0][0] or 0)
+
+    def _job_state(self, name: str) -> str:
+        assert self._account is not None
+        job = self._account.stream_analytics.job(self.plan.subscription_id, self.plan.resource_group, name)
+        return f"{name} {job.state}"
+
+    # Breaking things ---------------------------------------------------------------------------------------------------------------------------
+
+    def database_of(self, company: str) -> str | None:
+        """The database of a company."""
+        return self._databases.get(company)
+
+    def stop_analytics(self) -> None:
+        """Stop the jobs as a person would: through the control plane."""
+        for key in self._job_keys():
+            self._jobs().stop(key)
+
+    def start_analytics(self) -> None:
+        """Start them again where they left off."""
+        for key in self._job_keys():
+            self._jobs().start(key, "LastOutputEventTime", None)
+
+    def throttle_hub(self, on: bool) -> None:
+        """Leave next to nothing of the throughput units."""
+        self.hub.throughput_units = _THROTTLED_UNITS if on else self.units
+
+    def close_databases(self, names: Iterable[str], on: bool) -> None:
+        """Make databases refuse every login."""
+        for name in list(names) or self.plan.databases:
+            self.sql.database(name).set_state("unavailable" if on else "online")
+
+    def fail_stream_job(self, on: bool) -> None:
+        """Let every run of the streaming job fail."""
+        if on:
+            self.workspace.break_runs(_JOB_FAILED)
+        else:
+            self.workspace.mend_runs()
+
+    def expire_sign_in(self, on: bool) -> None:
+        """Refuse every token here."""
+        if on:
+            self._authority.expire_sign_in(environment=self.name)
+        else:
+            self._authority.renew_sign_in(environment=self.name)
+
+    def throttle_management(self, on: bool) -> None:
+        """Answer 429."""
+        self._wire_fault("throttle", HttpFault("throttle", seconds=5.0), on)
+
+    def hang_management(self, on: bool) -> None:
+        """Take calls and keep silent."""
+        self._wire_fault("slow", HttpFault("slow", seconds=_HANG_SECONDS), on)
+
+    def _wire_fault(self, name: str, fault: HttpFault, on: bool) -> None:
+        assert self._account is not None
+        if name in self._faults:
+            self._account.faults.remove(self._faults.pop(name))
+        if on:
+            self._faults[name] = self._account.faults.add(self.plan.subscription_id, fault)
+
+    def _job_keys(self) -> list[JobKey]:
+        return [JobKey(self.plan.subscription_id, self.plan.resource_group, job.name) for job in self.plan.jobs]
+
+    def _jobs(self) -> Any:
+        assert self._account is not None
+        return self._account.stream_analytics
+
+
+def _table(folder: Path, name: str, clock: Clock) -> ChangeTable:
+    if (folder / "_delta_log").exists():
+        return ChangeTable(folder, name, clock)
+    return ChangeTable.create(folder, name, clock, RECORD_SCHEMA)

@@ -1,0 +1,199 @@
+"""The sandbox whole: one account over three environments, and the listeners through which it is reached.
+
+Opened on the event loop with the sockets that the process holds; what takes time to build is built off the loop. One principal signs in: the operator
+for whom the token endpoint speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from lpmops.sandbox.analytics import diagnose
+from lpmops.sandbox.asa.joblog import LogRecord
+from lpmops.sandbox.azure.account import Account
+from lpmops.sandbox.azure.gateway import AzureGateway
+from lpmops.sandbox.azure.identity import EVENT_HUBS, SQL, Principal, TokenAuthority, TokenError
+from lpmops.sandbox.azure.jobs import JobKey
+from lpmops.sandbox.azure.routes import azure_routes
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.control import control_routes
+from lpmops.sandbox.databricks import workspace_routes
+from lpmops.sandbox.deployment import Deployment
+from lpmops.sandbox.environment import SandboxEnvironment
+from lpmops.sandbox.faults import FaultBoard
+from lpmops.sandbox.hub import AmqpNamespace, SharedAccessKey, TokenRefused
+from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.lake.records import companies_of
+from lpmops.sandbox.sql import SqlPrincipal
+from lpmops.sandbox.sql.tds import Login, TdsListener, login_failed
+
+ServeHttp = Callable[[ASGIApp, socket.socket], None]
+OPERATOR = Principal(
+    "00000000-0000-4000-8000-0000000000b1", "operator@lpm.example", "User", "00000000-0000-4000-8000-0000000000b2"
+)
+
+
+class World:
+    """Everything behind the wire. Call `open` on the event loop, then `close`."""
+
+    def __init__(self, folder: Path, plan: Deployment) -> None:
+        self._plan = plan
+        self.clock = Clock(plan.speed)
+        self._authority = TokenAuthority(self.clock, plan.tenant_id, _token_key(folder / "secrets" / "tokens"))
+        self._authority.register(OPERATOR)
+        self._namespaces = Namespaces(folder / "namespaces", self.clock)
+        companies = companies_of(plan.companies, plan.seed)
+        self.environments = {
+            environment.name: SandboxEnvironment(
+                environment,
+                folder / environment.name,
+                self.clock,
+                companies,
+                plan.seed * 100 + number,
+                self._namespaces,
+                self._authority,
+            )
+            for number, environment in enumerate(plan.environments)
+        }
+        self._by_subscription = {item.plan.subscription_id.lower(): item for item in self.environments.values()}
+        self.account = Account(
+            clock=self.clock,
+            authority=self._authority,
+            folder=folder / "account",
+            hubs=self._namespaces,
+            runtimes=self._runtime,
+            compiler=diagnose,
+            identity_secret=Path(plan.identity_header_file).read_text(encoding="utf-8").strip(),
+        )
+        self.board = FaultBoard(self.environments.values())
+        self._amqp: list[AmqpNamespace] = []
+        self._tds: list[TdsListener] = []
+        self._started_at = datetime.now(UTC)
+
+    def _runtime(self, key: JobKey) -> Any:
+        environment = self._by_subscription[key.subscription.lower()]
+        return environment.runtime(key, self._write_log)
+
+    def _write_log(self, key: JobKey, record: LogRecord) -> None:
+        """A record of a job's execution log; it reaches a workspace where a diagnostic setting sends it."""
+        resource = f"/subscriptions/{key.subscription}/resourceGroups/{key.group}/providers/Microsoft.StreamAnalytics/streamingjobs/{key.name}"
+        fields = {
+            "OperationName": record.operation_name,
+            "Level": record.level,
+            "status_s": record.status,
+            "properties_s": json.dumps(record.properties),
+        }
+        self.account.write_log(resource, record.category, "AzureDiagnostics", fields, record.time.timestamp())
+
+    async def open(
+        self, sockets: Mapping[int, socket.socket], serve_http: ServeHttp, stop: Callable[[], None], token: str
+    ) -> None:
+        """Build what is new, start what runs, and listen."""
+        await asyncio.to_thread(self._build)
+        control = control_routes(self.board, self.status, stop, token)
+        azure = AzureGateway(Starlette(routes=[*control, *azure_routes(self.account)]), self.account)
+        serve_http(azure, sockets[self._plan.http_port])
+        for environment in self.environments.values():
+            plan = environment.plan
+            serve_http(Starlette(routes=workspace_routes(environment.workspace)), sockets[plan.databricks_port])
+            await self._open_amqp(environment, sockets[plan.amqp_port])
+            await self._open_tds(environment, sockets[plan.tds_port])
+        for environment in self.environments.values():
+            environment.start()
+
+    def _build(self) -> None:
+        for environment in self.environments.values():
+            environment.join(self.account)
+            if environment.is_new:
+                environment.deploy_data()
+        self.account.start()
+        for environment in self.environments.values():
+            if environment.is_new:
+                environment.deploy_services(self.account)
+
+    async def _open_amqp(self, environment: SandboxEnvironment, listener: socket.socket) -> None:
+        plan = environment.plan
+        namespace = AmqpNamespace(
+            self._namespaces.live(plan.namespace),
+            self._amqp_judge(environment.name),
+            clock=self.clock,
+            name=plan.namespace,
+            keys=[_shared_key(Path(plan.connection_string_file))],
+        )
+        await namespace.start(listener)
+        self._amqp.append(namespace)
+
+    def _amqp_judge(self, environment: str) -> Callable[[str, str], bool]:
+        def judge(token: str, _: str) -> bool:
+            try:
+                self._authority.check(token, EVENT_HUBS, environment)
+            except TokenError as error:
+                raise TokenRefused(str(error)) from error
+            return True
+
+        return judge
+
+    async def _open_tds(self, environment: SandboxEnvironment, listener: socket.socket) -> None:
+        def sign_in(login: Login) -> SqlPrincipal:
+            if login.token is None:
+                raise login_failed(login.user)
+            try:
+                principal = self._authority.check(login.token, SQL, environment.name)
+            except TokenError as error:
+                raise login_failed("<token-identified principal>") from error
+            return SqlPrincipal(principal.name, is_owner=True)
+
+        tds = TdsListener(environment.sql, sign_in, environment.certificate_folder)
+        await tds.start(listener)
+        self._tds.append(tds)
+
+    def status(self) -> dict[str, Any]:
+        """What is going on in each environment."""
+        active = self.board.active()
+        return {
+            "started_at": self._started_at.isoformat(),
+            "environments": [
+                item.status(fault.name for fault in active if fault.environment == item.name)
+                for item in self.environments.values()
+            ],
+        }
+
+    async def close(self) -> None:
+        """Stop the flow, close every connection, and let go of every file; all of it is there at the next start."""
+        self.board.close()
+        for namespace in self._amqp:
+            await namespace.close()
+        for listener in self._tds:
+            await listener.close()
+        await asyncio.to_thread(self._close_data)
+
+    def _close_data(self) -> None:
+        self.account.close()
+        for environment in self.environments.values():
+            environment.close()
+        self._namespaces.close()
+
+
+def _token_key(path: Path) -> bytes:
+    """The key that signs tokens, kept so that a token outlives a restart."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _shared_key(path: Path) -> SharedAccessKey:
+    parts = dict(part.partition("=")[::2] for part in path.read_text(encoding="utf-8").strip().split(";") if part)
+    return SharedAccessKey(parts["SharedAccessKeyName"], unquote(parts["SharedAccessKey"]))
