@@ -36,21 +36,9 @@ _KEY = re.compile(
 _PART = re.compile(r"\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+)")
 
 
-def candidates(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -> list[tuple[str, Path]]:
-    """The places a configuration is looked for, first match wins, each with the words for why it is one."""
-    found: list[tuple[str, Path]] = []
-    if explicit:
-        found.append(("--config", Path(explicit).expanduser()))
-    elif environ.get("LPMOPS_CONFIG"):
-        found.append(("LPMOPS_CONFIG", Path(environ["LPMOPS_CONFIG"]).expanduser()))
-    else:
-        found += [("this folder", Path("lpmops.toml")), ("your configuration folder", paths.user_config_file())]
-    return found
-
-
 def locate(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -> Path:
     """The configuration file that counts. Raises ConfigError saying where was looked."""
-    places = candidates(explicit, environ)
+    places = paths.config_candidates(explicit, environ)
     for _, path in places:
         if path.exists():
             return path

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -39,3 +40,15 @@ def sandbox_directory() -> Path:
     """The folder of the sandbox's own process, apart from the store."""
     override = os.environ.get("LPMOPS_SANDBOX_DIR")
     return Path(override) if override else Path(_DIRS.user_data_dir) / "sandbox"
+
+
+def config_candidates(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -> list[tuple[str, Path]]:
+    """The places a configuration is looked for, first match wins, each with the words for why it is one."""
+    found: list[tuple[str, Path]] = []
+    if explicit:
+        found.append(("--config", Path(explicit).expanduser()))
+    elif environ.get("LPMOPS_CONFIG"):
+        found.append(("LPMOPS_CONFIG", Path(environ["LPMOPS_CONFIG"]).expanduser()))
+    else:
+        found += [("this folder", Path("lpmops.toml")), ("your configuration folder", user_config_file())]
+    return found

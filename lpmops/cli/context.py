@@ -114,9 +114,7 @@ class World:
 
         from lpmops import paths
 
-        named = self.config_path or self.environ.get("LPMOPS_CONFIG")
-        places = (Path(named).expanduser(),) if named else (self.cwd() / "lpmops.toml", paths.user_config_file())
-        for place in places:
+        for _, place in paths.config_candidates(self.config_path, self.environ):
             try:
                 found = tomllib.loads(place.read_text(encoding="utf-8")).get("state_directory", "")
             except FileNotFoundError:
