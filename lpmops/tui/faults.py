@@ -39,11 +39,13 @@ def sentence_of(doing: str, error: BaseException) -> str:
 
 
 def report(app: object, doing: str, error: BaseException) -> str:
-    """Logs and shows a fault met while `doing` something; gives the sentence that was shown."""
+    """Logs a fault met while `doing` something, and tells it through `app` where there is one; gives the sentence."""
     sentence = sentence_of(doing, error)
-    _LOG.error("%s", sentence, exc_info=(type(error), error, error.__traceback__))
     faults = getattr(app, "faults", None)
+    if isinstance(faults, Faults) and not faults.is_new(sentence):
+        return sentence
+    _LOG.error("%s", sentence, exc_info=(type(error), error, error.__traceback__))
     tell = getattr(app, "tell", None)
-    if isinstance(faults, Faults) and faults.is_new(sentence) and callable(tell):
+    if callable(tell):
         tell(sentence)
     return sentence

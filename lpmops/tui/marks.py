@@ -6,9 +6,11 @@ shape; it is never drawn as fine.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lpmops.model import Confidence, Health, Stage
+from lpmops.tui.feed import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,10 @@ def of_route(state: str) -> Mark:
 def confidence_rank(confidence: Confidence) -> int:
     """0 for sure, rising with doubt."""
     return _BY_CONFIDENCE.get(confidence, len(_BY_CONFIDENCE))
+
+
+def of_latency(seconds: float | None, limits: Limits) -> str:
+    """The role a latency is drawn in: calm inside what was promised, a warning from four fifths of it on."""
+    if seconds is None or not math.isfinite(seconds):
+        return "unknown"
+    return "bad" if seconds > limits.latency else "warn" if seconds > 0.8 * limits.latency else "text"

@@ -96,21 +96,3 @@ def spread(left: Sequence[Piece], right: Sequence[Piece], width: int, fill: Piec
     """`left` and `right` at the two ends of `width` cells; where both do not fit, `left` is cut."""
     tail = crop(right, width)
     return (*fit(left, width - width_of(tail), fill=fill), *tail)
-
-
-def wrapped(text: str, width: int, lines: int) -> list[str]:
-    """`text` broken at spaces into at most `lines` lines of `width` cells, the last one cut."""
-    rows: list[str] = []
-    current = ""
-    for word in text.split():
-        longer = f"{current} {word}" if current else word
-        if current and cell_len(longer) > width:
-            rows.append(current)
-            current = word
-        else:
-            current = longer
-    if current:
-        rows.append(current)
-    if len(rows) > lines:
-        rows = [*rows[: lines - 1], " ".join(rows[lines - 1 :])] if lines > 0 else []
-    return [crop_text(row, width) for row in rows]

@@ -12,7 +12,7 @@ from functools import partial
 
 from lpmops.model import Snapshot
 from lpmops.tui.aside import Aside
-from lpmops.tui.faults import sentence_of
+from lpmops.tui.faults import report, sentence_of
 from lpmops.tui.feed import SnapshotFeed
 from lpmops.tui.inbox import Inbox
 from lpmops.tui.view import EnvironmentView, with_history, with_snapshot
@@ -30,11 +30,10 @@ class Change:
 
 
 class Reader:
-    """Reads a feed. `failed` is called on a working thread with what was being done and the error."""
+    """Reads a feed. `failed` is called on a working thread with what was being done and the error, where no environment's view can say it."""
 
     def __init__(self, feed: SnapshotFeed, wake: Callable[[], None], failed: Callable[[str, Exception], None]) -> None:
         self._feed = feed
-        self._failed = failed
         self._aside = Aside(failed)
         self._unsubscribe: Callable[[], None] | None = None
         self.inbox: Inbox[Change] = Inbox(wake)
@@ -61,12 +60,12 @@ class Reader:
         try:
             snapshot = self._feed.latest(environment)
             rates = {name: tuple(values) for name, values in self._feed.rates(environment).items()}
-        except Exception as error:  # noqa: BLE001 the edge of a thread: the fault is shown in its environment, and reported
+        except Exception as error:  # noqa: BLE001 the edge of a thread: the fault is logged, and shown in its environment
             sentence = sentence_of("the local store", error)
             self._put(
                 "store", environment, lambda view: replace(view, fault="" if view.live else sentence, settled=True)
             )
-            self._failed(f"reading the local store for {environment}", error)
+            report(None, f"reading the local store for {environment}", error)
             return
 
         def apply(view: EnvironmentView) -> EnvironmentView:
@@ -90,10 +89,10 @@ class Reader:
         self._put("asked", environment, lambda view: replace(view, reading=True))
         try:
             self._feed.refresh(environment)
-        except Exception as error:  # noqa: BLE001 the edge of a thread: the fault is shown in its environment, and reported
+        except Exception as error:  # noqa: BLE001 the edge of a thread: the fault is logged, and shown in its environment
             sentence = sentence_of("the refresh failed", error)
             self._put("refused", environment, lambda view: replace(view, fault=sentence))
-            self._failed(f"refreshing {environment}", error)
+            report(None, f"refreshing {environment}", error)
         finally:
             self._put("answered", environment, lambda view: replace(view, reading=False))
 

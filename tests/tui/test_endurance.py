@@ -133,7 +133,7 @@ async def test_a_feed_that_fails_is_told_and_the_app_goes_on() -> None:
         feed.broken = None
         await until(pilot, lambda: bool(feed.callbacks))
         feed.push(good("dev", Kind.DEV))
-        await until(pilot, lambda: text(pilot).count("the store is locked [/]") == 2)
+        await until(pilot, lambda: text(pilot).count("the local store: the store is locked [/]") == 2)
 
 
 async def test_one_strip_that_cannot_be_drawn_stays_alone_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,8 @@ def lines_drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return original(self, index)
 
     monkeypatch.setattr(LiveTable, "_row_line", counted)
+    # Only what a key or a snapshot causes is counted, not the ages that move with the clock.
+    monkeypatch.setattr("lpmops.tui.app._TICK", 3600.0)
     return drawn
 
 

@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from lpmops.model import Reading
 from lpmops.tui import paint, words
 from lpmops.tui.paint import Piece
 from lpmops.tui.safe_text import LONGEST, neutralise
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets.stages import reading_line
 from lpmops.tui.widgets.table import natural
+from tests.tui.worlds import NOW
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=200)
 HOSTILE = (
@@ -119,11 +123,6 @@ def test_an_unknown_rate_is_no_zero() -> None:
     assert words.rate(None) == "–"
 
 
-def test_wrapped_text_keeps_to_its_room() -> None:
-    assert paint.wrapped("one two three four", 9, 2) == ["one two", "three fo…"]
-    assert paint.wrapped("one", 9, 0) == []
-
-
 def test_ids_sort_as_people_do() -> None:
     endless = "9" * 5000
     assert sorted(["10", "9", "a10", "a9", "009", endless, ""], key=natural) == [
@@ -140,3 +139,18 @@ def test_ids_sort_as_people_do() -> None:
 @given(st.lists(ANY_TEXT))
 def test_any_ids_can_be_sorted(texts: list[str]) -> None:
     assert len(sorted(texts, key=natural)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("reading", "line"),
+    [
+        (Reading("partitions", 8, "partitions", NOW, "test"), "partitions 8"),
+        (Reading("lpm-tdr-prod-01.units_percent", 97.0, "%", NOW, "test"), "01 units percent 97 %"),
+        (Reading("quota_errors", 3.0, "per minute", NOW, "test"), "quota errors 3 /min"),
+        (Reading("retention", 604_800.0, "s", NOW, "test"), "retention 7 d"),
+        (Reading("rows", 18_442_120, "rows", NOW, "test"), "rows 18 M"),
+        (Reading("backlog", None, "bytes", NOW, "test"), "backlog –"),
+    ],
+)
+def test_a_reading_is_short_and_says_nothing_twice(reading: Reading, line: str) -> None:
+    assert "".join(part.text for part in reading_line(reading, Scene((), NOW), 30)) == line

@@ -12,7 +12,6 @@ from lpmops.tui import marks, paint, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene
 from lpmops.tui.widgets.drawn import Drawn
-from lpmops.tui.widgets.pipeline import latency_role
 
 _LABEL = 15
 
@@ -55,7 +54,7 @@ def _landing(route: Route, scene: Scene, taken: str, *, old: bool) -> list[tuple
         (
             "latency p95",
             latency,
-            "stale" if old and words.known(route.latency_p95) else latency_role(route.latency_p95, scene),
+            "stale" if old and words.known(route.latency_p95) else marks.of_latency(route.latency_p95, scene.limits),
             taken,
         ),
     ]

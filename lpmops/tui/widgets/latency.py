@@ -9,11 +9,10 @@ from __future__ import annotations
 from textual.geometry import Size
 
 from lpmops.model import HOPS, Percentiles, Snapshot
-from lpmops.tui import paint, words
+from lpmops.tui import marks, paint, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import Drawn
-from lpmops.tui.widgets.pipeline import latency_role
 
 _SCALE = 1.25
 
@@ -27,7 +26,7 @@ def latency_lines(scene: Scene, environment: str, width: int) -> list[Line]:
     latency, old = snapshot.latency, scene.is_old(snapshot.taken_at)
     numbers: list[Piece] = [Piece(" ")]
     for name, seconds in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)):
-        role = "stale" if old and seconds is not None else latency_role(seconds, scene)
+        role = "stale" if old and seconds is not None else marks.of_latency(seconds, scene.limits)
         numbers += [Piece(f"{name} ", "muted"), Piece(words.duration(seconds).ljust(7), role)]
     room = width - paint.width_of(numbers) - 2
     percentiles = Percentiles(latency.p50, latency.p95, latency.p99)
@@ -37,9 +36,8 @@ def latency_lines(scene: Scene, environment: str, width: int) -> list[Line]:
 
 def _bar(latency: Percentiles, scene: Scene, width: int, *, old: bool) -> Line:
     end = scene.limits.latency * _SCALE
-    role = (
-        "stale" if old else {"text": "accent"}.get(latency_role(latency.p99, scene), latency_role(latency.p99, scene))
-    )
+    worst = marks.of_latency(latency.p99, scene.limits)
+    role = "stale" if old else "accent" if worst == "text" else worst
     cells: list[Piece] = []
     for cell in range(width):
         value = (cell + 0.5) / width * end

@@ -1,0 +1,154 @@
+"""The four stages side by side with the arrows between them: the inside of an environment's strip.
+
+`strip_lines` is pure. A stage is a column: its name and state, its rate, how far it is behind, then as many of its
+readings as there are rows. The first line carries, on the arrows, how long a record takes from one stage to the next.
+A value that missed a refresh shows its own age.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import zip_longest
+
+from lpmops.model import HOPS, STAGES, Reading, Snapshot, Stage
+from lpmops.tui import marks, paint, words
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.view import EnvironmentView, Scene, read_at
+
+_LONG = {"cdf": "Delta CDF", "eventhub": "Event Hub", "asa": "Stream Analytics", "sql": "Azure SQL"}
+_MIDDLE = {"cdf": "Delta CDF", "eventhub": "Event Hub", "asa": "ASA", "sql": "SQL"}
+SHORT_NAMES = {"cdf": "CDF", "eventhub": "Hub", "asa": "ASA", "sql": "SQL"}
+_LAG_WORDS = {"s": "behind", "events": "waiting"}
+_SPARK = 20
+
+
+def stage_title(name: str, width: int) -> str:
+    """The stage's name as long as a column of `width` cells allows."""
+    names = _LONG if width >= 27 else _MIDDLE if width >= 20 else SHORT_NAMES
+    return names.get(name, name)
+
+
+def strip_lines(view: EnvironmentView, snapshot: Snapshot, scene: Scene, width: int, rows: int) -> list[Line]:
+    """All stages and arrows in `width` cells, at most `rows` lines."""
+    gap = 6 if width < 70 else 7 if width < 90 else 10 if width < 110 else 12 if width < 150 else 16
+    column = (width - gap * (len(STAGES) - 1)) // len(STAGES)
+    cells = [_stage_cell(view, snapshot, name, scene, column, rows) for name in STAGES]
+    lines: list[Line] = []
+    for number, row in enumerate(zip_longest(*cells, fillvalue=paint.BLANK)):
+        line: list[Piece] = []
+        for index, cell in enumerate(row):
+            line += paint.fit(cell, column)
+            if index < len(HOPS):
+                line += _arrow(snapshot, HOPS[index], scene, gap) if number == 0 else (Piece(" " * gap),)
+        lines.append(tuple(line))
+    return lines
+
+
+def _arrow(snapshot: Snapshot, hop: str, scene: Scene, width: int) -> Line:
+    """The way between two stages with the hop's p99 on it; without a value it is a bare grey arrow."""
+    percentiles = snapshot.latency.hops.get(hop)
+    seconds = percentiles.p99 if percentiles else None
+    value = words.tight_duration(seconds) if width < 12 else words.duration(seconds) if words.known(seconds) else ""
+    role = "stale" if scene.is_old(snapshot.taken_at) else marks.of_latency(seconds, scene.limits)
+    roomy = width >= 10
+    label = f" {value} " if value and roomy else value
+    # The arrow stands free of both stages where there is room, and of the next one everywhere.
+    shaft = max(0, width - 2 - roomy - len(label))
+    before = (shaft + 1) // 2
+    arrow = (Piece("─" * before, "faint"), Piece(label, role), Piece("─" * (shaft - before) + "▶ ", "faint"))
+    return paint.fit((Piece(" " * roomy), *arrow), width)
+
+
+def _stage_cell(
+    view: EnvironmentView, snapshot: Snapshot, name: str, scene: Scene, width: int, rows: int
+) -> list[Line]:
+    stage = snapshot.stages.get(name)
+    mark = marks.of_stage(stage)
+    old = scene.is_old(snapshot.taken_at)
+    title = stage_title(name, width)
+    head: Line = (Piece(f"{mark.glyph} ", mark.role), Piece(title, "stale" if old else "strong"))
+    word = Piece(f" {mark.word}", mark.role)
+    # Where the word does not fit whole, the glyph's shape says it alone.
+    if paint.width_of((*head, word)) <= width:
+        head = (*head, word)
+    lines: list[Line] = [head]
+    if stage is None:
+        return lines
+    indent = Piece("  ")
+    lines.append((indent, *_rate_line(view, stage, snapshot, scene, width - 2)))
+    lag = _lag_line(stage, snapshot, scene)
+    if lag:
+        lines.append((indent, *lag))
+    room = rows - len(lines)
+    for reading in stage.readings[: max(0, room)]:
+        if reading.name not in ("rate", "lag"):
+            lines.append((indent, *reading_line(reading, scene, width - 2)))
+    return [paint.crop(line, width) for line in lines[:rows]]
+
+
+def _rate_line(view: EnvironmentView, stage: Stage, snapshot: Snapshot, scene: Scene, width: int) -> Line:
+    at = read_at(snapshot, stage, "rate")
+    role = "unknown" if not words.known(stage.rate) else "stale" if scene.is_old(at) else "text"
+    value = words.rate(stage.rate).replace(" ", "") if width < 16 else words.rate(stage.rate)
+    tail = _age_tail(at, snapshot, scene, width - len(value) - 9)
+    bars = words.sparkline(
+        tuple(view.rates.get(stage.name, ())), min(_SPARK, width - 2 - len(value) - paint.width_of(tail))
+    )
+    if not bars.strip():
+        return (Piece(value, role), *tail)
+    return (Piece(bars, "stale" if role == "stale" else "spark"), Piece(" "), Piece(value, role), *tail)
+
+
+def _lag_line(stage: Stage, snapshot: Snapshot, scene: Scene) -> Line:
+    if stage.lag is None:
+        return ()
+    at = read_at(snapshot, stage, "lag")
+    value = words.duration(stage.lag) if stage.lag_unit == "s" else words.short_count(stage.lag)
+    role = "stale" if scene.is_old(at) else "text"
+    unit = _LAG_WORDS.get(stage.lag_unit, stage.lag_unit.removesuffix("s") if stage.lag == 1 else stage.lag_unit)
+    return (Piece(value, role), paint.piece(f" {unit}", "muted"), *_age_tail(at, snapshot, scene, 8))
+
+
+def reading_line(reading: Reading, scene: Scene, width: int) -> Line:
+    """Name, value and unit of one reading in `width` cells, with its age once it has missed a refresh."""
+    value, unit, role = reading_value(reading, scene)
+    shown = (paint.piece(value, role), paint.piece(f" {unit}" if unit else "", "muted"))
+    seconds = words.age_seconds(scene.now, reading.at)
+    tail = (Piece(f" {words.tight_duration(seconds)}", "faint"),) if reading.at and scene.is_late(reading.at) else ()
+    name = reading_name(reading)
+    room = width - paint.width_of(shown) - paint.width_of(tail) - 1
+    if room < 4 and tail:
+        room, tail = room + paint.width_of(tail), ()
+    return paint.crop((Piece(paint.crop_text(name, max(0, room)) + " ", "muted"), *shown, *tail), width)
+
+
+def reading_name(reading: Reading) -> str:
+    """A reading's name in words; of a resource's own name before a dot only the last part is kept, which tells it from its siblings."""
+    resource, dot, what = reading.name.rpartition(".")
+    words_of_it = paint.piece(what.replace("_", " ")).text
+    return f"{paint.piece(resource.rpartition('-')[2]).text} {words_of_it}" if dot else words_of_it
+
+
+def reading_value(reading: Reading, scene: Scene) -> tuple[str, str, str]:
+    """A reading's value and unit as text, and the role it is drawn in."""
+    value = reading.value
+    if value is None or (not isinstance(value, str) and not words.known(value)):
+        return words.UNKNOWN, "", "unknown"
+    role = "stale" if scene.is_old(reading.at) else "text"
+    if isinstance(value, str):
+        return value, reading.unit, role
+    if reading.unit in ("s", "seconds"):
+        number, _, unit = words.duration(value).partition(" ")
+        return number, unit, role
+    whole = value == round(value) and abs(value) < 1e7
+    # `partitions 8 partitions` says it twice.
+    unit = "" if reading.unit and reading.unit.rstrip("s") in reading.name else reading.unit
+    return words.count(value) if whole else words.short_count(value), unit.replace("per minute", "/min"), role
+
+
+def _age_tail(at: datetime | None, snapshot: Snapshot, scene: Scene, room: int) -> Line:
+    """The age of a value that is older than the snapshot's other values, where there is room to say so."""
+    if at is None or at == snapshot.taken_at or not scene.is_late(at):
+        return ()
+    text = f" {words.age(words.age_seconds(scene.now, at))}"
+    return (Piece(text, "faint"),) if len(text) <= room else ()
