@@ -20,10 +20,13 @@ def aggregate_argument(aggregate: Aggregate, value: Typed) -> Typed:
     """What of a row a window keeps for an aggregate."""
     if aggregate.name == "COUNT" or value.kind is Kind.NULL:
         return value
-    if aggregate.name in ("MIN", "MAX") and (value.kind in (Kind.BIT, Kind.DATETIME) or (value.kind is Kind.NVARCHAR and value.explicit)):
+    if aggregate.name in ("MIN", "MAX") and (
+        value.kind in (Kind.BIT, Kind.DATETIME) or (value.kind is Kind.NVARCHAR and value.explicit)
+    ):
         # asa-query/min: text is compared as text where it was cast, and is otherwise read as float.
         return value
-    return number(value) if aggregate.name in ("MIN", "MAX", "SUM") or aggregate.name == "PERCENTILE_DISC" else cast(number(value), Kind.FLOAT, lenient=False)
+    keeps = aggregate.name in ("MIN", "MAX", "SUM", "PERCENTILE_DISC")
+    return number(value) if keeps else cast(number(value), Kind.FLOAT, lenient=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,11 @@ def closing_query(select: Select, kinds: Mapping[str, Kind]) -> ClosingQuery:
                 return Typed("w", Kind.DATETIME)
 
     items = [(item.name, translate(item.expression, lookup)) for item in select.items if isinstance(item, Item)]
-    keys = ["o", "w", *(f"k{index}" for index in range(len(window.keys)) if kinds.get(f"k{index}", Kind.NULL) is not Kind.NULL)]
+    keys = [
+        "o",
+        "w",
+        *(f"k{index}" for index in range(len(window.keys)) if kinds.get(f"k{index}", Kind.NULL) is not Kind.NULL),
+    ]
     selected = ["o", "w", *(f"{value.sql} AS c{index}" for index, (_, value) in enumerate(items))]
     having = f" HAVING {translate(window.having, lookup).sql}" if window.having is not None else ""
     sql = f"SELECT {', '.join(selected)} FROM {BUFFER} GROUP BY {', '.join(keys)}{having} ORDER BY {', '.join(keys)}"
@@ -83,4 +90,7 @@ def _aggregate(aggregate: Aggregate, value: Typed) -> Typed:
         return Typed(f"{_SPREAD[name]}({sql})", Kind.FLOAT)
     direction = "DESC" if aggregate.descending else "ASC"
     kind = Kind.FLOAT if name == "PERCENTILE_CONT" else value.kind
-    return Typed(f"CAST({name.lower()}({aggregate.fraction!r}) WITHIN GROUP (ORDER BY {sql} {direction}) AS {STORAGE[kind]})", kind)
+    return Typed(
+        f"CAST({name.lower()}({aggregate.fraction!r}) WITHIN GROUP (ORDER BY {sql} {direction}) AS {STORAGE[kind]})",
+        kind,
+    )

@@ -43,14 +43,19 @@ class CheckpointFile:
             found = json.loads(self._path.read_text(encoding="utf-8"))
             return Checkpoint(
                 state=str(found["state"]),
-                positions={name: {int(key): int(value) for key, value in held.items()} for name, held in found["positions"].items()},
+                positions={
+                    name: {int(key): int(value) for key, value in held.items()}
+                    for name, held in found["positions"].items()
+                },
                 output_start=_moment(found["output_start"]),
                 watermark=_moment(found["watermark"]),
                 last_output={name: datetime.fromisoformat(value) for name, value in found["last_output"].items()},
                 failure=found["failure"],
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedCheckpoint(f"{self._path} is no checkpoint: {error}; move it away to start without it") from error
+            raise DamagedCheckpoint(
+                f"{self._path} is no checkpoint: {error}; move it away to start without it"
+            ) from error
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint."""

@@ -1,7 +1,7 @@
 """From a query's text to a CompiledQuery, or to every complaint that can be made about it at once.
 
-The text is cut by `tokens`, each SELECT is parsed by sqlglot's T-SQL parser, and `lowering` resolves its names. Here is what concerns the whole: names
-of inputs, outputs and steps, the limits, and how many receivers the query makes on an input.
+The text is cut by `tokens`, each SELECT is parsed by sqlglot's T-SQL parser, and `lowering` resolves its names. Here is what concerns the whole:
+names of inputs, outputs and steps, the limits, and how many receivers the query makes on an input.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class _Compiler:
             self._complain(f"The output '{name.text}' used in the query is not defined.", name.start, name.end)
         elif output in used:
             # Assumed: the reference shows each output in one statement only and names UNION for more.
-            self._complain(f"The output '{name.text}' is written by more than one statement; use UNION.", name.start, name.end)
+            self._complain(
+                f"The output '{name.text}' is written by more than one statement; use UNION.", name.start, name.end
+            )
         else:
             used.add(output)
         return output
@@ -124,7 +126,14 @@ class _Compiler:
     def _syntax_error(self, error: ParseError, written: tokens.Statement) -> CompileError:
         known = error.errors[0] if error.errors else {}
         word = str(known.get("highlight") or "").removeprefix(tokens.FUNCTION_PREFIX)
-        start = next((token.start for token in written.tokens if (token.line, token.col) == (known.get("line"), known.get("col"))), written.start)
+        start = next(
+            (
+                token.start
+                for token in written.tokens
+                if (token.line, token.col) == (known.get("line"), known.get("col"))
+            ),
+            written.start,
+        )
         reason = str(known.get("description") or error).split(" Line ")[0].rstrip(".")
         return self._source.error(f"Syntax error near '{word}': {reason}.", start, start + max(1, len(word)))
 
@@ -133,10 +142,15 @@ class _Compiler:
         if len(selects) < 2 or len(known) != len(selects):
             return
         if any(isinstance(item, Star) for select in known for item in select.items):
-            raise self._source.error("UNION of SELECT * over an input is not supported by this sandbox's Stream Analytics engine.", written.start)
+            raise self._source.error(
+                "UNION of SELECT * over an input is not supported by this sandbox's Stream Analytics engine.",
+                written.start,
+            )
         shapes = {tuple(item.key for item in select.items if isinstance(item, Item)) for select in known}
         if len(shapes) > 1:
-            raise self._source.error("The SELECTs of a UNION must have the same columns in the same order.", written.start)
+            raise self._source.error(
+                "The SELECTs of a UNION must have the same columns in the same order.", written.start
+            )
 
     def _complain(self, message: str, start: int, end: int) -> None:
         self._complaints.append(self._source.diagnostic(message, start, end))
@@ -155,5 +169,3 @@ def _branches(tree: Any) -> list[Any]:
         else:
             found.append(node)
     return found
-
-

@@ -12,8 +12,8 @@ from lpmops.sandbox.asa.kinds import STORAGE, Kind
 
 _INTEGER = r"\s*[+-]?[0-9]{1,19}\s*"
 _NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
-# ISO 8601, with a space allowed for the T as in the example of asa-query/datediff; no zone by name, no year before 1. DuckDB checks the rest. LIKE, and
-# not a regular expression, because building five of those took longer than everything else in a batch.
+# ISO 8601, with a space allowed for the T as in the example of asa-query/datediff; no zone by name, no year before 1. DuckDB checks the rest.
+# LIKE, and not a regular expression, because building five of those took longer than everything else in a batch.
 _MOMENT = "({0} LIKE '____-__-__%' AND NOT contains(substr({0}, 12), ' ') AND NOT contains({0}, '(') AND {0} NOT LIKE '0000%')"
 
 
@@ -102,7 +102,9 @@ def _attempt(value: Typed, kind: Kind) -> str:
         case (Kind.NVARCHAR, Kind.FLOAT):
             return f"CASE WHEN {_like(value, _NUMBER)} THEN TRY_CAST(trim({value.sql}) AS DOUBLE) END"
         case (Kind.NVARCHAR, Kind.DATETIME):
-            return f"CASE WHEN {_MOMENT.format(value.sql)} THEN timezone('UTC', TRY_CAST({value.sql} AS TIMESTAMPTZ)) END"
+            return (
+                f"CASE WHEN {_MOMENT.format(value.sql)} THEN timezone('UTC', TRY_CAST({value.sql} AS TIMESTAMPTZ)) END"
+            )
         case (Kind.NVARCHAR, Kind.BIT):
             return f"CASE lower(trim({value.sql})) WHEN 'true' THEN TRUE WHEN '1' THEN TRUE WHEN 'false' THEN FALSE WHEN '0' THEN FALSE END"
         case (Kind.FLOAT, Kind.BIGINT):

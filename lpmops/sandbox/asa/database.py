@@ -1,7 +1,8 @@
 """DuckDB in memory with one thread: prepared queries over Arrow tables that change under them.
 
-A batch is seen by DuckDB through an object registered once for each program, which hands out whatever table it holds: a query that was prepared for one
-batch runs on the next without being planned again. That holds until the catalog changes, so nothing is created or dropped on the way of a batch.
+A batch is seen by DuckDB through an object registered once for each program, which hands out whatever table it holds: a query that was prepared
+for one batch runs on the next without being planned again. That holds until the catalog changes, so nothing is created or dropped on the way of a
+batch.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Database:
 
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:", config={"threads": 1})
-        self._connection.execute("SET TimeZone = 'UTC'; SET enable_external_access = false; SET python_enable_replacements = false")
+        self._connection.execute(
+            "SET TimeZone = 'UTC'; SET enable_external_access = false; SET python_enable_replacements = false"
+        )
         self._programs: OrderedDict[object, _Program] = OrderedDict()
         self._made = 0
 
@@ -54,7 +57,9 @@ class Database:
         self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
         self._connection.unregister("incoming")
 
-    def run(self, feed: Feed, root: Columns, table: Any, references: Mapping[str, ReferenceTable]) -> Iterator[tuple[Take, list[TakenRow]]]:
+    def run(
+        self, feed: Feed, root: Columns, table: Any, references: Mapping[str, ReferenceTable]
+    ) -> Iterator[tuple[Take, list[TakenRow]]]:
         """Run a feed over a table whose columns are `root`; give each sink's rows in the order of the batch. Raises QueryRuntimeError."""
         program = self._program(feed, root, table, references)
         program.batch.table = table

@@ -1,7 +1,7 @@
 """What the engine says when a query can't be compiled or run.
 
-A Diagnostic points at the text by line and column, both from 1, as the compile answer of the service does; a CompileError carries all that were found.
-A QueryRuntimeError is what stops a running job: the documentation says so of a CAST that can't be done.
+A Diagnostic points at the text by line and column, both from 1, as the compile answer of the service does; a CompileError carries all that were
+found. A QueryRuntimeError is what stops a running job: the documentation says so of a CAST that can't be done.
 """
 
 from __future__ import annotations

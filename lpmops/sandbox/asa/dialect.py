@@ -8,14 +8,16 @@ from __future__ import annotations
 
 # Scalar functions with the least and the most arguments.
 SCALAR: dict[str, tuple[int, int]] = {
-    "CONCAT": (2, 1000), "LEN": (1, 1), "LOWER": (1, 1), "UPPER": (1, 1), "SUBSTRING": (3, 3), "LEFT": (2, 2), "RIGHT": (2, 2), "LTRIM": (1, 1),
-    "RTRIM": (1, 1), "TRIM": (1, 1), "REPLACE": (3, 3), "CHARINDEX": (2, 3), "REVERSE": (1, 1),
-    "ABS": (1, 1), "CEILING": (1, 1), "FLOOR": (1, 1), "ROUND": (2, 2), "SQRT": (1, 1), "SQUARE": (1, 1), "SIGN": (1, 1), "POWER": (2, 2), "EXP": (1, 1),
-    "COALESCE": (2, 1000), "NULLIF": (2, 2), "GETTYPE": (1, 1),
+    "CONCAT": (2, 1000), "LEN": (1, 1), "LOWER": (1, 1), "UPPER": (1, 1), "SUBSTRING": (3, 3), "LEFT": (2, 2), "RIGHT": (2, 2),
+    "LTRIM": (1, 1), "RTRIM": (1, 1), "TRIM": (1, 1), "REPLACE": (3, 3), "CHARINDEX": (2, 3), "REVERSE": (1, 1),
+    "ABS": (1, 1), "CEILING": (1, 1), "FLOOR": (1, 1), "ROUND": (2, 2), "SQRT": (1, 1), "SQUARE": (1, 1), "SIGN": (1, 1), "POWER": (2, 2),
+    "EXP": (1, 1), "COALESCE": (2, 1000), "NULLIF": (2, 2), "GETTYPE": (1, 1),
     "DATEADD": (3, 3), "DATEDIFF": (3, 3), "DATEPART": (2, 2), "YEAR": (1, 1), "MONTH": (1, 1), "DAY": (1, 1),
     "GETRECORDPROPERTYVALUE": (2, 2), "GETARRAYELEMENT": (2, 2), "GETARRAYLENGTH": (1, 1), "GETMETADATAPROPERTYVALUE": (2, 2),
 }  # fmt: skip
-AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX", "STDEV", "STDEVP", "VAR", "VARP", "PERCENTILE_CONT", "PERCENTILE_DISC"})
+AGGREGATES = frozenset(
+    {"COUNT", "SUM", "AVG", "MIN", "MAX", "STDEV", "STDEVP", "VAR", "VARP", "PERCENTILE_CONT", "PERCENTILE_DISC"}
+)
 TUMBLING = frozenset({"TUMBLINGWINDOW", "TUMBLING"})
 WINDOW_PARTS = frozenset({"DURATION", "OFFSET"})
 HELD = frozenset(SCALAR) | AGGREGATES | TUMBLING | WINDOW_PARTS
@@ -25,9 +27,9 @@ REFUSED = {
     name.upper(): name
     for name in (
         "HoppingWindow", "Hopping", "SlidingWindow", "Sliding", "SessionWindow", "Session", "Windows", "LAG", "LAST", "ISFIRST", "TopOne", "Collect",
-        "CollectTop", "AnomalyDetection_SpikeAndDip", "AnomalyDetection_ChangePoint", "GetArrayElements", "GetRecordProperties", "CONCAT_WS", "JSON_PARSE",
-        "NCHAR", "PATINDEX", "REGEXMATCH", "REPLICATE", "SPACE", "STUFF", "TRANSLATE", "UNICODE", "DATENAME", "DATETIMEFROMPARTS", "CreateLineString",
-        "CreatePoint", "CreatePolygon", "ST_DISTANCE", "ST_INTERSECTS", "ST_OVERLAPS", "ST_WITHIN",
+        "CollectTop", "AnomalyDetection_SpikeAndDip", "AnomalyDetection_ChangePoint", "GetArrayElements", "GetRecordProperties", "CONCAT_WS",
+        "JSON_PARSE", "NCHAR", "PATINDEX", "REGEXMATCH", "REPLICATE", "SPACE", "STUFF", "TRANSLATE", "UNICODE", "DATENAME", "DATETIMEFROMPARTS",
+        "CreateLineString", "CreatePoint", "CreatePolygon", "ST_DISTANCE", "ST_INTERSECTS", "ST_OVERLAPS", "ST_WITHIN",
     )
 }  # fmt: skip
 
@@ -39,7 +41,8 @@ KEYWORDS = frozenset(
 
 UNITS = {
     "year": ("year", "yy", "yyyy"), "quarter": ("quarter", "qq", "q"), "month": ("month", "mm", "m"), "dayofyear": ("dayofyear", "dy", "y"),
-    "day": ("day", "dd", "d"), "week": ("week", "wk", "ww"), "weekday": ("weekday", "dw", "w"), "hour": ("hour", "hh"), "minute": ("minute", "mi", "n"),
+    "day": ("day", "dd", "d"), "week": ("week", "wk", "ww"), "weekday": ("weekday", "dw", "w"), "hour": ("hour", "hh"),
+    "minute": ("minute", "mi", "n"),
     "second": ("second", "ss", "s"), "millisecond": ("millisecond", "ms"), "microsecond": ("microsecond", "mcs"),
 }  # fmt: skip
 UNIT_OF = {word: unit for unit, words in UNITS.items() for word in words}
@@ -53,7 +56,15 @@ LONGEST_WINDOW = 7 * MICROSECONDS["day"]
 
 # asa-query/getmetadatapropertyvalue; case does not matter here (assumed).
 METADATA = {
-    name.lower(): name for name in ("SequenceNumber", "Offset", "PartitionId", "PartitionKey", "EventEnqueuedUtcTime", "EventProcessedUtcTime")
+    name.lower(): name
+    for name in (
+        "SequenceNumber",
+        "Offset",
+        "PartitionId",
+        "PartitionKey",
+        "EventEnqueuedUtcTime",
+        "EventProcessedUtcTime",
+    )
 }
 SYSTEM_COLUMNS = ("EventProcessedUtcTime", "PartitionId", "EventEnqueuedUtcTime")
 

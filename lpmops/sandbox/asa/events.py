@@ -211,7 +211,9 @@ def to_arrow(values: Sequence[Any], kind: Kind) -> Any:
         return pa.array(values, type=_ARROW[kind])
     except UnicodeEncodeError:
         # Half of a surrogate pair is JSON but no text; .NET writes the replacement character.
-        return pa.array([None if value is None else _SURROGATE.sub("\ufffd", value) for value in values], type=_ARROW[kind])
+        return pa.array(
+            [None if value is None else _SURROGATE.sub("\ufffd", value) for value in values], type=_ARROW[kind]
+        )
 
 
 def arrow_type(kind: Kind) -> Any:

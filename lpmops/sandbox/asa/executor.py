@@ -1,7 +1,7 @@
 """Runs a compiled query: events in, rows for each output out, windows kept in between.
 
-The same events in the same batches give the same rows in the same order. SQL is made and prepared once for each combination of kinds that the fields of
-a batch have. One thread at a time.
+The same events in the same batches give the same rows in the same order. SQL is made and prepared once for each combination of kinds that the
+fields of a batch have. One thread at a time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ class Executor:
         self._seen: dict[tuple[str, Path], Kind] = {}
         self._errors: list[DataError] = []
         sinks = {sink for feed in self._feeds for sink in feed.sinks}
-        self._windows = {sink: WindowBuffer() for sink in sorted(sinks, key=lambda sink: sink.number) if sink.select.window is not None}
+        self._windows = {
+            sink: WindowBuffer()
+            for sink in sorted(sinks, key=lambda sink: sink.number)
+            if sink.select.window is not None
+        }
         for name in sorted(query.references):
             self.set_reference(name, [])
 
@@ -70,12 +74,17 @@ class Executor:
         self._references[name] = ReferenceTable(table, tuple(columns))
 
     def process(
-        self, events: Sequence[InputEvent], input_name: str | None = None, *, processed_at: datetime | None = None, rebuild: bool = False
+        self,
+        events: Sequence[InputEvent],
+        input_name: str | None = None,
+        *,
+        processed_at: datetime | None = None,
+        rebuild: bool = False,
     ) -> dict[str, OutputBatch]:
         """Run events of one input through the query; return the rows of each output that gets any.
 
-        `processed_at` is what EventProcessedUtcTime says (default: the enqueued time of the last event). With `rebuild` only windows are fed: the rows
-        were written before. Raises QueryRuntimeError where a value stops the query, and then windows may hold part of the batch.
+        `processed_at` is what EventProcessedUtcTime says (default: the enqueued time of the last event). With `rebuild` only windows are fed: the
+        rows were written before. Raises QueryRuntimeError where a value stops the query, and then windows may hold part of the batch.
         """
         if not events or not self._query.paths:
             return {}
@@ -89,7 +98,9 @@ class Executor:
         produced = Produced()
         for root, table in self._batches(name, rows, processed_at or events[-1].enqueued_at):
             self._run(feed, root, table, produced, rebuild)
-        return produced.batches([event.enqueued_at for event in rows.events], [event.partition for event in rows.events])
+        return produced.batches(
+            [event.enqueued_at for event in rows.events], [event.partition for event in rows.events]
+        )
 
     def advance(self, watermark: datetime) -> dict[str, OutputBatch]:
         """Close every window that ends at or before the watermark (aware UTC); return the rows of each output that gets any."""
@@ -133,7 +144,10 @@ class Executor:
         for picked in groups(columns, found, len(rows.objects)):
             indexes = range(len(rows.objects)) if picked is None else picked
             kinds: list[Kind] = []
-            arrays = [pa.array(indexes, pa.int64()), pa.array([times[row] for row in indexes], arrow_type(Kind.DATETIME))]
+            arrays = [
+                pa.array(indexes, pa.int64()),
+                pa.array([times[row] for row in indexes], arrow_type(Kind.DATETIME)),
+            ]
             for path, values in columns.items():
                 chosen = values if picked is None else [values[row] for row in picked]
                 kinds.append(self._kind(name, path, found[path] if picked is None else kinds_of(chosen)))
@@ -175,7 +189,9 @@ class Executor:
         values = [closed[f"c{index}"].combine_chunks() for index in range(len(items))]
         arrays = [pa.array(range(closed.num_rows), pa.int64()), closed["w"].combine_chunks(), *values]
         inner = Produced()
-        self._run(feed, root, pa.table(arrays, names=["_r", "_t", *(f"c{index}" for index in range(len(items)))]), inner)
+        self._run(
+            feed, root, pa.table(arrays, names=["_r", "_t", *(f"c{index}" for index in range(len(items)))]), inner
+        )
         produced.take(inner.batches([moment.replace(tzinfo=UTC) for moment in closed["w"].to_pylist()], None))
 
 
@@ -192,4 +208,8 @@ def _root(paths: Sequence[Path], kinds: Sequence[Kind], fields: Sequence[Path]) 
 
 
 def _naive(value: Any) -> Any:
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo is not None else value
+    return (
+        value.astimezone(UTC).replace(tzinfo=None)
+        if isinstance(value, datetime) and value.tzinfo is not None
+        else value
+    )

@@ -47,7 +47,11 @@ def is_grouped(tree: Any, items: list[plan.Item | plan.Star], having: Expression
 
 
 def grouped(
-    lowering: Lowering, tree: Any, scalars: ScalarLowering, items: list[plan.Item | plan.Star], having: Expression | None
+    lowering: Lowering,
+    tree: Any,
+    scalars: ScalarLowering,
+    items: list[plan.Item | plan.Star],
+    having: Expression | None,
 ) -> tuple[plan.Window, list[plan.Item | plan.Star]]:
     """The window of a grouped SELECT, and its items in terms of keys and aggregates. Raises CompileError."""
     group = tree.args.get("group")
@@ -73,7 +77,11 @@ def grouped(
     state = _Grounding(tuple(keys))
     grounded: list[plan.Item | plan.Star] = []
     for item, node in zip(items, tree.expressions, strict=False):
-        if isinstance(item, plan.Star) or isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+        if (
+            isinstance(item, plan.Star)
+            or isinstance(node, exp.Star)
+            or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
+        ):
             raise lowering.error(_ONLY.format("*"), node)
         grounded.append(plan.Item(item.key, item.name, _ground(lowering, state, item.expression, node)))
     condition = None if having is None else _ground(lowering, state, having, tree.args["having"])
@@ -100,7 +108,9 @@ def _ground(lowering: Lowering, state: _Grounding, node: Expression, at: Any) ->
                 state.aggregates.append(node)
             return AggregateRef(state.aggregates.index(node))
         case Ref():
-            raise lowering.error(_ONLY.format(".".join(dotted(at) or [str(getattr(at, "alias_or_name", "") or "?")])), at)
+            raise lowering.error(
+                _ONLY.format(".".join(dotted(at) or [str(getattr(at, "alias_or_name", "") or "?")])), at
+            )
         case Call():
             return replace(node, arguments=tuple(map(down, node.arguments)))
         case In():
@@ -159,5 +169,3 @@ def _amount(lowering: Lowering, unit: str, node: Any) -> int:
     if microseconds != int(microseconds):
         raise lowering.error("The size of a window must be a whole number of microseconds.", node)
     return -int(microseconds) if negative else int(microseconds)
-
-

@@ -1,7 +1,7 @@
 """Reading a job's inputs: a position and a watermark for each partition.
 
-The watermark of a partition is the time up to which every event of it has been read: that of the last event read, or now where nothing is left to read.
-So a quiet partition holds nothing back, and one that is behind does.
+The watermark of a partition is the time up to which every event of it has been read: that of the last event read, or now where nothing is left to
+read. So a quiet partition holds nothing back, and one that is behind does.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ class Intake:
                 start = hub.position_at(partition, output_start)
                 if positions is not None:
                     # A hub made anew begins again at 0.
-                    start = min(positions.get(name, {}).get(partition, start), hub.partition(partition).last_enqueued_sequence_number)
+                    start = min(
+                        positions.get(name, {}).get(partition, start),
+                        hub.partition(partition).last_enqueued_sequence_number,
+                    )
                 first = min(start, hub.position_at(partition, back)) if longest_window else start
                 self.places.append(Place(name, partition, first, start, start, begin, begin))
         self._turn = 0
@@ -86,7 +89,9 @@ class Intake:
         events = hub.read(place.partition, place.read, limit)
         into = found.setdefault(place.input_name, Read(place.input_name, [], []))
         for event in events:
-            held = InputEvent(event.body, event.enqueued_at, event.partition, event.sequence_number, event.offset, event.key)
+            held = InputEvent(
+                event.body, event.enqueued_at, event.partition, event.sequence_number, event.offset, event.key
+            )
             old = held.sequence <= place.rebuild or held.enqueued_at < self._output_start
             (into.rebuilt if old else into.fresh).append(held)
         if events:

@@ -1,8 +1,8 @@
 """What a job writes to its execution log, shaped as the service's diagnostic logs are.
 
-Data errors of one type and source are logged one by one three times in ten minutes, and the rest of them once, with their count. `ExampleEvents` holds
-payload. Source: azure-docs/stream-analytics/stream-analytics-job-diagnostic-logs, data-errors. Names of operations that those pages don't show are
-assumed.
+Data errors of one type and source are logged one by one three times in ten minutes, and the rest of them once, with their count. `ExampleEvents`
+holds payload. Source: azure-docs/stream-analytics/stream-analytics-job-diagnostic-logs, data-errors. Names of operations that those pages don't
+show are assumed.
 """
 
 from __future__ import annotations
@@ -55,9 +55,13 @@ class JobLog:
 
     def error(self, now: datetime, operation: str, source: str, message: str, error: str = "") -> None:
         """Something failed that is no data error."""
-        self._write(now, operation, "Error", {"Source": source, "Message": message, "Type": "Error", "Error": error or message})
+        self._write(
+            now, operation, "Error", {"Source": source, "Message": message, "Type": "Error", "Error": error or message}
+        )
 
-    def data_error(self, now: datetime, level: str, operation: str, source: str, kind: str, message: str, example: str) -> None:
+    def data_error(
+        self, now: datetime, level: str, operation: str, source: str, kind: str, message: str, example: str
+    ) -> None:
         """An event or row that was dropped, or that blocks an output."""
         run = self._runs.get((source, kind))
         if run is None or now - run.began >= _WINDOW:
@@ -82,10 +86,22 @@ class JobLog:
         if run is None or run.last is None or run.first_held is None or run.last_held is None:
             return
         level, operation, message, example = run.last
-        self._data_record(now, level, operation, source, kind, message, example, run.first_held, run.last_held, run.held)
+        self._data_record(
+            now, level, operation, source, kind, message, example, run.first_held, run.last_held, run.held
+        )
 
     def _data_record(
-        self, now: datetime, level: str, operation: str, source: str, kind: str, message: str, example: str, first: datetime, last: datetime, count: int
+        self,
+        now: datetime,
+        level: str,
+        operation: str,
+        source: str,
+        kind: str,
+        message: str,
+        example: str,
+        first: datetime,
+        last: datetime,
+        count: int,
     ) -> None:
         properties = {
             "Source": source,

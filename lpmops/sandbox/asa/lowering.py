@@ -1,7 +1,7 @@
 """From a parsed SELECT to a plan: names become columns of sources, nested access becomes paths into the event.
 
-A field of a record is looked up where the event enters, however many steps later it is asked for: each step in between passes on a hidden column. That
-works because a step's column is the event's field or an expression; a field of a computed record is refused.
+A field of a record is looked up where the event enters, however many steps later it is asked for: each step in between passes on a hidden column.
+That works because a step's column is the event's field or an expression; a field of a computed record is refused.
 """
 
 from __future__ import annotations
@@ -79,11 +79,16 @@ class Lowering:
         scalars = ScalarLowering(self, scope)
         joins = tuple(plan.Join(name, outer, self._condition(scalars, on)) for name, outer, on in joined)
         where = self._condition(scalars, tree.args["where"].this) if tree.args.get("where") else None
-        having = self._condition(scalars, tree.args["having"].this, aggregates=True) if tree.args.get("having") else None
+        having = (
+            self._condition(scalars, tree.args["having"].this, aggregates=True) if tree.args.get("having") else None
+        )
         items = self._items(tree, scope, scalars)
         if is_grouped(tree, items, having):
             if partitioned:
-                raise self.error("PARTITION BY together with GROUP BY is not supported by this sandbox's Stream Analytics engine.", tree)
+                raise self.error(
+                    "PARTITION BY together with GROUP BY is not supported by this sandbox's Stream Analytics engine.",
+                    tree,
+                )
             window, items = grouped(self, tree, scalars, items, having)
             return plan.Select(stream, joins, where, items, window)
         if having is not None:
@@ -107,7 +112,10 @@ class Lowering:
         if len(scope.aliases) > 1:
             stream = scope.stream
             if not (isinstance(stream, plan.Step) and any(item.key == head for item in stream.visible())):
-                raise self.error(f"The column '{names[0]}' must be qualified with the name of its source, because this SELECT has a JOIN.", node)
+                raise self.error(
+                    f"The column '{names[0]}' must be qualified with the name of its source, because this SELECT has a JOIN.",
+                    node,
+                )
         return self._column_of(scope, 0, tuple(names), node)
 
     def nested(self, scope: Scope, column: Expression, further: Path, node: Any) -> Ref:
@@ -119,7 +127,9 @@ class Lowering:
     def metadata(self, scope: Scope, names: list[str], wanted: str, node: Any) -> Ref:
         """GetMetadataPropertyValue: a property of the event, asked of the input itself."""
         if len(names) != 1 or names[0].casefold() != scope.aliases[0] or not isinstance(scope.stream, plan.Input):
-            raise self.error("The first argument of GetMetadataPropertyValue must be the input that this SELECT reads.", node)
+            raise self.error(
+                "The first argument of GetMetadataPropertyValue must be the input that this SELECT reads.", node
+            )
         parts = wanted.replace("[", "").replace("]", "").split(".")
         name = dialect.METADATA.get(parts[-1].lower())
         if len(parts) != 2 or parts[0].lower() != "eventhub" or name is None:
@@ -168,7 +178,8 @@ class Lowering:
             raise self.error("A SELECT was expected.", tree)
         for clause, value in tree.args.items():
             if value and clause not in _HELD_CLAUSES:
-                raise self.refuse(f"The clause {clause.strip('_').upper().replace('ORDER', 'ORDER BY')}", value if isinstance(value, exp.Expression) else tree)
+                name = clause.strip("_").upper().replace("ORDER", "ORDER BY")
+                raise self.refuse(f"The clause {name}", value if isinstance(value, exp.Expression) else tree)
 
     def _condition(self, scalars: ScalarLowering, node: Any, aggregates: bool = False) -> Expression:
         condition = scalars.lower(node)
@@ -212,7 +223,9 @@ class Lowering:
         if isinstance(node, exp.Star):
             if len(scope.aliases) > 1:
                 # asa-query/join: "SELECT * cannot be used in JOIN statements."
-                raise self.error("SELECT * cannot be used in JOIN statements; use the name of a source before the star.", node)
+                raise self.error(
+                    "SELECT * cannot be used in JOIN statements; use the name of a source before the star.", node
+                )
             return self._all_columns(scope, 0)
         if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Star):
             return None
@@ -262,7 +275,9 @@ class Lowering:
             return item.key
         if item is None and not step.open:
             raise self.error(f"The step '{step.name}' has no column '{path[0]}'.", node)
-        hidden = plan.HIDDEN + plan.HIDDEN.join([head if item else str(path[0]), *(f"{type(part).__name__} {part}" for part in path[1:])])
+        hidden = plan.HIDDEN + plan.HIDDEN.join(
+            [head if item else str(path[0]), *(f"{type(part).__name__} {part}" for part in path[1:])]
+        )
         if hidden not in step.paths:
             step.paths[hidden] = path
             for select in step.selects:

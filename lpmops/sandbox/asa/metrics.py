@@ -1,14 +1,18 @@
 """A job's metrics by their REST names, each by logical name (input or output) and partition.
 
-Totals only grow while the process lives; who keeps minutes takes differences. Source: azure-docs/stream-analytics, monitor-azure-stream-analytics-reference.
-ResourceUtilization is a model, not a measurement: what the job takes in against what its streaming units allow.
+Totals only grow while the process lives; who keeps minutes takes differences. Source: azure-docs/stream-analytics, monitor-azure-stream-
+analytics-reference. ResourceUtilization is a model, not a measurement: what the job takes in against what its streaming units allow.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
+
+# Sandbox seconds in which half of the load is forgotten.
+_HALF_LIFE = 2.0
 
 Aggregation = Literal["Total", "Maximum"]
 
@@ -27,7 +31,8 @@ TOTALS = (
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """A metric as it stands: a total since the process began, or a value of now (`aggregation` Maximum). No partition for windows and the whole job."""
+    """A metric as it stands: a total since the process began, or a value of now (`aggregation` Maximum). No partition for windows and the whole
+    job."""
 
     name: str
     logical_name: str | None
@@ -49,7 +54,10 @@ class Totals:
 
     def values(self) -> list[MetricValue]:
         """All totals that are not zero."""
-        return [MetricValue(name, logical, partition, count, "Total") for (name, logical, partition), count in sorted(self._counts.items(), key=str)]
+        return [
+            MetricValue(name, logical, partition, count, "Total")
+            for (name, logical, partition), count in sorted(self._counts.items(), key=str)
+        ]
 
 
 class Load:
@@ -66,8 +74,7 @@ class Load:
         passed = max(0.0, now - self._at)
         self._at = now
         self._allowance = min(self._allowance + passed * self._rate, max(self._rate, 1.0))
-        # The share forgets within about ten seconds.
-        self._taken *= 0.5 ** (passed / 5.0)
+        self._taken *= 0.5 ** (passed / _HALF_LIFE)
         return int(self._allowance)
 
     def take(self, events: int) -> None:
@@ -77,6 +84,6 @@ class Load:
 
     def utilization(self) -> float:
         """Per cent of the streaming units in use: a tenth for the job itself, the rest by load."""
-        # Events decay with a half-life of 5 s, so a steady rate r holds about r * 5 / ln 2 of them.
-        steady = self._taken * 0.6931 / 5.0
+        # What was taken in decays, so that a steady rate r holds about r * half-life / ln 2 of it.
+        steady = self._taken * math.log(2) / _HALF_LIFE
         return min(100.0, 10.0 + 90.0 * steady / self._rate)

@@ -1,8 +1,9 @@
 """Writing to an output at least once.
 
 A write that failed, or of which nobody knows, is repeated whole until it succeeds: an error that passes by itself is retried with growing pauses and
-blocks everything behind it. A row that does not fit is retried forever too (policy Stop) or dropped (Drop). Rows that violate a unique key are found by
-halving the batch, and skipped. Source: azure-docs/stream-analytics, stream-analytics-output-error-policy and stream-analytics-sql-output-perf.
+blocks everything behind it. A row that does not fit is retried forever too (policy Stop) or dropped (Drop). Rows that violate a unique key are
+found by halving the batch, and skipped. Source: azure-docs/stream-analytics, stream-analytics-output-error-policy and stream-analytics-sql-
+output-perf.
 """
 
 from __future__ import annotations
@@ -38,7 +39,14 @@ class OutputPort:
     """One output of a running job, and the rows that it still owes."""
 
     def __init__(
-        self, name: str, writer: OutputWriter, policy: ErrorPolicy, settings: JobSettings, log: JobLog, totals: Totals, chance: random.Random
+        self,
+        name: str,
+        writer: OutputWriter,
+        policy: ErrorPolicy,
+        settings: JobSettings,
+        log: JobLog,
+        totals: Totals,
+        chance: random.Random,
     ) -> None:
         self.name = name
         self.last_time: datetime | None = None
@@ -57,7 +65,9 @@ class OutputPort:
     def put(self, batch: OutputBatch) -> None:
         """Owe these rows; only when none are owed."""
         size = self._settings.rows_per_write
-        self._owed.extend(_Chunk(batch.columns, batch.rows[start : start + size]) for start in range(0, len(batch.rows), size))
+        self._owed.extend(
+            _Chunk(batch.columns, batch.rows[start : start + size]) for start in range(0, len(batch.rows), size)
+        )
         self._batch = batch
 
     def flush(self, now: datetime) -> bool:
@@ -106,7 +116,9 @@ class OutputPort:
             self._data_error(now, chunk, error)
         else:
             message = f"Encountered error trying to write {len(chunk.rows)} event(s) to output '{self.name}': {_first_line(error)}"
-            self._log.error(now, f"Send Events: SQL Output write failure to {self.name}", self.name, message, type(error).__name__)
+            self._log.error(
+                now, f"Send Events: SQL Output write failure to {self.name}", self.name, message, type(error).__name__
+            )
         self._totals.add("Errors", self.name, None, 1)
         pause = self._settings.first_retry_seconds * 2.0 ** min(self.failures - 1, 20)
         self._retry_at = now + timedelta(seconds=min(pause, self._settings.longest_retry_seconds))
@@ -116,7 +128,15 @@ class OutputPort:
         example = json.dumps(dict(zip(chunk.columns, chunk.rows[0], strict=True)), default=str, ensure_ascii=False)
         message = f"Output '{self.name}': a row does not fit the table: {_first_line(error)}"
         level = "Warning" if self._policy == "Drop" else "Error"
-        self._log.data_error(now, level, f"Send Events: SQL Output write failure to {self.name}", self.name, TYPE_CONVERSION, message, example)
+        self._log.data_error(
+            now,
+            level,
+            f"Send Events: SQL Output write failure to {self.name}",
+            self.name,
+            TYPE_CONVERSION,
+            message,
+            example,
+        )
 
     def _done(self) -> None:
         batch, self._batch = self._batch, None

@@ -88,6 +88,10 @@ def _spread(rows: _Numbered, names: tuple[str, ...], columns: tuple[str, ...]) -
 def joined(first: OutputBatch, second: OutputBatch) -> OutputBatch:
     """Two batches of one output as one."""
     columns = tuple(dict.fromkeys((*first.columns, *second.columns)))
-    rows = [values for batch in (first, second) for _, values in _spread([(0, row) for row in batch.rows], batch.columns, columns)]
+    rows = [
+        values
+        for batch in (first, second)
+        for _, values in _spread([(0, row) for row in batch.rows], batch.columns, columns)
+    ]
     counts = Counter(first.by_partition) + Counter(second.by_partition)
     return OutputBatch(columns, rows, max(first.last_time, second.last_time), dict(counts))

@@ -101,7 +101,11 @@ class _Builder:
         for index, (key, name, _) in enumerate(rows[0]):
             values = [row[index][2] for row in rows]
             kind = common({value.kind for value in values})
-            column = Typed(f"c{index}", kind, explicit=all(value.explicit for value in values)) if kind is not Kind.NULL else null()
+            column = (
+                Typed(f"c{index}", kind, explicit=all(value.explicit for value in values))
+                if kind is not Kind.NULL
+                else null()
+            )
             if key:
                 columns.by_key[key] = column
             if key in visible or not key:
@@ -110,7 +114,8 @@ class _Builder:
                 for part, value in zip(parts, values, strict=True):
                     part.append(f"{as_kind(value, kind).sql} AS c{index}")
         sql = " UNION ALL ".join(
-            f"SELECT {', '.join(part)} {source.tables()}{source.where()}" for part, source in zip(parts, sources, strict=True)
+            f"SELECT {', '.join(part)} {source.tables()}{source.where()}"
+            for part, source in zip(parts, sources, strict=True)
         )
         return sql, columns
 
@@ -118,7 +123,11 @@ class _Builder:
         source = _Source(self, sinks[0].select)
         alone = len(sinks) == 1
         row = _Row()
-        takes = [take for take in (self._take(sink, _Source(self, sink.select), row, alone) for sink in sinks) if take is not None]
+        takes = [
+            take
+            for take in (self._take(sink, _Source(self, sink.select), row, alone) for sink in sinks)
+            if take is not None
+        ]
         where = source.where() if alone else ""
         columns = ", ".join(f"{sql} AS v{place}" for sql, place in row.places.items())
         return TapQuery(f"{self._with(sinks[0].select)}SELECT {columns} {source.tables()}{where}", tuple(takes))
@@ -143,7 +152,9 @@ class _Builder:
         if window is None:
             items = source.items()
             names, values = [name for _, name, _ in items], [value for _, _, value in items]
-            return Take(sink, flag, route, tuple(map(place, values)), tuple(names), tuple(value.kind for value in values))
+            return Take(
+                sink, flag, route, tuple(map(place, values)), tuple(names), tuple(value.kind for value in values)
+            )
         kept = [(f"k{index}", source.value(key)) for index, key in enumerate(window.keys)]
         for index, aggregate in enumerate(window.aggregates):
             if aggregate.argument is not None:
@@ -193,7 +204,9 @@ class _Source:
         self._tables: list[tuple[Join, str]] = []
         for number, join in enumerate(select.joins, start=1):
             table = builder.reference(join.reference)
-            found = [(name, Typed(f"r{number}.c{index}", kind) if kind is not Kind.NULL else null()) for index, (name, kind) in enumerate(table.columns)]
+            found: list[tuple[str, Typed]] = []
+            for index, (name, kind) in enumerate(table.columns):
+                found.append((name, Typed(f"r{number}.c{index}", kind) if kind is not Kind.NULL else null()))
             by_key: dict[Path | str, Typed] = {name.casefold(): value for name, value in reversed(found)}
             by_key |= dict(found)
             self._origins.append(Columns(by_key, found))

@@ -19,8 +19,12 @@ def paths_read(inputs: Iterable[str], steps: Sequence[Step], statements: Sequenc
             if isinstance(select.source, Step):
                 wanted[select.source] |= {str(ref.key) for ref in _stream_refs(node)}
             else:
-                paths[select.source.name].update((ref.key, None) for ref in _stream_refs(node) if not isinstance(ref.key, str))
-        if isinstance(select.source, Input) and any(isinstance(item, Star) and item.origin == 0 for item in select.items):
+                paths[select.source.name].update(
+                    (ref.key, None) for ref in _stream_refs(node) if not isinstance(ref.key, str)
+                )
+        if isinstance(select.source, Input) and any(
+            isinstance(item, Star) and item.origin == 0 for item in select.items
+        ):
             paths[select.source.name].update(((META, name), None) for name in SYSTEM_COLUMNS)
 
     for statement in statements:
@@ -29,7 +33,11 @@ def paths_read(inputs: Iterable[str], steps: Sequence[Step], statements: Sequenc
     # A step is read by later ones only.
     for step in reversed(steps):
         for select in step.selects:
-            select.items = [item for item in select.items if isinstance(item, Star) or not item.key.startswith(HIDDEN) or item.key in wanted[step]]
+            select.items = [
+                item
+                for item in select.items
+                if isinstance(item, Star) or not item.key.startswith(HIDDEN) or item.key in wanted[step]
+            ]
             read(select)
     return {name: list(found) for name, found in paths.items()}
 

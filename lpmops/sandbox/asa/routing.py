@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lpmops.sandbox.asa.expressions import Binary, Expression, In, Literal, Logical, Ref, conjuncts
-from lpmops.sandbox.asa.plan import CompiledQuery, Input, Item, Select, Star, Statement, Step
+from lpmops.sandbox.asa.plan import CompiledQuery, Input, Item, Select, Statement, Step
 
 
 @dataclass(slots=True, eq=False)
 class Sink:
     """A SELECT whose rows leave the row-by-row part of the query: to outputs, or into a window.
 
-    `routes` are the constants of `route` and the place in `outputs` that each stands for; without `route` there is one output, or none where the window
-    of a step is fed.
+    `routes` are the constants of `route` and the place in `outputs` that each stands for; without `route` there is one output, or none where the
+    window of a step is fed.
     """
 
     select: Select
@@ -41,7 +41,10 @@ class Feed:
     def readers(self) -> Counter[Step]:
         """How many SELECTs read each step."""
         read = Counter[Step]()
-        for select in [*(select for _, selects in self.steps for select in selects), *(sink.select for sink in self.sinks)]:
+        for select in [
+            *(select for _, selects in self.steps for select in selects),
+            *(sink.select for sink in self.sinks),
+        ]:
             if isinstance(select.source, Step):
                 read[select.source] += 1
         return read
@@ -94,7 +97,9 @@ def _sinks(query: CompiledQuery, fuse: bool) -> Iterator[Sink]:
         waiting.setdefault(shape, []).append((statement, values))
         original = statement.selects[0]
         where = None if not rest else rest[0] if len(rest) == 1 else Logical("AND", rest)
-        templates.setdefault(shape, (Select(original.source, original.joins, where, original.items, original.window), route))
+        templates.setdefault(
+            shape, (Select(original.source, original.joins, where, original.items, original.window), route)
+        )
     for shape, members in waiting.items():
         select, route = templates[shape]
         routes = tuple((value, place) for place, (_, values) in enumerate(members) for value in dict.fromkeys(values))
@@ -102,13 +107,14 @@ def _sinks(query: CompiledQuery, fuse: bool) -> Iterator[Sink]:
 
 
 def _shapes(statement: Statement) -> Iterator[tuple[object, Expression, tuple[str, ...], tuple[Expression, ...]]]:
-    """The ways to see a statement as one of many: what is left when one condition is taken out, its column, its constants, and the other conditions."""
+    """The ways to see a statement as one of many: the rest when one condition is taken out, its column, its constants, the other conditions."""
     if len(statement.selects) != 1:
         return
     select = statement.selects[0]
     conditions = conjuncts(select.where)
-    items = tuple((item.key, item.name, item.expression) if isinstance(item, Item) else item for item in select.items if isinstance(item, (Item, Star)))
-    window = select.window and (select.window.size, select.window.offset, select.window.keys, select.window.aggregates, select.window.having)
+    items = tuple((item.key, item.name, item.expression) if isinstance(item, Item) else item for item in select.items)
+    held = select.window
+    window = held and (held.size, held.offset, held.keys, held.aggregates, held.having)
     for place, condition in enumerate(conditions):
         found = _constants(condition)
         if found is None:
@@ -124,7 +130,9 @@ def _constants(condition: Expression) -> tuple[Expression, tuple[str, ...]] | No
         case Binary(operator="=", left=Ref() as column, right=Literal(value=str(value))):
             return column, (value,)
         case In(operand=Ref() as column, options=options):
-            values = tuple(option.value for option in options if isinstance(option, Literal) and isinstance(option.value, str))
+            values = tuple(
+                option.value for option in options if isinstance(option, Literal) and isinstance(option.value, str)
+            )
             return (column, values) if len(values) == len(options) else None
         case _:
             return None

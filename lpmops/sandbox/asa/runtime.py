@@ -1,8 +1,8 @@
 """A Stream Analytics job: it starts, runs step by step, and stops, as the service's jobs do.
 
-States, start modes and their consequences follow azure-docs/stream-analytics (job-states, start-job, stream-analytics-concepts-checkpoint-replay). A job
-reads nothing more while an output owes rows, so one unreachable database stalls the whole job. A job that ran when the process ended goes on from its
-checkpoint and repeats some. `step` belongs to one thread; everything else may be called from any.
+States, start modes and their consequences follow azure-docs/stream-analytics (job-states, start-job, stream-analytics-concepts-checkpoint-
+replay). A job reads nothing more while an output owes rows, so one unreachable database stalls the whole job. A job that ran when the process
+ended goes on from its checkpoint and repeats some. `step` belongs to one thread; everything else may be called from any.
 """
 
 from __future__ import annotations
@@ -60,7 +60,14 @@ class StreamingJob:
     """One job. `folder` holds what survives the process; `log` gets execution log records on the thread that steps."""
 
     def __init__(
-        self, name: str, definition: JobDefinition, clock: Clock, folder: Path, *, settings: JobSettings | None = None, log: LogSink | None = None
+        self,
+        name: str,
+        definition: JobDefinition,
+        clock: Clock,
+        folder: Path,
+        *,
+        settings: JobSettings | None = None,
+        log: LogSink | None = None,
     ) -> None:
         """Take up a job where it was left. Raises DamagedCheckpoint."""
         self.name = name
@@ -125,22 +132,28 @@ class StreamingJob:
         """Give the job other streaming units, also while it runs."""
         with self._lock:
             held = self._definition
-            self._definition = JobDefinition(held.query, held.inputs, held.outputs, held.references, held.output_error_policy, streaming_units)
+            self._definition = JobDefinition(
+                held.query, held.inputs, held.outputs, held.references, held.output_error_policy, streaming_units
+            )
             if self._session is not None:
                 self._session.scale(streaming_units)
 
     def start(self, mode: StartMode = "JobStartTime", time: datetime | None = None) -> None:
         """Begin to start; steps do the rest.
 
-        JobStartTime skips what was enqueued before now, CustomTime what was before `time` (aware), LastOutputEventTime goes on where the last output was,
-        and repeats some. Raises InvalidJobState, InvalidStart, CompileError.
+        JobStartTime skips what was enqueued before now, CustomTime what was before `time` (aware), LastOutputEventTime goes on where the last
+        output was, and repeats some. Raises InvalidJobState, InvalidStart, CompileError.
         """
         with self._lock:
             if JobState(self._kept.state) not in IDLE:
                 raise InvalidJobState(f"{self.name} is {self._kept.state}")
             begin = self._begin(mode, time)
             query = self._compile()
-            last_output = {name: self._kept.last_output[name] for name in self._kept.last_output if name in self._definition.outputs}
+            last_output = {
+                name: self._kept.last_output[name]
+                for name in self._kept.last_output
+                if name in self._definition.outputs
+            }
             self._kept = Checkpoint(JobState.STARTING, output_start=begin, watermark=None, last_output=last_output)
             self._session = self._open(query)
             self._due = self._clock.now() + timedelta(seconds=self._settings.start_seconds)
@@ -199,7 +212,9 @@ class StreamingJob:
 
     def _fail(self, now: datetime, message: str) -> None:
         self._totals.add("Errors", self.name, None, 1)
-        self._log.error(now, "Process Events: Processing events failed", self.name, f"The job stopped at a runtime error: {message}")
+        self._log.error(
+            now, "Process Events: Processing events failed", self.name, f"The job stopped at a runtime error: {message}"
+        )
         self._kept.failure = message
         self._save(JobState.FAILED)
         self._leave()
@@ -219,12 +234,22 @@ class StreamingJob:
 
     def _compile(self) -> CompiledQuery:
         held = self._definition
-        kinds: dict[str, InputKind] = {name: "stream" for name in held.inputs}
-        kinds |= {name: "reference" for name in held.references}
+        kinds: dict[str, InputKind] = dict.fromkeys(held.inputs, "stream")
+        kinds |= dict.fromkeys(held.references, "reference")
         return compile_query(held.query, kinds, list(held.outputs))
 
     def _open(self, query: CompiledQuery, resumed: bool = False) -> Session:
-        return Session(query, self._definition, self._settings, self._kept, resumed, self._clock, self._log, self._totals, self._chance)
+        return Session(
+            query,
+            self._definition,
+            self._settings,
+            self._kept,
+            resumed,
+            self._clock,
+            self._log,
+            self._totals,
+            self._chance,
+        )
 
     def _resume(self) -> None:
         """Take up what a process that ended has left."""

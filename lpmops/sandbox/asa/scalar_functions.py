@@ -32,7 +32,8 @@ def call(name: str, arguments: Sequence[Typed], compare: Compare) -> Typed:
     if name == "NULLIF":
         return Typed(f"(CASE WHEN {compare('=', first, arguments[1]).sql} THEN NULL ELSE {first.sql} END)", first.kind)
     if name == "GETTYPE":
-        return null(Kind.NVARCHAR) if first.kind is Kind.NULL else Typed(f"CASE WHEN {first.sql} IS NOT NULL THEN {literal(first.kind.value)} END", Kind.NVARCHAR)
+        name_of_kind = f"CASE WHEN {first.sql} IS NOT NULL THEN {literal(first.kind.value)} END"
+        return null(Kind.NVARCHAR) if first.kind is Kind.NULL else Typed(name_of_kind, Kind.NVARCHAR)
     if name.startswith("DATE") or name in ("YEAR", "MONTH", "DAY"):
         return _date(name, arguments)
     if name in _SAME_KIND or name in _FLOAT or name == "ROUND":
@@ -45,8 +46,8 @@ def _coalesce(arguments: Sequence[Typed]) -> Typed:
     kind = common({argument.kind for argument in arguments})
     if kind is Kind.NULL:
         return null()
-    values = [argument.sql if argument.kind is kind else cast(argument, kind, lenient=False).sql for argument in arguments if argument.kind is not Kind.NULL]
-    return Typed(f"COALESCE({', '.join(values)})", kind)
+    values = [cast(argument, kind, lenient=False) if argument.kind is not kind else argument for argument in arguments]
+    return Typed(f"COALESCE({', '.join(value.sql for value in values)})", kind)
 
 
 def _arithmetic(name: str, arguments: Sequence[Typed]) -> Typed:
@@ -65,7 +66,9 @@ def _arithmetic(name: str, arguments: Sequence[Typed]) -> Typed:
 def _text(name: str, arguments: Sequence[Typed]) -> Typed:
     if name == "CONCAT":
         # "CONCAT implicitly converts null values to empty strings."
-        return Typed("(" + " || ".join(f"COALESCE({text(argument).sql}, '')" for argument in arguments) + ")", Kind.NVARCHAR)
+        return Typed(
+            "(" + " || ".join(f"COALESCE({text(argument).sql}, '')" for argument in arguments) + ")", Kind.NVARCHAR
+        )
     if name == "CHARINDEX":
         return _charindex(arguments)
     first = text(arguments[0]).sql
@@ -78,7 +81,8 @@ def _text(name: str, arguments: Sequence[Typed]) -> Typed:
         return Typed(f"{name.lower()}({first}, greatest({_whole(arguments[1])}, 0))", Kind.NVARCHAR)
     if name == "SUBSTRING":
         start, length = _whole(arguments[1]), _whole(arguments[2])
-        count = f"CASE WHEN {length} < 0 THEN CAST({failure('SUBSTRING with a negative length.', length)} AS BIGINT) WHEN {start} < 1 THEN {start} + {length} - 1 ELSE {length} END"
+        negative = f"CAST({failure('SUBSTRING with a negative length.', length)} AS BIGINT)"
+        count = f"CASE WHEN {length} < 0 THEN {negative} WHEN {start} < 1 THEN {start} + {length} - 1 ELSE {length} END"
         return Typed(f"substring({first}, greatest({start}, 1), greatest({count}, 0))", Kind.NVARCHAR)
     return Typed(f"{_TEXT[name]}({first})", Kind.NVARCHAR)
 
@@ -104,12 +108,17 @@ def _date(name: str, arguments: Sequence[Typed]) -> Typed:
         return Typed(f"CAST({_PARTS.get(unit, unit + '({0})').format(_moment(arguments[1]))} AS BIGINT)", Kind.BIGINT)
     if name == "DATEADD":
         amount = _whole(arguments[1])
-        interval = f"to_months(CAST(3 * {amount} AS INTEGER))" if unit == "quarter" else f"{_ADD[unit]}({_narrow(unit, amount)})"
+        interval = (
+            f"to_months(CAST(3 * {amount} AS INTEGER))"
+            if unit == "quarter"
+            else f"{_ADD[unit]}({_narrow(unit, amount)})"
+        )
         return Typed(f"({_moment(arguments[2])} + {interval})", Kind.DATETIME)
     start, end = _moment(arguments[1]), _moment(arguments[2])
     if unit == "week":
         # Weeks begin on Sunday; DuckDB's begin on Monday.
-        start, end = f"({start} + to_days(1))", f"({end} + to_days(1))"
+        start, end = (f"date_trunc('week', {moment} + to_days(1))" for moment in (start, end))
+        return Typed(f"(date_diff('day', {start}, {end}) // 7)", Kind.BIGINT)
     unit = "day" if unit in ("dayofyear", "weekday") else unit
     return Typed(f"date_diff('{unit}', {start}, {end})", Kind.BIGINT)
 

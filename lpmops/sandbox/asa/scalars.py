@@ -37,7 +37,14 @@ _BINARY = {
     exp.GTE: ">=", exp.Like: "LIKE",
 }  # fmt: skip
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">=", "LIKE"})
-_TYPES = {"BIGINT": Kind.BIGINT, "FLOAT": Kind.FLOAT, "DOUBLE": Kind.FLOAT, "DATETIME": Kind.DATETIME, "BIT": Kind.BIT, "ARRAY": Kind.ARRAY}
+_TYPES = {
+    "BIGINT": Kind.BIGINT,
+    "FLOAT": Kind.FLOAT,
+    "DOUBLE": Kind.FLOAT,
+    "DATETIME": Kind.DATETIME,
+    "BIT": Kind.BIT,
+    "ARRAY": Kind.ARRAY,
+}
 
 
 class ScalarLowering:
@@ -81,7 +88,10 @@ class ScalarLowering:
             return self._negated(node, In(self.lower(node.this), tuple(map(self.lower, node.expressions))))
         if isinstance(node, exp.Between):
             operand = self.lower(node.this)
-            low, high = Binary(">=", operand, self.lower(node.args["low"])), Binary("<=", operand, self.lower(node.args["high"]))
+            low, high = (
+                Binary(">=", operand, self.lower(node.args["low"])),
+                Binary("<=", operand, self.lower(node.args["high"])),
+            )
             return self._negated(node, Logical("AND", (low, high)))
         if isinstance(node, exp.Case):
             return self._case(node)
@@ -133,15 +143,15 @@ class ScalarLowering:
     def _type(self, node: Any) -> Kind:
         to = node.args["to"]
         name = str(to.this.value if hasattr(to.this, "value") else to.this).upper()
-        if name == "USERDEFINED" and str(to.args.get("kind", "")).lower() == "record":
+        if name == "USER-DEFINED" and str(to.args.get("kind", "")).lower() == "record":
             return Kind.RECORD
         sizes = [str(size.this).upper() for size in to.expressions]
         if name == "NVARCHAR" and sizes == ["MAX"]:
             return Kind.NVARCHAR
         if name in _TYPES and not sizes:
             return _TYPES[name]
-        written = to.sql("tsql")
-        raise self._lowering.error(f"The type {written} does not exist; there are bigint, float, nvarchar(max), datetime, bit, record and array.", node)
+        held = "bigint, float, nvarchar(max), datetime, bit, record and array"
+        raise self._lowering.error(f"The type {to.sql('tsql')} does not exist; there are {held}.", node)
 
     def _call(self, node: Any) -> Expression:
         name, arguments = function_name(node), list(node.expressions)
@@ -153,7 +163,9 @@ class ScalarLowering:
             raise self._lowering.error(f"{name} can be used in GROUP BY only.", node)
         least, most = dialect.SCALAR[name]
         if not least <= len(arguments) <= most:
-            raise self._lowering.error(f"{name} takes {least if least == most else f'{least} or more'} arguments, not {len(arguments)}.", node)
+            raise self._lowering.error(
+                f"{name} takes {least if least == most else f'{least} or more'} arguments, not {len(arguments)}.", node
+            )
         if name.startswith("GET") and name != "GETTYPE":
             return self._access(node, name, arguments)
         if name in ("DATEADD", "DATEDIFF", "DATEPART"):
@@ -216,7 +228,9 @@ class ScalarLowering:
         if order is None or len(order.expressions) != 1 or node.args.get("partition_by"):
             raise self._lowering.error(f"{name} needs OVER (ORDER BY expression), with one expression.", node)
         ordered = order.expressions[0]
-        return Aggregate(name, self._plain(ordered.this), fraction=float(value), descending=bool(ordered.args.get("desc")))
+        return Aggregate(
+            name, self._plain(ordered.this), fraction=float(value), descending=bool(ordered.args.get("desc"))
+        )
 
 
 def is_condition(node: Expression) -> bool:
@@ -230,5 +244,3 @@ def is_condition(node: Expression) -> bool:
             return all(is_condition(then) for _, then in branches)
         case _:
             return isinstance(node, (Logical, In))
-
-

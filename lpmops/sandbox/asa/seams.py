@@ -81,8 +81,9 @@ class JobDefinition:
 class JobSettings:
     """How the service behaves around a job; seconds are the sandbox's.
 
-    `start_seconds` and `stop_seconds` are how long a job takes to start (1-2 minutes in the service) and stop; `events_per_streaming_unit` is what one
-    unit takes in a second (assumed: far more than a loopback job needs); `redelivery` is how often a batch is written twice in good health.
+    `start_seconds` and `stop_seconds` are how long a job takes to start (1-2 minutes in the service) and stop; `events_per_streaming_unit` is
+    what one unit takes in a second (assumed: far more than a loopback job needs); `redelivery` is how often a batch is written twice in good
+    health.
     """
 
     start_seconds: float = 5.0

@@ -36,7 +36,13 @@ class Session:
         chance: random.Random,
     ) -> None:
         """Begin at what the checkpoint says: its output start, or its positions where the job is resumed."""
-        self._definition, self._settings, self._clock, self._log, self._totals = definition, settings, clock, log, totals
+        self._definition, self._settings, self._clock, self._log, self._totals = (
+            definition,
+            settings,
+            clock,
+            log,
+            totals,
+        )
         self._executor = Executor(query)
         begin = kept.output_start or clock.now()
         watermark = kept.watermark if resumed else None
@@ -44,7 +50,10 @@ class Session:
         self._intake = Intake(hubs, begin, query.longest_window, kept.positions if resumed else None, watermark)
         self._executor.skip_windows_through(max(begin, watermark or begin))
         self._outputs = {
-            name: OutputPort(name, definition.outputs[name], definition.output_error_policy, settings, log, totals, chance) for name in query.outputs
+            name: OutputPort(
+                name, definition.outputs[name], definition.output_error_policy, settings, log, totals, chance
+            )
+            for name in query.outputs
         }
         self._reference_due = {name: clock.now() for name in sorted(query.references)}
         self._without_reference = set(query.references)
@@ -103,7 +112,9 @@ class Session:
         """The values of now."""
         found = []
         for place, behind in self._intake.backlog():
-            found.append(MetricValue("InputEventsSourcesBacklogged", place.input_name, place.partition, behind, "Maximum"))
+            found.append(
+                MetricValue("InputEventsSourcesBacklogged", place.input_name, place.partition, behind, "Maximum")
+            )
             # An output that owes nothing is as far as its partition has been read, the others as far as it has been written.
             for name, port in self._outputs.items():
                 at = place.watermark if port.blocked else max(place.watermark, place.seen)
@@ -138,7 +149,9 @@ class Session:
                 self._executor.set_reference(name, self._definition.references[name]())
             except Exception as error:  # noqa: BLE001 - whatever a source of reference data raises is logged, counted and tried again
                 message = f"Reference data of input '{name}' could not be read: {error}"
-                self._log.error(now, f"Receive Events: Reference data read failure from {name}", name, message, type(error).__name__)
+                self._log.error(
+                    now, f"Receive Events: Reference data read failure from {name}", name, message, type(error).__name__
+                )
                 self._totals.add("Errors", name, None, 1)
                 self._reference_due[name] = now + _REFERENCE_RETRY
                 continue
@@ -158,7 +171,15 @@ class Session:
         for error in self._executor.take_data_errors():
             self._totals.add("DeserializationError", source, error.event.partition, 1)
             self._totals.add("Errors", source, error.event.partition, 1)
-            self._log.data_error(now, "Warning", "Deserialize Events: Failed to deserialize", source, error.kind, error.message, _payload(error.event))
+            self._log.data_error(
+                now,
+                "Warning",
+                "Deserialize Events: Failed to deserialize",
+                source,
+                error.kind,
+                error.message,
+                _payload(error.event),
+            )
             self.last_bad_event = now
         late = self._executor.late_rows
         self._totals.add("LateInputEvents", source, None, late - self._late)

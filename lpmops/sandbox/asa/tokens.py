@@ -58,7 +58,10 @@ def split(source: SourceText) -> Script:
         tokens = TSQL().tokenize(source.text)
     except SqlglotError as error:
         # The tokenizer gives up only on what is opened and never closed, so it has read to the end.
-        raise source.error(f"The text ends inside a string, a comment or brackets ({_first_line(error)}).", max(0, len(source.text) - 1)) from error
+        raise source.error(
+            f"The text ends inside a string, a comment or brackets ({_first_line(error)}).",
+            max(0, len(source.text) - 1),
+        ) from error
     refused = list(_refusals(source, tokens))
     if refused:
         raise CompileError(refused)
@@ -71,7 +74,11 @@ def _first_line(error: Exception) -> str:
 
 def _word(token: Any) -> str:
     """The token as a keyword; quoted names and strings are none."""
-    return "" if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else " ".join(str(token.text).upper().split())
+    return (
+        ""
+        if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+        else " ".join(str(token.text).upper().split())
+    )
 
 
 _REFUSED_PAIRS = {
@@ -104,14 +111,24 @@ def _refusals(source: SourceText, tokens: Sequence[Any]) -> Iterator[Diagnostic]
             owner = str(tokens[index - 2].text)
             if (owner.lower(), word) != ("system", "TIMESTAMP"):
                 what = f"The user-defined function {owner}.{token.text}"
-        elif after == "(" and _is_name(token) and word not in dialect.KEYWORDS and word not in dialect.HELD:
+        elif (
+            after == "("
+            and before.upper() != "TABLE"
+            and _is_name(token)
+            and word not in dialect.KEYWORDS
+            and word not in dialect.HELD
+        ):
             if word not in dialect.REFUSED:
                 hint = " Use COALESCE." if word == "ISNULL" else ""
-                yield source.diagnostic(f"The function '{token.text}' does not exist in Stream Analytics.{hint}", token.start, token.end + 1)
+                yield source.diagnostic(
+                    f"The function '{token.text}' does not exist in Stream Analytics.{hint}", token.start, token.end + 1
+                )
                 continue
             what = dialect.REFUSED[word]
         if what:
-            yield source.diagnostic(f"{what} is not supported by this sandbox's Stream Analytics engine.", token.start, token.end + 1)
+            yield source.diagnostic(
+                f"{what} is not supported by this sandbox's Stream Analytics engine.", token.start, token.end + 1
+            )
 
 
 def _is_name(token: Any) -> bool:
@@ -191,7 +208,9 @@ class _Cutter:
         depth, start = 1, self._at
         while depth:
             if self._at >= len(self._tokens):
-                raise self._source.error(f"The parenthesis of the step '{name.text}' is never closed.", name.start, name.end)
+                raise self._source.error(
+                    f"The parenthesis of the step '{name.text}' is never closed.", name.start, name.end
+                )
             depth += {"(": 1, ")": -1}.get(self._peek(), 0)
             self._at += 1
         return self._clean(name, self._tokens[start : self._at - 1], name.start, in_step=True)
@@ -201,7 +220,12 @@ class _Cutter:
             raise self._unexpected("SELECT")
         start, depth = self._at, 0
         while self._at < len(self._tokens) and not (depth == 0 and self._peek() == ";"):
-            if depth == 0 and self._peek() == "SELECT" and self._at > start and _word(self._tokens[self._at - 1]) != "UNION":
+            if (
+                depth == 0
+                and self._peek() == "SELECT"
+                and self._at > start
+                and _word(self._tokens[self._at - 1]) != "UNION"
+            ):
                 break
             depth += {"(": 1, ")": -1}.get(self._peek(), 0)
             self._at += 1
@@ -221,7 +245,9 @@ class _Cutter:
             if word == "INTO":
                 token = tokens[index]
                 if in_step or depth:
-                    raise self._source.error("INTO cannot be used in a WITH step or a subquery.", token.start, token.end + 1)
+                    raise self._source.error(
+                        "INTO cannot be used in a WITH step or a subquery.", token.start, token.end + 1
+                    )
                 if name is not None:
                     raise self._source.error("A statement has one INTO.", token.start, token.end + 1)
                 name = _name_of(self._source, tokens, index + 1, "the name of an output after INTO")
@@ -249,11 +275,15 @@ def _shown(token: Any) -> str:
 
 def _name_of(source: SourceText, tokens: Sequence[Any], index: int, what: str) -> Name:
     token = tokens[index] if index < len(tokens) else None
-    named = token is not None and (token.token_type == TokenType.IDENTIFIER or (_is_name(token) and _word(token) not in _RESERVED))
+    named = token is not None and (
+        token.token_type == TokenType.IDENTIFIER or (_is_name(token) and _word(token) not in _RESERVED)
+    )
     if token is None or not named or not token.text:
         place = token or (tokens[-1] if tokens else None)
         start = place.start if place is not None else 0
-        raise source.error(f"{what[:1].upper()}{what[1:]} was expected.", start, place.end + 1 if place is not None else None)
+        raise source.error(
+            f"{what[:1].upper()}{what[1:]} was expected.", start, place.end + 1 if place is not None else None
+        )
     return Name(str(token.text), token.start, token.end + 1)
 
 

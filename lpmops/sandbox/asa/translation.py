@@ -69,7 +69,9 @@ def _translate(node: Expression, lookup: Lookup) -> Typed:
             return Typed(f"(-{negated.sql})", negated.kind)
         case In(operand=operand, options=options):
             sought = down(operand)
-            return Typed("(" + " OR ".join(compare("=", sought, down(option)).sql for option in options) + ")", Kind.BIT)
+            return Typed(
+                "(" + " OR ".join(compare("=", sought, down(option)).sql for option in options) + ")", Kind.BIT
+            )
         case Case(branches=branches, otherwise=otherwise):
             return _case([(down(when), down(then)) for when, then in branches], down(otherwise))
         case Call(name=name, arguments=arguments):
@@ -138,7 +140,9 @@ def _regular(pattern: str) -> str:
             parts.append(".")
         elif len(piece) > 1:
             inverse = piece[1] == "^"
-            parts.append("[" + ("^" if inverse else "") + re.sub(r"([\\\[\]^])", r"\\\1", piece[2 if inverse else 1 : -1]) + "]")
+            parts.append(
+                "[" + ("^" if inverse else "") + re.sub(r"([\\\[\]^])", r"\\\1", piece[2 if inverse else 1 : -1]) + "]"
+            )
         else:
             parts.append(re.escape(piece))
     return "".join(parts)

@@ -35,16 +35,26 @@ class WindowBuffer:
         """Close nothing that ends at or before a moment: it was closed before a restart."""
         self._closed_through = moment
 
-    def add(self, outputs: Sequence[int], rows: Sequence[tuple[Any, ...]], columns: Sequence[str], kinds: Sequence[Kind]) -> None:
+    def add(
+        self, outputs: Sequence[int], rows: Sequence[tuple[Any, ...]], columns: Sequence[str], kinds: Sequence[Kind]
+    ) -> None:
         """Keep rows, each the end of its window and the values of `columns`, of these kinds; beside each the place of its output."""
         closed = self._closed_through
         timely = [index for index, row in enumerate(rows) if closed is None or row[0] > closed]
         self.late += len(rows) - len(timely)
         if not timely:
             return
-        arrays = [pa.array([outputs[index] for index in timely], pa.int64()), pa.array([rows[index][0] for index in timely], pa.timestamp("us"))]
-        arrays += [pa.array([rows[index][place] for index in timely], arrow_type(kind)) for place, kind in enumerate(kinds, start=1)]
-        self._chunks.append(_Chunk(pa.table(arrays, names=["o", "w", *columns]), dict(zip(columns, kinds, strict=True))))
+        arrays = [
+            pa.array([outputs[index] for index in timely], pa.int64()),
+            pa.array([rows[index][0] for index in timely], pa.timestamp("us")),
+        ]
+        arrays += [
+            pa.array([rows[index][place] for index in timely], arrow_type(kind))
+            for place, kind in enumerate(kinds, start=1)
+        ]
+        self._chunks.append(
+            _Chunk(pa.table(arrays, names=["o", "w", *columns]), dict(zip(columns, kinds, strict=True)))
+        )
 
     def oldest_end(self) -> datetime | None:
         """The end of the oldest open window."""
