@@ -13,6 +13,7 @@ from lpmops.sandbox.asa import (
     CompiledQuery,
     Executor,
     InputEvent,
+    InputKind,
     JobDefinition,
     JobSettings,
     LogRecord,
@@ -87,7 +88,10 @@ def events(*bodies: Any) -> list[InputEvent]:
 
 def compiled(query: str, outputs: Sequence[str] = ("out", "other"), references: Sequence[str] = ()) -> CompiledQuery:
     """A query over the stream input `hub`."""
-    return compile_query(query, {"hub": "stream"} | dict.fromkeys(references, "reference"), outputs)
+    inputs: dict[str, InputKind] = {"hub": "stream"}
+    for name in references:
+        inputs[name] = "reference"
+    return compile_query(query, inputs, outputs)
 
 
 def run(query: str, *bodies: Any, fuse: bool = True) -> dict[str, OutputBatch]:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.sandbox.asa import CompileError, Diagnostic, compile_query
+from lpmops.sandbox.asa import CompileError, Diagnostic, InputKind, compile_query
 from tests.sandbox.asa.kit import OUTPUTS, ROUTING, compiled
 
-INPUTS = {"hub": "stream", "second": "stream", "route": "reference"}
+INPUTS: dict[str, InputKind] = {"hub": "stream", "second": "stream", "route": "reference"}
 
 
 def complaints(query: str) -> list[str]:

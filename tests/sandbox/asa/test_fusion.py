@@ -22,7 +22,7 @@ def _condition(draw: Any) -> str:
     quoted = [one.replace("'", "''") for one in draw(st.lists(_key, min_size=1, max_size=3))]
     route = f"k = '{quoted[0]}'" if draw(st.booleans()) else "k IN (" + ", ".join(f"'{one}'" for one in quoted) + ")"
     rest = draw(st.sampled_from(["", " AND v > 1", " AND v <> 'a'", " OR v = 1", " AND v IS NULL"]))
-    return route + rest
+    return f"{route}{rest}"
 
 
 @st.composite

@@ -70,6 +70,15 @@ class TestStarting:
 
         assert bench.landed() == names(2)
 
+    def test_the_first_window_after_a_start_is_counted_whole(self, bench: Bench) -> None:
+        bench.hub.send(*records(1))
+        bench.start("JobStartTime")
+        bench.hub.send(*records(2))
+        bench.steps(70, seconds=1)
+
+        assert bench.landed() == names(2)
+        assert [row["calls"] for row in bench.tables["kpi"].rows] == [2]
+
     def test_when_last_stopped_loses_nothing_and_repeats_some(self, bench: Bench) -> None:
         bench.start()
         bench.hub.send(*records(1, 2))

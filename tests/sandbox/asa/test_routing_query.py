@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpmops.sandbox.asa import Executor, compile_query
-from tests.sandbox.asa.kit import NOON, OUTPUTS, ROUTES, ROUTING, event, events, record, rows
+from tests.sandbox.asa.kit import NOON, OUTPUTS, ROUTES, ROUTING, compiled, event, events, record, rows
 
 BEAT = {
     "_change_type": "heartbeat",
@@ -90,6 +90,32 @@ def test_counts_are_per_company_and_minute(routing: Executor) -> None:
     ] == [
         ("1001", 3, 2, 17.5, 22.0),
         ("1002", 1, 1, 12.5, 12.5),
+    ]
+
+
+def test_a_join_may_stand_in_any_statement_and_types_must_agree() -> None:
+    query = """SELECT h.a, r.* INTO out FROM hub h JOIN route r ON h.a = r.[key]
+        SELECT h.a, r.name INTO other FROM hub h LEFT JOIN route r ON h.a = r.[key] AND r.name <> 'two'"""
+    executor = Executor(compiled(query, references=["route"]))
+    executor.set_reference(
+        "route",
+        [
+            {"key": 1, "name": "one"},
+            {"key": 1, "name": "uno"},
+            {"key": 2, "name": "two"},
+            {"key": None, "name": "none"},
+        ],
+    )
+
+    made = executor.process(events({"a": 1}, {"a": "1"}, {"a": 2}, {"a": None}))
+
+    assert [(row["a"], row["key"], row["name"]) for row in rows(made)] == [(1, 1, "one"), (1, 1, "uno"), (2, 2, "two")]
+    assert [(row["a"], row["name"]) for row in rows(made, "other")] == [
+        (1, "one"),
+        (1, "uno"),
+        ("1", None),
+        (2, None),
+        (None, None),
     ]
 
 
