@@ -1,6 +1,7 @@
 """The certificate of the listener: self-signed, for the loopback names, made once and kept in a folder.
 
-The private key's file is readable by its owner alone. A certificate that is damaged or ends within a week is made again.
+The private key's file is readable by its owner alone. A certificate that is damaged or ends within a week is made
+again.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def _make(folder: Path) -> None:
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     _write(folder / KEY, private, 0o600)
     _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
 

@@ -1,7 +1,7 @@
 """Bytes read field by field, never past their end.
 
-All numbers of TDS bodies are little endian, text is UTF-16LE counted in characters (MS-TDS 2.2.5, "Grammar definition for token description").
-What does not fit raises ProtocolError, which ends the connection that sent it and no other.
+All numbers of TDS bodies are little endian, text is UTF-16LE counted in characters (MS-TDS 2.2.5, "Grammar definition
+for token description"). What does not fit raises ProtocolError, which ends the connection that sent it and no other.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Fields:
 
 
 def utf16(data: bytes) -> str:
-    """Text of UTF-16LE bytes; unpaired surrogates stay, as SQL Server keeps them. Raises ProtocolError for half a character."""
+    """Text of UTF-16LE bytes; unpaired surrogates stay, as SQL Server keeps them. Raises ProtocolError for half a
+    character.
+    """
     try:
         return data.decode("utf-16-le", "surrogatepass")
     except UnicodeDecodeError:

@@ -1,17 +1,19 @@
 """LOGIN7: who wants in, with which password or access token, and to which database.
 
-The password is only obscured on the wire (each byte XOR 0xA5, then its halves swapped). An access token comes as the feature extension FEDAUTH with the
-library "security token"; the library "ADAL", in which the server sends the client to an authority, and integrated Windows sign-in are refused by name.
-Rules: MS-TDS 2.2.6.4 "LOGIN7", 2.2.6.3 "Federated authentication token". Secrets never show in the repr of a Login.
+The password is only obscured on the wire (each byte XOR 0xA5, then its halves swapped). An access token comes as the
+feature extension FEDAUTH with the library "security token"; the library "ADAL", in which the server sends the client
+to an authority, and integrated Windows sign-in are refused by name. Rules: MS-TDS 2.2.6.4 "LOGIN7", 2.2.6.3
+"Federated authentication token". Secrets never show in the repr of a Login.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lpmops.sandbox.sql import errors
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.session import Login
 from lpmops.sandbox.sql.tds.fields import Fields, ProtocolError, utf16, utf16_bytes
 from lpmops.sandbox.sql.tds.packets import DEFAULT, LARGEST, LARGEST_ENCRYPTED, SMALLEST
 
@@ -21,30 +23,22 @@ LARGEST_LOGIN = 128 * 1024 - 1
 _FIXED = struct.Struct("<IIIIIIBBBBiI")
 _HEAD = 94
 _INTEGRATED, _CHANGE_PASSWORD, _USER_INSTANCE, _EXTENSION = 0x80, 0x01, 0x02, 0x10
-_FEDERATED, _SECURITY_TOKEN, _ADAL, _END = 0x02, 0x01, 0x02, 0xFF
+FEDERATED = 0x02
+"""The feature extension FEDAUTH."""
+
+_SECURITY_TOKEN, _ADAL, _END = 0x01, 0x02, 0xFF
 _NAMES = ("host", "user", "password", "application", "server", "extension", "library", "language", "database")
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """What a client says of itself. Either `access_token` or `user` and `password` are given; `address` is its IP address."""
+class LoginRequest:
+    """A LOGIN7: the login as the engine knows it, and what the client wants of the protocol."""
 
-    user: str
-    password: str = field(repr=False)
-    access_token: str = field(repr=False)
-    database: str
-    application: str
-    host: str
-    server: str
+    login: Login
     library: str
-    address: str
     tds_version: int
     packet_size: int
-
-    @property
-    def federated(self) -> bool:
-        """Signed in by an access token."""
-        return bool(self.access_token)
+    federated: bool
 
 
 def obscured(password: str) -> bytes:
@@ -64,10 +58,11 @@ def packet_size(wish: int, *, encrypted: bool) -> int:
     return max(SMALLEST, min(wish or DEFAULT, largest))
 
 
-def parse(payload: bytes, address: str) -> Login:
-    """The login in a LOGIN7 message.
+def parse(payload: bytes, address: str) -> LoginRequest:
+    """The login in a LOGIN7 message; `address` is the client's IP address.
 
-    Raises ProtocolError for bytes that are none, SqlError 40514 for what this server refuses by name, 18452 for Windows sign-in.
+    Raises ProtocolError for bytes that are none, SqlError 40514 for what this server refuses by name, 18452 for
+    Windows sign-in.
     """
     if len(payload) < _HEAD:
         raise ProtocolError("LOGIN7 is too short")
@@ -76,21 +71,18 @@ def parse(payload: bytes, address: str) -> Login:
         raise ProtocolError("LOGIN7 has another length than it says")
     parts = _parts(payload)
     texts = {name: utf16(parts[name]) for name in _NAMES if name not in ("password", "extension")}
-    token = _access_token(payload, parts["extension"]) if flags3 & _EXTENSION else ""
+    token = _access_token(payload, parts["extension"]) if flags3 & _EXTENSION else None
     _refuse(version, flags2, flags3)
-    return Login(
+    login = Login(
         user=texts["user"],
-        password="" if token else revealed(parts["password"]),
-        access_token=token,
+        password=revealed(parts["password"]) if token is None else "",
+        token=token,
         database=texts["database"],
         application=texts["application"],
         host=texts["host"],
-        server=texts["server"],
-        library=texts["library"],
         address=address,
-        tds_version=version,
-        packet_size=wish,
     )
+    return LoginRequest(login, texts["library"], version, wish, token is not None)
 
 
 def _parts(payload: bytes) -> dict[str, bytes]:
@@ -116,17 +108,17 @@ def _refuse(version: int, flags2: int, flags3: int) -> None:
         raise errors.unsupported_feature("user instance")
 
 
-def _access_token(payload: bytes, extension: bytes) -> str:
+def _access_token(payload: bytes, extension: bytes) -> str | None:
     if len(extension) != 4:
         raise ProtocolError("LOGIN7 announces features and does not say where")
     (offset,) = struct.unpack("<I", extension)
     if offset > len(payload):
         raise ProtocolError("the features of LOGIN7 lie outside of it")
     features = Fields(payload[offset:])
-    token = ""
+    token: str | None = None
     while (feature := features.u8()) != _END:
         data = features.take(features.u32())
-        if feature == _FEDERATED:
+        if feature == FEDERATED:
             token = _security_token(data)
     return token
 
@@ -135,7 +127,9 @@ def _security_token(data: bytes) -> str:
     fields = Fields(data)
     library = fields.u8() >> 1
     if library == _ADAL:
-        raise errors.unsupported_feature("FEDAUTH library ADAL (sign-in through the driver; give the driver an access token)")
+        raise errors.unsupported_feature(
+            "FEDAUTH library ADAL (sign-in through the driver; give the driver an access token)"
+        )
     if library != _SECURITY_TOKEN:
         raise errors.unsupported_feature(f"FEDAUTH library {library}")
     return utf16(fields.take(fields.u32()))

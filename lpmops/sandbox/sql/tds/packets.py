@@ -1,7 +1,8 @@
 """Packets: the eight-byte header, messages put together from packets, and a message cut into them.
 
-A packet is at most 32,767 bytes and a message has a limit too, so that no peer can make this process hold what it likes. A message whose last packet
-says "ignore" vanishes. Rules: MS-TDS 2.2.3.1 "Packet header" and 2.2.3.1.2 "Status".
+A packet is at most 32,767 bytes and a message has a limit too, so that no peer can make this process hold what it
+likes. A message whose last packet says "ignore" vanishes. Rules: MS-TDS 2.2.3.1 "Packet header" and 2.2.3.1.2
+"Status".
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message; `reset` asks for a fresh session first, `keep_transaction` that it spares an open transaction."""
+    """A whole message; `reset` asks for a fresh session first, `keep_transaction` that it spares an open
+    transaction.
+    """
 
     type: PacketType
     payload: bytes
@@ -95,7 +98,9 @@ class Assembler:
         self._parts.append(packet.payload)
         if not packet.status & END:
             return None
-        whole = Message(packet.type, b"".join(self._parts), self._reset != 0, bool(self._reset & RESET_KEEPING_TRANSACTION))
+        whole = Message(
+            packet.type, b"".join(self._parts), self._reset != 0, bool(self._reset & RESET_KEEPING_TRANSACTION)
+        )
         self._parts, self._size, self._type = [], 0, None
         return None if packet.status & IGNORE else whole
 

@@ -1,7 +1,7 @@
 """PRELOGIN: what both sides can do, and how much of the connection is encrypted.
 
-The server follows the client's wish (full, login only, none) unless it requires encryption, as Azure SQL Database does. MARS is always declined.
-Rules: MS-TDS 2.2.6.5 "PRELOGIN" and its table of encryption answers.
+The server follows the client's wish (full, login only, none) unless it requires encryption, as Azure SQL Database
+does. MARS is always declined. Rules: MS-TDS 2.2.6.5 "PRELOGIN" and its table of encryption answers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def parse(payload: bytes) -> Prelogin:
         # 0x80 and above ask for a client certificate, which Azure SQL Database does not take.
         raise ProtocolError("PRELOGIN asks for an encryption that does not exist here")
     federated = options.get(FEDERATED)
-    return Prelogin(wish[0], federated[:1] == b"\x01" if federated is not None else None, options.get(MARS, b"")[:1] == b"\x01")
+    return Prelogin(
+        wish[0], federated[:1] == b"\x01" if federated is not None else None, options.get(MARS, b"")[:1] == b"\x01"
+    )
 
 
 def agree(client: Prelogin, *, require_encryption: bool) -> tuple[Encryption, bytes]:

@@ -1,7 +1,8 @@
 """Dates and times on the wire, to and from the stored texts of moments.py.
 
-date counts days since 0001-01-01 in three bytes; time counts units of 10^-scale s since midnight; datetime2 is time and date; datetimeoffset is both in
-UTC and the offset in minutes; datetime counts days since 1900 and 1/300 s; smalldatetime days and minutes. Rules: MS-TDS 2.2.5.5.1.8 "Date/times".
+date counts days since 0001-01-01 in three bytes; time counts units of 10^-scale s since midnight; datetime2 is time
+and date; datetimeoffset is both in UTC and the offset in minutes; datetime counts days since 1900 and 1/300 s;
+smalldatetime days and minutes. Rules: MS-TDS 2.2.5.5.1.8 "Date/times".
 """
 
 from __future__ import annotations

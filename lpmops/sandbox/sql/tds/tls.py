@@ -1,7 +1,8 @@
 """A byte stream that is clear, or TLS begun inside PRELOGIN packets, or TLS for the login alone.
 
-The handshake's records travel in packets of type PRELOGIN; after it, packets travel in TLS records, the other way round (MS-TDS 3.2.5.1 and 3.3.5.1).
-Where only the login is encrypted, `clear` goes back to plain bytes. All calls are made on the loop.
+The handshake's records travel in packets of type PRELOGIN; after it, packets travel in TLS records, the other way
+round (MS-TDS 3.2.5.1 and 3.3.5.1). Where only the login is encrypted, `clear` goes back to plain bytes. All calls are
+made on the loop.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ class Channel:
             await self._writer.drain()
 
     def clear(self) -> None:
-        """Plain bytes from here on, in both directions. Raises ProtocolError where the client has already sent more under TLS."""
+        """Plain bytes from here on, in both directions. Raises ProtocolError where the client has already sent
+        more under TLS.
+        """
         if self._plain or self._in.pending:
             raise ProtocolError("more than a login under login-only encryption")
         self._tls = None

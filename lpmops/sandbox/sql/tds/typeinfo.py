@@ -1,8 +1,9 @@
 """TYPE_INFO: how a T-SQL type is announced before its values, both ways.
 
-The server always announces the nullable forms (INTN, FLTN, ...); it reads the fixed and the large-object forms too, since drivers send them in
-parameters. xml, CLR types, table-valued parameters and sql_variant parameters are refused by name. Rules: MS-TDS 2.2.5.4 "Data type definitions",
-2.2.5.5.1 "System data type values", 2.2.5.6 "Type info rule definition".
+The server always announces the nullable forms (INTN, FLTN, ...); it reads the fixed and the large-object forms too,
+since drivers send them in parameters. xml, CLR types, table-valued parameters and sql_variant parameters are refused
+by name. Rules: MS-TDS 2.2.5.4 "Data type definitions", 2.2.5.5.1 "System data type values", 2.2.5.6 "Type info rule
+definition".
 """
 
 from __future__ import annotations
@@ -88,7 +89,14 @@ _SIZED: dict[int, dict[int, SqlType]] = {
 }
 _TEXTS = {0xAF: "char", 0xA7: "varchar", 0xEF: "nchar", 0xE7: "nvarchar", 0xAD: "binary", 0xA5: "varbinary"}
 _LARGE = {0x23: varchar(), 0x63: nvarchar(), 0x22: varbinary()}
-_REFUSED = {0xF1: "xml", 0xF0: "CLR user-defined type", 0xF3: "table-valued parameter", 0x62: "sql_variant parameter", 0xF4: "json", 0xF5: "vector"}
+_REFUSED = {
+    0xF1: "xml",
+    0xF0: "CLR user-defined type",
+    0xF3: "table-valued parameter",
+    0x62: "sql_variant parameter",
+    0xF4: "json",
+    0xF5: "vector",
+}
 
 ALWAYS_CHUNKED = 0xFFFF
 

@@ -1,7 +1,8 @@
 """Values on the wire, to and from the stored forms of conversion.py.
 
-`encoder` gives a function from a stored value to its bytes, made once a column; `read` takes a parameter's value. Types of any length travel in chunks
-("partially length-prefixed"). Rules: MS-TDS 2.2.5.2.2 "Data type dependent data streams", 2.2.5.2.3 "Data packet stream tokens", 2.2.5.5.1.
+`encoder` gives a function from a stored value to its bytes, made once a column; `read` takes a parameter's value.
+Types of any length travel in chunks ("partially length-prefixed"). Rules: MS-TDS 2.2.5.2.2 "Data type dependent data
+streams", 2.2.5.2.3 "Data packet stream tokens", 2.2.5.5.1.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from lpmops.sandbox.sql.types import MAX, SqlType
 
 Encoder = Callable[[Any], bytes]
 
-_FORMATS = {"bit": "<BB", "tinyint": "<BB", "smallint": "<Bh", "int": "<Bi", "bigint": "<Bq", "real": "<Bf", "float": "<Bd"}
+_FORMATS = {
+    "bit": "<BB",
+    "tinyint": "<BB",
+    "smallint": "<Bh",
+    "int": "<Bi",
+    "bigint": "<Bq",
+    "real": "<Bf",
+    "float": "<Bd",
+}
 _SIGNED = {1: "<B", 2: "<h", 4: "<i", 8: "<q"}
 _CHUNKED_NULL, _CHUNKED_UNKNOWN = 0xFFFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFE
 _CHUNK = 32_000
