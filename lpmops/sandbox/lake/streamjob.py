@@ -28,6 +28,7 @@ from lpmops.sandbox.lake.schema import MOMENT
 from lpmops.sandbox.lake.table import ChangeTable
 
 QUERY_NAME = "tdr_stream"
+# Beside the checkpoint, in the same volume.
 PROGRESS_FILE = Path("progress") / f"{QUERY_NAME}.json"
 HEARTBEAT_SECONDS = 10.0
 VERSIONS_PER_BATCH = 10
@@ -299,7 +300,7 @@ class StreamJob:
             ],
             "sink": {"description": "org.apache.spark.sql.kafka010.KafkaSourceProvider$$anon$2", "numOutputRows": rows},
         }
-        write_whole(self._folder / PROGRESS_FILE, json.dumps(document, indent=1))
+        write_whole(self._folder.parent / PROGRESS_FILE, json.dumps(document, indent=1))
 
     def _behind(self, first: int, end: int) -> tuple[int, int]:
         """Files and bytes of the feed that are not read yet; each commit is looked at once."""
