@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from lpmops.model import STAGES, Kind, Reading, Snapshot, Stage
+from lpmops.model import STAGES, Health, Kind, Reading, Snapshot, Stage
 from lpmops.tui import words
 from lpmops.tui.feed import Limits
 
@@ -53,6 +53,14 @@ class EnvironmentView:
     def stage(self, name: str) -> Stage | None:
         """The stage of that name, None where nothing is known."""
         return self.snapshot.stages.get(name) if self.snapshot else None
+
+    @property
+    def companies_known(self) -> bool:
+        """Whether the companies were read; none listed while the databases could not be read says nothing."""
+        if self.snapshot is None:
+            return False
+        sql = self.stage("sql")
+        return bool(self.snapshot.routes) or (sql is not None and sql.health in (Health.HEALTHY, Health.DEGRADED))
 
     def calls_in_last_minute(self, now: datetime) -> int:
         """Calls to the cloud services that the snapshots of the last minute took."""

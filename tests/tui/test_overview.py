@@ -73,6 +73,7 @@ async def test_unknown_is_grey_and_never_zero() -> None:
 async def test_an_environment_without_a_snapshot_waits_and_says_so() -> None:
     async with opened(MemoryFeed(good("dev", Kind.DEV), extra=[("prod", Kind.PROD)])) as pilot:
         assert "no snapshot recorded yet" in text(pilot)
+        assert "○ nothing is suspected; nothing is known yet of PROD" in text(pilot)
         assert "PROD  ○ unknown" in text(pilot)
 
 

@@ -97,7 +97,11 @@ class EnvironmentScreen(LiveScreen):
         view = scene.view(self.environment)
         snapshot = view.snapshot if view else None
         self.table.empty_text = (
-            "no company matches" if self.table.pattern else "no company is routed here yet" if snapshot else ""
+            "no company matches"
+            if self.table.pattern
+            else "no company is routed here yet"
+            if view and view.companies_known
+            else "the companies could not be read"
         )
         self.table.show(
             snapshot.routes if snapshot else (),

@@ -34,8 +34,8 @@ class Caption(Drawn):
         """One line."""
         view = self.scene.view(self.environment) if self.scene else None
         snapshot = view.snapshot if view else None
-        if snapshot is None:
-            return [(Piece(" companies", "strong"), Piece("  none read yet", "unknown"))]
+        if view is None or snapshot is None or not view.companies_known:
+            return [(Piece(" companies", "strong"), Piece(" –", "unknown"))]
         left: tuple[Piece, ...] = (Piece(" companies ", "strong"), Piece(words.count(self.table.total), "text"))
         if self.table.pattern:
             left = (

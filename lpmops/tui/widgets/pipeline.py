@@ -65,10 +65,9 @@ def _head(view: EnvironmentView, *, chosen: bool) -> Line:
 def _companies(view: EnvironmentView) -> Line:
     if view.snapshot is None:
         return ()
-    number = len(view.snapshot.routes)
-    sql = view.stage("sql")
-    if not number and (sql is None or sql.health is Health.UNKNOWN):
+    if not view.companies_known:
         return (Piece("companies unknown", "unknown"),)
+    number = len(view.snapshot.routes)
     parts: list[Line] = [(Piece(f"{words.count(number)} compan{'y' if number == 1 else 'ies'}", "muted"),)]
     if view.is_prod:
         parts.append((Piece("read-only", "muted"),))

@@ -94,7 +94,7 @@ def _rate_line(view: EnvironmentView, stage: Stage, snapshot: Snapshot, scene: S
     bars = words.sparkline(
         tuple(view.rates.get(stage.name, ())), min(_SPARK, width - 2 - len(value) - paint.width_of(tail))
     )
-    if not bars.strip():
+    if not bars.strip(" ·"):
         return (Piece(value, role), *tail)
     return (Piece(bars, "stale" if role == "stale" else "spark"), Piece(" "), Piece(value, role), *tail)
 

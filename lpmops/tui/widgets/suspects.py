@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from textual.geometry import Size
 
-from lpmops.model import Suspect
+from lpmops.model import Health, Suspect
 from lpmops.tui import marks, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene
@@ -37,11 +37,18 @@ def findings(scene: Scene, environment: str | None = None) -> list[Finding]:
     return sorted(found, key=lambda item: (marks.confidence_rank(item.suspect.confidence), item.view.order))
 
 
+def calm_line(scene: Scene, environment: str | None) -> Line:
+    """What stands where nothing is suspected: fine only where everything could be read."""
+    views = [view for view in scene.views if environment in (None, view.name)]
+    unread = [view for view in views if view.snapshot is None or view.snapshot.health is Health.UNKNOWN]
+    if not unread:
+        return (Piece(" ● ", "ok"), Piece("nothing is suspected", "muted"))
+    names = ", ".join(view.title for view in unread)
+    return (Piece(" ○ ", "unknown"), paint.piece(f"nothing is suspected; nothing is known yet of {names}", "unknown"))
+
+
 def suspect_lines(found: list[Finding], width: int, rows: int, *, name_environment: bool = True) -> list[Line]:
-    """At most `rows` lines about `found`; nothing wrong is one calm line."""
-    if not found:
-        calm: Line = (Piece(" "), Piece("● ", "ok"), Piece("nothing is suspected", "muted"))
-        return [calm][:rows]
+    """At most `rows` lines about `found`, which holds at least one."""
     shown = found if len(found) <= rows else found[: max(1, rows - 1)]
     spare = rows - len(shown) - (1 if len(shown) < len(found) else 0)
     depths = _depths(shown, spare)
@@ -125,6 +132,7 @@ class Suspects(Drawn):
         if self.scene is None:
             return []
         rows = self.most_rows or size.height or 1
-        return suspect_lines(
-            findings(self.scene, self.environment), size.width, rows, name_environment=self.environment is None
-        )
+        found = findings(self.scene, self.environment)
+        if not found:
+            return [calm_line(self.scene, self.environment)]
+        return suspect_lines(found, size.width, rows, name_environment=self.environment is None)
