@@ -1,7 +1,8 @@
 """The text of a Stream Analytics job in the `reference` strategy.
 
 The hub is read once, in one WITH step; the route table is joined as reference data, so a company that comes onto an existing database changes no
-text. Each company database is one output, what no route takes goes to `unrouted`, heartbeats to `heartbeat`, counts to `kpi`.
+text. Each company database is one output, what no route takes goes to `unrouted`, heartbeats to `heartbeat`, counts to `kpi`. A CAST that fails stops
+a job, and a NULL that does not fit blocks it, so an event that lacks a key or a stamp is cast softly and goes to `unrouted` too.
 """
 
 from __future__ import annotations
