@@ -71,7 +71,7 @@ class SandboxEnvironment:
             company.id: plan.databases[number % len(plan.databases)] for number, company in enumerate(companies)
         }
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
         self.sql = SqlServer(folder / "sql", clock)
@@ -104,7 +104,7 @@ class SandboxEnvironment:
     @property
     def is_new(self) -> bool:
         """Whether nothing was deployed here yet."""
-        return not (self._folder / "deployed").exists()
+        return not (self.folder / "deployed").exists()
 
     def deploy_data(self) -> None:
         """Make the databases with their tables and routes. Raises SqlError, OSError."""
@@ -156,7 +156,7 @@ class SandboxEnvironment:
                 },
             )
             account.stream_analytics.start(key, "JobStartTime", None)
-        (self._folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
+        (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
 
     def runtime(self, key: JobKey, write_log: Callable[[JobKey, LogRecord], None]) -> AnalyticsRuntime:
         """The engine of one of this environment's jobs."""
@@ -166,7 +166,7 @@ class SandboxEnvironment:
             self.sql,
             self._find_hub,
             self._clock,
-            self._folder / "jobs" / key.name,
+            self.folder / "jobs" / key.name,
             lambda record: write_log(key, record),
             seed,
         )
@@ -297,7 +297,7 @@ class SandboxEnvironment:
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         """Make databases refuse every login."""
         for name in list(names) or self.plan.databases:
-            self.sql.database(name).set_state("unavailable" if on else "online")
+            self.sql.database(name).state = "unavailable" if on else "online"
 
     def fail_stream_job(self, on: bool) -> None:
         """Let every run of the streaming job fail."""

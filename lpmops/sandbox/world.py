@@ -35,8 +35,9 @@ from lpmops.sandbox.faults import FaultBoard
 from lpmops.sandbox.hub import AmqpNamespace, SharedAccessKey, TokenRefused
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.records import companies_of
-from lpmops.sandbox.sql import SqlPrincipal
-from lpmops.sandbox.sql.tds import Login, TdsListener, login_failed
+from lpmops.sandbox.sql import errors as sql_errors
+from lpmops.sandbox.sql.session import Login, SqlPrincipal
+from lpmops.sandbox.sql.tds import TdsListener
 
 ServeHttp = Callable[[ASGIApp, socket.socket], None]
 OPERATOR = Principal(
@@ -146,15 +147,15 @@ class World:
 
     async def _open_tds(self, environment: SandboxEnvironment, listener: socket.socket) -> None:
         def sign_in(login: Login) -> SqlPrincipal:
-            if login.token is None:
-                raise login_failed(login.user)
+            if not login.token:
+                raise sql_errors.login_failed(login.user)
             try:
                 principal = self._authority.check(login.token, SQL, environment.name)
             except TokenError as error:
-                raise login_failed("<token-identified principal>") from error
+                raise sql_errors.login_failed("<token-identified principal>") from error
             return SqlPrincipal(principal.name, is_owner=True)
 
-        tds = TdsListener(environment.sql, sign_in, environment.certificate_folder)
+        tds = TdsListener(environment.sql, sign_in, environment.folder)
         await tds.start(listener)
         self._tds.append(tds)
 
