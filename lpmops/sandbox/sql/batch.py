@@ -85,7 +85,9 @@ class Batch:
     catching: list[SqlError] = field(default_factory=list)
 
 
-def run_batch(session: Session, text: str, parameters: Sequence[Parameter], sink: Sink, nesting: int = 0, tries: int = 0) -> tuple[Batch, int]:
+def run_batch(
+    session: Session, text: str, parameters: Sequence[Parameter], sink: Sink, nesting: int = 0, tries: int = 0
+) -> tuple[Batch, int]:
     """Run a batch to its end; errors go to the sink. The batch, for its variables, and the status that RETURN gave.
 
     Within a TRY of a caller (`tries`), errors are raised to it instead.
@@ -97,7 +99,9 @@ def run_batch(session: Session, text: str, parameters: Sequence[Parameter], sink
     status = 0
     try:
         if nesting > _MAX_NESTING:
-            raise SqlError(217, "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).", 16, 1)
+            raise SqlError(
+                217, "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).", 16, 1
+            )
         statements = parse(text)
         _bind(batch, statements)
         _run_all(batch, statements)
@@ -114,7 +118,14 @@ def run_batch(session: Session, text: str, parameters: Sequence[Parameter], sink
         status = returned.status
     if nesting == 0 and session.doomed:
         session.abandon()
-        sink.error(SqlError(3998, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.", 16, 1))
+        sink.error(
+            SqlError(
+                3998,
+                "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.",
+                16,
+                1,
+            )
+        )
     return batch, status
 
 
@@ -146,7 +157,9 @@ def _flattened(statements: Sequence[Statement]) -> Iterator[Statement]:
             case Block():
                 yield from _flattened(statement.statements)
             case If():
-                yield from _flattened([branch for branch in (statement.then, statement.otherwise) if branch is not None])
+                yield from _flattened(
+                    [branch for branch in (statement.then, statement.otherwise) if branch is not None]
+                )
             case While():
                 yield from _flattened([statement.body])
             case TryCatch():
@@ -316,7 +329,15 @@ def _define(batch: Batch, statement: Statement) -> None:
     def evaluate(program: Program) -> str:
         return constant(session.value(program, {}))
 
-    place = Surroundings(session.catalog, session.principal, session.database.name, session.default_schema, session.now, session.row_count, evaluate)
+    place = Surroundings(
+        session.catalog,
+        session.principal,
+        session.database.name,
+        session.default_schema,
+        session.now,
+        session.row_count,
+        evaluate,
+    )
     session.apply(define(statement, place))
     session.rowcount = 0
 
@@ -374,14 +395,24 @@ def _transaction(batch: Batch, statement: Transaction) -> None:
 def _throw(batch: Batch, statement: Throw) -> None:
     if not statement.arguments:
         if not batch.catching:
-            raise SqlError(10704, "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.", 15, 1)
+            raise SqlError(
+                10704,
+                "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.",
+                15,
+                1,
+            )
         raise batch.catching[-1]
     if len(statement.arguments) != 3:
         raise errors.syntax("THROW")
     kinds = (INT, nvarchar(2048), INT)
     number, text, state = (_value(batch, node, kind) for node, kind in zip(statement.arguments, kinds, strict=True))
     if number is None or int(number) < 50000:
-        raise SqlError(35100, f"Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647.", 16, 10)
+        raise SqlError(
+            35100,
+            f"Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647.",
+            16,
+            10,
+        )
     raise SqlError(int(number), str(text or ""), 16, int(state or 0) % 256, statement.line)
 
 
@@ -396,7 +427,12 @@ def _raise(batch: Batch, statement: Raiserror) -> None:
     shown = procedures.formatted_message(str(text or ""), given)
     batch.session.rowcount = 0
     if severity > 18:
-        raise SqlError(2754, "Error severity levels greater than 18 can only be specified by members of the sysadmin role, using the WITH LOG option.", 16, 1)
+        raise SqlError(
+            2754,
+            "Error severity levels greater than 18 can only be specified by members of the sysadmin role, using the WITH LOG option.",
+            16,
+            1,
+        )
     if severity <= 10:
         batch.sink.message(Message(50000, shown, max(severity, 0), state, statement.line))
         return
@@ -432,9 +468,13 @@ def _execute(batch: Batch, statement: Execute) -> None:
         target = getattr(argument.value, "name", "")
         if argument.output:
             if not target.startswith("@"):
-                raise SqlError(179, "Cannot use the OUTPUT option when passing a constant to a stored procedure.", 15, 1)
+                raise SqlError(
+                    179, "Cannot use the OUTPUT option when passing a constant to a stored procedure.", 15, 1
+                )
             outputs.append((name.casefold() if name else str(place), target.casefold()))
-    status, returned = procedures.call(session, statement.procedure or "", arguments, batch.sink, batch.nesting + 1, batch.tries)
+    status, returned = procedures.call(
+        session, statement.procedure or "", arguments, batch.sink, batch.nesting + 1, batch.tries
+    )
     for source, target in outputs:
         if source in returned:
             batch.values[target] = returned[source]
@@ -445,5 +485,8 @@ def _execute(batch: Batch, statement: Execute) -> None:
 def _kind_of(batch: Batch, node: Expression) -> SqlType:
     """The type of an argument, found as any expression's is."""
     session = batch.session
-    return translate_value(node, None, session.catalog, batch.types, session.database.name, session.default_schema).columns[0].type
-
+    return (
+        translate_value(node, None, session.catalog, batch.types, session.database.name, session.default_schema)
+        .columns[0]
+        .type
+    )

@@ -30,7 +30,12 @@ def chosen_columns(table: Table, names: Sequence[str]) -> list[Column]:
         if column is None:
             raise errors.invalid_column(wanted)
         if column in found:
-            raise SqlError(264, f"The column name '{wanted}' is specified more than once in the SET clause or column list of an INSERT.", 16, 1)
+            raise SqlError(
+                264,
+                f"The column name '{wanted}' is specified more than once in the SET clause or column list of an INSERT.",
+                16,
+                1,
+            )
         found.append(column)
     return found
 
@@ -38,11 +43,15 @@ def chosen_columns(table: Table, names: Sequence[str]) -> list[Column]:
 def insert_sql(table: Table, columns: Sequence[Column]) -> str:
     """The INSERT with one placeholder a column."""
     names = ", ".join(name(column.name) for column in columns)
-    conflict = "".join(f" ON CONFLICT {conflict_target(table, index)} DO NOTHING" for index in table.indexes if index.ignore_dup_key)
+    conflict = "".join(
+        f" ON CONFLICT {conflict_target(table, index)} DO NOTHING" for index in table.indexes if index.ignore_dup_key
+    )
     return f"INSERT INTO {name(table.full_name)} ({names}) VALUES ({', '.join('?' * len(columns))}){conflict}"
 
 
-def stored_columns(table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Any]], database: str) -> list[Sequence[Any]]:
+def stored_columns(
+    table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Any]], database: str
+) -> list[Sequence[Any]]:
     """The values, column by column, in stored form. Raises SqlError for what does not fit."""
     if not rows:
         return [[] for _ in columns]

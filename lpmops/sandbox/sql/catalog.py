@@ -138,7 +138,13 @@ class Permission:
 
 
 def _initial_users() -> tuple[User, ...]:
-    users = [User(0, "public", "R"), User(1, "dbo", "S", "dbo"), User(2, "guest", "S", "guest"), User(3, "INFORMATION_SCHEMA", "S"), User(4, "sys", "S")]
+    users = [
+        User(0, "public", "R"),
+        User(1, "dbo", "S", "dbo"),
+        User(2, "guest", "S", "guest"),
+        User(3, "INFORMATION_SCHEMA", "S"),
+        User(4, "sys", "S"),
+    ]
     return (*users, *(User(number, name, "R") for number, name in zip(_ROLE_IDS, FIXED_ROLES, strict=True)))
 
 
@@ -151,7 +157,12 @@ class Catalog:
     next_object_id: int = 901_578_250
     next_principal_id: int = 5
     next_schema_id: int = 5
-    schemas: tuple[tuple[int, str, str], ...] = ((1, "dbo", "dbo"), (2, "guest", "guest"), (3, "INFORMATION_SCHEMA", "INFORMATION_SCHEMA"), (4, "sys", "sys"))
+    schemas: tuple[tuple[int, str, str], ...] = (
+        (1, "dbo", "dbo"),
+        (2, "guest", "guest"),
+        (3, "INFORMATION_SCHEMA", "INFORMATION_SCHEMA"),
+        (4, "sys", "sys"),
+    )
     tables: tuple[Table, ...] = ()
     views: tuple[View, ...] = ()
     users: tuple[User, ...] = field(default_factory=_initial_users)
@@ -231,7 +242,9 @@ class Catalog:
             self,
             tables=tuple(found for found in self.tables if found.object_id != object_id),
             views=tuple(found for found in self.views if found.object_id != object_id),
-            permissions=tuple(held for held in self.permissions if (held.scope, held.major) != ("OBJECT", str(object_id))),
+            permissions=tuple(
+                held for held in self.permissions if (held.scope, held.major) != ("OBJECT", str(object_id))
+            ),
         )
 
     def changed(self) -> Catalog:
@@ -262,7 +275,10 @@ def from_json(text: str) -> Catalog:
         next_schema_id=data["next_schema_id"],
         schemas=tuple((number, name, owner) for number, name, owner in data["schemas"]),
         tables=tuple(_table(entry) for entry in data["tables"]),
-        views=tuple(View(**{**entry, "columns": tuple(_column(column) for column in entry["columns"])}) for entry in data["views"]),
+        views=tuple(
+            View(**{**entry, "columns": tuple(_column(column) for column in entry["columns"])})
+            for entry in data["views"]
+        ),
         users=tuple(User(**entry) for entry in data["users"]),
         members=tuple((role, member) for role, member in data["members"]),
         permissions=tuple(Permission(**entry) for entry in data["permissions"]),
@@ -276,8 +292,16 @@ def _column(data: dict[str, Any]) -> Column:
 
 def _table(data: dict[str, Any]) -> Table:
     indexes = tuple(
-        Index(**{**entry, "columns": tuple((name, descending) for name, descending in entry["columns"]), "included": tuple(entry["included"])})
+        Index(
+            **{
+                **entry,
+                "columns": tuple((name, descending) for name, descending in entry["columns"]),
+                "included": tuple(entry["included"]),
+            }
+        )
         for entry in data["indexes"]
     )
     columns = tuple(_column(entry) for entry in data["columns"])
-    return Table(**{**data, "columns": columns, "indexes": indexes, "checks": tuple(Check(**entry) for entry in data["checks"])})
+    return Table(
+        **{**data, "columns": columns, "indexes": indexes, "checks": tuple(Check(**entry) for entry in data["checks"])}
+    )

@@ -23,7 +23,9 @@ class Connection:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sqlite = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5)
+        self.sqlite = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5
+        )
         self.sqlite.execute("PRAGMA journal_mode = WAL")
         self.sqlite.execute("PRAGMA synchronous = NORMAL")
         self.sqlite.execute("PRAGMA temp_store = MEMORY")

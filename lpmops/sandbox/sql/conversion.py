@@ -148,7 +148,11 @@ def _to_integer(source: SqlType, target: SqlType) -> Converter:
         if text == "":
             return 0
         if not _WHOLE.fullmatch(text) or not text.isascii():
-            raise errors.converting_type(source.name, name) if name == "bigint" else errors.conversion_failed(value, source.name, name)
+            raise (
+                errors.converting_type(source.name, name)
+                if name == "bigint"
+                else errors.conversion_failed(value, source.name, name)
+            )
         number = int(text)
         if name != "bit" and not INTEGER_RANGE[name][0] <= number <= INTEGER_RANGE[name][1]:
             text = f"The conversion of the {source.name} value '{value}' overflowed an {name} column."
@@ -253,7 +257,9 @@ def _binary_to_character(target: SqlType, style: int) -> Converter:
     if style in (1, 2):
         return lambda value: clip(("0x" if style == 1 else "") + value.hex().upper(), target)
     if style != 0:
-        raise SqlError(281, f"{style} is not a valid style number when converting from varbinary to a character string.", 16, 1)
+        raise SqlError(
+            281, f"{style} is not a valid style number when converting from varbinary to a character string.", 16, 1
+        )
     if target.name in UNICODE:
         return lambda value: clip((value + b"\0" * (len(value) % 2)).decode("utf-16-le", "replace"), target)
     return lambda value: clip(value.decode("cp1252", "replace"), target)
@@ -264,14 +270,23 @@ def _temporal_text(source: SqlType, style: int | None, target: str) -> Callable[
     if name == "date":
         if style is None:
             return lambda value: value
-        return lambda value: moments.formatted(f"{value} 00:00:00.0000000", 0, style, "date", target)[: 10 if style in (120, 121, 126, 127, 20, 21) else None]
+        return lambda value: moments.formatted(f"{value} 00:00:00.0000000", 0, style, "date", target)[
+            : 10 if style in (120, 121, 126, 127, 20, 21) else None
+        ]
     if name == "time":
         if style not in (None, 0, 20, 21, 108, 114, 120, 121, 126):
-            raise SqlError(281, f"{style} is not a valid style number when converting from time to a character string.", 16, 1)
+            raise SqlError(
+                281, f"{style} is not a valid style number when converting from time to a character string.", 16, 1
+            )
         return lambda value: value[:8] if style in (20, 108, 120) else moments.scaled(value, scale)
     if name == "datetimeoffset":
         if style not in (None, 121, 126, 127):
-            raise SqlError(281, f"{style} is not a valid style number when converting from datetimeoffset to a character string.", 16, 1)
+            raise SqlError(
+                281,
+                f"{style} is not a valid style number when converting from datetimeoffset to a character string.",
+                16,
+                1,
+            )
 
         def with_offset(value: str) -> str:
             if style == 127:
@@ -327,7 +342,9 @@ def _to_guid(source: SqlType) -> Converter:
     def from_text(value: str) -> str:
         match = _GUID.match(value)
         if match is None:
-            raise SqlError(8169, "Conversion failed when converting from a character string to uniqueidentifier.", 16, 2)
+            raise SqlError(
+                8169, "Conversion failed when converting from a character string to uniqueidentifier.", 16, 2
+            )
         return match[1].upper()
 
     if source.is_character:
@@ -350,7 +367,11 @@ def _to_temporal(source: SqlType, target: SqlType) -> Converter:
         read = _read_timestamp
     else:
         # SQL Server turns numbers into datetime as days since 1900; nothing here needs it.
-        raise errors.unsupported_feature(f"CONVERT {name} to {target.name}") if source.is_number else _no_conversion(source, target)
+        raise (
+            errors.unsupported_feature(f"CONVERT {name} to {target.name}")
+            if source.is_number
+            else _no_conversion(source, target)
+        )
     if {name, target.name} == {"date", "time"}:
         raise _no_conversion(source, target)
     write = _writer(target)
@@ -393,7 +414,9 @@ def _writer(target: SqlType) -> Callable[[int, int], str]:
             return moments.time_text(moments.rounded(ticks % moments.DAY, scale) % moments.DAY)
         if name == "datetime":
             if ticks < _DATETIME_START:
-                text = "The conversion of a varchar data type to a datetime data type resulted in an out-of-range value."
+                text = (
+                    "The conversion of a varchar data type to a datetime data type resulted in an out-of-range value."
+                )
                 raise SqlError(242, text, 16, 3)
             return moments.timestamp_text(moments.legacy_rounded(ticks))
         if name == "smalldatetime":

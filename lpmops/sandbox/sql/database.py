@@ -25,7 +25,7 @@ from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.metadata import split_name
 from lpmops.sandbox.sql.parser import with_names
 from lpmops.sandbox.sql.results import Collected, Parameter, ResultSet
-from lpmops.sandbox.sql.session import Login, SqlPrincipal, Session
+from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
 from lpmops.sandbox.sql.system_views import DatabaseEntry
 from lpmops.sandbox.sql.translate import Program
 from lpmops.sandbox.sql.translate.changes import default_of
@@ -45,7 +45,15 @@ class Database:
     """A database of a SqlServer; made by SqlServer.create_database, found by SqlServer.database."""
 
     def __init__(
-        self, server: SqlServer, path: Path, name: str, database_id: int, created: str, max_size_bytes: int, collation: str, serverless: bool
+        self,
+        server: SqlServer,
+        path: Path,
+        name: str,
+        database_id: int,
+        created: str,
+        max_size_bytes: int,
+        collation: str,
+        serverless: bool,
     ) -> None:
         self.name = name
         self.path = path
@@ -148,7 +156,12 @@ class Database:
     def enter(self, principal: SqlPrincipal, login: Login | None = None) -> Session:
         """A new session. Raises SqlError 40613, 10928, 18456."""
         self.check_login()
-        session = Session(self, principal, login or Login(user=principal.name, application="sandbox"), self._server.next_session_number())
+        session = Session(
+            self,
+            principal,
+            login or Login(user=principal.name, application="sandbox"),
+            self._server.next_session_number(),
+        )
         with self._mutex:
             self._sessions[session.number] = session
         return session
@@ -166,9 +179,25 @@ class Database:
     def siblings(self) -> Iterable[DatabaseEntry]:
         """What sys.databases shows here."""
         shown = self._server.databases() if self.name == "master" else [self._server.database("master"), self]
-        return [DatabaseEntry(d.database_id, d.name, d.created, "ONLINE" if d.state in ("online", "throttled") else "OFFLINE", d.catalog.collation) for d in shown]
+        return [
+            DatabaseEntry(
+                d.database_id,
+                d.name,
+                d.created,
+                "ONLINE" if d.state in ("online", "throttled") else "OFFLINE",
+                d.catalog.collation,
+            )
+            for d in shown
+        ]
 
-    def program(self, kind: tuple[Any, ...], node: object, session: Session, types: Mapping[str, SqlType], build: Callable[[], Program]) -> Program:
+    def program(
+        self,
+        kind: tuple[Any, ...],
+        node: object,
+        session: Session,
+        types: Mapping[str, SqlType],
+        build: Callable[[], Program],
+    ) -> Program:
         """A translation, kept for as long as the catalog it was made with stands."""
         key = (*kind, id(node), session.default_schema, *sorted(types.items(), key=lambda entry: entry[0]))
         catalog = session.catalog
@@ -228,7 +257,9 @@ class Database:
 
     # --- for callers in the process ------------------------------------------------------------------------------------------------------------
 
-    def execute(self, text: str, parameters: Mapping[str, Any] | Sequence[Any] = (), *, principal: SqlPrincipal | None = None) -> list[ResultSet]:
+    def execute(
+        self, text: str, parameters: Mapping[str, Any] | Sequence[Any] = (), *, principal: SqlPrincipal | None = None
+    ) -> list[ResultSet]:
         """Run a batch of T-SQL in a session of its own and give its result sets.
 
         Parameters are @names to Python values, or a sequence for the `?` marks (or @P1, @P2, ...). Runs as dbo unless a principal is given.
@@ -238,14 +269,19 @@ class Database:
         collected.raise_first()
         return collected.results
 
-    def run(self, text: str, parameters: Mapping[str, Any] | Sequence[Any] = (), *, principal: SqlPrincipal | None = None) -> Collected:
+    def run(
+        self, text: str, parameters: Mapping[str, Any] | Sequence[Any] = (), *, principal: SqlPrincipal | None = None
+    ) -> Collected:
         """Like execute, with counts, messages and errors kept instead of raised."""
         if isinstance(parameters, Mapping):
             named = parameters
         else:
             text = with_names(text) if parameters else text
             named = {f"@P{place}": value for place, value in enumerate(parameters, 1)}
-        given = [Parameter(name if name.startswith("@") else f"@{name}", _kind(value), stored_of(value)) for name, value in named.items()]
+        given = [
+            Parameter(name if name.startswith("@") else f"@{name}", _kind(value), stored_of(value))
+            for name, value in named.items()
+        ]
         session = self.enter(principal or SqlPrincipal("sandbox", is_owner=True))
         collected = Collected()
         try:
@@ -262,7 +298,14 @@ class Database:
             session.wait(0.02)
             waited += 0.02
 
-    def bulk_insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, principal: SqlPrincipal | None = None) -> int:
+    def bulk_insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        principal: SqlPrincipal | None = None,
+    ) -> int:
         """Add rows of Python values to a table (`schema.table`), all or none; how many were added, duplicates that IGNORE_DUP_KEY drops not counted.
 
         Needs INSERT where a principal is given. Raises SqlError: 208, 207, 515, 2628, 245, 8114, 241, 547, 2601, 2627, 229, 40544, 40613, 40501.
@@ -274,7 +317,9 @@ class Database:
         finally:
             session.close()
 
-    def load(self, session: Session, table_name: tuple[str, ...], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    def load(
+        self, session: Session, table_name: tuple[str, ...], names: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> int:
         """The bulk load itself, in a session (and its transaction, where one is open)."""
         session.check()
         translation = Translation(session.catalog, {}, self.name, session.default_schema)
@@ -321,17 +366,20 @@ def _with_key(failed: SqlError, table: Table, columns: Sequence[Any], rows: Sequ
     return _first_repeat(failed, table, index, names, rows)
 
 
-def _first_repeat(failed: SqlError, table: Table, index: Index, names: list[str], rows: Sequence[Sequence[Any]]) -> SqlError:
+def _first_repeat(
+    failed: SqlError, table: Table, index: Index, names: list[str], rows: Sequence[Sequence[Any]]
+) -> SqlError:
     places = [names.index(wanted) for wanted, _ in index.columns]
     seen: set[tuple[Any, ...]] = set()
     for row in rows:
         key = tuple(row[place] for place in places)
         if key in seen:
-            return sqlite_errors.duplicate(table, index, f"({', '.join('<NULL>' if part is None else str(part) for part in key)})")
+            return sqlite_errors.duplicate(
+                table, index, f"({', '.join('<NULL>' if part is None else str(part) for part in key)})"
+            )
         seen.add(key)
     return failed
 
 
 def _kind(value: Any) -> SqlType:
     return nvarchar() if isinstance(value, str) else infer(value)
-

@@ -37,7 +37,18 @@ from lpmops.sandbox.sql.translate.fragment import Fragment, name
 from lpmops.sandbox.sql.translate.translation import Program, Translation
 from lpmops.sandbox.sql.types import MAX, SqlType, resolve
 
-DEFINITIONS = (CreateTable, AlterTable, CreateIndex, DropIndex, CreateView, CreateSchema, Drop, CreatePrincipal, AlterRole, ChangePermission)
+DEFINITIONS = (
+    CreateTable,
+    AlterTable,
+    CreateIndex,
+    DropIndex,
+    CreateView,
+    CreateSchema,
+    Drop,
+    CreatePrincipal,
+    AlterRole,
+    ChangePermission,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,12 @@ def _create_table(statement: CreateTable, place: Surroundings) -> Change:
     table = Table(number, schema, table_name, (), created=place.now, modified=place.now)
     for definition in statement.columns:
         table, catalog = _with_column(catalog, table, definition, place)
-    constraints = [constraint for definition in statement.columns for constraint in definition.constraints if constraint.kind != "DEFAULT"]
+    constraints = [
+        constraint
+        for definition in statement.columns
+        for constraint in definition.constraints
+        if constraint.kind != "DEFAULT"
+    ]
     for constraint in (*constraints, *statement.constraints):
         table, catalog = _with_constraint(catalog, table, constraint, place)
     for index in statement.indexes:
@@ -145,7 +161,9 @@ def _create_table(statement: CreateTable, place: Surroundings) -> Change:
     statements = storage.create_table(catalog, table, place.database)
     identity = table.identity
     if identity is not None and identity.identity_seed != 1:
-        statements.append(f"INSERT INTO sqlite_sequence (name, seq) VALUES ({_quoted(table.full_name)}, {(identity.identity_seed or 0) - 1})")
+        statements.append(
+            f"INSERT INTO sqlite_sequence (name, seq) VALUES ({_quoted(table.full_name)}, {(identity.identity_seed or 0) - 1})"
+        )
     return Change(catalog.with_table(table).changed(), tuple(statements))
 
 
@@ -153,7 +171,9 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _with_column(catalog: Catalog, table: Table, definition: ColumnDefinition, place: Surroundings) -> tuple[Table, Catalog]:
+def _with_column(
+    catalog: Catalog, table: Table, definition: ColumnDefinition, place: Surroundings
+) -> tuple[Table, Catalog]:
     if table.column(definition.name) is not None:
         text = f"Column names in each table must be unique. Column name '{definition.name}' in table '{table.full_name}' is specified more than once."
         raise SqlError(2705, text, 16, 3)
@@ -195,7 +215,9 @@ def _resolved(definition: ColumnDefinition, collation: str) -> SqlType:
     return kind
 
 
-def _default(catalog: Catalog, table: Table, column: Column, constraint: Constraint, place: Surroundings) -> tuple[DefaultValue, Catalog]:
+def _default(
+    catalog: Catalog, table: Table, column: Column, constraint: Constraint, place: Surroundings
+) -> tuple[DefaultValue, Catalog]:
     number, catalog = catalog.take_id()
     label = constraint.name or f"DF__{table.name[:9]}__{column.name[:5]}__{number:08X}"
     _check_free(catalog, table, label)
@@ -206,13 +228,17 @@ def _default(catalog: Catalog, table: Table, column: Column, constraint: Constra
 
 
 def _check_free(catalog: Catalog, table: Table, label: str) -> None:
-    own = {check.name.casefold() for check in table.checks} | {index.name.casefold() for index in table.indexes if index.object_id}
+    own = {check.name.casefold() for check in table.checks} | {
+        index.name.casefold() for index in table.indexes if index.object_id
+    }
     own |= {column.default.name.casefold() for column in table.columns if column.default}
     if label.casefold() in own or catalog.named(table.schema, label) is not None:
         raise errors.already_exists(label)
 
 
-def _with_constraint(catalog: Catalog, table: Table, constraint: Constraint, place: Surroundings) -> tuple[Table, Catalog]:
+def _with_constraint(
+    catalog: Catalog, table: Table, constraint: Constraint, place: Surroundings
+) -> tuple[Table, Catalog]:
     number, catalog = catalog.take_id()
     if constraint.kind == "CHECK":
         label = constraint.name or f"CK__{table.name[:9]}__{(constraint.column or '')[:5]}__{number:08X}"
@@ -247,11 +273,15 @@ def _primary_columns(table: Table, keys: tuple[KeyColumn, ...]) -> Table:
     wanted = {key.name.casefold() for key in keys}
     for column in table.columns:
         if column.name.casefold() in wanted and column.nullable:
-            raise SqlError(8111, f"Cannot define PRIMARY KEY constraint on nullable column in table '{table.name}'.", 16, 1)
+            raise SqlError(
+                8111, f"Cannot define PRIMARY KEY constraint on nullable column in table '{table.name}'.", 16, 1
+            )
     return table
 
 
-def _with_index(table: Table, statement: CreateIndex, constraint: str = "", object_id: int = 0, *, system_named: bool = False) -> Table:
+def _with_index(
+    table: Table, statement: CreateIndex, constraint: str = "", object_id: int = 0, *, system_named: bool = False
+) -> Table:
     if any(index.name.casefold() == statement.name.casefold() for index in table.indexes):
         text = f"The operation failed because an index or statistics with name '{statement.name}' already exists on table '{table.full_name}'."
         raise SqlError(1913, text, 16, 1)
@@ -268,12 +298,21 @@ def _with_index(table: Table, statement: CreateIndex, constraint: str = "", obje
             text = f"Column '{column.name}' in table '{table.full_name}' is of a type that is invalid for use as a key column in an index."
             raise SqlError(1919, text, 16, 1)
         if any(column.name == found for found, _ in columns):
-            raise SqlError(1909, f"Cannot use duplicate column names in index. Column name '{column.name}' listed more than once.", 16, 1)
+            raise SqlError(
+                1909,
+                f"Cannot use duplicate column names in index. Column name '{column.name}' listed more than once.",
+                16,
+                1,
+            )
         columns.append((column.name, key.descending))
     for wanted in statement.included:
         if table.column(wanted) is None:
             raise SqlError(1911, f"Column name '{wanted}' does not exist in the target table or view.", 16, 1)
-    number = 1 if statement.clustered else max((index.index_id for index in table.indexes if index.index_id > 1), default=1) + 1
+    number = (
+        1
+        if statement.clustered
+        else max((index.index_id for index in table.indexes if index.index_id > 1), default=1) + 1
+    )
     index = Index(number, statement.name, tuple(columns), statement.included, statement.unique, statement.ignore_dup_key, statement.clustered,
                   constraint, object_id, system_named)  # fmt: skip
     return replace(table, indexes=(*table.indexes, index))
@@ -282,9 +321,16 @@ def _with_index(table: Table, statement: CreateIndex, constraint: str = "", obje
 def _check_keys(table: Table) -> None:
     """The widest key SQL Server stores is 1,700 bytes, 900 in a clustered index; it warns, and fails on rows: here 1,700 is refused at once."""
     for index in table.indexes:
-        size = sum(column.type.max_length() for wanted, _ in index.columns if (column := table.column(wanted)) is not None)
+        size = sum(
+            column.type.max_length() for wanted, _ in index.columns if (column := table.column(wanted)) is not None
+        )
         if len(index.columns) > 32:
-            raise SqlError(1904, f"The index '{index.name}' on table '{table.full_name}' has {len(index.columns)} columns in the key list. The maximum limit for index key column list is 32.", 16, 1)
+            raise SqlError(
+                1904,
+                f"The index '{index.name}' on table '{table.full_name}' has {len(index.columns)} columns in the key list. The maximum limit for index key column list is 32.",
+                16,
+                1,
+            )
         if size > 8000:
             raise errors.unsupported_feature(f"index key of {size} bytes")
 
@@ -353,8 +399,13 @@ def _add(statement: AlterTable, table: Table, catalog: Catalog, place: Surroundi
         changed, catalog = _with_constraint(catalog, changed, constraint, place)
     _check_keys(changed)
     changed = replace(changed, modified=place.now)
-    simple = changed.checks == table.checks and changed.indexes == table.indexes and all(
-        column.identity_seed is None and (column.nullable and fill == "NULL" or fill != "NULL") for column, fill in fills[len(table.columns) :]
+    simple = (
+        changed.checks == table.checks
+        and changed.indexes == table.indexes
+        and all(
+            column.identity_seed is None and ((column.nullable and fill == "NULL") or fill != "NULL")
+            for column, fill in fills[len(table.columns) :]
+        )
     )
     if simple:
         statements = [
@@ -370,7 +421,9 @@ def _fill(definition: ColumnDefinition, column: Column, table: Table, place: Sur
     """What existing rows get in a new column. Raises SqlError 4901."""
     default = next((constraint for constraint in definition.constraints if constraint.kind == "DEFAULT"), None)
     if default is not None and default.expression is not None and (not column.nullable or default.with_values):
-        program = translate_value(default.expression, column.type, place.catalog, {}, place.database, place.default_schema)
+        program = translate_value(
+            default.expression, column.type, place.catalog, {}, place.database, place.default_schema
+        )
         return place.evaluate(program)
     if not column.nullable and column.identity_seed is None and place.row_count(table):
         text = (
@@ -382,7 +435,9 @@ def _fill(definition: ColumnDefinition, column: Column, table: Table, place: Sur
     return "NULL"
 
 
-def _rebuild(catalog: Catalog, old: Table, new: Table, fills: list[tuple[Column, str]], place: Surroundings) -> list[str]:
+def _rebuild(
+    catalog: Catalog, old: Table, new: Table, fills: list[tuple[Column, str]], place: Surroundings
+) -> list[str]:
     """Make the table anew under its name, with its rows: SQLite changes no column or constraint in place."""
     passing = f"{old.full_name}|old"
     statements = [statement for index in old.indexes for statement in storage.drop_index(old, index)]
@@ -400,7 +455,12 @@ def _rebuild(catalog: Catalog, old: Table, new: Table, fills: list[tuple[Column,
 def _alter_column(definition: ColumnDefinition, table: Table, catalog: Catalog, place: Surroundings) -> Change:
     column = table.column(definition.name)
     if column is None:
-        raise SqlError(4924, f"ALTER TABLE ALTER COLUMN failed because column '{definition.name}' does not exist in table '{table.name}'.", 16, 1)
+        raise SqlError(
+            4924,
+            f"ALTER TABLE ALTER COLUMN failed because column '{definition.name}' does not exist in table '{table.name}'.",
+            16,
+            1,
+        )
     if definition.constraints or definition.identity:
         raise errors.keyword((definition.constraints[0].kind if definition.constraints else "IDENTITY").split()[0])
     if column.identity_seed is not None:
@@ -411,7 +471,11 @@ def _alter_column(definition: ColumnDefinition, table: Table, catalog: Catalog, 
     if keyed and (kind != column.type and not (kind.name == column.type.name and kind.length >= column.type.length)):
         text = f"The index or constraint on column '{column.name}' is dependent on column '{column.name}'."
         raise SqlError(5074, text, 16, 1)
-    changed = replace(table, columns=tuple(changed_column if found is column else found for found in table.columns), modified=place.now)
+    changed = replace(
+        table,
+        columns=tuple(changed_column if found is column else found for found in table.columns),
+        modified=place.now,
+    )
     translation = Translation(catalog, {}, place.database, table.schema)
     converted = coerce(translation, Fragment(name(column.name), column.type), kind).sql
     fills = [(found, converted if found is changed_column else name(found.name)) for found in changed.columns]
@@ -423,8 +487,17 @@ def _without_column(table: Table, wanted: str, if_exists: bool) -> Table:
     if column is None:
         if if_exists:
             return table
-        raise SqlError(4924, f"ALTER TABLE DROP COLUMN failed because column '{wanted}' does not exist in table '{table.name}'.", 16, 1)
-    using = [index.name for index in table.indexes if column.name in (*(found for found, _ in index.columns), *index.included)]
+        raise SqlError(
+            4924,
+            f"ALTER TABLE DROP COLUMN failed because column '{wanted}' does not exist in table '{table.name}'.",
+            16,
+            1,
+        )
+    using = [
+        index.name
+        for index in table.indexes
+        if column.name in (*(found for found, _ in index.columns), *index.included)
+    ]
     using += [column.default.name] if column.default else []
     using += [check.name for check in table.checks if check.column == column.name]
     if using:
@@ -440,7 +513,9 @@ def _without_constraint(table: Table, wanted: str, if_exists: bool) -> Table:
     if any(index.object_id and index.name.casefold() == key for index in table.indexes):
         return replace(table, indexes=tuple(index for index in table.indexes if index.name.casefold() != key))
     if any(column.default and column.default.name.casefold() == key for column in table.columns):
-        columns = tuple(replace(c, default=None) if c.default and c.default.name.casefold() == key else c for c in table.columns)
+        columns = tuple(
+            replace(c, default=None) if c.default and c.default.name.casefold() == key else c for c in table.columns
+        )
         return replace(table, columns=columns)
     if if_exists:
         return table
@@ -469,7 +544,9 @@ def _create_view(statement: CreateView, place: Surroundings) -> Change:
             raise errors.cannot_find("object", view_name)
         number, created = existing.object_id, existing.created
     columns = view_columns(statement.query, statement.columns, view_name, catalog, place.database, schema)
-    shown = tuple(Column(position, column.name, column.type, column.nullable) for position, column in enumerate(columns, 1))
+    shown = tuple(
+        Column(position, column.name, column.type, column.nullable) for position, column in enumerate(columns, 1)
+    )
     text = statement.text
     return Change(catalog.with_view(View(number, schema, view_name, text, shown, created, place.now)).changed())
 
@@ -486,7 +563,9 @@ def _create_schema(statement: CreateSchema, place: Surroundings) -> Change:
             raise errors.cannot_find("user", statement.owner)
         owner = found.name
     number = place.catalog.next_schema_id
-    catalog = replace(place.catalog, schemas=(*place.catalog.schemas, (number, statement.name, owner)), next_schema_id=number + 1)
+    catalog = replace(
+        place.catalog, schemas=(*place.catalog.schemas, (number, statement.name, owner)), next_schema_id=number + 1
+    )
     return Change(catalog.changed())
 
 
@@ -494,7 +573,9 @@ def _drop(statement: Drop, place: Surroundings) -> Change:
     change = Change(place.catalog)
     for parts in statement.names:
         here = replace(place, catalog=change.catalog)
-        one = {"TABLE": _drop_object, "VIEW": _drop_object, "SCHEMA": _drop_schema}.get(statement.kind, _drop_principal)(statement, parts, here)
+        one = {"TABLE": _drop_object, "VIEW": _drop_object, "SCHEMA": _drop_schema}.get(
+            statement.kind, _drop_principal
+        )(statement, parts, here)
         change = Change(one.catalog, (*change.statements, *one.statements), (*change.recount, *one.recount))
     return change
 
@@ -521,11 +602,17 @@ def _drop_schema(statement: Drop, parts: tuple[str, ...], place: Surroundings) -
         if statement.if_exists:
             return Change(place.catalog)
         raise errors.cannot_find("schema", parts[-1])
-    if schema in ("dbo", "sys", "guest", "INFORMATION_SCHEMA") or not permissions.allowed(place.catalog, place.principal, "ALTER", schema=schema):
+    if schema in ("dbo", "sys", "guest", "INFORMATION_SCHEMA") or not permissions.allowed(
+        place.catalog, place.principal, "ALTER", schema=schema
+    ):
         raise errors.cannot_find("schema", schema)
-    inside = next((found.name for found in (*place.catalog.tables, *place.catalog.views) if found.schema == schema), None)
+    inside = next(
+        (found.name for found in (*place.catalog.tables, *place.catalog.views) if found.schema == schema), None
+    )
     if inside is not None:
-        raise SqlError(3729, f"Cannot drop schema '{schema}' because it is being referenced by object '{inside}'.", 16, 1)
+        raise SqlError(
+            3729, f"Cannot drop schema '{schema}' because it is being referenced by object '{inside}'.", 16, 1
+        )
     kept = tuple(entry for entry in place.catalog.schemas if entry[1] != schema)
     held = tuple(entry for entry in place.catalog.permissions if (entry.scope, entry.major) != ("SCHEMA", schema))
     return Change(replace(place.catalog, schemas=kept, permissions=held).changed())
@@ -554,7 +641,9 @@ def _create_principal(statement: CreatePrincipal, place: Surroundings) -> Change
     user = User(number, statement.name, kind, default_schema, hashed, place.now)
     catalog = replace(place.catalog, users=(*place.catalog.users, user), next_principal_id=number + 1)
     if kind != "R":
-        catalog = replace(catalog, permissions=(*catalog.permissions, Permission("DATABASE", "", user.name, "CONNECT", "G")))
+        catalog = replace(
+            catalog, permissions=(*catalog.permissions, Permission("DATABASE", "", user.name, "CONNECT", "G"))
+        )
     return Change(catalog.changed())
 
 
@@ -589,7 +678,11 @@ def _alter_role(statement: AlterRole, place: Surroundings) -> Change:
     fixed = role.principal_id >= 16384
     if fixed and not permissions.is_owner(place.catalog, place.principal):
         raise errors.cannot_find("role", statement.role)
-    if member is None or member.name in ("public", "dbo", "sys", "INFORMATION_SCHEMA", "guest") or role.name == "public":
+    if (
+        member is None
+        or member.name in ("public", "dbo", "sys", "INFORMATION_SCHEMA", "guest")
+        or role.name == "public"
+    ):
         raise errors.cannot_find("principal", statement.member)
     if statement.add and (member.name == role.name or member.name in place.catalog.roles_of(role.name)):
         raise SqlError(15413, "Cannot make a role a member of itself.", 11, 1)

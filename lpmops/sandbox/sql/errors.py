@@ -35,7 +35,32 @@ class SqlError(Exception):
 
 # Errors that end one statement and let the batch go on; every other error ends the batch (outside TRY).
 # Source: Microsoft's error handling background by severity and SET XACT_ABORT page; numbers not listed there are assumed to end the batch.
-STATEMENT_ENDING = frozenset({220, 229, 230, 262, 297, 515, 517, 544, 547, 2601, 2627, 2628, 8115, 8134, 2714, 1913, 3701, 3728, 4902, 15151, 15023, 50000})
+STATEMENT_ENDING = frozenset(
+    {
+        220,
+        229,
+        230,
+        262,
+        297,
+        515,
+        517,
+        544,
+        547,
+        2601,
+        2627,
+        2628,
+        8115,
+        8134,
+        2714,
+        1913,
+        3701,
+        3728,
+        4902,
+        15151,
+        15023,
+        50000,
+    }
+)
 
 
 def syntax(near: str, line: int = 0) -> SqlError:
@@ -60,7 +85,9 @@ def unsupported_feature(name: str, line: int = 0) -> SqlError:
 
 def unsupported_option(name: str, line: int = 0) -> SqlError:
     """40517: a keyword or statement option that this server does not have."""
-    return SqlError(40517, f"Keyword or statement option '{name}' is not supported in this version of SQL Server.", 16, 1, line)
+    return SqlError(
+        40517, f"Keyword or statement option '{name}' is not supported in this version of SQL Server.", 16, 1, line
+    )
 
 
 def invalid_object(name: str) -> SqlError:
@@ -122,9 +149,7 @@ def operand_clash(source: str, target: str) -> SqlError:
 
 def implicit_conversion(source: str, target: str) -> SqlError:
     """257: a conversion that exists, but only when asked for."""
-    text = (
-        f"Implicit conversion from data type {source} to {target} is not allowed. Use the CONVERT function to run this query."
-    )
+    text = f"Implicit conversion from data type {source} to {target} is not allowed. Use the CONVERT function to run this query."
     return SqlError(257, text, 16, 3)
 
 
@@ -157,7 +182,9 @@ def already_exists(name: str) -> SqlError:
 
 def cannot_drop(kind: str, name: str) -> SqlError:
     """3701: dropping what is not there."""
-    return SqlError(3701, f"Cannot drop the {kind} '{name}', because it does not exist or you do not have permission.", 11, 5)
+    return SqlError(
+        3701, f"Cannot drop the {kind} '{name}', because it does not exist or you do not have permission.", 11, 5
+    )
 
 
 def lock_timeout() -> SqlError:

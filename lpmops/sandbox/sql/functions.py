@@ -108,7 +108,9 @@ def _divide(left: int, right: int) -> int:
 def _remainder(left: int, right: int) -> int:
     if right == 0:
         raise errors.divide_by_zero()
-    return int(math.fmod(left, right)) if abs(left) < 2**53 and abs(right) < 2**53 else left - right * _divide(left, right)
+    return (
+        int(math.fmod(left, right)) if abs(left) < 2**53 and abs(right) < 2**53 else left - right * _divide(left, right)
+    )
 
 
 def _divide_floats(left: float, right: float) -> float:
@@ -149,7 +151,9 @@ def _as_timestamp(stored: str) -> str:
 
 def _date_add(part: str, number: int, stored: str, kind: str) -> str:
     if kind == "date" and part not in ("year", "quarter", "month", "day", "dayofyear", "weekday", "week"):
-        raise SqlError(9810, f"The datepart {part} is not supported by date function dateadd for data type date.", 16, 1)
+        raise SqlError(
+            9810, f"The datepart {part} is not supported by date function dateadd for data type date.", 16, 1
+        )
     if kind == "datetimeoffset":
         local = moments.add(part, number, moments.local_of(stored))
         minutes = moments.offset_minutes(stored)
@@ -172,7 +176,20 @@ def _date_difference(part: str, start: str, end: str, limited: int) -> int:
 
 
 _WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def _date_part(name: str, stored: str) -> int:
@@ -296,7 +313,9 @@ def _like(value: str, pattern: str, escape: str, sensitive: int) -> int:
 
 
 def _hash_bytes(algorithm: str, data: bytes) -> bytes | None:
-    name = {"MD5": "md5", "SHA": "sha1", "SHA1": "sha1", "SHA2_256": "sha256", "SHA2_512": "sha512"}.get(algorithm.upper())
+    name = {"MD5": "md5", "SHA": "sha1", "SHA1": "sha1", "SHA2_256": "sha256", "SHA2_512": "sha512"}.get(
+        algorithm.upper()
+    )
     return None if name is None else hashlib.new(name, data, usedforsecurity=False).digest()
 
 
@@ -430,7 +449,12 @@ class _Spread:
         """The result."""
         if len(self._values) < (1 if self._name.endswith("P") else 2):
             return None
-        measure = {"STDEV": statistics.stdev, "STDEVP": statistics.pstdev, "VAR": statistics.variance, "VARP": statistics.pvariance}
+        measure = {
+            "STDEV": statistics.stdev,
+            "STDEVP": statistics.pstdev,
+            "VAR": statistics.variance,
+            "VARP": statistics.pvariance,
+        }
         return float(measure[self._name](self._values))
 
 

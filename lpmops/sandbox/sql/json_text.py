@@ -53,7 +53,12 @@ def path(text: str) -> Path:
 
 def _bad_path(text: str, position: int) -> SqlError:
     shown = text[position : position + 1]
-    return SqlError(13607, f"JSON path is not properly formatted. Unexpected character '{shown}' is found at position {position}.", 16, 4)
+    return SqlError(
+        13607,
+        f"JSON path is not properly formatted. Unexpected character '{shown}' is found at position {position}.",
+        16,
+        4,
+    )
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -67,7 +72,9 @@ def _no_constant(word: str) -> Any:
     raise ValueError(word)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_first_wins, parse_float=_Number, parse_int=_Number, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_first_wins, parse_float=_Number, parse_int=_Number, parse_constant=_no_constant
+)
 
 
 @lru_cache(maxsize=64)
@@ -78,7 +85,9 @@ def document(text: str) -> Any:
     except (ValueError, RecursionError) as problem:
         position = getattr(problem, "pos", 0)
         shown = text[position : position + 1]
-        message = f"JSON text is not properly formatted. Unexpected character '{shown}' is found at position {position}."
+        message = (
+            f"JSON text is not properly formatted. Unexpected character '{shown}' is found at position {position}."
+        )
         raise SqlError(13609, message, 16, 1) from None
 
 
@@ -97,7 +106,11 @@ def _at(value: Any, steps: tuple[str | int, ...]) -> Any:
 
 def _rendered(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{_rendered(inner)}" for key, inner in value.items()) + "}"
+        return (
+            "{"
+            + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{_rendered(inner)}" for key, inner in value.items())
+            + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join(_rendered(inner) for inner in value) + "]"
     return str(value) if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
@@ -160,7 +173,12 @@ def open_json(text: str | None, path_text: str) -> str:
         return "[]"
     opened = _opened(text, path_text)
     pairs = opened.items() if isinstance(opened, dict) else enumerate(opened)
-    return json.dumps([[str(key), _rendered(value) if isinstance(value, (dict, list)) else _scalar_text(value), _kind(value)] for key, value in pairs])
+    return json.dumps(
+        [
+            [str(key), _rendered(value) if isinstance(value, (dict, list)) else _scalar_text(value), _kind(value)]
+            for key, value in pairs
+        ]
+    )
 
 
 def _kind(value: Any) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from lpmops.sandbox.sql import moments, permissions
 from lpmops.sandbox.sql.catalog import Catalog, Index, Table, View
 from lpmops.sandbox.sql.conversion import Stored
-from lpmops.sandbox.sql.system_views import system_type_id
 from lpmops.sandbox.sql.types import SYSTEM_TYPES
 
 if TYPE_CHECKING:
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 
 VERSION = "12.0.2000.8"
 # The text of Azure SQL Database, with a date of its own; evidence: SELECT @@VERSION in Microsoft's documentation.
-VERSION_TEXT = "Microsoft SQL Azure (RTM) - 12.0.2000.8 \n\tOct  2 2025 12:00:00 \n\tCopyright (C) 2025 Microsoft Corporation\n"
+VERSION_TEXT = (
+    "Microsoft SQL Azure (RTM) - 12.0.2000.8 \n\tOct  2 2025 12:00:00 \n\tCopyright (C) 2025 Microsoft Corporation\n"
+)
 
 
 def context(session: Session, key: str) -> Stored:
@@ -157,7 +158,13 @@ def _index_property(session: Session, number: Any, index_name: str, wanted: str)
         index = next((item for item in found.indexes if item.name.casefold() == str(index_name).casefold()), None)
     if index is None:
         return None
-    known = {"indexid": index.index_id, "isunique": int(index.unique), "isclustered": int(index.clustered), "isdisabled": 0, "isstatistics": 0}
+    known = {
+        "indexid": index.index_id,
+        "isunique": int(index.unique),
+        "isclustered": int(index.clustered),
+        "isdisabled": 0,
+        "isstatistics": 0,
+    }
     return known.get(str(wanted).lower())
 
 
@@ -223,15 +230,26 @@ def _has_permission(session: Session, securable: Any, kind: Any, permission: Any
         return None
     if word == "SCHEMA":
         schema = catalog.schema(split_name(str(securable))[-1])
-        return None if schema is None else _held(catalog, session.principal, wanted, permissions.SCHEMA_PERMISSIONS, None, schema)
+        return (
+            None
+            if schema is None
+            else _held(catalog, session.principal, wanted, permissions.SCHEMA_PERMISSIONS, None, schema)
+        )
     if word == "OBJECT":
         found = resolve_object(session, str(securable))
-        return None if found is None else _held(catalog, session.principal, wanted, permissions.OBJECT_PERMISSIONS, found)
+        return (
+            None if found is None else _held(catalog, session.principal, wanted, permissions.OBJECT_PERMISSIONS, found)
+        )
     return None
 
 
 def _held(
-    catalog: Catalog, principal: str, wanted: str, known: tuple[str, ...], target: Table | View | None = None, schema: str | None = None
+    catalog: Catalog,
+    principal: str,
+    wanted: str,
+    known: tuple[str, ...],
+    target: Table | View | None = None,
+    schema: str | None = None,
 ) -> int | None:
     if wanted == "ANY":
         return int(any(permissions.allowed(catalog, principal, permission, target, schema) for permission in known))

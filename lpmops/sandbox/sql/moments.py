@@ -227,7 +227,9 @@ def part(name: str, stored: str) -> int:
             return fraction // 10
         case "nanosecond":
             return fraction * 100
-    raise SqlError(9810, f"The datepart {name} is not supported by date function datepart for data type datetime2.", 16, 1)
+    raise SqlError(
+        9810, f"The datepart {name} is not supported by date function datepart for data type datetime2.", 16, 1
+    )
 
 
 def truncate(name: str, stored: str) -> str:
@@ -239,7 +241,9 @@ def truncate(name: str, stored: str) -> str:
         return f"{starts[name].isoformat()} 00:00:00.0000000"
     unit = _UNIT_TICKS.get(name)
     if unit is None or name == "weekday":
-        raise SqlError(9810, f"The datepart {name} is not supported by date function datetrunc for data type datetime2.", 16, 1)
+        raise SqlError(
+            9810, f"The datepart {name} is not supported by date function datetrunc for data type datetime2.", 16, 1
+        )
     return timestamp_text(ticks_of(stored) // unit * unit)
 
 
@@ -283,4 +287,6 @@ def formatted(stored: str, scale: int, style: int, source: str, target: str) -> 
             hour = int(stored[11:13])
             clock = f"{hour % 12 or 12:2}:{stored[14:16]}{'AM' if hour < 12 else 'PM'}"
             return f"{_MONTHS[int(stored[5:7]) - 1]} {int(stored[8:10]):2} {stored[:4]} {clock}"
-    raise SqlError(281, f"{style} is not a valid style number when converting from {source} to a character string.", 16, 1)
+    raise SqlError(
+        281, f"{style} is not a valid style number when converting from {source} to a character string.", 16, 1
+    )

@@ -42,11 +42,16 @@ CODES = {"SELECT": "SL", "INSERT": "IN", "UPDATE": "UP", "DELETE": "DL", "REFERE
 _ROLE_RIGHTS = {
     "db_datareader": frozenset({"SELECT"}),
     "db_datawriter": frozenset({"INSERT", "UPDATE", "DELETE"}),
-    "db_ddladmin": frozenset({"ALTER", "CREATE TABLE", "CREATE VIEW", "CREATE SCHEMA", "ALTER ANY SCHEMA", "VIEW DEFINITION", "REFERENCES"}),
+    "db_ddladmin": frozenset(
+        {"ALTER", "CREATE TABLE", "CREATE VIEW", "CREATE SCHEMA", "ALTER ANY SCHEMA", "VIEW DEFINITION", "REFERENCES"}
+    ),
     "db_securityadmin": frozenset({"ALTER ANY ROLE", "CREATE ROLE", "VIEW DEFINITION"}),
     "db_accessadmin": frozenset({"ALTER ANY USER", "CONNECT"}),
 }
-_ROLE_DENIALS = {"db_denydatareader": frozenset({"SELECT"}), "db_denydatawriter": frozenset({"INSERT", "UPDATE", "DELETE"})}
+_ROLE_DENIALS = {
+    "db_denydatareader": frozenset({"SELECT"}),
+    "db_denydatawriter": frozenset({"INSERT", "UPDATE", "DELETE"}),
+}
 
 
 def is_owner(catalog: Catalog, principal: str) -> bool:
@@ -54,7 +59,9 @@ def is_owner(catalog: Catalog, principal: str) -> bool:
     return principal == "dbo" or "db_owner" in catalog.roles_of(principal)
 
 
-def allowed(catalog: Catalog, principal: str, permission: str, target: Table | View | None = None, schema: str | None = None) -> bool:
+def allowed(
+    catalog: Catalog, principal: str, permission: str, target: Table | View | None = None, schema: str | None = None
+) -> bool:
     """Whether the principal holds a permission on an object, on a schema, or (neither given) on the database."""
     if is_owner(catalog, principal):
         return True

@@ -22,9 +22,18 @@ from lpmops.sandbox.sql.types import BIT, INT, MAX, SMALLINT, SYSNAME, SYSTEM_TY
 Returned = dict[str, Stored]
 
 
-def call(session: Session, name: str, arguments: Sequence[Parameter], sink: Sink, nesting: int = 0, tries: int = 0) -> tuple[int, Returned]:
+def call(
+    session: Session, name: str, arguments: Sequence[Parameter], sink: Sink, nesting: int = 0, tries: int = 0
+) -> tuple[int, Returned]:
     """Run a procedure: its status and the values of its OUTPUT parameters. Raises SqlError 2812."""
-    bare = name.lower().removeprefix("sys.").removeprefix("master.").removeprefix("dbo.").removeprefix(".").removeprefix("sys.")
+    bare = (
+        name.lower()
+        .removeprefix("sys.")
+        .removeprefix("master.")
+        .removeprefix("dbo.")
+        .removeprefix(".")
+        .removeprefix("sys.")
+    )
     procedure = _PROCEDURES.get(bare)
     if procedure is None:
         raise SqlError(2812, f"Could not find stored procedure '{name}'.", 16, 62)
@@ -50,7 +59,12 @@ def declared_parameters(declarations: str, given: Sequence[Parameter], collation
         if parameter is None:
             if not output:
                 shown = ", ".join(f"{each} {written.name}" for each, written, _ in declared)
-                raise SqlError(8178, f"The parameterized query '({shown})' expects the parameter '{name}', which was not supplied.", 16, 1)
+                raise SqlError(
+                    8178,
+                    f"The parameterized query '({shown})' expects the parameter '{name}', which was not supplied.",
+                    16,
+                    1,
+                )
             found.append(Parameter(name, kind, None, True))
             continue
         value = parameter.value
@@ -60,10 +74,14 @@ def declared_parameters(declarations: str, given: Sequence[Parameter], collation
     return found
 
 
-def _execute_sql(session: Session, arguments: Sequence[Parameter], sink: Sink, nesting: int, tries: int) -> tuple[int, Returned]:
+def _execute_sql(
+    session: Session, arguments: Sequence[Parameter], sink: Sink, nesting: int, tries: int
+) -> tuple[int, Returned]:
     """sp_executesql @stmt [, @params, values...]."""
     if not arguments or arguments[0].value is None:
-        raise SqlError(201, "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied.", 16, 10)
+        raise SqlError(
+            201, "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied.", 16, 10
+        )
     if not arguments[0].type.name.startswith("n"):
         raise SqlError(214, "Procedure expects parameter '@statement' of type 'ntext/nchar/nvarchar'.", 16, 2)
     declarations = str(arguments[1].value or "") if len(arguments) > 1 else ""
@@ -71,7 +89,13 @@ def _execute_sql(session: Session, arguments: Sequence[Parameter], sink: Sink, n
 
 
 def run_declared(
-    session: Session, text: str, declarations: str, given: Sequence[Parameter], sink: Sink, nesting: int = 0, tries: int = 0
+    session: Session,
+    text: str,
+    declarations: str,
+    given: Sequence[Parameter],
+    sink: Sink,
+    nesting: int = 0,
+    tries: int = 0,
 ) -> tuple[int, Returned]:
     """Run a parameterized text; what its OUTPUT parameters hold at the end, by name and by place among the given."""
     parameters = declared_parameters(declarations, given, session.catalog.collation)
@@ -109,12 +133,30 @@ _TYPE_INFO_COLUMNS = (
 )  # fmt: skip
 
 
-def _data_type_info(_session: Session, arguments: Sequence[Parameter], sink: Sink, _nesting: int, _tries: int) -> tuple[int, Returned]:
+def _data_type_info(
+    _session: Session, arguments: Sequence[Parameter], sink: Sink, _nesting: int, _tries: int
+) -> tuple[int, Returned]:
     """sp_datatype_info [@data_type] [, @ODBCVer]."""
-    wanted = int(next((p.value for p in arguments if p.name.casefold() in ("", "@data_type") and p.value is not None), 0))
+    wanted = int(
+        next((p.value for p in arguments if p.name.casefold() in ("", "@data_type") and p.value is not None), 0)
+    )
     sink.columns(_TYPE_INFO_COLUMNS)
     rows = []
-    for name, number, precision, prefix, suffix, parameters, case, searchable, unsigned, low, high, sql_type, subtype in _TYPE_INFO:
+    for (
+        name,
+        number,
+        precision,
+        prefix,
+        suffix,
+        parameters,
+        case,
+        searchable,
+        unsigned,
+        low,
+        high,
+        sql_type,
+        subtype,
+    ) in _TYPE_INFO:
         if wanted in (0, number):
             radix = 10 if unsigned is not None else None
             rows.append((name, number, precision, prefix, suffix, parameters, 1, case, searchable, unsigned, 0, 0 if unsigned is not None else None, name,
@@ -144,13 +186,24 @@ _TDS_TYPES = {"bit": (0x68, 1), "tinyint": (0x26, 1), "smallint": (0x26, 2), "in
               "nchar": (0xEF, 0), "nvarchar": (0xE7, 0), "binary": (0xAD, 0), "varbinary": (0xA5, 0), "sql_variant": (0x62, 8016)}  # fmt: skip
 
 
-def _describe_parameters(session: Session, arguments: Sequence[Parameter], sink: Sink, _nesting: int, _tries: int) -> tuple[int, Returned]:
+def _describe_parameters(
+    session: Session, arguments: Sequence[Parameter], sink: Sink, _nesting: int, _tries: int
+) -> tuple[int, Returned]:
     """sp_describe_undeclared_parameters @tsql [, @params]. Raises SqlError 11502-like 11504 where a type cannot be told."""
     text = str(arguments[0].value or "") if arguments else ""
     declarations = str(arguments[1].value or "") if len(arguments) > 1 else ""
-    known = {name.casefold(): resolve(written.name, written.arguments) for name, written, _ in parse_declarations(declarations)} if declarations else {}
+    known = (
+        {
+            name.casefold(): resolve(written.name, written.arguments)
+            for name, written, _ in parse_declarations(declarations)
+        }
+        if declarations
+        else {}
+    )
     inferred = infer_parameters(parse(text), session.catalog, known, session.database.name, session.default_schema)
-    wanted = list(dict.fromkeys(name for name in re.findall(r"@[\w@$#]+", _without_literals(text)) if not name.startswith("@@")))
+    wanted = list(
+        dict.fromkeys(name for name in re.findall(r"@[\w@$#]+", _without_literals(text)) if not name.startswith("@@"))
+    )
     rows = []
     for name in wanted:
         if name.casefold() in known:
@@ -179,11 +232,15 @@ def _described(place: int, name: str, kind: SqlType) -> tuple[Stored, ...]:
             0, 0, 0, 1, 0, None, token, length)  # fmt: skip
 
 
-def _nothing(_session: Session, _arguments: Sequence[Parameter], _sink: Sink, _nesting: int, _tries: int) -> tuple[int, Returned]:
+def _nothing(
+    _session: Session, _arguments: Sequence[Parameter], _sink: Sink, _nesting: int, _tries: int
+) -> tuple[int, Returned]:
     return 0, {}
 
 
-def _reset(session: Session, _arguments: Sequence[Parameter], _sink: Sink, _nesting: int, _tries: int) -> tuple[int, Returned]:
+def _reset(
+    session: Session, _arguments: Sequence[Parameter], _sink: Sink, _nesting: int, _tries: int
+) -> tuple[int, Returned]:
     session.reset()
     return 0, {}
 
@@ -210,7 +267,12 @@ def formatted_message(text: str, given: Sequence[Stored]) -> str:
         if value is None:
             return "(null)"
         if (letter == "s") != isinstance(value, str) or isinstance(value, (float, bytes, Decimal)):
-            raise SqlError(2786, f"The data type of substitution parameter {len(given) - len(values)} does not match the expected type of the format specification.", 16, 1)
+            raise SqlError(
+                2786,
+                f"The data type of substitution parameter {len(given) - len(values)} does not match the expected type of the format specification.",
+                16,
+                1,
+            )
         shape = f"%{flags}{width or ''}{'.' + precision if precision else ''}{'d' if letter in 'iu' else letter}"
         return shape % value
 

@@ -87,7 +87,11 @@ class Collected:
         result = self.results[-1]
         kinds = [column.type for column in result.columns]
         plain = all(kind.name in _PLAIN for kind in kinds)
-        result.rows.extend(rows if plain else [tuple(to_python(value, kind) for value, kind in zip(row, kinds, strict=True)) for row in rows])
+        result.rows.extend(
+            rows
+            if plain
+            else [tuple(to_python(value, kind) for value, kind in zip(row, kinds, strict=True)) for row in rows]
+        )
 
     def done(self, count: int | None, verb: str) -> None:
         """Keep the counts of changes."""
@@ -108,4 +112,19 @@ class Collected:
             raise self.errors[0]
 
 
-_PLAIN = frozenset({"tinyint", "smallint", "int", "bigint", "float", "real", "char", "varchar", "nchar", "nvarchar", "binary", "varbinary"})
+_PLAIN = frozenset(
+    {
+        "tinyint",
+        "smallint",
+        "int",
+        "bigint",
+        "float",
+        "real",
+        "char",
+        "varchar",
+        "nchar",
+        "nvarchar",
+        "binary",
+        "varbinary",
+    }
+)

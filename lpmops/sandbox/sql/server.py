@@ -17,7 +17,7 @@ from lpmops.sandbox.sql.connections import ConnectionPool
 from lpmops.sandbox.sql.database import Database
 from lpmops.sandbox.sql.definitions import password_hash
 from lpmops.sandbox.sql.errors import SqlError
-from lpmops.sandbox.sql.session import Login, SqlPrincipal, Session
+from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
 from lpmops.sandbox.sql.types import CASE_INSENSITIVE, is_case_sensitive
 
 GIGABYTE = 1024**3
@@ -61,7 +61,12 @@ class SqlServer:
         partial.replace(self.folder / "server.json")
 
     def create_database(
-        self, name: str, *, max_size_bytes: int = 32 * GIGABYTE, collation: str = CASE_INSENSITIVE, serverless: bool = False
+        self,
+        name: str,
+        *,
+        max_size_bytes: int = 32 * GIGABYTE,
+        collation: str = CASE_INSENSITIVE,
+        serverless: bool = False,
     ) -> Database:
         """A new, empty database. Raises SqlError 1801 where the name is taken, 40514 for a collation this server cannot keep."""
         is_case_sensitive(collation)

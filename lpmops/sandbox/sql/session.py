@@ -22,7 +22,6 @@ from lpmops.sandbox.sql.conversion import Stored
 from lpmops.sandbox.sql.definitions import Change
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.results import Sink
-
 from lpmops.sandbox.sql.system_views import DatabaseEntry, SessionEntry
 from lpmops.sandbox.sql.translate import Program
 from lpmops.sandbox.sql.translate.translation import Bind
@@ -90,7 +89,8 @@ class Session:
         self._pending: Catalog | None = None
         self._deltas: dict[int, int | None] = {}
         self._cancelled = threading.Event()
-        self._generation = database.generation
+        self.generation = database.generation
+        self.committed = False
         self._bind_user()
 
     def _bind_user(self) -> None:
@@ -126,11 +126,16 @@ class Session:
         """Let real time pass; True when cancelled meanwhile."""
         return self._cancelled.wait(seconds)
 
+    @property
+    def holds_lock(self) -> bool:
+        """Whether a write transaction is open, for which others may be waiting."""
+        return self._connection is not None
+
     def check(self) -> None:
         """Raise where the session may not go on: cancelled, throttled, or its database gone."""
         if self._cancelled.is_set():
             raise errors.cancelled()
-        if self._generation != self.database.generation:
+        if self.generation != self.database.generation:
             raise self.database.unavailable(fatal=True)
         self.database.check_request()
 
@@ -186,6 +191,7 @@ class Session:
             raise _doomed()
         self.trancount -= 1
         if self.trancount == 0:
+            self.committed = True
             self._finish(keep=True)
 
     def rollback(self) -> None:
@@ -198,6 +204,7 @@ class Session:
         """End any transaction without keeping it."""
         self.trancount = 0
         self.doomed = False
+        self.committed = False
         self._finish(keep=False)
 
     def begin_implicitly(self) -> None:
@@ -317,7 +324,9 @@ class Session:
                     values[placeholder] = metadata.context(self, str(bind.key))
                 case "view":
                     rows = system_views.by_key(str(bind.key)).rows(self)
-                    values[placeholder] = json.dumps([[None if isinstance(cell, bytes) else cell for cell in row] for row in rows])
+                    values[placeholder] = json.dumps(
+                        [[None if isinstance(cell, bytes) else cell for cell in row] for row in rows]
+                    )
                 case _:
                     values[placeholder] = bind.key
         return values
@@ -347,7 +356,14 @@ class Session:
         found: Stored = row[0]
         return found
 
-    def _read(self, connection: Connection, program: Program, values: dict[str, Any], variables: dict[str, Stored], sink: Sink | None) -> int:
+    def _read(
+        self,
+        connection: Connection,
+        program: Program,
+        values: dict[str, Any],
+        variables: dict[str, Stored],
+        sink: Sink | None,
+    ) -> int:
         count = 0
         try:
             cursor = connection.sqlite.execute(program.sql, values)
@@ -368,7 +384,14 @@ class Session:
         for (variable, _), value in zip(program.targets, row[len(program.columns) :], strict=True):
             variables[variable] = value
 
-    def _change(self, connection: Connection, program: Program, values: dict[str, Any], variables: dict[str, Stored], sink: Sink | None) -> int:
+    def _change(
+        self,
+        connection: Connection,
+        program: Program,
+        values: dict[str, Any],
+        variables: dict[str, Stored],
+        sink: Sink | None,
+    ) -> int:
         table = self.catalog.by_id(program.table)
         assert isinstance(table, Table)
         try:
@@ -436,7 +459,9 @@ def _doomed() -> SqlError:
     return SqlError(3930, text, 16, 1)
 
 
-def _definition_failed(error: sqlite3.Error, connection: Connection, change: Change, text: str, database: str) -> SqlError:
+def _definition_failed(
+    error: sqlite3.Error, connection: Connection, change: Change, text: str, database: str
+) -> SqlError:
     """What is wrong with the rows that a new index or constraint met."""
     for table in change.catalog.tables:
         if isinstance(error, sqlite3.IntegrityError) and table.full_name in text and "UNIQUE" in text:
@@ -444,11 +469,15 @@ def _definition_failed(error: sqlite3.Error, connection: Connection, change: Cha
             if index is not None:
                 message = f"The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{table.full_name}' and the index name '{index.name}'."
                 return SqlError(1505, message, 16, 1)
-        if isinstance(error, sqlite3.IntegrityError) and "CHECK" in text and any(f"547|{check.name}" in text for check in table.checks):
+        if (
+            isinstance(error, sqlite3.IntegrityError)
+            and "CHECK" in text
+            and any(f"547|{check.name}" in text for check in table.checks)
+        ):
             name = text.partition("|")[2]
             return sqlite_errors.check_failed(table, name, "ALTER TABLE", database)
-    table_or_none = next((table for table in change.catalog.tables if table.full_name in text), change.catalog.tables[-1] if change.catalog.tables else None)
+    table_or_none = next(
+        (table for table in change.catalog.tables if table.full_name in text),
+        change.catalog.tables[-1] if change.catalog.tables else None,
+    )
     return sqlite_errors.translated(error, connection, table_or_none, "ALTER TABLE", database)
-
-
-

@@ -46,7 +46,13 @@ def apply_option(session: Session, statement: SetOption) -> None:
         case "IDENTITY_INSERT":
             _identity_insert(session, statement)
         case "LANGUAGE" | "DATEFORMAT" | "DATEFIRST" | "ROWCOUNT" | "DEADLOCK_PRIORITY" | "QUERY_GOVERNOR_COST_LIMIT":
-            usual = {"LANGUAGE": ("US_ENGLISH", "ENGLISH"), "DATEFORMAT": ("MDY", "YMD"), "DATEFIRST": ("7",), "ROWCOUNT": ("0",), "QUERY_GOVERNOR_COST_LIMIT": ("0",)}
+            usual = {
+                "LANGUAGE": ("US_ENGLISH", "ENGLISH"),
+                "DATEFORMAT": ("MDY", "YMD"),
+                "DATEFIRST": ("7",),
+                "ROWCOUNT": ("0",),
+                "QUERY_GOVERNOR_COST_LIMIT": ("0",),
+            }
             if option in usual and value not in usual[option]:
                 raise errors.unsupported_option(f"SET {option} {value}")
         case _:
@@ -83,5 +89,7 @@ def _identity_insert(session: Session, statement: SetOption) -> None:
     shown = ".".join(statement.table)
     found = resolve_object(session, ".".join(f"[{part.replace(']', ']]')}]" for part in statement.table))
     if found is None:
-        raise SqlError(1088, f'Cannot find the object "{shown}" because it does not exist or you do not have permissions.', 16, 11)
+        raise SqlError(
+            1088, f'Cannot find the object "{shown}" because it does not exist or you do not have permissions.', 16, 11
+        )
     session.settings.identity_insert = found.object_id if statement.value == "ON" else 0

@@ -26,16 +26,25 @@ def translated(error: Exception, connection: Connection, table: Table | None, ve
     if "integer overflow" in text:
         return errors.overflow("bigint")
     if "malformed JSON" in text:
-        return SqlError(13609, "JSON text is not properly formatted. Unexpected character '' is found at position 0.", 16, 1)
+        return SqlError(
+            13609, "JSON text is not properly formatted. Unexpected character '' is found at position 0.", 16, 1
+        )
     if "full" in text:
         return errors.size_quota()
     if "disk I/O" in text or "unable to open" in text or "malformed" in text or "not a database" in text:
-        return SqlError(40197, "The service has encountered an error processing your request. Please try again. Error code 823.", 20, 1)
+        return SqlError(
+            40197,
+            "The service has encountered an error processing your request. Please try again. Error code 823.",
+            20,
+            1,
+        )
     if "stack overflow" in text or "too large" in text or "too many" in text:
         message = "The query processor ran out of internal resources and could not produce a query plan. This is a rare event and only expected for extremely complex queries or queries that reference a very large number of tables or partitions. Please simplify the query."
         return SqlError(8623, message, 16, 1)
     # SQLite has refused text of our making: a defect here, told as SQL Server tells one of its own.
-    return SqlError(8624, f"Internal Query Processor Error: the query processor could not produce a query plan ({text}).", 16, 1)
+    return SqlError(
+        8624, f"Internal Query Processor Error: the query processor could not produce a query plan ({text}).", 16, 1
+    )
 
 
 def _constraint(text: str, table: Table, verb: str, database: str) -> SqlError:
@@ -60,7 +69,12 @@ def _constraint(text: str, table: Table, verb: str, database: str) -> SqlError:
     if rule == "UNIQUE constraint failed":
         identity = table.identity
         column = identity.name if identity else rest
-        return SqlError(2627, f"Violation of PRIMARY KEY constraint on '{column}'. Cannot insert duplicate key in object '{table.full_name}'.", 14, 1)
+        return SqlError(
+            2627,
+            f"Violation of PRIMARY KEY constraint on '{column}'. Cannot insert duplicate key in object '{table.full_name}'.",
+            14,
+            1,
+        )
     return SqlError(8624, f"Internal Query Processor Error: {text}.", 16, 1)
 
 
@@ -71,7 +85,12 @@ def duplicate(table: Table, index: Index, key: str = "") -> SqlError:
         kind = index.constraint + (" KEY" if index.constraint == "UNIQUE" else "")
         text = f"Violation of {kind} constraint '{index.name}'. Cannot insert duplicate key in object '{table.full_name}'.{suffix}"
         return SqlError(2627, text, 14, 1)
-    return SqlError(2601, f"Cannot insert duplicate key row in object '{table.full_name}' with unique index '{index.name}'.{suffix}", 14, 1)
+    return SqlError(
+        2601,
+        f"Cannot insert duplicate key row in object '{table.full_name}' with unique index '{index.name}'.{suffix}",
+        14,
+        1,
+    )
 
 
 def check_failed(table: Table, constraint: str, verb: str, database: str) -> SqlError:

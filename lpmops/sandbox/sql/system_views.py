@@ -102,7 +102,9 @@ def by_key(key: str) -> SystemView:
     return _VIEWS[key]
 
 
-def _view(key: str, *columns: tuple[str, SqlType], right: str = "") -> Callable[[Callable[[Viewer], list[Row]]], Callable[[Viewer], list[Row]]]:
+def _view(
+    key: str, *columns: tuple[str, SqlType], right: str = ""
+) -> Callable[[Callable[[Viewer], list[Row]]], Callable[[Viewer], list[Row]]]:
     def register(rows: Callable[[Viewer], list[Row]]) -> Callable[[Viewer], list[Row]]:
         _VIEWS[key] = SystemView(key, columns, rows, right)
         return rows
@@ -117,14 +119,20 @@ _OBJECT = (("name", SYSNAME), ("object_id", INT), ("principal_id", INT), ("schem
 
 
 def _seen(viewer: Viewer) -> list[Table | View]:
-    return [found for found in (*viewer.catalog.tables, *viewer.catalog.views) if permissions.visible(viewer.catalog, viewer.principal, found)]
+    return [
+        found
+        for found in (*viewer.catalog.tables, *viewer.catalog.views)
+        if permissions.visible(viewer.catalog, viewer.principal, found)
+    ]
 
 
 def _seen_tables(viewer: Viewer) -> list[Table]:
     return [found for found in _seen(viewer) if isinstance(found, Table)]
 
 
-def _object(viewer: Viewer, number: int, name: str, schema: str, parent: int, code: str, description: str, owner: Table | View) -> Row:
+def _object(
+    viewer: Viewer, number: int, name: str, schema: str, parent: int, code: str, description: str, owner: Table | View
+) -> Row:
     schema_id = viewer.catalog.schema_id(schema)
     return (name, number, None, schema_id, parent, code.ljust(2), description, owner.created, owner.modified, 0)
 
@@ -138,24 +146,64 @@ def _objects(viewer: Viewer) -> list[Row]:
         if isinstance(found, Table):
             for index in found.indexes:
                 if index.object_id:
-                    kind = ("PK", "PRIMARY_KEY_CONSTRAINT") if index.constraint == "PRIMARY KEY" else ("UQ", "UNIQUE_CONSTRAINT")
-                    rows.append(_object(viewer, index.object_id, index.name, found.schema, found.object_id, *kind, found))
+                    kind = (
+                        ("PK", "PRIMARY_KEY_CONSTRAINT")
+                        if index.constraint == "PRIMARY KEY"
+                        else ("UQ", "UNIQUE_CONSTRAINT")
+                    )
+                    rows.append(
+                        _object(viewer, index.object_id, index.name, found.schema, found.object_id, *kind, found)
+                    )
             for check in found.checks:
-                rows.append(_object(viewer, check.object_id, check.name, found.schema, found.object_id, "C", "CHECK_CONSTRAINT", found))
+                rows.append(
+                    _object(
+                        viewer,
+                        check.object_id,
+                        check.name,
+                        found.schema,
+                        found.object_id,
+                        "C",
+                        "CHECK_CONSTRAINT",
+                        found,
+                    )
+                )
             for column in found.columns:
                 if column.default:
-                    rows.append(_object(viewer, column.default.object_id, column.default.name, found.schema, found.object_id, "D", "DEFAULT_CONSTRAINT", found))
+                    rows.append(
+                        _object(
+                            viewer,
+                            column.default.object_id,
+                            column.default.name,
+                            found.schema,
+                            found.object_id,
+                            "D",
+                            "DEFAULT_CONSTRAINT",
+                            found,
+                        )
+                    )
     return rows
 
 
 @_view("sys.tables", *_OBJECT, ("temporal_type", TINYINT), ("temporal_type_desc", _DESCRIPTION), ("is_external", BIT))
 def _tables(viewer: Viewer) -> list[Row]:
-    return [(*_object(viewer, table.object_id, table.name, table.schema, 0, "U", "USER_TABLE", table), 0, "NON_TEMPORAL_TABLE", 0) for table in _seen_tables(viewer)]
+    return [
+        (
+            *_object(viewer, table.object_id, table.name, table.schema, 0, "U", "USER_TABLE", table),
+            0,
+            "NON_TEMPORAL_TABLE",
+            0,
+        )
+        for table in _seen_tables(viewer)
+    ]
 
 
 @_view("sys.views", *_OBJECT)
 def _views(viewer: Viewer) -> list[Row]:
-    return [_object(viewer, view.object_id, view.name, view.schema, 0, "V", "VIEW", view) for view in _seen(viewer) if isinstance(view, View)]
+    return [
+        _object(viewer, view.object_id, view.name, view.schema, 0, "V", "VIEW", view)
+        for view in _seen(viewer)
+        if isinstance(view, View)
+    ]
 
 
 @_view("sys.sql_modules", ("object_id", INT), ("definition", nvarchar()), ("is_schema_bound", BIT))
@@ -197,9 +245,20 @@ def _columns(viewer: Viewer) -> list[Row]:
     return rows
 
 
-@_view("sys.identity_columns", ("object_id", INT), ("name", SYSNAME), ("column_id", INT), ("seed_value", BIGINT), ("increment_value", BIGINT))
+@_view(
+    "sys.identity_columns",
+    ("object_id", INT),
+    ("name", SYSNAME),
+    ("column_id", INT),
+    ("seed_value", BIGINT),
+    ("increment_value", BIGINT),
+)
 def _identity_columns(viewer: Viewer) -> list[Row]:
-    return [(table.object_id, column.name, column.column_id, column.identity_seed, 1) for table in _seen_tables(viewer) if (column := table.identity)]
+    return [
+        (table.object_id, column.name, column.column_id, column.identity_seed, 1)
+        for table in _seen_tables(viewer)
+        if (column := table.identity)
+    ]
 
 
 @_view("sys.types", ("name", SYSNAME), ("system_type_id", TINYINT), ("user_type_id", INT), ("schema_id", INT), ("max_length", SMALLINT), ("precision", TINYINT),
@@ -237,14 +296,27 @@ def _index_columns(viewer: Viewer) -> list[Row]:
         for index in table.indexes:
             for place, (name, descending) in enumerate(index.columns, 1):
                 column = table.column(name)
-                rows.append((table.object_id, index.index_id, place, column.column_id if column else 0, place, 0, int(descending), 0))
+                rows.append(
+                    (
+                        table.object_id,
+                        index.index_id,
+                        place,
+                        column.column_id if column else 0,
+                        place,
+                        0,
+                        int(descending),
+                        0,
+                    )
+                )
             for place, name in enumerate(index.included, len(index.columns) + 1):
                 column = table.column(name)
                 rows.append((table.object_id, index.index_id, place, column.column_id if column else 0, 0, 0, 0, 1))
     return rows
 
 
-@_view("sys.default_constraints", *_OBJECT, ("parent_column_id", INT), ("definition", nvarchar()), ("is_system_named", BIT))
+@_view(
+    "sys.default_constraints", *_OBJECT, ("parent_column_id", INT), ("definition", nvarchar()), ("is_system_named", BIT)
+)
 def _default_constraints(viewer: Viewer) -> list[Row]:
     return [
         (*_object(viewer, column.default.object_id, column.default.name, table.schema, table.object_id, "D", "DEFAULT_CONSTRAINT", table),
@@ -271,8 +343,18 @@ def _key_constraints(viewer: Viewer) -> list[Row]:
     for table in _seen_tables(viewer):
         for index in table.indexes:
             if index.object_id:
-                kind = ("PK", "PRIMARY_KEY_CONSTRAINT") if index.constraint == "PRIMARY KEY" else ("UQ", "UNIQUE_CONSTRAINT")
-                rows.append((*_object(viewer, index.object_id, index.name, table.schema, table.object_id, *kind, table), index.index_id, int(index.system_named)))
+                kind = (
+                    ("PK", "PRIMARY_KEY_CONSTRAINT")
+                    if index.constraint == "PRIMARY KEY"
+                    else ("UQ", "UNIQUE_CONSTRAINT")
+                )
+                rows.append(
+                    (
+                        *_object(viewer, index.object_id, index.name, table.schema, table.object_id, *kind, table),
+                        index.index_id,
+                        int(index.system_named),
+                    )
+                )
     return rows
 
 
@@ -285,7 +367,15 @@ _KINDS = {"S": "SQL_USER", "E": "EXTERNAL_USER", "R": "DATABASE_ROLE"}
 def _principals(viewer: Viewer) -> list[Row]:
     rows: list[Row] = []
     for user in viewer.catalog.users:
-        authentication = (4, "EXTERNAL") if user.kind == "E" else (2, "DATABASE") if user.password_hash else (1, "INSTANCE") if user.name == "dbo" else (0, "NONE")
+        authentication = (
+            (4, "EXTERNAL")
+            if user.kind == "E"
+            else (2, "DATABASE")
+            if user.password_hash
+            else (1, "INSTANCE")
+            if user.name == "dbo"
+            else (0, "NONE")
+        )
         created = user.created or "2003-04-08 09:10:42.2870000"
         fixed = int(user.principal_id >= 16384 and user.kind == "R")
         rows.append((user.name, user.principal_id, user.kind, _KINDS[user.kind], user.default_schema, created, created, 1 if user.kind == "R" else None,
@@ -309,7 +399,13 @@ def _database_permissions(viewer: Viewer) -> list[Row]:
     classes = {"DATABASE": (0, "DATABASE"), "OBJECT": (1, "OBJECT_OR_COLUMN"), "SCHEMA": (3, "SCHEMA")}
     rows: list[Row] = []
     for held in catalog.permissions:
-        major = 0 if held.scope == "DATABASE" else int(held.major) if held.scope == "OBJECT" else catalog.schema_id(held.major)
+        major = (
+            0
+            if held.scope == "DATABASE"
+            else int(held.major)
+            if held.scope == "OBJECT"
+            else catalog.schema_id(held.major)
+        )
         rows.append((*classes[held.scope], major, 0, ids.get(held.grantee), ids.get(held.grantor), permissions.CODES[held.permission].ljust(4),
                      held.permission, held.state, states[held.state]))  # fmt: skip
     return rows
@@ -329,7 +425,14 @@ def _partition_stats(viewer: Viewer) -> list[Row]:
     ]  # fmt: skip
 
 
-@_view("sys.partitions", ("partition_id", BIGINT), ("object_id", INT), ("index_id", INT), ("partition_number", INT), ("rows", BIGINT))
+@_view(
+    "sys.partitions",
+    ("partition_id", BIGINT),
+    ("object_id", INT),
+    ("index_id", INT),
+    ("partition_number", INT),
+    ("rows", BIGINT),
+)
 def _partitions(viewer: Viewer) -> list[Row]:
     return _partition_stats(viewer)
 
@@ -356,10 +459,19 @@ def _requests(viewer: Viewer) -> list[Row]:
              "LCK_M_X" if entry.waiting else None) for entry in viewer.sessions() if entry.request_started]  # fmt: skip
 
 
-@_view("information_schema.tables", ("TABLE_CATALOG", nvarchar(128)), ("TABLE_SCHEMA", nvarchar(128)), ("TABLE_NAME", SYSNAME), ("TABLE_TYPE", varchar(10)))
+@_view(
+    "information_schema.tables",
+    ("TABLE_CATALOG", nvarchar(128)),
+    ("TABLE_SCHEMA", nvarchar(128)),
+    ("TABLE_NAME", SYSNAME),
+    ("TABLE_TYPE", varchar(10)),
+)
 def _information_tables(viewer: Viewer) -> list[Row]:
     name = _database_name(viewer)
-    return [(name, found.schema, found.name, "BASE TABLE" if isinstance(found, Table) else "VIEW") for found in _seen(viewer)]
+    return [
+        (name, found.schema, found.name, "BASE TABLE" if isinstance(found, Table) else "VIEW")
+        for found in _seen(viewer)
+    ]
 
 
 def _database_name(viewer: Viewer) -> str | None:
@@ -377,7 +489,7 @@ def _information_columns(viewer: Viewer) -> list[Row]:
         for column in _all_columns(found):
             kind = column.type
             sized = kind.is_character or kind.is_binary
-            exact = kind.name in INTEGER_RANGE and kind.name != "bit" or kind.name == "decimal"
+            exact = (kind.name in INTEGER_RANGE and kind.name != "bit") or kind.name == "decimal"
             precision, scale = kind.shown_precision() if not sized else (None, None)
             temporal = None if not kind.is_temporal else 0 if kind.name in ("date", "smalldatetime") else scale
             default = f"({column.default.text})" if column.default else None

@@ -193,12 +193,19 @@ def is_case_sensitive(collation: str) -> bool:
     upper = collation.upper()
     if upper.endswith(("_BIN", "_BIN2")):
         return True
-    if upper in ("SQL_LATIN1_GENERAL_CP1_CI_AS", "LATIN1_GENERAL_CI_AS", "LATIN1_GENERAL_100_CI_AS", "LATIN1_GENERAL_100_CI_AS_SC"):
+    if upper in (
+        "SQL_LATIN1_GENERAL_CP1_CI_AS",
+        "LATIN1_GENERAL_CI_AS",
+        "LATIN1_GENERAL_100_CI_AS",
+        "LATIN1_GENERAL_100_CI_AS_SC",
+    ):
         return False
     raise errors.unsupported_feature(f"COLLATE {collation}")
 
 
-def resolve(name: str, arguments: tuple[int, ...], collation: str = CASE_INSENSITIVE, *, casting: bool = False) -> SqlType:
+def resolve(
+    name: str, arguments: tuple[int, ...], collation: str = CASE_INSENSITIVE, *, casting: bool = False
+) -> SqlType:
     """The type written as `name(arguments)`; MAX stands for max. In CAST and CONVERT a character type without length has 30, elsewhere 1.
 
     Raises SqlError 2715 for an unknown type, 40514 for one of SQL Server's that this server lacks, 1001, 1002 and 2716 for sizes out of range.
@@ -223,9 +230,16 @@ def resolve(name: str, arguments: tuple[int, ...], collation: str = CASE_INSENSI
     if lower == "float" and len(arguments) == 1:
         return REAL if arguments[0] <= 24 else FLOAT
     if arguments:
-        raise errors.SqlError(2716, f"Column, parameter, or variable #1: Cannot specify a column width on data type {lower}.", 16, 1)
+        raise errors.SqlError(
+            2716, f"Column, parameter, or variable #1: Cannot specify a column width on data type {lower}.", 16, 1
+        )
     _, _, precision, scale = SYSTEM_TYPES[lower]
-    return SqlType(lower, 0, precision if lower in INTEGER_RANGE or lower in APPROXIMATE else 0, scale if lower == "datetime" else 0)
+    return SqlType(
+        lower,
+        0,
+        precision if lower in INTEGER_RANGE or lower in APPROXIMATE else 0,
+        scale if lower == "datetime" else 0,
+    )
 
 
 def _sized(name: str, arguments: tuple[int, ...], collation: str, casting: bool) -> SqlType:
@@ -234,7 +248,9 @@ def _sized(name: str, arguments: tuple[int, ...], collation: str, casting: bool)
     if len(arguments) > 1 or length == 0 or length < MAX:
         raise errors.SqlError(1001, f"Line 1: Length or precision specification {length} is invalid.", 15, 1)
     if length > limit or (length == MAX and name in ("char", "nchar", "binary")):
-        text = f"The size ({length}) given to the type '{name}' exceeds the maximum allowed for any data type ({limit})."
+        text = (
+            f"The size ({length}) given to the type '{name}' exceeds the maximum allowed for any data type ({limit})."
+        )
         raise errors.SqlError(131, text, 15, 2)
     return SqlType(name, length, collation=collation if name in CHARACTER else "")
 
@@ -285,7 +301,11 @@ def common(left: SqlType, right: SqlType) -> SqlType:
     low, high = sorted((left, right), key=lambda kind: PRECEDENCE.index(kind.name))
     if high.is_character and low.is_character:
         length = MAX if MAX in (low.length, high.length) else max(low.length, high.length)
-        name = high.name if low.name in UNICODE or high.name not in UNICODE else ("nvarchar" if "var" in low.name or "var" in high.name else "nchar")
+        name = (
+            high.name
+            if low.name in UNICODE or high.name not in UNICODE
+            else ("nvarchar" if "var" in low.name or "var" in high.name else "nchar")
+        )
         return SqlType(name, length, collation=BINARY_COLLATION if is_binary_pair(left, right) else high.collation)
     if high.is_binary and low.is_binary:
         return varbinary(MAX if MAX in (low.length, high.length) else max(low.length, high.length))

@@ -134,7 +134,9 @@ class Cursor:
             raise SqlError(1038, "An object or column name is missing or empty.", 15, 4, token.line)
         if len(token.text) > 128:
             shown = token.text[:128]
-            raise SqlError(103, f"The identifier that starts with '{shown}' is too long. Maximum length is 128.", 15, 4, token.line)
+            raise SqlError(
+                103, f"The identifier that starts with '{shown}' is too long. Maximum length is 128.", 15, 4, token.line
+            )
         if token.kind == WORD and token.text.startswith("#"):
             raise errors.unsupported_feature(f"temporary table {token.text}").at_line(token.line)
         return token.text
@@ -177,7 +179,12 @@ class Cursor:
         """One level of nesting deeper. Raises SqlError 191 where SQL Server's own stack would end, as would this one's."""
         self.depth += 1
         if self.depth > 120:
-            raise SqlError(191, "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.", 15, 1)
+            raise SqlError(
+                191,
+                "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.",
+                15,
+                1,
+            )
 
     def leave(self) -> None:
         """One level up."""

@@ -131,7 +131,9 @@ def _user(cursor: Cursor, line: int) -> Statement:
             if not cursor.accept_operator(","):
                 break
     if cursor.at("WITHOUT") or not kind:
-        raise errors.unsupported_option("CREATE USER ... WITHOUT LOGIN" if cursor.at("WITHOUT") else "CREATE USER ... FOR LOGIN").at_line(line)
+        raise errors.unsupported_option(
+            "CREATE USER ... WITHOUT LOGIN" if cursor.at("WITHOUT") else "CREATE USER ... FOR LOGIN"
+        ).at_line(line)
     return CreatePrincipal(kind, name, schema, password, line=line)
 
 
@@ -164,7 +166,7 @@ def _view(cursor: Cursor, line: int, start: int, *, create: bool, alter: bool) -
         raise errors.unsupported_option("WITH CHECK OPTION").at_line(cursor.line)
     text = cursor.text[start : cursor.read_to]
     cursor.accept_operator(";")
-    if not cursor.at_end or start and cursor.text[:start].strip() and not _only_comments(cursor, start):
+    if not cursor.at_end or (start and cursor.text[:start].strip() and not _only_comments(cursor, start)):
         verb = "CREATE VIEW" if create else "ALTER VIEW"
         raise SqlError(111, f"'{verb}' must be the first statement in a query batch.", 15, 1, line)
     return CreateView(name, tuple(columns), body, text, create, alter, line=line)

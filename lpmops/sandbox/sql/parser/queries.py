@@ -207,7 +207,11 @@ def _compound(target: str, sign: str, value: Expression) -> Expression:
 def _qualified_star(cursor: Cursor) -> tuple[str, ...] | None:
     """`t.*` or `schema.t.*`, if that is what stands here."""
     count = 0
-    while cursor.ahead(count).kind in (QUOTED, "word") and cursor.ahead(count + 1).kind == OPERATOR and cursor.ahead(count + 1).text == ".":
+    while (
+        cursor.ahead(count).kind in (QUOTED, "word")
+        and cursor.ahead(count + 1).kind == OPERATOR
+        and cursor.ahead(count + 1).text == "."
+    ):
         count += 2
         if cursor.ahead(count).kind == OPERATOR and cursor.ahead(count).text == "*":
             parts = tuple(cursor.ahead(index).text for index in range(0, count, 2))

@@ -439,7 +439,9 @@ def _execute(cursor: Cursor, line: int) -> Statement:
 def _at_argument(cursor: Cursor) -> bool:
     token = cursor.token
     return token.kind in ("string", "national", "integer", "decimal", "float", "hex", "variable") or (
-        token.upper in ("NULL", "DEFAULT") or cursor.at_operator("-") or (cursor.at_identifier and cursor.ahead().text in (",", ";", ""))
+        token.upper in ("NULL", "DEFAULT")
+        or cursor.at_operator("-")
+        or (cursor.at_identifier and cursor.ahead().text in (",", ";", ""))
     )
 
 

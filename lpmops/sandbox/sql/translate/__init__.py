@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from lpmops.sandbox.sql.catalog import Catalog
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.syntax import (
-
     Delete,
     Expression,
     Insert,
@@ -30,11 +29,26 @@ from lpmops.sandbox.sql.translate.scope import Scope
 from lpmops.sandbox.sql.translate.translation import Bind, OutputColumn, Program, Translation
 from lpmops.sandbox.sql.types import INT, SqlType
 
-__all__ = ["Bind", "OutputColumn", "Program", "Translation", "infer_parameters", "translate", "translate_condition", "translate_value", "view_columns"]
+__all__ = [
+    "Bind",
+    "OutputColumn",
+    "Program",
+    "Translation",
+    "infer_parameters",
+    "translate",
+    "translate_condition",
+    "translate_value",
+    "view_columns",
+]
 
 
 def translate(
-    statement: Statement, catalog: Catalog, variables: Mapping[str, SqlType], database: str, default_schema: str = "dbo", identity_insert: int = 0
+    statement: Statement,
+    catalog: Catalog,
+    variables: Mapping[str, SqlType],
+    database: str,
+    default_schema: str = "dbo",
+    identity_insert: int = 0,
 ) -> Program:
     """A query or a change of rows. Raises SqlError."""
     return _program(Translation(catalog, variables, database, default_schema), statement, identity_insert)
@@ -58,7 +72,9 @@ def _program(t: Translation, statement: Statement, identity_insert: int) -> Prog
 def _select(t: Translation, query: Query) -> Program:
     targets = _targets(query)
     translated = queries.query(t, query, None)
-    columns = tuple(OutputColumn(column.name, column.fragment.known_type, column.fragment.nullable) for column in translated.columns)
+    columns = tuple(
+        OutputColumn(column.name, column.fragment.known_type, column.fragment.nullable) for column in translated.columns
+    )
     sql = translated.sql
     kinds: tuple[tuple[str, SqlType], ...] = ()
     if targets:
@@ -66,7 +82,12 @@ def _select(t: Translation, query: Query) -> Program:
         own = t.alias()
         fragments = [column.fragment for column in translated.columns]
         cast = [
-            coerce(t, type(fragment)(f"{own}.c{place}", fragment.type, fragment.nullable), kind, explicit=kind.is_character or kind.is_binary).sql
+            coerce(
+                t,
+                type(fragment)(f"{own}.c{place}", fragment.type, fragment.nullable),
+                kind,
+                explicit=kind.is_character or kind.is_binary,
+            ).sql
             for place, (fragment, (_, kind)) in enumerate(zip(fragments, kinds, strict=True), 1)
         ]
         sql = f"SELECT {', '.join(cast)} FROM ({sql}) AS {own}"
@@ -81,7 +102,9 @@ def _targets(query: Query) -> list[str]:
         return []
     found = [item.target for item in body.items if item.target is not None]
     if found and len(found) != len(body.items):
-        text = "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations."
+        text = (
+            "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations."
+        )
         raise SqlError(141, text, 15, 1)
     if found and body.source is not None:
         _refuse_accumulation(body)
@@ -107,15 +130,24 @@ def _mentions(node: object, variable: str) -> bool:
     return is_dataclass(node) and any(_mentions(getattr(node, entry.name), variable) for entry in fields(node))
 
 
-def translate_condition(node: Expression, catalog: Catalog, variables: Mapping[str, SqlType], database: str, default_schema: str = "dbo") -> Program:
+def translate_condition(
+    node: Expression, catalog: Catalog, variables: Mapping[str, SqlType], database: str, default_schema: str = "dbo"
+) -> Program:
     """The condition of IF or WHILE, as a query of one whole number."""
     t = Translation(catalog, variables, database, default_schema)
     sql = f"SELECT {expressions.condition(t, Scope(), node)}"
-    return Program("SELECT", sql, t.finished(), (OutputColumn("", INT),), tuple(t.needs), tuple(t.rights), locks=t.locks)
+    return Program(
+        "SELECT", sql, t.finished(), (OutputColumn("", INT),), tuple(t.needs), tuple(t.rights), locks=t.locks
+    )
 
 
 def translate_value(
-    node: Expression, kind: SqlType | None, catalog: Catalog, variables: Mapping[str, SqlType], database: str, default_schema: str = "dbo"
+    node: Expression,
+    kind: SqlType | None,
+    catalog: Catalog,
+    variables: Mapping[str, SqlType],
+    database: str,
+    default_schema: str = "dbo",
 ) -> Program:
     """One expression as a query of one value, brought to a type where one is given (cut to it, as assignment to a variable cuts)."""
     t = Translation(catalog, variables, database, default_schema)
@@ -123,11 +155,25 @@ def translate_value(
         raise SqlError(102, "Incorrect syntax near the condition.", 15, 1)
     fragment = expressions.value(t, Scope(), node)
     if kind is not None:
-        fragment = coerce(t, fragment, kind, explicit=(kind.is_character or kind.is_binary) and fragment.known_type.name != "sql_variant")
-    return Program("SELECT", f"SELECT {fragment.sql}", t.finished(), (OutputColumn("", fragment.known_type),), tuple(t.needs), tuple(t.rights))
+        fragment = coerce(
+            t,
+            fragment,
+            kind,
+            explicit=(kind.is_character or kind.is_binary) and fragment.known_type.name != "sql_variant",
+        )
+    return Program(
+        "SELECT",
+        f"SELECT {fragment.sql}",
+        t.finished(),
+        (OutputColumn("", fragment.known_type),),
+        tuple(t.needs),
+        tuple(t.rights),
+    )
 
 
-def view_columns(query: Query, names: tuple[str, ...], view: str, catalog: Catalog, database: str, default_schema: str) -> tuple[OutputColumn, ...]:
+def view_columns(
+    query: Query, names: tuple[str, ...], view: str, catalog: Catalog, database: str, default_schema: str
+) -> tuple[OutputColumn, ...]:
     """The names and types that a view's query gives. Raises SqlError where it does not hold."""
     t = Translation(catalog, {}, database, default_schema)
     translated = queries.query(t, query, None, nested="view")
@@ -136,7 +182,11 @@ def view_columns(query: Query, names: tuple[str, ...], view: str, catalog: Catal
 
 
 def infer_parameters(
-    statements: tuple[Statement, ...], catalog: Catalog, declared: Mapping[str, SqlType], database: str, default_schema: str = "dbo"
+    statements: tuple[Statement, ...],
+    catalog: Catalog,
+    declared: Mapping[str, SqlType],
+    database: str,
+    default_schema: str = "dbo",
 ) -> dict[str, SqlType]:
     """The types that undeclared parameters of a batch should have, by where they stand (sp_describe_undeclared_parameters)."""
     t = Translation(catalog, declared, database, default_schema, infers=True)
@@ -144,5 +194,3 @@ def infer_parameters(
         if isinstance(statement, (SelectStatement, Insert, Update, Delete)):
             _program(t, statement, 0)
     return t.inferred
-
-

@@ -64,7 +64,9 @@ def call(t: Translation, scope: Scope, node: Call) -> Fragment:
         found = _aggregate(t, scope, node, over=f" OVER {window(t, scope, node.window)}")
         return found
     if scope.in_aggregate:
-        raise SqlError(130, "Cannot perform an aggregate function on an expression containing an aggregate or a subquery.", 15, 1)
+        raise SqlError(
+            130, "Cannot perform an aggregate function on an expression containing an aggregate or a subquery.", 15, 1
+        )
     if scope.aggregates:
         raise SqlError(*_PLACES[scope.aggregates], 15, 1)
     scope.in_aggregate = True
@@ -106,7 +108,12 @@ def window(t: Translation, scope: Scope, node: Window) -> str:
 def order_item(t: Translation, scope: Scope, item: OrderItem) -> str:
     """One ordered expression; constants are refused as SQL Server refuses them."""
     if isinstance(item.value, Literal) and item.value.kind != "null":
-        raise SqlError(5308, "Windowed functions, aggregates and NEXT VALUE FOR functions do not support integer indices as ORDER BY clause expressions.", 16, 1)
+        raise SqlError(
+            5308,
+            "Windowed functions, aggregates and NEXT VALUE FOR functions do not support integer indices as ORDER BY clause expressions.",
+            16,
+            1,
+        )
     found = expressions.value(t, scope, item.value)
     check_sortable(found)
     return ordered(found) + (" DESC" if item.descending else "")
@@ -184,12 +191,19 @@ def _joined(t: Translation, scope: Scope, node: Call, over: str) -> Fragment:
     if len(node.arguments) != 2:
         raise SqlError(174, "The STRING_AGG function requires 2 argument(s).", 15, 1)
     if over or node.distinct:
-        raise SqlError(4113, "The function 'STRING_AGG' is not a valid windowing function, and cannot be used with the OVER clause.", 16, 1)
+        raise SqlError(
+            4113,
+            "The function 'STRING_AGG' is not a valid windowing function, and cannot be used with the OVER clause.",
+            16,
+            1,
+        )
     if node.within:
         raise errors.unsupported_feature("STRING_AGG WITHIN GROUP")
     given, separator = (expressions.value(t, scope, argument) for argument in node.arguments)
     source = given.known_type
-    kind = (nvarchar if source.name.startswith("n") or not source.is_character else varchar)(MAX if source.length == MAX else 4000)
+    kind = (nvarchar if source.name.startswith("n") or not source.is_character else varchar)(
+        MAX if source.length == MAX else 4000
+    )
     joined = coerce(t, given, nvarchar() if not source.is_character else source)
     return Fragment(f"group_concat({joined.sql}, {coerce(t, separator, nvarchar()).sql})", kind)
 
@@ -202,7 +216,9 @@ def _percentile(t: Translation, scope: Scope, node: Call, over: str) -> Fragment
         raise SqlError(10752, f"The function '{node.name}' requires a number between 0.0 and 1.0.", 15, 1)
     given = expressions.value(t, scope, node.within[0].value)
     if not given.known_type.is_number:
-        raise SqlError(8117, f"Operand data type {given.known_type.name} is invalid for {node.name.lower()} operator.", 16, 1)
+        raise SqlError(
+            8117, f"Operand data type {given.known_type.name} is invalid for {node.name.lower()} operator.", 16, 1
+        )
     interpolate = node.name.endswith("CONT")
     descending = node.within[0].descending
     if descending and not interpolate:
@@ -244,5 +260,3 @@ def _neighbour(t: Translation, scope: Scope, node: Call, node_window: Window) ->
     if len(rest) > 1:
         arguments.append(coerce(t, rest[1], kind).sql)
     return Fragment(f"{node.name.lower()}({', '.join(arguments)}) OVER {window(t, scope, node_window)}", kind)
-
-

@@ -17,7 +17,6 @@ from lpmops.sandbox.sql.translate.scope import Scope
 from lpmops.sandbox.sql.translate.translation import Translation
 from lpmops.sandbox.sql.types import (
     BIGINT,
-
     DATE,
     DATETIME,
     FLOAT,
@@ -28,7 +27,6 @@ from lpmops.sandbox.sql.types import (
     UNIQUEIDENTIFIER,
     VARIANT,
     SqlType,
-
     datetime2,
     decimal,
     is_binary_pair,
@@ -85,7 +83,12 @@ def call(t: Translation, scope: Scope, node: Call) -> Fragment:
     if aggregates.handles(node):
         return aggregates.call(t, scope, node)
     if node.window is not None or node.within:
-        raise SqlError(4113, f"The function '{node.name}' is not a valid windowing function, and cannot be used with the OVER clause.", 16, 1)
+        raise SqlError(
+            4113,
+            f"The function '{node.name}' is not a valid windowing function, and cannot be used with the OVER clause.",
+            16,
+            1,
+        )
     if node.star or node.distinct:
         raise errors.syntax("*" if node.star else "DISTINCT")
     if name in _SESSION:
@@ -96,7 +99,12 @@ def call(t: Translation, scope: Scope, node: Call) -> Fragment:
             raise errors.unsupported_feature(name)
         shown = node.name.lower()
         if "." in name:
-            raise SqlError(4121, f'Cannot find either column "{shown.split(".")[0]}" or the user-defined function or aggregate "{shown}", or the name is ambiguous.', 16, 1)
+            raise SqlError(
+                4121,
+                f'Cannot find either column "{shown.split(".")[0]}" or the user-defined function or aggregate "{shown}", or the name is ambiguous.',
+                16,
+                1,
+            )
         raise SqlError(195, f"'{shown}' is not a recognized built-in function name.", 15, 10)
     least, most, handler = entry
     if not least <= len(node.arguments) <= most:
@@ -123,7 +131,9 @@ def _values(t: Translation, scope: Scope, node: Call) -> list[Fragment]:
 def _text(t: Translation, fragment: Fragment) -> Fragment:
     """An argument that must be characters; numbers and moments become them."""
     fragment = t.infer(fragment, nvarchar())
-    return fragment if fragment.known_type.is_character and fragment.type is not None else coerce(t, fragment, nvarchar())
+    return (
+        fragment if fragment.known_type.is_character and fragment.type is not None else coerce(t, fragment, nvarchar())
+    )
 
 
 def _whole(t: Translation, fragment: Fragment) -> str:
@@ -149,7 +159,12 @@ def _iif(t: Translation, scope: Scope, node: Call) -> Fragment:
 def _coalesce(t: Translation, scope: Scope, node: Call) -> Fragment:
     given = expressions.unify(t, _values(t, scope, node))
     if all(fragment.type is None for fragment in given):
-        raise SqlError(4127, "At least one of the arguments to COALESCE must be an expression that is not the NULL constant.", 16, 1)
+        raise SqlError(
+            4127,
+            "At least one of the arguments to COALESCE must be an expression that is not the NULL constant.",
+            16,
+            1,
+        )
     return Fragment(f"coalesce({', '.join(f.sql for f in given)})", given[0].known_type, all(f.nullable for f in given))
 
 
@@ -163,7 +178,9 @@ def _is_null(t: Translation, scope: Scope, node: Call) -> Fragment:
 
 def _null_if(t: Translation, scope: Scope, node: Call) -> Fragment:
     first, second = _values(t, scope, node)
-    return Fragment(f"(CASE WHEN {expressions.compare(t, '=', first, second)} THEN NULL ELSE {first.sql} END)", first.known_type)
+    return Fragment(
+        f"(CASE WHEN {expressions.compare(t, '=', first, second)} THEN NULL ELSE {first.sql} END)", first.known_type
+    )
 
 
 def _choose(t: Translation, scope: Scope, node: Call) -> Fragment:
@@ -211,7 +228,9 @@ def _moment(t: Translation, fragment: Fragment, legacy: bool = False) -> Fragmen
     if fragment.type.is_character:
         return coerce(t, fragment, DATETIME if legacy else datetime2())
     if not fragment.type.is_temporal:
-        raise SqlError(8116, f"Argument data type {fragment.type.name} is invalid for argument 2 of a date function.", 16, 1)
+        raise SqlError(
+            8116, f"Argument data type {fragment.type.name} is invalid for argument 2 of a date function.", 16, 1
+        )
     return fragment
 
 
@@ -221,7 +240,9 @@ def _date_add(t: Translation, scope: Scope, node: Call) -> Fragment:
     moment = _moment(t, moment, legacy=True)
     kind = moment.known_type
     if kind.name == "datetime" and part in ("microsecond", "nanosecond"):
-        raise SqlError(9810, f"The datepart {part} is not supported by date function dateadd for data type datetime.", 16, 1)
+        raise SqlError(
+            9810, f"The datepart {part} is not supported by date function dateadd for data type datetime.", 16, 1
+        )
     if kind.name == "datetime2" and part in ("microsecond", "nanosecond", "millisecond"):
         kind = datetime2(max(kind.scale, {"millisecond": 3, "microsecond": 6, "nanosecond": 7}[part]))
     # DATEADD cuts a fraction off its number.
@@ -256,13 +277,19 @@ def _counted(part: str, start: Fragment, end: Fragment) -> str:
         return ""
     if part in _SECONDS:
         size = _SECONDS[part]
-        units = [f"(CAST(strftime('%s', substr({side.sql}, 1, 19)) AS INTEGER) + 62135596800) / {size}" for side in (start, end)]
+        units = [
+            f"(CAST(strftime('%s', substr({side.sql}, 1, 19)) AS INTEGER) + 62135596800) / {size}"
+            for side in (start, end)
+        ]
         return f"({units[1]} - {units[0]})"
     digits = _FRACTION_DIGITS.get(part)
     if digits is None:
         return ""
     scale = 10**digits
-    units = [f"(CAST(strftime('%s', substr({side.sql}, 1, 19)) AS INTEGER) * {scale} + CAST(substr({side.sql}, 21, {digits}) AS INTEGER))" for side in (start, end)]
+    units = [
+        f"(CAST(strftime('%s', substr({side.sql}, 1, 19)) AS INTEGER) * {scale} + CAST(substr({side.sql}, 21, {digits}) AS INTEGER))"
+        for side in (start, end)
+    ]
     return f"({units[1]} - {units[0]})"
 
 
@@ -284,7 +311,11 @@ def _date_truncate(t: Translation, scope: Scope, node: Call) -> Fragment:
     moment = _moment(t, expressions.value(t, scope, node.arguments[1]))
     if moment.known_type.name not in ("date", "datetime2", "datetime"):
         raise errors.unsupported_feature(f"DATETRUNC of {moment.known_type.name}")
-    return Fragment(f"ts_date_truncate('{_datepart(node.arguments[0])}', {moment.sql}, '{moment.known_type.name}')", moment.known_type, moment.nullable)
+    return Fragment(
+        f"ts_date_truncate('{_datepart(node.arguments[0])}', {moment.sql}, '{moment.known_type.name}')",
+        moment.known_type,
+        moment.nullable,
+    )
 
 
 def _end_of_month(t: Translation, scope: Scope, node: Call) -> Fragment:
@@ -312,7 +343,9 @@ def _data_length(t: Translation, scope: Scope, node: Call) -> Fragment:
         return Fragment(f"length({given.sql})", result, given.nullable)
     if kind.is_character:
         size = "ts_utf16({0}) * 2" if kind.name.startswith("n") else "length({0})"
-        return Fragment(f"(CASE WHEN {given.sql} IS NULL THEN NULL ELSE {size.format(given.sql)} END)", result, given.nullable)
+        return Fragment(
+            f"(CASE WHEN {given.sql} IS NULL THEN NULL ELSE {size.format(given.sql)} END)", result, given.nullable
+        )
     return Fragment(f"(CASE WHEN {given.sql} IS NULL THEN NULL ELSE {kind.max_length()} END)", INT, given.nullable)
 
 
@@ -377,7 +410,11 @@ def _joined(function: str, separator: bool) -> Handler:
         kinds = [fragment.known_type for fragment in given]
         unicode = any(kind.name.startswith("n") for kind in kinds)
         limit = 4000 if unicode else 8000
-        total = MAX if any(kind.length == MAX for kind in kinds) else min(limit, sum(kind.length for kind in kinds) + (len(kinds) if separator else 0))
+        total = (
+            MAX
+            if any(kind.length == MAX for kind in kinds)
+            else min(limit, sum(kind.length for kind in kinds) + (len(kinds) if separator else 0))
+        )
         kind = nvarchar(total) if unicode else varchar(total)
         return Fragment(f"{function}({', '.join(f.sql for f in given)})", kind, nullable=False)
 
@@ -386,17 +423,25 @@ def _joined(function: str, separator: bool) -> Handler:
 
 def _quote_name(t: Translation, scope: Scope, node: Call) -> Fragment:
     given = [_text(t, fragment).sql for fragment in _values(t, scope, node)]
-    return Fragment(f"ts_quote_name({given[0]}, {given[1] if len(given) > 1 else chr(39) + '[' + chr(39)})", nvarchar(258))
+    return Fragment(
+        f"ts_quote_name({given[0]}, {given[1] if len(given) > 1 else chr(39) + '[' + chr(39)})", nvarchar(258)
+    )
 
 
 def _replicate(t: Translation, scope: Scope, node: Call) -> Fragment:
     first, count = _values(t, scope, node)
     given = _text(t, first)
-    return Fragment(f"ts_replicate({given.sql}, {_whole(t, count)})", nvarchar() if given.known_type.name.startswith("n") else varchar(), True)
+    return Fragment(
+        f"ts_replicate({given.sql}, {_whole(t, count)})",
+        nvarchar() if given.known_type.name.startswith("n") else varchar(),
+        True,
+    )
 
 
 def _space(t: Translation, scope: Scope, node: Call) -> Fragment:
-    return Fragment(f"ts_replicate(' ', {_whole(t, expressions.value(t, scope, node.arguments[0]))})", varchar(8000), True)
+    return Fragment(
+        f"ts_replicate(' ', {_whole(t, expressions.value(t, scope, node.arguments[0]))})", varchar(8000), True
+    )
 
 
 def _character(limit: int) -> Handler:
@@ -420,7 +465,9 @@ def _numeric(t: Translation, scope: Scope, node: Call) -> Fragment:
     if kind.is_character:
         return coerce(t, given, FLOAT)
     if not kind.is_number:
-        raise SqlError(8116, f"Argument data type {kind.name} is invalid for argument 1 of {node.name.lower()} function.", 16, 1)
+        raise SqlError(
+            8116, f"Argument data type {kind.name} is invalid for argument 1 of {node.name.lower()} function.", 16, 1
+        )
     return given
 
 
@@ -438,7 +485,11 @@ def _to_whole(function: str) -> Handler:
             return given
         if kind.name == "decimal":
             return Fragment(f"ts_sign_decimal({given.sql}, '{function}')", decimal(kind.precision, 0), given.nullable)
-        mode = "CAST({0} AS INTEGER) + ({0} > CAST({0} AS INTEGER))" if function == "ceiling" else "CAST({0} AS INTEGER) - ({0} < CAST({0} AS INTEGER))"
+        mode = (
+            "CAST({0} AS INTEGER) + ({0} > CAST({0} AS INTEGER))"
+            if function == "ceiling"
+            else "CAST({0} AS INTEGER) - ({0} < CAST({0} AS INTEGER))"
+        )
         return Fragment(f"CAST({mode.format(given.sql)} AS REAL)", FLOAT, given.nullable)
 
     return handler
@@ -496,7 +547,9 @@ def _is_json(t: Translation, scope: Scope, node: Call) -> Fragment:
     given = _text(t, expressions.value(t, scope, node.arguments[0])).sql
     # ISJSON is 1 for an object or array alone; SQLite calls a bare number valid too.
     start = f"substr(ltrim({given}, char(32, 9, 10, 13)), 1, 1)"
-    return Fragment(f"(CASE WHEN {given} IS NULL THEN NULL ELSE json_valid({given}) AND {start} IN ('{{', '[') END)", INT, True)
+    return Fragment(
+        f"(CASE WHEN {given} IS NULL THEN NULL ELSE json_valid({given}) AND {start} IN ('{{', '[') END)", INT, True
+    )
 
 
 def _hash_bytes(t: Translation, scope: Scope, node: Call) -> Fragment:
@@ -534,4 +587,3 @@ _TABLE: dict[str, tuple[int, int, Handler]] = {
     "JSON_VALUE": (2, 2, _json("ts_json_value")), "JSON_QUERY": (1, 2, _json("ts_json_query")), "ISJSON": (1, 1, _is_json),
     "HASHBYTES": (2, 2, _hash_bytes), "NEWID": (0, 0, _new_id),
 }  # fmt: skip
-

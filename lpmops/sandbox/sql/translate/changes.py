@@ -140,7 +140,9 @@ def _insert_query(t: Translation, node: Insert, columns: list[Column], missing: 
     return f"SELECT {', '.join(values)} FROM ({inner.sql}) AS {own} WHERE 1"
 
 
-def _output(t: Translation, table: Table, items: tuple[SelectItem, ...], prefix: str) -> tuple[str, tuple[OutputColumn, ...]]:
+def _output(
+    t: Translation, table: Table, items: tuple[SelectItem, ...], prefix: str
+) -> tuple[str, tuple[OutputColumn, ...]]:
     """RETURNING for an OUTPUT clause; `prefix` is the pseudo-table that SQLite can give."""
     if not items:
         return "", ()
@@ -196,7 +198,10 @@ def _chosen_rows(
     source = node.source if node.source is not None else replace(entry, hints=node.target.hints)
     from_sql = queries.source(t, scope, source)
     exposed = (entry.alias or entry.parts[-1]).casefold()
-    found = next((item for item in scope.sources if item.object_id == table.object_id and item.exposed.casefold() == exposed), None)
+    found = next(
+        (item for item in scope.sources if item.object_id == table.object_id and item.exposed.casefold() == exposed),
+        None,
+    )
     if found is None:
         raise errors.unsupported_feature("UPDATE or DELETE of a table that its FROM does not name")
     scope.aggregates = "set"
@@ -211,7 +216,9 @@ def _chosen_rows(
     return prefix, f"SELECT {', '.join(pieces)} FROM {from_sql}{where}{limit}", assigned
 
 
-def _assignments(t: Translation, scope: Scope, table: Table, values: tuple[Assignment, ...]) -> list[tuple[Column, str]]:
+def _assignments(
+    t: Translation, scope: Scope, table: Table, values: tuple[Assignment, ...]
+) -> list[tuple[Column, str]]:
     found: list[tuple[Column, str]] = []
     for assignment in values:
         if assignment.column is None:
@@ -234,7 +241,11 @@ def update(t: Translation, node: Update) -> Program:
     table, entry = _target(t, node.target, node.source)
     t.need("UPDATE", table)
     returning, output = _output(t, table, node.output, "inserted")
-    targets = [(assignment.variable, assignment.column) for assignment in node.assignments if assignment.variable and assignment.column]
+    targets = [
+        (assignment.variable, assignment.column)
+        for assignment in node.assignments
+        if assignment.variable and assignment.column
+    ]
     kinds = tuple((variable.casefold(), t.variable(variable).known_type) for variable, _ in targets)
     own_columns = [table.column(column) for _, column in targets]
     if targets:
@@ -245,7 +256,9 @@ def update(t: Translation, node: Update) -> Program:
         scope = Scope()
         scope.add(queries.table_source(table, own, entry.parts[-1], TableName((table.schema, table.name))))
         scope.aggregates = "set"
-        sets = ", ".join(f"{name(column.name)} = {sql}" for column, sql in _assignments(t, scope, table, node.assignments))
+        sets = ", ".join(
+            f"{name(column.name)} = {sql}" for column, sql in _assignments(t, scope, table, node.assignments)
+        )
         scope.aggregates = "where"
         where = f" WHERE {expressions.condition(t, scope, node.where)}" if node.where is not None else ""
         sql = f"UPDATE {name(table.full_name)} AS {own} SET {sets}{where}{returning}"

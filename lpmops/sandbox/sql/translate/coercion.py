@@ -19,7 +19,13 @@ _INTEGER_ORDER = ("bit", *INTEGERS)
 
 
 def coerce(
-    t: Translation, fragment: Fragment, target: SqlType, *, explicit: bool = False, style: int | None = None, forgiving: bool = False
+    t: Translation,
+    fragment: Fragment,
+    target: SqlType,
+    *,
+    explicit: bool = False,
+    style: int | None = None,
+    forgiving: bool = False,
 ) -> Fragment:
     """The fragment as the target type.
 
@@ -32,7 +38,9 @@ def coerce(
     if not explicit:
         _check_implicit(source, target)
     if style is None and _same_form(source, target, explicit):
-        return replace(fragment, type=target, collation="" if source.collation != target.collation else fragment.collation)
+        return replace(
+            fragment, type=target, collation="" if source.collation != target.collation else fragment.collation
+        )
     if fragment.constant is not None:
         return _constant(t, fragment, target, style, forgiving, explicit)
     sql = _native(fragment.sql, source, target) if style is None else ""
@@ -43,10 +51,16 @@ def coerce(
     return Fragment(sql, target, fragment.nullable or forgiving)
 
 
-def _constant(t: Translation, fragment: Fragment, target: SqlType, style: int | None, forgiving: bool, explicit: bool) -> Fragment:
+def _constant(
+    t: Translation, fragment: Fragment, target: SqlType, style: int | None, forgiving: bool, explicit: bool
+) -> Fragment:
     assert fragment.type is not None
     try:
-        wanted = replace(target, length=MAX) if not explicit and target.is_character and target.name in ("varchar", "nvarchar") else target
+        wanted = (
+            replace(target, length=MAX)
+            if not explicit and target.is_character and target.name in ("varchar", "nvarchar")
+            else target
+        )
         return replace(t.stored(converter(fragment.type, wanted, style)(fragment.constant), target), nullable=False)
     except SqlError as error:
         if forgiving and error.number not in (529, 206):
@@ -104,7 +118,12 @@ def _native(sql: str, source: SqlType, target: SqlType) -> str:
         return f"CAST({sql} AS REAL)"
     if source.is_integer and target.name == "decimal" and target.scale == 0 and target.precision >= 19:
         return f"CAST({sql} AS TEXT)"
-    if source.is_integer and target.is_character and target.name.endswith("varchar") and (target.length == MAX or target.length >= 20):
+    if (
+        source.is_integer
+        and target.is_character
+        and target.name.endswith("varchar")
+        and (target.length == MAX or target.length >= 20)
+    ):
         return f"CAST({sql} AS TEXT)"
     if source.is_timestamp and target.name == "date":
         return f"substr({sql}, 1, 10)"

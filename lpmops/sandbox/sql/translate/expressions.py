@@ -86,7 +86,9 @@ def condition(t: Translation, scope: Scope, node: Expression) -> str:
             return f"({value(t, scope, tested).sql} IS {'NOT ' if negated else ''}NULL)"
         case Exists(query):
             return f"EXISTS ({queries.query(t, query, scope, nested='exists').sql})"
-    text = f"An expression of non-boolean type specified in a context where a condition is expected, near '{_near(node)}'."
+    text = (
+        f"An expression of non-boolean type specified in a context where a condition is expected, near '{_near(node)}'."
+    )
     raise SqlError(4145, text, 15, 1)
 
 
@@ -105,7 +107,12 @@ def _near(node: Expression) -> str:
 
 def value(t: Translation, scope: Scope, node: Expression) -> Fragment:
     """A value, with its type. In a grouped query, only what is grouped by, aggregated or constant passes (8120)."""
-    if scope.complex_groups and not scope.in_aggregate and not isinstance(node, (Literal, Variable)) and not is_condition(node):
+    if (
+        scope.complex_groups
+        and not scope.in_aggregate
+        and not isinstance(node, (Literal, Variable))
+        and not is_condition(node)
+    ):
         groups, scope.groups, scope.complex_groups = scope.groups, None, False
         try:
             plain = _value(t, scope, node)
@@ -169,7 +176,12 @@ def literal(t: Translation, kind: str, text: str) -> Fragment:
                 return t.stored(number, INT)
             digits = text.lstrip("0")
             if len(digits) > 38:
-                raise SqlError(1007, f"The number '{text}' is out of the range for numeric representation (maximum precision 38).", 15, 1)
+                raise SqlError(
+                    1007,
+                    f"The number '{text}' is out of the range for numeric representation (maximum precision 38).",
+                    15,
+                    1,
+                )
             return t.stored(digits, decimal(len(digits), 0))
         case "decimal":
             whole, _, fraction = text.partition(".")
@@ -194,12 +206,16 @@ def binary(t: Translation, operator: str, left: Fragment, right: Fragment) -> Fr
     high = common(left.type, right.type)
     if operator == "+" and high.is_character:
         kind = _concatenated(left.type, right.type)
-        return Fragment(f"({coerce(t, left, _as_text(left.type, high)).sql} || {coerce(t, right, _as_text(right.type, high)).sql})", kind, nullable)
+        return Fragment(
+            f"({coerce(t, left, _as_text(left.type, high)).sql} || {coerce(t, right, _as_text(right.type, high)).sql})",
+            kind,
+            nullable,
+        )
     if operator == "+" and left.type.is_binary and right.type.is_binary:
         return Fragment(f"CAST({left.sql} || {right.sql} AS BLOB)", high, nullable)
     if operator in "&|^":
         return _bitwise(t, operator, left, right, high)
-    if not high.is_number or high.is_integer and high.name == "bit" and operator not in "&|^":
+    if not high.is_number or (high.is_integer and high.name == "bit" and operator not in "&|^"):
         word = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo"}[operator]
         raise SqlError(8117, f"Operand data type {high.name} is invalid for {word} operator.", 16, 1)
     if high.name in ("float", "real"):
@@ -235,7 +251,12 @@ def _float_arithmetic(t: Translation, operator: str, left: Fragment, right: Frag
 def _bitwise(t: Translation, operator: str, left: Fragment, right: Fragment, high: SqlType) -> Fragment:
     if not high.is_integer:
         word = {"&": "'&'", "|": "'|'", "^": "'^'"}[operator]
-        raise SqlError(402, f"The data types {left.known_type.name} and {right.known_type.name} are incompatible in the {word} operator.", 16, 1)
+        raise SqlError(
+            402,
+            f"The data types {left.known_type.name} and {right.known_type.name} are incompatible in the {word} operator.",
+            16,
+            1,
+        )
     a, b = coerce(t, left, high).sql, coerce(t, right, high).sql
     sql = f"(({a} | {b}) - ({a} & {b}))" if operator == "^" else f"({a} {operator} {b})"
     return Fragment(sql, high, left.nullable or right.nullable)
@@ -259,7 +280,12 @@ def _unary(t: Translation, operator: str, operand: Fragment) -> Fragment:
     if operator == "+":
         return operand
     if not kind.is_number or kind.name == "bit":
-        raise SqlError(8117, f"Operand data type {kind.name} is invalid for {'minus' if operator == '-' else 'bitwise NOT'} operator.", 16, 1)
+        raise SqlError(
+            8117,
+            f"Operand data type {kind.name} is invalid for {'minus' if operator == '-' else 'bitwise NOT'} operator.",
+            16,
+            1,
+        )
     if operator == "~":
         if not kind.is_integer:
             raise SqlError(8117, f"Operand data type {kind.name} is invalid for '~' operator.", 16, 1)
@@ -280,7 +306,7 @@ def compare(t: Translation, operator: str, left: Fragment, right: Fragment) -> s
     left, right = t.infer(left, right.type), t.infer(right, left.type)
     if left.type is None or right.type is None:
         return f"({left.sql} {operator} {right.sql})"
-    if _big_integer(left) and right.type.is_integer or _big_integer(right) and left.type.is_integer:
+    if (_big_integer(left) and right.type.is_integer) or (_big_integer(right) and left.type.is_integer):
         # A whole number too large for int is a decimal by the letter; compared with whole numbers it may stay one.
         return f"({_plain(left)} {operator} {_plain(right)})"
     kind = common(left.type, right.type)
@@ -289,7 +315,9 @@ def compare(t: Translation, operator: str, left: Fragment, right: Fragment) -> s
     if kind.name == "uniqueidentifier" and operator not in ("=", "<>"):
         raise errors.unsupported_feature("order of uniqueidentifier")
     if kind.name == "decimal":
-        shapes = [as_decimal(side.type) if side.type is not None and side.type.is_number else kind for side in (left, right)]
+        shapes = [
+            as_decimal(side.type) if side.type is not None and side.type.is_number else kind for side in (left, right)
+        ]
         return f"({coerce(t, left, shapes[0]).sql} {operator} {coerce(t, right, shapes[1]).sql} COLLATE TS_DECIMAL)"
     if kind.name in ("float", "real"):
         kind = FLOAT
@@ -315,7 +343,12 @@ def _comparable(side: Fragment, kind: SqlType) -> SqlType:
 
 
 def _big_integer(side: Fragment) -> bool:
-    return side.constant is not None and side.known_type.name == "decimal" and side.known_type.scale == 0 and side.known_type.precision <= 18
+    return (
+        side.constant is not None
+        and side.known_type.name == "decimal"
+        and side.known_type.scale == 0
+        and side.known_type.precision <= 18
+    )
 
 
 def _plain(side: Fragment) -> str:
@@ -326,8 +359,14 @@ def _in_list(t: Translation, tested: Fragment, items: list[Fragment], negated: b
     kinds = {item.type for item in items}
     plain = tested.type is not None and all(kind is not None and (kind == tested.type or (kind.is_integer and tested.type.is_integer)
                                             or (kind.is_character and tested.type.is_character)) for kind in kinds)  # fmt: skip
-    if plain and tested.type is not None and tested.type.name not in ("decimal", "datetimeoffset", "sql_variant") and not any(
-        kind is not None and is_binary_pair(tested.type, kind) != is_binary_pair(tested.type, tested.type) for kind in kinds
+    if (
+        plain
+        and tested.type is not None
+        and tested.type.name not in ("decimal", "datetimeoffset", "sql_variant")
+        and not any(
+            kind is not None and is_binary_pair(tested.type, kind) != is_binary_pair(tested.type, tested.type)
+            for kind in kinds
+        )
     ):
         inner = f"({ordered(tested)} IN ({', '.join(item.sql for item in items)}))"
     else:
@@ -341,7 +380,12 @@ def _in_query(t: Translation, scope: Scope, tested: Fragment, node: object, nega
     assert isinstance(node, Query)
     inner = queries.query(t, node, scope, nested="in")
     if len(inner.columns) != 1:
-        raise SqlError(116, "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.", 16, 1)
+        raise SqlError(
+            116,
+            "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
+            16,
+            1,
+        )
     column = inner.columns[0].fragment
     tested = t.infer(tested, column.type)
     if tested.type is None or column.type is None:
@@ -352,7 +396,9 @@ def _in_query(t: Translation, scope: Scope, tested: Fragment, node: object, nega
     return f"({left} {'NOT ' if negated else ''}IN (SELECT {right} FROM ({inner.sql})))"
 
 
-def _like(t: Translation, scope: Scope, tested: Expression, pattern: Expression, escape: Expression | None, negated: bool) -> str:
+def _like(
+    t: Translation, scope: Scope, tested: Expression, pattern: Expression, escape: Expression | None, negated: bool
+) -> str:
     subject, shape = value(t, scope, tested), value(t, scope, pattern)
     subject, shape = t.infer(subject, nvarchar()), t.infer(shape, nvarchar())
     sensitive = any(is_binary_pair(kind, kind) for kind in (subject.known_type, shape.known_type))
@@ -361,7 +407,9 @@ def _like(t: Translation, scope: Scope, tested: Expression, pattern: Expression,
     mark = value(t, scope, escape) if escape is not None else None
     if mark is not None and not (isinstance(mark.constant, str) and len(mark.constant) == 1):
         if mark.constant is not None:
-            raise SqlError(506, f'The invalid escape character "{mark.constant}" was specified in a LIKE predicate.', 16, 1)
+            raise SqlError(
+                506, f'The invalid escape character "{mark.constant}" was specified in a LIKE predicate.', 16, 1
+            )
         raise errors.unsupported_feature("LIKE ... ESCAPE with a variable")
     word = "NOT LIKE" if negated else "LIKE"
     if isinstance(shape.constant, str) and "[" not in shape.constant and shape.constant.isascii() and not sensitive:
@@ -383,16 +431,27 @@ def unify(t: Translation, fragments: list[Fragment]) -> list[Fragment]:
 
 
 def _case(
-    t: Translation, scope: Scope, operand: Expression | None, branches: tuple[tuple[Expression, Expression], ...], otherwise: Expression | None
+    t: Translation,
+    scope: Scope,
+    operand: Expression | None,
+    branches: tuple[tuple[Expression, Expression], ...],
+    otherwise: Expression | None,
 ) -> Fragment:
     tested = value(t, scope, operand) if operand is not None else None
     conditions: list[str] = []
     for when, _ in branches:
-        conditions.append(condition(t, scope, when) if tested is None else compare(t, "=", tested, value(t, scope, when)))
+        conditions.append(
+            condition(t, scope, when) if tested is None else compare(t, "=", tested, value(t, scope, when))
+        )
     results = [value(t, scope, then) for _, then in branches]
     results.append(value(t, scope, otherwise) if otherwise is not None else Fragment("NULL", None))
     if all(result.type is None for result in results):
-        raise SqlError(8133, "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.", 16, 1)
+        raise SqlError(
+            8133,
+            "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.",
+            16,
+            1,
+        )
     results = unify(t, results)
     pieces = [f"WHEN {when} THEN {then.sql}" for when, then in zip(conditions, results, strict=False)]
     nullable = any(result.nullable for result in results)
@@ -405,7 +464,9 @@ def choose(t: Translation, test: str, then: Fragment, otherwise: Fragment) -> Fr
     return Fragment(f"(CASE WHEN {test} THEN {a.sql} ELSE {b.sql} END)", a.known_type, a.nullable or b.nullable)
 
 
-def _cast(t: Translation, scope: Scope, inner: Expression, type_name: TypeName, style: Expression | None, forgiving: bool) -> Fragment:
+def _cast(
+    t: Translation, scope: Scope, inner: Expression, type_name: TypeName, style: Expression | None, forgiving: bool
+) -> Fragment:
     target = resolve(type_name.name, type_name.arguments, t.catalog.collation, casting=True)
     operand = value(t, scope, inner)
     chosen = None
@@ -414,9 +475,11 @@ def _cast(t: Translation, scope: Scope, inner: Expression, type_name: TypeName, 
         if not isinstance(found.constant, int):
             raise errors.unsupported_feature("CONVERT with a style that is not a constant")
         chosen = found.constant
-    if operand.known_type.is_temporal and target.is_character or operand.known_type.is_binary or target.is_binary:
+    if (operand.known_type.is_temporal and target.is_character) or operand.known_type.is_binary or target.is_binary:
         return coerce(t, operand, target, explicit=True, style=chosen, forgiving=forgiving)
-    if chosen not in (None, 0, 120, 121, 126, 127, 20, 21, 23, 112, 25, 3) or (chosen == 3 and not operand.known_type.name == "float"):
+    if chosen not in (None, 0, 120, 121, 126, 127, 20, 21, 23, 112, 25, 3) or (
+        chosen == 3 and not operand.known_type.name == "float"
+    ):
         raise errors.unsupported_feature(f"CONVERT style {chosen} from {operand.known_type.name} to {target.name}")
     if operand.known_type.name in ("float", "real") and target.is_character and chosen:
         raise errors.unsupported_feature(f"CONVERT style {chosen} from float")
@@ -431,7 +494,9 @@ def _at_time_zone(t: Translation, operand: Fragment, zone: Expression) -> Fragme
     if kind.name == "datetimeoffset":
         return Fragment(f"(substr({operand.sql}, 1, 27) || '+00:00')", target, operand.nullable)
     if not kind.is_timestamp:
-        raise SqlError(8116, f"Argument data type {kind.name} is invalid for argument 1 of AT TIME ZONE function.", 16, 1)
+        raise SqlError(
+            8116, f"Argument data type {kind.name} is invalid for argument 1 of AT TIME ZONE function.", 16, 1
+        )
     return Fragment(f"({operand.sql} || '+00:00')", target, operand.nullable)
 
 
@@ -439,10 +504,20 @@ def whole_number(t: Translation, scope: Scope, node: Expression, least: int) -> 
     """The count of TOP, OFFSET or FETCH. Raises SqlError 1060 for what is no whole number."""
     found = t.infer(value(t, scope, node), BIGINT)
     kind = found.known_type
-    if found.constant is None and found.sql == "NULL" or not kind.is_number:
-        raise SqlError(1060, "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.", 15, 1)
+    if (found.constant is None and found.sql == "NULL") or not kind.is_number:
+        raise SqlError(
+            1060,
+            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
+            15,
+            1,
+        )
     if isinstance(found.constant, int) and found.constant < least:
         if least:
             raise SqlError(10744, "The number of rows provided for a FETCH clause must be greater then zero.", 15, 1)
-        raise SqlError(1060, "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.", 15, 1)
+        raise SqlError(
+            1060,
+            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
+            15,
+            1,
+        )
     return coerce(t, found, BIGINT).sql

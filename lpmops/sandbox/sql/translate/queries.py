@@ -51,7 +51,13 @@ def query(t: Translation, node: Query, parent: Scope | None, nested: str = "") -
     """A whole query. `nested` says what it stands in (derived, scalar, in, exists, view), empty at the top of a statement."""
     scope = Scope(parent)
     prefix = commons(t, scope, node)
-    if nested and nested != "source" and node.order and node.offset is None and not (isinstance(node.body, Select) and node.body.top):
+    if (
+        nested
+        and nested != "source"
+        and node.order
+        and node.offset is None
+        and not (isinstance(node.body, Select) and node.body.top)
+    ):
         text_1033 = (
             "The ORDER BY clause is invalid in views, inline functions, derived tables, subqueries, and common table expressions, "
             "unless TOP, OFFSET or FOR XML is also specified."
@@ -169,7 +175,8 @@ def _qualifiers(exposed: str, parts: tuple[str, ...] = ()) -> tuple[tuple[str, .
 def _derived(t: Translation, scope: Scope, sql: str, alias: str, columns: tuple[ScopeColumn, ...]) -> str:
     own = t.alias()
     visible = tuple(
-        ScopeColumn(column.name, Fragment(f"{own}.c{place}", column.fragment.type, column.fragment.nullable)) for place, column in enumerate(columns, 1)
+        ScopeColumn(column.name, Fragment(f"{own}.c{place}", column.fragment.type, column.fragment.nullable))
+        for place, column in enumerate(columns, 1)
     )
     scope.add(ScopeSource(alias, _qualifiers(alias), visible))
     return f"({sql}) AS {own}"
@@ -202,7 +209,12 @@ def table_source(table: Table, own: str, exposed: str, node: TableName) -> Scope
     parts = () if node.alias else (table.schema, table.name)
     dot = f"{own}." if own else ""
     columns = tuple(
-        ScopeColumn(column.name, Fragment(f"{dot}{name(column.name)}", column.type, column.nullable, collation=natural_collation(column.type)))
+        ScopeColumn(
+            column.name,
+            Fragment(
+                f"{dot}{name(column.name)}", column.type, column.nullable, collation=natural_collation(column.type)
+            ),
+        )
         for column in table.columns
     )
     return ScopeSource(exposed, _qualifiers(exposed, parts), columns, f"{dot}{row_id(table)}", table.object_id)
@@ -243,7 +255,8 @@ def _view(t: Translation, scope: Scope, view: View, exposed: str, node: TableNam
     columns = renamed(inner.columns, definition.columns, view.name)
     own = t.alias()
     visible = tuple(
-        ScopeColumn(column.name, Fragment(f"{own}.c{place}", column.fragment.type, column.fragment.nullable)) for place, column in enumerate(columns, 1)
+        ScopeColumn(column.name, Fragment(f"{own}.c{place}", column.fragment.type, column.fragment.nullable))
+        for place, column in enumerate(columns, 1)
     )
     parts = () if node.alias else (view.schema, view.name)
     scope.add(ScopeSource(exposed, _qualifiers(exposed, parts), visible))
@@ -258,22 +271,28 @@ def _system_view(t: Translation, scope: Scope, node: TableName, schema: str, tab
         t.rights[found.right] = None
     own = t.alias()
     columns = tuple(
-        ScopeColumn(column, Fragment(f"json_extract({own}.value, '$[{place}]')", kind)) for place, (column, kind) in enumerate(found.columns)
+        ScopeColumn(column, Fragment(f"json_extract({own}.value, '$[{place}]')", kind))
+        for place, (column, kind) in enumerate(found.columns)
     )
     parts = () if node.alias else (schema, table_name)
     scope.add(ScopeSource(exposed, _qualifiers(exposed, parts), columns))
     return f"json_each({t.bind('view', found.key)}) AS {own}"
 
 
-def _rows(t: Translation, scope: Scope, rows: tuple[tuple[Expression, ...], ...], alias: str, names: tuple[str, ...]) -> str:
+def _rows(
+    t: Translation, scope: Scope, rows: tuple[tuple[Expression, ...], ...], alias: str, names: tuple[str, ...]
+) -> str:
     inside = Scope(scope.parent)
     values = [[expressions.value(t, inside, item) for item in row] for row in rows]
     if len({len(row) for row in values}) != 1:
-        raise SqlError(10709, "The number of columns for each row in a table value constructor must be the same.", 16, 1)
+        raise SqlError(
+            10709, "The number of columns for each row in a table value constructor must be the same.", 16, 1
+        )
     unified = [expressions.unify(t, list(column)) for column in zip(*values, strict=True)]
     columns = renamed(tuple(ScopeColumn("", column[0]) for column in unified), names, alias)
     selects = [
-        "SELECT " + ", ".join(f"{fragment.sql} AS c{place}" for place, fragment in enumerate(row, 1)) for row in zip(*unified, strict=True)
+        "SELECT " + ", ".join(f"{fragment.sql} AS c{place}" for place, fragment in enumerate(row, 1))
+        for row in zip(*unified, strict=True)
     ]
     return _derived(t, scope, " UNION ALL ".join(selects), alias, columns)
 
@@ -285,7 +304,12 @@ def _table_function(t: Translation, scope: Scope, node: TableFunction) -> str:
     subject = coerce(t, given[0], nvarchar()).sql
     if node.name == "STRING_SPLIT":
         if len(given) not in (2, 3):
-            raise SqlError(313, "An insufficient number of arguments were supplied for the procedure or function STRING_SPLIT.", 16, 3)
+            raise SqlError(
+                313,
+                "An insufficient number of arguments were supplied for the procedure or function STRING_SPLIT.",
+                16,
+                3,
+            )
         sql = f"json_each(ts_string_split({subject}, {coerce(t, given[1], nvarchar()).sql})) AS {own}"
         columns = [ScopeColumn("value", Fragment(f"{own}.value", nvarchar()))]
         if len(given) == 3 and given[2].constant == 1:
@@ -298,13 +322,20 @@ def _table_function(t: Translation, scope: Scope, node: TableFunction) -> str:
     if node.columns:
         return _open_columns(t, scope, node, own, exposed, subject, path)
     kinds = (("key", nvarchar(4000, BINARY_COLLATION)), ("value", nvarchar()), ("type", INT))
-    found = tuple(ScopeColumn(column, Fragment(f"json_extract({own}.value, '$[{place}]')", kind)) for place, (column, kind) in enumerate(kinds))
+    found = tuple(
+        ScopeColumn(column, Fragment(f"json_extract({own}.value, '$[{place}]')", kind))
+        for place, (column, kind) in enumerate(kinds)
+    )
     scope.add(ScopeSource(exposed, _qualifiers(exposed), found))
     return f"json_each(ts_open_json({subject}, {path})) AS {own}"
 
 
-def _open_columns(t: Translation, scope: Scope, node: TableFunction, own: str, exposed: str, subject: str, path: str) -> str:
-    wanted = [(column.path if column.path is not None else f'$."{column.name}"', column.as_json) for column in node.columns]
+def _open_columns(
+    t: Translation, scope: Scope, node: TableFunction, own: str, exposed: str, subject: str, path: str
+) -> str:
+    wanted = [
+        (column.path if column.path is not None else f'$."{column.name}"', column.as_json) for column in node.columns
+    ]
     columns: list[ScopeColumn] = []
     for place, column in enumerate(node.columns):
         kind = resolve(column.type.name, column.type.arguments, t.catalog.collation)
@@ -334,7 +365,10 @@ def _select(t: Translation, node: Select, scope: Scope, whole: Query, nested: st
     order_sql = _order(t, scope, whole.order, node, items)
     scope.clause = "select list"
     limit_sql = _limit(t, scope, node, whole)
-    shown = ", ".join(f"{_distinct(item.fragment) if node.distinct else item.fragment.sql} AS c{place}" for place, item in enumerate(items, 1))
+    shown = ", ".join(
+        f"{_distinct(item.fragment) if node.distinct else item.fragment.sql} AS c{place}"
+        for place, item in enumerate(items, 1)
+    )
     sql = f"SELECT {'DISTINCT ' if node.distinct else ''}{shown}{from_sql}{where_sql}{group_sql}{having_sql}{order_sql}{limit_sql}"
     return Translated(sql, items)
 
@@ -347,13 +381,17 @@ def _distinct(fragment: Fragment) -> str:
 
 def _group(t: Translation, scope: Scope, node: Select, whole: Query) -> str:
     grouped = bool(node.group) or node.having is not None
-    if not grouped and not aggregates.has_aggregate(tuple(item.value for item in node.items), tuple(item.value for item in whole.order)):
+    if not grouped and not aggregates.has_aggregate(
+        tuple(item.value for item in node.items), tuple(item.value for item in whole.order)
+    ):
         return ""
     scope.aggregates = "group"
     keys: list[Fragment] = []
     for expression in node.group:
         if isinstance(expression, Literal):
-            raise SqlError(164, "Each GROUP BY expression must contain at least one column that is not an outer reference.", 15, 1)
+            raise SqlError(
+                164, "Each GROUP BY expression must contain at least one column that is not an outer reference.", 15, 1
+            )
         keys.append(expressions.value(t, scope, expression))
     scope.aggregates = ""
     scope.groups = frozenset(key.sql for key in keys)
@@ -361,7 +399,9 @@ def _group(t: Translation, scope: Scope, node: Select, whole: Query) -> str:
     return f" GROUP BY {', '.join(ordered(key) for key in keys)}" if keys else ""
 
 
-def select_items(t: Translation, scope: Scope, items: tuple[SelectItem, ...], nested: str = "") -> tuple[ScopeColumn, ...]:
+def select_items(
+    t: Translation, scope: Scope, items: tuple[SelectItem, ...], nested: str = ""
+) -> tuple[ScopeColumn, ...]:
     """The select list, stars spelt out."""
     found: list[ScopeColumn] = []
     for item in items:
@@ -374,7 +414,9 @@ def select_items(t: Translation, scope: Scope, items: tuple[SelectItem, ...], ne
         if expressions.is_condition(item.value):
             raise errors.syntax(getattr(item.value, "operator", "condition"))
         fragment = expressions.value(t, scope, item.value)
-        label = item.alias if item.alias is not None else (item.value.parts[-1] if isinstance(item.value, Column) else "")
+        label = (
+            item.alias if item.alias is not None else (item.value.parts[-1] if isinstance(item.value, Column) else "")
+        )
         found.append(ScopeColumn(label, fragment))
     return tuple(found)
 
@@ -385,7 +427,12 @@ def _star(scope: Scope, qualifier: tuple[str, ...]) -> list[ScopeColumn]:
     wanted = tuple(part.casefold() for part in qualifier)
     chosen = [found for found in scope.sources if not wanted or wanted in found.qualifiers]
     if not chosen:
-        raise SqlError(107, f"The column prefix '{'.'.join(qualifier)}' does not match with a table name or alias name used in the query.", 15, 1)
+        raise SqlError(
+            107,
+            f"The column prefix '{'.'.join(qualifier)}' does not match with a table name or alias name used in the query.",
+            15,
+            1,
+        )
     columns = [column for found in chosen for column in found.columns]
     for column in columns:
         # Grouping forbids what is not grouped by, also behind a star.
@@ -394,7 +441,9 @@ def _star(scope: Scope, qualifier: tuple[str, ...]) -> list[ScopeColumn]:
     return columns
 
 
-def _order(t: Translation, scope: Scope, order: tuple[OrderItem, ...], node: Select, items: tuple[ScopeColumn, ...]) -> str:
+def _order(
+    t: Translation, scope: Scope, order: tuple[OrderItem, ...], node: Select, items: tuple[ScopeColumn, ...]
+) -> str:
     pieces: list[str] = []
     for item in order:
         fragment = _order_target(t, scope, item.value, node, items)
@@ -403,14 +452,21 @@ def _order(t: Translation, scope: Scope, order: tuple[OrderItem, ...], node: Sel
     return f" ORDER BY {', '.join(pieces)}" if pieces else ""
 
 
-def _order_target(t: Translation, scope: Scope, expression: Expression, node: Select, items: tuple[ScopeColumn, ...]) -> Fragment:
+def _order_target(
+    t: Translation, scope: Scope, expression: Expression, node: Select, items: tuple[ScopeColumn, ...]
+) -> Fragment:
     """An ORDER BY expression: a column's number, a name of the select list, or any expression of the sources."""
     if isinstance(expression, Literal):
         if expression.kind != "integer":
             raise SqlError(408, "A constant expression was encountered in the ORDER BY list, position 1.", 15, 1)
         place = int(expression.text)
         if not 1 <= place <= len(items):
-            raise SqlError(108, f"The ORDER BY position number {place} is out of range of the number of items in the select list.", 15, 1)
+            raise SqlError(
+                108,
+                f"The ORDER BY position number {place} is out of range of the number of items in the select list.",
+                15,
+                1,
+            )
         return items[place - 1].fragment
     if isinstance(expression, Column) and len(expression.parts) == 1:
         wanted = expression.parts[0].casefold()
@@ -468,7 +524,9 @@ def _set_order(item: OrderItem, columns: tuple[ScopeColumn, ...]) -> int:
         for place, column in enumerate(columns, 1):
             if column.name.casefold() == item.value.parts[0].casefold():
                 return place
-    text_104 = "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator."
+    text_104 = (
+        "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator."
+    )
     raise SqlError(104, text_104, 16, 1)
 
 

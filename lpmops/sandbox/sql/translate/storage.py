@@ -27,7 +27,10 @@ def affinity(kind: SqlType) -> str:
 def create_table(catalog: Catalog, table: Table, database: str) -> list[str]:
     """The statements that make a table with its indexes."""
     pieces = [_column(column) for column in table.columns]
-    pieces += [f"CONSTRAINT {name('547|' + check.name)} CHECK ({check_sql(catalog, table, check, database)})" for check in table.checks]
+    pieces += [
+        f"CONSTRAINT {name('547|' + check.name)} CHECK ({check_sql(catalog, table, check, database)})"
+        for check in table.checks
+    ]
     statements = [f"CREATE TABLE {name(table.full_name)} ({', '.join(pieces)}) STRICT"]
     for index in table.indexes:
         statements.extend(create_index(table, index))
@@ -39,7 +42,9 @@ def _column(column: Column) -> str:
         return f"{name(column.name)} INTEGER PRIMARY KEY AUTOINCREMENT{_limits(column)}"
     collation = natural_collation(column.type)
     collate = f" COLLATE {collation}" if collation else ""
-    return f"{name(column.name)} {affinity(column.type)}{collate}{'' if column.nullable else ' NOT NULL'}{_limits(column)}"
+    return (
+        f"{name(column.name)} {affinity(column.type)}{collate}{'' if column.nullable else ' NOT NULL'}{_limits(column)}"
+    )
 
 
 def column_sql(column: Column, default: str = "") -> str:
@@ -69,7 +74,10 @@ def check_sql(catalog: Catalog, table: Table, check: Check, database: str) -> st
     t = Translation(catalog, {}, database, table.schema)
     scope = Scope()
     columns = tuple(
-        ScopeColumn(column.name, Fragment(name(column.name), column.type, column.nullable, collation=natural_collation(column.type)))
+        ScopeColumn(
+            column.name,
+            Fragment(name(column.name), column.type, column.nullable, collation=natural_collation(column.type)),
+        )
         for column in table.columns
     )
     scope.add(ScopeSource(table.name, ((table.name.casefold(),),), columns))
@@ -124,7 +132,9 @@ def drop_index(table: Table, index: Index) -> list[str]:
 
 def conflict_target(table: Table, index: Index) -> str:
     """The columns of a unique index as ON CONFLICT names them."""
-    terms = [term.removesuffix(" DESC") for term in _terms(table, index, distinct_nulls=not _has_nullable(table, index))]
+    terms = [
+        term.removesuffix(" DESC") for term in _terms(table, index, distinct_nulls=not _has_nullable(table, index))
+    ]
     return f"({', '.join(terms)})"
 
 
@@ -132,4 +142,6 @@ def violation(table: Table, index: Index) -> str:
     """What SQLite says when this index refuses a row."""
     if _has_nullable(table, index):
         return f"UNIQUE constraint failed: index '{sqlite_index(table, index)}'"
-    return "UNIQUE constraint failed: " + ", ".join(f"{table.full_name}.{column.name}" for column in _columns(table, index))
+    return "UNIQUE constraint failed: " + ", ".join(
+        f"{table.full_name}.{column.name}" for column in _columns(table, index)
+    )

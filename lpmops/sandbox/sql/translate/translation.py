@@ -95,13 +95,22 @@ class Translation:
         kind = self.variables.get(name.casefold())
         if kind is None:
             if self.infers:
-                return Fragment(self.bind("variable", name.casefold()), self.inferred.get(name.casefold()), parameter=name.casefold())
+                return Fragment(
+                    self.bind("variable", name.casefold()),
+                    self.inferred.get(name.casefold()),
+                    parameter=name.casefold(),
+                )
             raise errors.undeclared_variable(name)
         return Fragment(self.bind("variable", name.casefold()), kind)
 
     def stored(self, value: Stored, kind: SqlType | None) -> Fragment:
         """A constant, bound where its text cannot stand in a statement."""
-        awkward = isinstance(value, str) and ("\0" in value or len(value) > 1000) or isinstance(value, bytes) and len(value) > 1000
+        awkward = (
+            (isinstance(value, str)
+            and ("\0" in value or len(value) > 1000))
+            or (isinstance(value, bytes)
+            and len(value) > 1000)
+        )
         sql = self.bind("constant", value) if awkward else constant(value)
         return Fragment(sql, kind, value is None, value)
 
@@ -116,7 +125,12 @@ class Translation:
         """(schema, name) of an object name. Raises SqlError 40515 for another database."""
         if len(parts) == 3 and parts[0] and parts[0].casefold() != self.database.casefold():
             shown = ".".join(parts)
-            raise SqlError(40515, f"Reference to database and/or server name in '{shown}' is not supported in this version of SQL Server.", 16, 1)
+            raise SqlError(
+                40515,
+                f"Reference to database and/or server name in '{shown}' is not supported in this version of SQL Server.",
+                16,
+                1,
+            )
         schema = parts[-2] if len(parts) > 1 and parts[-2] else ""
         if schema:
             return schema, parts[-1]
