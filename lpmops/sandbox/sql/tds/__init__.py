@@ -1,11 +1,14 @@
-"""TDS 7.4, the server's side: what pyodbc, FreeTDS and python-tds speak to SQL Server.
+"""TDS 7.4, the wire of Azure SQL: what SQL Server's own drivers speak, over the engine of the package above.
 
-`packets` frames, `wire` encrypts, `login` signs in, `requests` reads what is asked, `values` and `tokens` write what is answered, `session` is one connection,
-`listener` all of them. Names and sections are those of [MS-TDS]. MARS, cursors over RPC, TDS 8.0 and Windows authentication are refused.
+Held: PRELOGIN, TLS inside it (full, login only, none), LOGIN7 with password or access token, batches, sp_executesql
+and prepared statements, transaction requests, attention, every type of the engine both ways, values of any length in
+chunks. Refused by name: MARS (declined), ADAL and Windows sign-in, server cursors, table-valued parameters, xml, CLR
+types, Always Encrypted, bulk load, distributed transactions, TDS before 7.3B and TDS 8. Evidence: Microsoft's open
+specification MS-TDS (sections named in each module), and that Microsoft's ODBC driver, python-tds and FreeTDS work
+with it unmodified.
 """
 
-from lpmops.sandbox.sql.errors import login_failed
-from lpmops.sandbox.sql.session import Login
+from lpmops.sandbox.sql.tds.connection import Limits, SignIn
 from lpmops.sandbox.sql.tds.listener import TdsListener
 
-__all__ = ["Login", "TdsListener", "login_failed"]
+__all__ = ["Limits", "SignIn", "TdsListener"]

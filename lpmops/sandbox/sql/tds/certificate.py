@@ -1,4 +1,8 @@
-"""The listener's own TLS certificate: made once, kept in a folder, for loopback names alone."""
+"""The certificate of the listener: self-signed, for the loopback names, made once and kept in a folder.
+
+The private key's file is readable by its owner alone. A certificate that is damaged or ends within a week is made
+again.
+"""
 
 from __future__ import annotations
 
@@ -10,65 +14,65 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-
-def ensure_certificate(folder: Path) -> tuple[Path, Path]:
-    """(certificate, key) as PEM files in the folder, made where they are missing or about to expire."""
-    folder.mkdir(parents=True, exist_ok=True)
-    certificate, key = folder / "tds-certificate.pem", folder / "tds-key.pem"
-    if not (certificate.exists() and key.exists() and _is_current(certificate)):
-        _make(certificate, key)
-    return certificate, key
-
-
-def _is_current(certificate: Path) -> bool:
-    try:
-        found = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except ValueError:
-        return False
-    return found.not_valid_after_utc > datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
-
-
-def _make(certificate: Path, key: Path) -> None:
-    # RSA, as the cipher suites of old TLS stacks in drivers ask for it.
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    # A certificate is judged by the machine's clock, not by the sandbox's.
-    now = datetime.datetime.now(datetime.UTC)
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=825))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(private, hashes.SHA256())
-    )
-    text = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    partial = key.with_suffix(".new")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-    partial.replace(key)
-    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+CERTIFICATE, KEY = "tds-certificate.pem", "tds-key.pem"
+_DAYS = 825
 
 
 def server_context(folder: Path) -> ssl.SSLContext:
-    """A TLS context for the listener. TLS 1.2 at most: TDS 7.4 carries the handshake in its own packets, and drivers do so for 1.2 alone."""
-    certificate, key = ensure_certificate(folder)
+    """A TLS context with the folder's certificate, made where it is missing. Raises OSError."""
+    if not _usable(folder):
+        _make(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # TDS 7.4 carries the handshake inside its packets; TLS 1.3 sends tickets after it, where no client expects a packet.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
     return context
+
+
+def _usable(folder: Path) -> bool:
+    try:
+        found = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+        key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
+    except (OSError, ValueError, TypeError):
+        return False
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=7)
+    return found.not_valid_after_utc > soon and found.public_key() == key.public_key()
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    # Certificates are checked against the machine's clock, whatever the sandbox's says.
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("localhost"), x509.DNSName("127.0.0.1"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=_DAYS))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    _write(folder / KEY, private, 0o600)
+    _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    aside = path.with_suffix(f".{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+    aside.replace(path)

@@ -1,115 +1,103 @@
-"""The TDS 7.4 listener over a SqlServer.
+"""The listener of one logical server: accepts connections on a socket and keeps them apart.
 
-Runs on one event loop; T-SQL runs on its own bounded threads. At most `per_database` requests of one database run at a time, so a blocked database cannot take
-every thread; a session that holds a write lock goes past that queue on threads of its own, because others wait for it.
+Connections beyond `connections` are closed as they come, which clients take for an unreachable server (assumed:
+Azure's gateway drops them too). Everything here runs on the loop that called `start`; statements run in threads of
+its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import weakref
 from pathlib import Path
 
 from lpmops.sandbox.sql.database import Database
 from lpmops.sandbox.sql.server import SqlServer
-from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
-from lpmops.sandbox.sql.tds.certificate import server_context
-from lpmops.sandbox.sql.tds.session import TdsSession
-from lpmops.sandbox.sql.tds.wire import Wire
-
-SignIn = Callable[[Login], SqlPrincipal]
+from lpmops.sandbox.sql.tds.certificate import CERTIFICATE, server_context
+from lpmops.sandbox.sql.tds.connection import Connection, Limits, Service, SignIn
+from lpmops.sandbox.sql.tds.tls import Channel
+from lpmops.sandbox.sql.tds.workers import Workers
 
 
 class TdsListener:
-    """Listens on a socket until closed.
+    """Speaks TDS 7.4 for a SqlServer.
 
-    `sign_in` says who a login is, and raises SqlError 18456 (`login_failed`) for nobody; it is called on a thread. The certificate is kept in `folder`, the server's
-    own by default. `requires_encryption` refuses clients that cannot encrypt.
+    `sign_in` gives the principal behind a login (a password, or an access token in `login.token`) or raises SqlError
+    18456; it runs in a thread. `folder` holds the certificate. With `require_encryption` clients that ask for none
+    are told to encrypt, as Azure SQL Database does.
     """
 
     def __init__(
         self,
         server: SqlServer,
         sign_in: SignIn,
-        folder: Path | None = None,
+        folder: Path,
         *,
-        requires_encryption: bool = False,
-        per_database: int = 8,
+        require_encryption: bool = False,
+        connections: int = 200,
+        limits: Limits | None = None,
     ) -> None:
-        self.server = server
-        self.requires_encryption = requires_encryption
-        self.authority = "https://login.windows.net/common"
-        self.tls = server_context(folder or server.folder)
-        self._sign_in = sign_in
-        self._per_database = per_database
-        self._slots: dict[str, asyncio.Semaphore] = {}
-        self._threads = ThreadPoolExecutor(64, thread_name_prefix="tds")
-        self._privileged = ThreadPoolExecutor(16, thread_name_prefix="tds-holder")
-        self._sessions: dict[TdsSession, asyncio.Task[None]] = {}
+        self._folder = folder
+        self._limit = connections
+        self._workers = Workers(connections, f"tds-{server.name}")
+        self._service = Service(
+            server, sign_in, server_context(folder), self._workers, require_encryption, limits or Limits()
+        )
         self._listening: asyncio.Server | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        server.watch(self._broken)
-
-    async def start(self, sock: socket.socket) -> None:
-        """Accept connections on a bound socket."""
-        self._loop = asyncio.get_running_loop()
-        self._listening = await asyncio.start_server(self._accept, sock=sock, limit=2**20)
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def port(self) -> int:
-        """Where it listens."""
-        assert self._listening is not None
-        return int(self._listening.sockets[0].getsockname()[1])
+    def certificate(self) -> Path:
+        """The certificate's file, for clients that check it."""
+        return self._folder / CERTIFICATE
 
-    async def close(self) -> None:
-        """Stop listening, cut every connection, and wait for what runs."""
-        if self._listening is not None:
-            self._listening.close()
-        for session in list(self._sessions):
-            session.abort()
-        if self._sessions:
-            await asyncio.wait(list(self._sessions.values()), timeout=10)
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._privileged.shutdown(wait=False)
+    @property
+    def connection_count(self) -> int:
+        """Open connections."""
+        return len(self._tasks)
+
+    async def start(self, sock: socket.socket) -> None:
+        """Listen on a bound socket. Raises OSError."""
+        self._listening = await asyncio.start_server(self._accept, sock=sock)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = TdsSession(self, Wire(reader, writer))
         task = asyncio.current_task()
         assert task is not None
-        self._sessions[session] = task
+        if len(self._tasks) >= self._limit:
+            writer.transport.abort()
+            return
+        peer = writer.get_extra_info("peername")
+        connection = Connection(self._service, Channel(reader, writer), str(peer[0]) if peer else "")
+        self._tasks.add(task)
+        self._connections.add(connection)
         try:
-            await session.serve()
+            await connection.serve()
+        except asyncio.CancelledError:
+            # Only `close` cancels; a handler that ends cancelled would be reported by asyncio as a failure.
+            pass
         finally:
-            del self._sessions[session]
+            self._tasks.discard(task)
 
-    def _broken(self, database: Database) -> None:
-        """A database has gone: cut the connections that are in it. Called on any thread."""
-        if self._loop is None or self._loop.is_closed():
-            return
+    def drop_connections(self, database: Database | None = None) -> int:
+        """Cut connections, of one database or all, as a failover does; how many."""
+        found = [
+            connection for connection in self._connections
+            if database is None or (connection.session is not None and connection.session.database is database)
+        ]  # fmt: skip
+        for connection in found:
+            connection.stop()
+        return len(found)
 
-        def cut() -> None:
-            for session in list(self._sessions):
-                if session.database == database.name:
-                    session.abort()
-
-        self._loop.call_soon_threadsafe(cut)
-
-    async def enter(self, login: Login) -> Session:
-        """Sign a client in. Raises SqlError."""
-
-        def work() -> Session:
-            return self.server.enter(login, self._sign_in(login))
-
-        return await asyncio.get_running_loop().run_in_executor(self._privileged, work)
-
-    async def run(self, session: Session, work: Callable[[], None], *, privileged: bool = False) -> None:
-        """Run a request on a thread, in its database's turn."""
-        loop = asyncio.get_running_loop()
-        if privileged or session.holds_lock:
-            await loop.run_in_executor(self._privileged, work)
-            return
-        slot = self._slots.setdefault(session.database.name, asyncio.Semaphore(self._per_database))
-        async with slot:
-            await loop.run_in_executor(self._threads, work)
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._listening is not None:
+            self._listening.close()
+        for connection in list(self._connections):
+            connection.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._workers.close()

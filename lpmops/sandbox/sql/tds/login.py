@@ -1,164 +1,135 @@
-"""Sign-in messages: PRELOGIN ([MS-TDS] 2.2.6.5), LOGIN7 (2.2.6.4) and its feature extensions (2.2.6.4.2), the federated token message (2.2.6.3)."""
+"""LOGIN7: who wants in, with which password or access token, and to which database.
+
+The password is only obscured on the wire (each byte XOR 0xA5, then its halves swapped). An access token comes as the
+feature extension FEDAUTH with the library "security token"; the library "ADAL", in which the server sends the client
+to an authority, and integrated Windows sign-in are refused by name. Rules: MS-TDS 2.2.6.4 "LOGIN7", 2.2.6.3
+"Federated authentication token". Secrets never show in the repr of a Login.
+"""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
-from lpmops.sandbox.sql.tds.packets import ProtocolError, Reader
+from lpmops.sandbox.sql import errors
+from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.session import Login
+from lpmops.sandbox.sql.tds.fields import Fields, ProtocolError, utf16, utf16_bytes
+from lpmops.sandbox.sql.tds.packets import DEFAULT, LARGEST, LARGEST_ENCRYPTED, SMALLEST
 
-ENCRYPT_OFF, ENCRYPT_ON, ENCRYPT_NOT_SUPPORTED, ENCRYPT_REQUIRED = 0, 1, 2, 3
-_VERSION, _ENCRYPTION, _INSTANCE, _THREAD, _MARS, _TRACE, _FEDERATED, _NONCE, _END = 0, 1, 2, 3, 4, 5, 6, 7, 0xFF
+TDS_7_3B, TDS_7_4 = 0x730B0003, 0x74000004
+LARGEST_LOGIN = 128 * 1024 - 1
+
+_FIXED = struct.Struct("<IIIIIIBBBBiI")
+_HEAD = 94
+_INTEGRATED, _CHANGE_PASSWORD, _USER_INSTANCE, _EXTENSION = 0x80, 0x01, 0x02, 0x10
 FEDERATED = 0x02
-SECURITY_TOKEN, ADAL = 0x01, 0x02
-TDS_73, TDS_74 = 0x730A0003, 0x74000004
+"""The feature extension FEDAUTH."""
+
+_SECURITY_TOKEN, _ADAL, _END = 0x01, 0x02, 0xFF
+_NAMES = ("host", "user", "password", "application", "server", "extension", "library", "language", "database")
 
 
 @dataclass(frozen=True, slots=True)
-class Prelogin:
-    """What a client opens with."""
+class LoginRequest:
+    """A LOGIN7: the login as the engine knows it, and what the client wants of the protocol."""
 
-    encryption: int
-    mars: bool
-    federated: int | None
-    nonce: bytes
-
-
-def read_prelogin(payload: bytes) -> Prelogin:
-    """A PRELOGIN message. Raises ProtocolError."""
-    options: dict[int, bytes] = {}
-    reader = Reader(payload)
-    while (token := reader.byte()) != _END:
-        offset, length = struct.unpack(">HH", reader.take(4))
-        if offset + length > len(payload):
-            raise ProtocolError("PRELOGIN option beyond its message")
-        options[token] = payload[offset : offset + length]
-    encryption = options.get(_ENCRYPTION, b"\x02")
-    if not encryption or encryption[0] & 0x1F not in (0, 1, 2, 3):
-        raise ProtocolError("PRELOGIN encryption")
-    federated = options.get(_FEDERATED, b"")
-    return Prelogin(
-        encryption[0] & 0x1F,
-        options.get(_MARS, b"\0") == b"\x01",
-        federated[0] if federated else None,
-        options.get(_NONCE, b""),
-    )
-
-
-def negotiated(asked: int, *, required: bool) -> int:
-    """The server's answer on encryption, after the table of 2.2.6.5."""
-    if asked == ENCRYPT_NOT_SUPPORTED:
-        return ENCRYPT_REQUIRED if required else ENCRYPT_NOT_SUPPORTED
-    if asked == ENCRYPT_OFF:
-        return ENCRYPT_REQUIRED if required else ENCRYPT_OFF
-    return ENCRYPT_ON
-
-
-def prelogin_answer(encryption: int, asked: Prelogin) -> bytes:
-    """The server's PRELOGIN: version 12.0.2000, no MARS; federated sign-in is echoed as asked."""
-    options = [
-        (_VERSION, bytes((12, 0, 0x07, 0xD0, 0, 0))),
-        (_ENCRYPTION, bytes((encryption,))),
-        (_INSTANCE, b"\0"),
-        (_THREAD, b""),
-        (_MARS, b"\0"),
-    ]
-    if asked.federated is not None:
-        options.append((_FEDERATED, bytes((asked.federated,))))
-    offset = 5 * len(options) + 1
-    table = b""
-    for token, data in options:
-        table += struct.pack(">BHH", token, offset, len(data))
-        offset += len(data)
-    return table + b"\xff" + b"".join(data for _, data in options)
-
-
-@dataclass(frozen=True, slots=True)
-class Login7:
-    """A LOGIN7 message; the library says how a token comes: SECURITY_TOKEN within, ADAL after FEDAUTHINFO, 0 not at all."""
-
-    version: int
+    login: Login
+    library: str
+    tds_version: int
     packet_size: int
-    host: str
-    user: str
-    password: str
-    application: str
-    server: str
-    database: str
-    language: str
-    integrated: bool
-    library: int
-    token: str | None
-    nonce: bytes
-
-    def __repr__(self) -> str:
-        return f"Login7({self.user!r} to {self.database!r})"
+    federated: bool
 
 
-def read_login(payload: bytes) -> Login7:
-    """A LOGIN7 message. Raises ProtocolError."""
-    reader = Reader(payload)
-    if reader.number(4) > len(payload):
-        raise ProtocolError("LOGIN7 length")
-    version, packet_size = reader.number(4), reader.number(4)
-    reader.take(12)
-    _, second, _, third = reader.take(4)
-    reader.take(8)
-    places = [(reader.number(2), reader.number(2)) for _ in range(9)]
-    host, user, password, application, server, extension, _, language, database = places
-    feature_data = b""
-    if third & 0x10:
-        start = Reader(_slice(payload, *extension)).number(4)
-        feature_data = payload[start:]
-    library, token, nonce = _federated(feature_data)
-    return Login7(
-        version, packet_size, _text(payload, host), _text(payload, user), _password(payload, password), _text(payload, application),
-        _text(payload, server), _text(payload, database), _text(payload, language), bool(second & 0x80), library, token, nonce,
-    )  # fmt: skip
+def obscured(password: str) -> bytes:
+    """A password as it stands in LOGIN7."""
+    return bytes(((byte & 0x0F) << 4 | byte >> 4) ^ 0xA5 for byte in utf16_bytes(password))
 
 
-def _slice(payload: bytes, offset: int, length: int) -> bytes:
-    if offset + length > len(payload):
-        raise ProtocolError("LOGIN7 field beyond its message")
-    return payload[offset : offset + length]
+def revealed(data: bytes) -> str:
+    """The password behind its obscured bytes. Raises ProtocolError."""
+    swapped = (byte ^ 0xA5 for byte in data)
+    return utf16(bytes((byte & 0x0F) << 4 | byte >> 4 for byte in swapped))
 
 
-def _text(payload: bytes, place: tuple[int, int]) -> str:
-    return _slice(payload, place[0], place[1] * 2).decode("utf-16-le", "replace") if place[1] else ""
+def packet_size(wish: int, *, encrypted: bool) -> int:
+    """The packet size that the server grants: 4,096 where the client does not care, else its wish within bounds."""
+    largest = LARGEST_ENCRYPTED if encrypted else LARGEST
+    return max(SMALLEST, min(wish or DEFAULT, largest))
 
 
-def _password(payload: bytes, place: tuple[int, int]) -> str:
-    """Each byte has its halves swapped after an exclusive or with 0xA5."""
-    hidden = _slice(payload, place[0], place[1] * 2) if place[1] else b""
-    shown = bytes(((byte ^ 0xA5) >> 4 | (byte ^ 0xA5) << 4) & 0xFF for byte in hidden)
-    return shown.decode("utf-16-le", "replace")
+def parse(payload: bytes, address: str) -> LoginRequest:
+    """The login in a LOGIN7 message; `address` is the client's IP address.
+
+    Raises ProtocolError for bytes that are none, SqlError 40514 for what this server refuses by name, 18452 for
+    Windows sign-in.
+    """
+    if len(payload) < _HEAD:
+        raise ProtocolError("LOGIN7 is too short")
+    length, version, wish, _, _, _, _, flags2, _, flags3, _, _ = _FIXED.unpack_from(payload)
+    if length != len(payload):
+        raise ProtocolError("LOGIN7 has another length than it says")
+    parts = _parts(payload)
+    texts = {name: utf16(parts[name]) for name in _NAMES if name not in ("password", "extension")}
+    token = _access_token(payload, parts["extension"]) if flags3 & _EXTENSION else None
+    _refuse(version, flags2, flags3)
+    login = Login(
+        user=texts["user"],
+        password=revealed(parts["password"]) if token is None else "",
+        token=token,
+        database=texts["database"],
+        application=texts["application"],
+        host=texts["host"],
+        address=address,
+    )
+    return LoginRequest(login, texts["library"], version, wish, token is not None)
 
 
-def hidden_password(password: str) -> bytes:
-    """A password as LOGIN7 carries it."""
-    return bytes(((byte << 4 | byte >> 4) & 0xFF) ^ 0xA5 for byte in password.encode("utf-16-le"))
+def _parts(payload: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for index, name in enumerate(_NAMES):
+        offset, count = struct.unpack_from("<HH", payload, _FIXED.size + index * 4)
+        size = count if name == "extension" else count * 2
+        if size and offset + size > len(payload):
+            raise ProtocolError(f"the {name} of LOGIN7 lies outside of it")
+        found[name] = payload[offset : offset + size] if size else b""
+    return found
 
 
-def _federated(features: bytes) -> tuple[int, str | None, bytes]:
-    """(library, token, nonce) of the FEDAUTH feature; others are passed over, which tells the client they are not had."""
-    reader = Reader(features)
-    while reader.left and (number := reader.byte()) != 0xFF:
-        data = reader.take(reader.number(4))
-        if number != FEDERATED:
-            continue
-        inner = Reader(data)
-        library = inner.byte() >> 1
-        if library == SECURITY_TOKEN:
-            token = inner.take(inner.number(4)).decode("utf-16-le", "replace")
-            return library, token, inner.take(32) if inner.left >= 32 else b""
-        if library == ADAL:
-            return library, None, b""
-        raise ProtocolError(f"federated authentication library {library}")
-    return 0, None, b""
+def _refuse(version: int, flags2: int, flags3: int) -> None:
+    if version < TDS_7_3B or version >> 24 > TDS_7_4 >> 24:
+        raise errors.unsupported_feature(f"TDS version {version:#010x}")
+    if flags2 & _INTEGRATED:
+        text = "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."
+        raise SqlError(18452, text, 14, 1)
+    if flags3 & _CHANGE_PASSWORD:
+        raise errors.unsupported_feature("password change at login")
+    if flags3 & _USER_INSTANCE:
+        raise errors.unsupported_feature("user instance")
 
 
-def read_token_message(payload: bytes) -> str:
-    """The token that follows FEDAUTHINFO. Raises ProtocolError."""
-    reader = Reader(payload)
-    reader.take(4)
-    return reader.take(reader.number(4)).decode("utf-16-le", "replace")
+def _access_token(payload: bytes, extension: bytes) -> str | None:
+    if len(extension) != 4:
+        raise ProtocolError("LOGIN7 announces features and does not say where")
+    (offset,) = struct.unpack("<I", extension)
+    if offset > len(payload):
+        raise ProtocolError("the features of LOGIN7 lie outside of it")
+    features = Fields(payload[offset:])
+    token: str | None = None
+    while (feature := features.u8()) != _END:
+        data = features.take(features.u32())
+        if feature == FEDERATED:
+            token = _security_token(data)
+    return token
+
+
+def _security_token(data: bytes) -> str:
+    fields = Fields(data)
+    library = fields.u8() >> 1
+    if library == _ADAL:
+        raise errors.unsupported_feature(
+            "FEDAUTH library ADAL (sign-in through the driver; give the driver an access token)"
+        )
+    if library != _SECURITY_TOKEN:
+        raise errors.unsupported_feature(f"FEDAUTH library {library}")
+    return utf16(fields.take(fields.u32()))

@@ -1,136 +1,145 @@
-"""TDS packets and the reading of bytes: [MS-TDS] 2.2.3.
+"""Packets: the eight-byte header, messages put together from packets, and a message cut into them.
 
-A message is one or more packets with an eight-byte header: type, status, length (big endian, header included), session, packet number, window. `split` makes
-packets of a message, `Assembler` a message of packets. What is not TDS raises ProtocolError, which ends the connection and nothing else.
+A packet is at most 32,767 bytes and a message has a limit too, so that no peer can make this process hold what it
+likes. A message whose last packet says "ignore" vanishes. Rules: MS-TDS 2.2.3.1 "Packet header" and 2.2.3.1.2
+"Status".
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
-SQL_BATCH, RPC, RESPONSE, ATTENTION, BULK_LOAD, FEDAUTH_TOKEN, TRANSACTION, LOGIN7, PRELOGIN = (
-    1,
-    3,
-    4,
-    6,
-    7,
-    8,
-    14,
-    16,
-    18,
-)
-END_OF_MESSAGE, IGNORE, RESET, RESET_KEEPING_TRANSACTION = 1, 2, 8, 16
+from lpmops.sandbox.sql.tds.fields import ProtocolError
+
 HEADER = struct.Struct(">BBHHBB")
-LARGEST_MESSAGE = 512 * 1024 * 1024
-_CLIENT_TYPES = frozenset({SQL_BATCH, RPC, ATTENTION, BULK_LOAD, FEDAUTH_TOKEN, TRANSACTION, LOGIN7, PRELOGIN})
+SMALLEST, DEFAULT, LARGEST = 512, 4096, 32_767
+LARGEST_ENCRYPTED = 16_383
+"""A packet must fit one TLS record (MS-TDS 2.2.6.4, PacketSize)."""
+
+END, IGNORE, RESET, RESET_KEEPING_TRANSACTION = 0x01, 0x02, 0x08, 0x10
 
 
-class ProtocolError(Exception):
-    """The bytes are not what TDS allows at this place."""
+class PacketType(IntEnum):
+    """Message types that a client may send, and the one that answers."""
+
+    SQL_BATCH = 0x01
+    RPC = 0x03
+    TABULAR = 0x04
+    ATTENTION = 0x06
+    BULK_LOAD = 0x07
+    FEDERATED_TOKEN = 0x08
+    TRANSACTION = 0x0E
+    LOGIN7 = 0x10
+    SSPI = 0x11
+    PRELOGIN = 0x12
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A whole message: packet type, status bits of its first packet, payload."""
+class Packet:
+    """One packet without its header."""
 
-    type: int
+    type: PacketType
     status: int
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """A packet's header; length includes the eight bytes of the header itself."""
+class Message:
+    """A whole message; `reset` asks for a fresh session first, `keep_transaction` that it spares an open
+    transaction.
+    """
 
-    type: int
-    status: int
-    length: int
+    type: PacketType
+    payload: bytes
+    reset: bool = False
+    keep_transaction: bool = False
 
 
-def read_header(data: bytes) -> Header:
-    """The header of a client's packet. Raises ProtocolError."""
-    kind, status, length, _, _, _ = HEADER.unpack(data)
-    if kind not in _CLIENT_TYPES:
-        raise ProtocolError(f"packet type {kind}")
-    if not HEADER.size <= length <= 32768:
-        raise ProtocolError(f"packet length {length}")
-    return Header(kind, status, length)
+def parse_header(header: bytes) -> tuple[PacketType, int, int]:
+    """(type, status, bytes of payload). Raises ProtocolError for an unknown type or a size out of bounds."""
+    kind, status, length, _, _, _ = HEADER.unpack(header)
+    if not HEADER.size <= length <= LARGEST:
+        raise ProtocolError(f"a packet of {length} bytes")
+    try:
+        return PacketType(kind), status, length - HEADER.size
+    except ValueError:
+        raise ProtocolError(f"a packet of type {kind:#04x}") from None
+
+
+async def read_packet(read: Callable[[int], Awaitable[bytes]]) -> Packet:
+    """The next packet. Raises ProtocolError, and what `read` raises at the end of the stream."""
+    kind, status, length = parse_header(await read(HEADER.size))
+    return Packet(kind, status, await read(length) if length else b"")
 
 
 class Assembler:
-    """Puts packets together until one ends the message."""
+    """Packets of one direction in, messages out."""
 
-    def __init__(self) -> None:
-        self._type = 0
-        self._status = 0
-        self._payload = bytearray()
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._type: PacketType | None = None
+        self._reset = 0
 
-    def add(self, header: Header, payload: bytes) -> Message | None:
-        """The message, once it is whole. Raises ProtocolError for a packet of another type in between, or a message that never ends."""
-        if self._type == 0:
-            self._type, self._status = header.type, header.status
-        elif header.type != self._type:
-            raise ProtocolError(f"packet of type {header.type} within a message of type {self._type}")
-        self._payload += payload
-        if len(self._payload) > LARGEST_MESSAGE:
-            raise ProtocolError("message too large")
-        if not header.status & END_OF_MESSAGE:
+    def add(self, packet: Packet) -> Message | None:
+        """The message that this packet completes. Raises ProtocolError for mixed types or more than `limit` bytes."""
+        if self._type is None:
+            self._type = packet.type
+            self._reset = packet.status & (RESET | RESET_KEEPING_TRANSACTION)
+        elif packet.type is not self._type:
+            raise ProtocolError(f"a packet of type {packet.type.name} inside a message of type {self._type.name}")
+        self._size += len(packet.payload)
+        if self._size > self.limit:
+            raise ProtocolError(f"a message of more than {self.limit} bytes")
+        self._parts.append(packet.payload)
+        if not packet.status & END:
             return None
-        message = Message(self._type, self._status | header.status & IGNORE, bytes(self._payload))
-        self._type, self._payload = 0, bytearray()
-        return message
+        whole = Message(
+            packet.type, b"".join(self._parts), self._reset != 0, bool(self._reset & RESET_KEEPING_TRANSACTION)
+        )
+        self._parts, self._size, self._type = [], 0, None
+        return None if packet.status & IGNORE else whole
 
 
-def split(kind: int, payload: bytes | bytearray, packet_size: int, session: int = 0) -> list[bytes]:
-    """A message as packets of at most `packet_size` bytes each, header included."""
-    room = packet_size - HEADER.size
-    view = memoryview(payload)
-    pieces = [view[start : start + room] for start in range(0, len(view), room)] or [view]
-    last = len(pieces) - 1
-    return [
-        HEADER.pack(kind, END_OF_MESSAGE if number == last else 0, len(piece) + HEADER.size, session, (number + 1) % 256, 0) + piece
-        for number, piece in enumerate(pieces)
-    ]  # fmt: skip
+class Outgoing:
+    """A message on its way out, cut into packets of `size` bytes as it grows."""
 
-
-class Reader:
-    """Reads numbers and texts off a payload. Raises ProtocolError past its end."""
-
-    def __init__(self, data: bytes, position: int = 0) -> None:
-        self.data = data
-        self.position = position
+    def __init__(self, kind: PacketType, size: int, spid: int = 0) -> None:
+        self._kind, self._body, self._spid = kind, size - HEADER.size, spid & 0xFFFF
+        self._buffer = bytearray()
+        self._number = 1
 
     @property
-    def left(self) -> int:
-        """Bytes not yet read."""
-        return len(self.data) - self.position
+    def waiting(self) -> int:
+        """Bytes added and not yet taken."""
+        return len(self._buffer)
 
-    def take(self, count: int) -> bytes:
-        """So many bytes."""
-        end = self.position + count
-        if count < 0 or end > len(self.data):
-            raise ProtocolError("data ends early")
-        piece = self.data[self.position : end]
-        self.position = end
-        return piece
+    def add(self, data: bytes) -> None:
+        """More of the body."""
+        self._buffer += data
 
-    def byte(self) -> int:
-        """An unsigned byte."""
-        return self.take(1)[0]
+    def take(self) -> bytes:
+        """The packets that are full and cannot be the last."""
+        out = bytearray()
+        at = 0
+        while len(self._buffer) - at > self._body:
+            self._packet(out, 0, self._buffer[at : at + self._body])
+            at += self._body
+        del self._buffer[:at]
+        return bytes(out)
 
-    def number(self, size: int, *, signed: bool = False) -> int:
-        """A little-endian number."""
-        return int.from_bytes(self.take(size), "little", signed=signed)
+    def end(self) -> bytes:
+        """What is left, the last packet marked."""
+        out = bytearray(self.take())
+        self._packet(out, END, self._buffer)
+        self._buffer = bytearray()
+        return bytes(out)
 
-    def text(self, characters: int) -> str:
-        """UTF-16 text of so many units; a lone surrogate becomes U+FFFD, which is what can be stored."""
-        return self.take(characters * 2).decode("utf-16-le", "replace")
-
-    def short_text(self) -> str:
-        """B_VARCHAR: a byte of length, then text."""
-        return self.text(self.byte())
-
-    def long_text(self) -> str:
-        """US_VARCHAR: two bytes of length, then text."""
-        return self.text(self.number(2))
+    def _packet(self, out: bytearray, status: int, body: bytes | bytearray) -> None:
+        out += HEADER.pack(self._kind, status, len(body) + HEADER.size, self._spid, self._number & 0xFF, 0)
+        out += body
+        self._number += 1
