@@ -12,7 +12,7 @@ from lpmops.config import Environment, Thresholds
 from lpmops.control.facts import Database, Facts, Heartbeat, PartitionLag, RouteRow, Unrouted
 from lpmops.control.landing import Landed, rows_of
 from lpmops.control.latency import latency, percentile, percentiles
-from lpmops.control.memory import Memory
+from lpmops.control.memory import RECENT_MILLISECONDS, Memory
 from lpmops.control.probes import Probe, Problem
 from lpmops.control.readers import Control
 from lpmops.model import Credential, PartitionState, Route
@@ -168,13 +168,12 @@ def _database(view: View, name: str) -> Database:
         reachable = True if fresh else None
     else:
         reachable = problem.code in ANSWERED
-    span = window.seconds() if window is not None else 0.0
     return Database(
         name=name,
         reachable=reachable,
         companies=tuple(row.company_id for row in view.memory.routes or () if row.database == name),
         last_landed_at=codec.moment(max(mark.last_landed.values())) if mark is not None and mark.last_landed else None,
-        rate=window.events / span if window is not None and span > 0 else None,
+        rate=window.recent_rate(RECENT_MILLISECONDS) if window is not None else None,
         rows=view.value(f"rows.{name}"),
         problem=problem,
     )

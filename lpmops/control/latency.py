@@ -96,12 +96,21 @@ class Window:
 
     def recent(self, milliseconds: int) -> dict[str, dict[int, int]]:
         """The hops of the newest increments that together cover at least that span, or of all where they cover less."""
+        return combine(increment.hops for increment in self._newest(milliseconds))
+
+    def recent_rate(self, milliseconds: int) -> float | None:
+        """Events a second of the same increments; None where they cover nothing."""
+        chosen = self._newest(milliseconds)
+        span = (chosen[0].end - chosen[-1].start) / 1000 if chosen else 0.0
+        return sum(increment.events for increment in chosen) / span if span > 0 else None
+
+    def _newest(self, milliseconds: int) -> list[Increment]:
         chosen: list[Increment] = []
         for increment in reversed(self._increments):
             chosen.append(increment)
             if self._increments[-1].end - increment.start >= milliseconds:
                 break
-        return combine(increment.hops for increment in chosen)
+        return chosen
 
     def _count(self, increment: Increment, sign: int) -> None:
         self.events += sign * increment.events

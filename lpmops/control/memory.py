@@ -111,9 +111,10 @@ class Memory:
         return combine(window.recent(RECENT_MILLISECONDS) for window in self.windows.values())
 
     def landed_rate(self) -> float | None:
-        """Events a second over the window; None where no window covers anything."""
-        rates = [window.events / seconds for window in self.windows.values() if (seconds := window.seconds()) > 0]
-        return sum(rates) if rates else None
+        """Events a second of about the last half minute, as the other hops' rates are of now; None where nothing is covered."""
+        rates = [window.recent_rate(RECENT_MILLISECONDS) for window in self.windows.values()]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) if known else None
 
     def newest(self, part: str) -> dict[str, int]:
         """The newest landed `sequences` or `enqueued` per hub partition, over all databases."""
