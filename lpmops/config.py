@@ -76,7 +76,10 @@ class StreamAnalytics:
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """The logical server with the control database and the company databases."""
+    """The logical server with the control database and the company databases.
+
+    `server_name` is its name in Azure, where the address does not begin with it (a private endpoint, an alias).
+    """
 
     server: str
     databases: tuple[str, ...]
@@ -87,6 +90,7 @@ class Sql:
     password: str = field(default="", metadata=_SECRET_META)
     trust_server_certificate: bool = False
     driver: str = field(default="auto", metadata=meta(choices=("auto", "odbc", "python-tds")))
+    server_name: str = ""
     resource_group: str = ""
 
 

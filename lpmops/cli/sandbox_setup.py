@@ -135,6 +135,7 @@ region = "westeurope"
 
 [environments.{name}.sql]
 server = "127.0.0.1"
+server_name = "sql-lpm-{name}"
 port = {port + 2}
 control_database = "lpm-control"
 databases = [{databases}]

@@ -142,7 +142,7 @@ def _job(environment: Environment, job: str) -> tuple[str, ...]:
 
 
 def _server_name(environment: Environment) -> str:
-    return environment.sql.server.split(".")[0]
+    return environment.sql.server_name or environment.sql.server.split(".")[0]
 
 
 def _server(environment: Environment) -> tuple[str, ...]:
