@@ -1,0 +1,163 @@
+"""One Databricks workspace: its tables, warehouse, jobs, volumes and faults, behind one object.
+
+The world holds it, feeds its `tick` about each 200 ms, asks `stream_is_running` before each step of the stream, and breaks or mends it. What it keeps
+(jobs, runs, grants) lies in its folder. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lpmops.sandbox.azure.faults import FaultBoard, HttpFault
+from lpmops.sandbox.azure.identity import Principal
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.databricks.calls import Answer, Call, OperationTable
+from lpmops.sandbox.databricks.catalog import OWNER, Catalog
+from lpmops.sandbox.databricks.job_routes import JobRoutes
+from lpmops.sandbox.databricks.jobs import Durations, Jobs, RunTask
+from lpmops.sandbox.databricks.sqlerrors import table_not_found
+from lpmops.sandbox.databricks.statements import Statements
+from lpmops.sandbox.databricks.volumes import Volumes
+from lpmops.sandbox.databricks.warehouse import Warehouse
+from lpmops.sandbox.lake.table import ChangeTable
+
+FAULT_KINDS = ("throttle", "slow", "server_error", "html")
+_NAMESPACE = uuid.UUID("00000000-0000-4000-8000-0000000000db")
+
+# Whose token it is; raises TokenError (lpmops.sandbox.azure.identity).
+Authorize = Callable[[str], Principal]
+
+
+class Workspace:
+    """A workspace. `tables` go by full name; `volumes` holds catalog/schema/volume folders; `run_task` executes what is not the stream job.
+
+    On its first start the continuous job named `stream_job` is created and runs; later its jobs are as they were left.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        folder: Path,
+        workspace_id: str,
+        warehouse_id: str,
+        tables: Mapping[str, ChangeTable],
+        volumes: Path,
+        stream_job: str,
+        authorize: Authorize,
+        base_url: str,
+        durations: Durations | None = None,
+        run_task: RunTask | None = None,
+        grants: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    ) -> None:
+        durations = durations or Durations()
+        folder.mkdir(parents=True, exist_ok=True)
+        volumes.mkdir(parents=True, exist_ok=True)
+        self.id, self.base_url, self.authorize, self.faults = workspace_id, base_url, authorize, FaultBoard()
+        self.jobs = Jobs(clock, folder, stream_job, durations, run_task)
+        self.warehouse = Warehouse(warehouse_id, clock, durations.warehouse_start, base_url)
+        metastore_id = str(uuid.uuid5(_NAMESPACE, workspace_id))
+        self.catalog = Catalog(tables, volumes, folder, metastore_id, grants)
+        self._statements = Statements(clock, self.warehouse, self._find)
+        self.operations = OperationTable(
+            [
+                ("GET", "/api/2.0/preview/scim/v2/Me", _me),
+                *self._statements.operations(),
+                *self.warehouse.operations(),
+                *JobRoutes(self.jobs, base_url, workspace_id).operations(),
+                *self.catalog.operations(),
+                *Volumes(volumes).operations(),
+            ]
+        )
+        if not (folder / "jobs.json").exists():
+            self.jobs.create(_stream_settings(stream_job), OWNER)
+
+    def _find(self, parts: Sequence[str]) -> ChangeTable:
+        name = ".".join(part for part in parts if part)
+        table = self.catalog.find(name)
+        if table is None:
+            raise table_not_found(name)
+        return table
+
+    def close(self) -> None:
+        """End all statements; jobs stay as they are for the next start."""
+        self._statements.close()
+
+    # The world's seam
+
+    def tick(self) -> None:
+        """Move the life cycles on; call it about each 200 ms."""
+        self.jobs.tick()
+
+    def stream_is_running(self) -> bool:
+        """Whether a run of the stream job is at work."""
+        return self.jobs.stream_is_running()
+
+    def fail_run(self, message: str) -> None:
+        """End the stream job's run as failed; a continuous job restarts after its back-off."""
+        self.jobs.fail_stream(message)
+
+    def break_runs(self, message: str) -> None:
+        """Let every run of the stream job fail shortly after its start."""
+        self.jobs.break_stream(message)
+
+    def mend_runs(self) -> None:
+        """Undo `break_runs`: the next restart, a back-off away at most, works again."""
+        self.jobs.break_stream(None)
+
+    def break_http(self, fault: HttpFault) -> int:
+        """Break the API; the number heals it. Raises ValueError for a kind of fault that this API does not have."""
+        if fault.kind not in FAULT_KINDS:
+            raise ValueError(f"a workspace has no fault {fault.kind}; there are: {', '.join(FAULT_KINDS)}")
+        return self.faults.add("*", fault)
+
+    def mend_http(self, number: int | None = None) -> None:
+        """Heal one fault of the API, or all of them."""
+        if number is None:
+            self.faults.clear()
+        else:
+            self.faults.remove(number)
+
+
+def _me(call: Call) -> Answer:
+    """Who is asking, as SCIM has it."""
+    principal = call.principal
+    return Answer(
+        {
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "id": str(uuid.uuid5(_NAMESPACE, principal.id).int % 10**16),
+            "userName": principal.name if principal.kind == "User" else principal.client_id or principal.name,
+            "displayName": principal.name,
+            "externalId": principal.id,
+            "active": True,
+            "groups": [{"display": "users", "type": "direct", "value": "100001"}],
+        }
+    )
+
+
+def _stream_settings(name: str) -> dict[str, object]:
+    """The stream job as a team would have deployed it."""
+    return {
+        "name": name,
+        "continuous": {"pause_status": "UNPAUSED"},
+        "max_concurrent_runs": 1,
+        "tasks": [
+            {
+                "task_key": "tdr_stream",
+                "spark_python_task": {"python_file": "/Workspace/Shared/lpm/tdr_stream.py", "source": "WORKSPACE"},
+                "job_cluster_key": "stream",
+            }
+        ],
+        "job_clusters": [
+            {
+                "job_cluster_key": "stream",
+                "new_cluster": {
+                    "spark_version": "16.4.x-scala2.12",
+                    "node_type_id": "Standard_D4ds_v5",
+                    "num_workers": 1,
+                },
+            }
+        ],
+    }
