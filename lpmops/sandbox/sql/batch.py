@@ -1,7 +1,7 @@
 """The running of a batch: statement after statement, with variables, control of flow and SQL Server's rules on what an error ends.
 
-Most run-time errors end their statement, some the batch, those of severity 20 the connection; XACT_ABORT makes any of them end the batch and the transaction;
-TRY hands them to CATCH. A batch that does not parse does nothing. Variables live as long as their batch.
+Most run-time errors end their statement, some the batch, those of severity 20 the connection; XACT_ABORT makes any of them end the batch
+and the transaction; TRY hands them to CATCH. A batch that does not parse does nothing. Variables live as long as their batch.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def run_batch(
             session.abandon()
         sink.error(error)
     except _Ended:
-        status = -6 if not status else status
+        status = -6
     except _Returned as returned:
         status = returned.status
     if nesting == 0 and session.doomed:
@@ -397,7 +397,10 @@ def _throw(batch: Batch, statement: Throw) -> None:
         if not batch.catching:
             raise SqlError(
                 10704,
-                "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.",
+                (
+                    "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW "
+                    "statement inside a CATCH block, or add error parameters to the THROW statement."
+                ),
                 15,
                 1,
             )
@@ -409,7 +412,10 @@ def _throw(batch: Batch, statement: Throw) -> None:
     if number is None or int(number) < 50000:
         raise SqlError(
             35100,
-            f"Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647.",
+            (
+                f"Error number {number!s} in the THROW statement is outside the valid range. Specify an error number in "
+                "the valid range of 50000 to 2147483647."
+            ),
             16,
             10,
         )

@@ -1,8 +1,8 @@
 """Many rows into one table at once, as a bulk load does: checked by column, written by one statement.
 
-Values are Python values (str, int, float, bool, datetime, date, time, Decimal, bytes, UUID, None) or their ISO texts. A batch lands whole or not at all. Columns
-that are not named get their defaults, evaluated once a batch. The unique indexes with IGNORE_DUP_KEY let duplicates pass unadded; any other refuses the
-batch with 2601 or 2627. Errors: 208, 207, 245, 8114, 8115, 241, 515, 547, 2628, 40544.
+Values are Python values (str, int, float, bool, datetime, date, time, Decimal, bytes, UUID, None) or their ISO texts. A batch lands whole
+or not at all. Columns that are not named get their defaults, evaluated once a batch. The unique indexes with IGNORE_DUP_KEY let duplicates
+pass unadded; any other refuses the batch with 2601 or 2627. Errors: 208, 207, 245, 8114, 8115, 241, 515, 547, 2628, 40544.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a database holds besides rows: schemas, tables, views, principals, roles and permissions.
 
-A Catalog is an immutable value; a change gives a new one. It is kept as one JSON text in the database's own file, so a DDL statement and the tables it
-makes commit or roll back together. Names are looked up without regard to case, as the default collation does. Object ids rise and are never reused.
+A Catalog is an immutable value; a change gives a new one. It is kept as one JSON text in the database's own file, so a DDL statement and
+the tables it makes commit or roll back together. Names are looked up without regard to case, as the default collation does. Object ids rise
+and are never reused.
 """
 
 from __future__ import annotations
@@ -179,17 +180,22 @@ class Catalog:
         wanted = name.casefold()
         return next((number for number, found, _ in self.schemas if found.casefold() == wanted), None)
 
+    @property
+    def objects(self) -> tuple[Table | View, ...]:
+        """Every table and view."""
+        return (*self.tables, *self.views)
+
     def find(self, schema: str, name: str) -> Table | View | None:
         """The table or view of that name."""
         wanted = (schema.casefold(), name.casefold())
-        for found in (*self.tables, *self.views):
+        for found in self.objects:
             if (found.schema.casefold(), found.name.casefold()) == wanted:
                 return found
         return None
 
     def by_id(self, object_id: int) -> Table | View | None:
         """The table or view with that id."""
-        return next((found for found in (*self.tables, *self.views) if found.object_id == object_id), None)
+        return next((found for found in self.objects if found.object_id == object_id), None)
 
     def named(self, schema: str, name: str) -> int | None:
         """The object id of any schema-bound name: table, view or constraint."""

@@ -1,9 +1,10 @@
 """SQLite connections, few and shared; and the lock that makes writers wait for each other.
 
-A Connection is a SQLite connection with T-SQL's functions. The ConnectionPool keeps at most `limit` of them open for a whole server (each takes up to three
-descriptors), closes the one that has been idle longest when another database needs room, and answers 10928 when all are held. SQLite takes one writer a
-database: the WriteLock queues writers in order of arrival, honours LOCK_TIMEOUT and can be interrupted, which SQLite's own busy handler cannot. All writes and
-checkpoints of a database happen under it, so the WAL-reset defect of SQLite before 3.51.3, which needs two at once, cannot occur.
+A Connection is a SQLite connection with T-SQL's functions. The ConnectionPool keeps at most `limit` of them open for a whole server (each
+takes up to three descriptors), closes the one that has been idle longest when another database needs room, and answers 10928 when all are
+held. SQLite takes one writer a database: the WriteLock queues writers in order of arrival, honours LOCK_TIMEOUT and can be interrupted,
+which SQLite's own busy handler cannot. All writes and checkpoints of a database happen under it, so the WAL-reset defect of SQLite before
+3.51.3, which needs two at once, cannot occur.
 """
 
 from __future__ import annotations

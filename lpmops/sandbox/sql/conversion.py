@@ -234,7 +234,7 @@ def _to_character(source: SqlType, target: SqlType, style: int | None) -> Conver
     if source.is_binary:
         return _binary_to_character(target, style or 0)
     if source.is_temporal:
-        shown = _temporal_text(source, style, target.name)
+        shown = _temporal_text(source, style)
         return lambda value: clip(shown(value), target)
 
     def from_number(value: Any) -> str:
@@ -265,12 +265,12 @@ def _binary_to_character(target: SqlType, style: int) -> Converter:
     return lambda value: clip(value.decode("cp1252", "replace"), target)
 
 
-def _temporal_text(source: SqlType, style: int | None, target: str) -> Callable[[str], str]:
+def _temporal_text(source: SqlType, style: int | None) -> Callable[[str], str]:
     name, scale = source.name, source.scale
     if name == "date":
         if style is None:
             return lambda value: value
-        return lambda value: moments.formatted(f"{value} 00:00:00.0000000", 0, style, "date", target)[
+        return lambda value: moments.formatted(f"{value} 00:00:00.0000000", 0, style, "date")[
             : 10 if style in (120, 121, 126, 127, 20, 21) else None
         ]
     if name == "time":
@@ -296,7 +296,7 @@ def _temporal_text(source: SqlType, style: int | None, target: str) -> Callable[
 
         return with_offset
     chosen = style if style is not None else (121 if name == "datetime2" else 0)
-    return lambda value: moments.formatted(value, 3 if name == "datetime" else scale, chosen, name, target)
+    return lambda value: moments.formatted(value, 3 if name == "datetime" else scale, chosen, name)
 
 
 def _to_binary(source: SqlType, target: SqlType, style: int | None) -> Converter:
@@ -358,7 +358,7 @@ def _to_temporal(source: SqlType, target: SqlType) -> Converter:
     """Through (local ticks, offset): every temporal type reads into it and is written from it."""
     name = source.name
     if source.is_character:
-        read = _reader_of_text(source, target)
+        read = _reader_of_text(target)
     elif name == "datetimeoffset":
         read = _read_offset
     elif name == "time":
@@ -391,7 +391,7 @@ def _read_timestamp(value: str) -> tuple[int, int]:
     return moments.ticks_of(value), 0
 
 
-def _reader_of_text(source: SqlType, target: SqlType) -> Callable[[str], tuple[int, int]]:
+def _reader_of_text(target: SqlType) -> Callable[[str], tuple[int, int]]:
     legacy = target.name in ("datetime", "smalldatetime")
 
     def read(value: str) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """One database: a SQLite file, its catalog, its state, and the sessions in it.
 
-`execute` runs T-SQL for callers in the process, `bulk_insert` lands many rows at once. Both, like a client's session, meet the database's state: unavailable
-(40613), paused (40613, and the first try wakes it: about a minute of sandbox time), throttled (10928 at sign-in, 40501 for requests), and its delay. Objects of
-this class may be used from any thread.
+`execute` runs T-SQL for callers in the process, `bulk_insert` lands many rows at once. Both, like a client's session, meet the database's
+state: unavailable (40613), paused (40613, and the first try wakes it: about a minute of sandbox time), throttled (10928 at sign-in, 40501
+for requests), and its delay. Objects of this class may be used from any thread.
 """
 
 from __future__ import annotations

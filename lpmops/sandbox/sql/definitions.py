@@ -1,7 +1,7 @@
 """What a DDL or security statement makes of a catalog, and what SQLite must do for it.
 
-`define` takes a statement and a Surroundings and gives a Change: the new catalog and the SQLite statements that go with it, for the session to run in one
-transaction. Checks of existence, names and rights are made here, with SQL Server's errors.
+`define` takes a statement and a Surroundings and gives a Change: the new catalog and the SQLite statements that go with it, for the session
+to run in one transaction. Checks of existence, names and rights are made here, with SQL Server's errors.
 """
 
 from __future__ import annotations
@@ -185,7 +185,10 @@ def _with_column(
     nullable = not keyed and definition.identity is None if definition.nullable is None else definition.nullable
     if definition.identity is not None:
         if not kind.is_integer or kind.name == "bit" or definition.nullable:
-            text = f"Identity column '{definition.name}' must be of data type int, bigint, smallint, tinyint, or decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable."
+            text = (
+                f"Identity column '{definition.name}' must be of data type int, bigint, smallint, tinyint, or decimal "
+                "or numeric with a scale of 0, unencrypted, and constrained to be nonnullable."
+            )
             raise SqlError(2749, text, 16, 2)
         if table.identity is not None:
             text = f"Multiple identity columns specified for table '{table.name}'. Only one identity column per table is allowed."
@@ -287,7 +290,10 @@ def _with_index(
         raise SqlError(1913, text, 16, 1)
     if statement.clustered and any(index.clustered for index in table.indexes):
         existing = next(index.name for index in table.indexes if index.clustered)
-        text = f"Cannot create more than one clustered index on table '{table.full_name}'. Drop the existing clustered index '{existing}' before creating another."
+        text = (
+            f"Cannot create more than one clustered index on table '{table.full_name}'. Drop the existing "
+            f"clustered index '{existing}' before creating another."
+        )
         raise SqlError(1902, text, 16, 3)
     columns: list[tuple[str, bool]] = []
     for key in statement.columns:
@@ -327,7 +333,10 @@ def _check_keys(table: Table) -> None:
         if len(index.columns) > 32:
             raise SqlError(
                 1904,
-                f"The index '{index.name}' on table '{table.full_name}' has {len(index.columns)} columns in the key list. The maximum limit for index key column list is 32.",
+                (
+                    f"The index '{index.name}' on table '{table.full_name}' has {len(index.columns)} columns in the key "
+                    "list. The maximum limit for index key column list is 32."
+                ),
                 16,
                 1,
             )
@@ -358,7 +367,10 @@ def _drop_index(statement: DropIndex, place: Surroundings) -> Change:
             return Change(place.catalog)
         raise
     if index.constraint:
-        text = f"An explicit DROP INDEX is not allowed on index '{table.full_name}.{index.name}'. It is being used for {index.constraint} constraint enforcement."
+        text = (
+            f"An explicit DROP INDEX is not allowed on index '{table.full_name}.{index.name}'. It is being used "
+            f"for {index.constraint} constraint enforcement."
+        )
         raise SqlError(3723, text, 16, 4)
     changed = replace(table, indexes=tuple(found for found in table.indexes if found is not index), modified=place.now)
     return Change(place.catalog.with_table(changed).changed(), tuple(storage.drop_index(table, index)))
@@ -427,9 +439,10 @@ def _fill(definition: ColumnDefinition, column: Column, table: Table, place: Sur
         return place.evaluate(program)
     if not column.nullable and column.identity_seed is None and place.row_count(table):
         text = (
-            "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being added is "
-            "an identity or timestamp column, or alternatively if none of the previous conditions are satisfied the table must be empty to allow "
-            f"addition of this column. Column '{column.name}' cannot be added to non-empty table '{table.name}' because it does not satisfy these conditions."
+            "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, "
+            "or the column being added is an identity or timestamp column, or alternatively if none of the previous conditions "
+            "are satisfied the table must be empty to allow addition of this column. "
+            f"Column '{column.name}' cannot be added to non-empty table '{table.name}' because it does not satisfy these conditions."
         )
         raise SqlError(4901, text, 16, 1)
     return "NULL"
@@ -590,7 +603,10 @@ def _drop_object(statement: Drop, parts: tuple[str, ...], place: Surroundings) -
             return Change(place.catalog)
         raise errors.cannot_drop(kind, shown)
     if isinstance(found, Table) != (statement.kind == "TABLE"):
-        text = f"Cannot use DROP {statement.kind} with '{shown}' because '{shown}' is a {'table' if isinstance(found, Table) else 'view'}. Use DROP {'TABLE' if isinstance(found, Table) else 'VIEW'}."
+        text = (
+            f"Cannot use DROP {statement.kind} with '{shown}' because '{shown}' is a {'table' if isinstance(found, Table) else 'view'}. "
+            f"Use DROP {'TABLE' if isinstance(found, Table) else 'VIEW'}."
+        )
         raise SqlError(3705, text, 16, 1)
     statements = (f"DROP TABLE {name(found.full_name)}",) if isinstance(found, Table) else ()
     return Change(place.catalog.without_object(found.object_id).changed(), statements, (found.object_id,))
@@ -606,9 +622,7 @@ def _drop_schema(statement: Drop, parts: tuple[str, ...], place: Surroundings) -
         place.catalog, place.principal, "ALTER", schema=schema
     ):
         raise errors.cannot_find("schema", schema)
-    inside = next(
-        (found.name for found in (*place.catalog.tables, *place.catalog.views) if found.schema == schema), None
-    )
+    inside = next((found.name for found in place.catalog.objects if found.schema == schema), None)
     if inside is not None:
         raise SqlError(
             3729, f"Cannot drop schema '{schema}' because it is being referenced by object '{inside}'.", 16, 1

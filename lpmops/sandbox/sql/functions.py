@@ -1,8 +1,9 @@
 """The functions that translated SQL calls: T-SQL's own, where SQLite has no equal.
 
-`register` gives a connection all of them under names that begin with `ts_`, and the collation TS_DECIMAL. A function raises SqlError; SQLite forgets
-what an exception said, so the error is kept in the connection's Trouble for the caller. All take and give stored values (conversion.py); NULL
-in is NULL out unless said. Functions that ask about the session (object_id, permissions) are the session's business: it is asked through Trouble.session.
+`register` gives a connection all of them under names that begin with `ts_`, and the collation TS_DECIMAL. A function raises SqlError;
+SQLite forgets what an exception said, so the error is kept in the connection's Trouble for the caller. All take and give stored values
+(conversion.py); NULL in is NULL out unless said. Functions that ask about the session (object_id, permissions) are the session's business:
+it is asked through Trouble.session.
 """
 
 from __future__ import annotations
@@ -274,8 +275,8 @@ def _stuff(text: str, start: int, length: int, new: str | None) -> str | None:
 def _quote_name(text: str, mark: str) -> str | None:
     if len(text) > 128:
         return None
-    opening, closing = {"[": "[]", "]": "[]", '"': '""', "'": "''", "(": "()", ")": "()"}.get(mark, "  ")
-    return None if opening == " " else opening + text.replace(closing, closing * 2) + closing
+    pair = {"[": "[]", "]": "[]", '"': '""', "'": "''", "(": "()", ")": "()"}.get(mark)
+    return None if pair is None else pair[0] + text.replace(pair[1], pair[1] * 2) + pair[1]
 
 
 @lru_cache(maxsize=1024)

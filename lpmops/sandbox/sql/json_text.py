@@ -1,7 +1,8 @@
 """JSON as SQL Server reads it: paths, JSON_VALUE, JSON_QUERY, OPENJSON, STRING_SPLIT.
 
-Numbers keep the spelling they have in the text. Paths are `[lax|strict] $.key."quoted key"[n]`. Lax is the default: what is missing is NULL; strict raises
-13608 and its kin. Text that is not JSON raises 13609. Evidence: Microsoft's pages "JSON path expressions", JSON_VALUE, JSON_QUERY, OPENJSON.
+Numbers keep the spelling they have in the text. Paths are `[lax|strict] $.key."quoted key"[n]`. Lax is the default: what is missing is
+NULL; strict raises 13608 and its kin. Text that is not JSON raises 13609. Evidence: Microsoft's pages "JSON path expressions", JSON_VALUE,
+JSON_QUERY, OPENJSON.
 """
 
 from __future__ import annotations

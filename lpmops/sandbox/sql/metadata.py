@@ -39,10 +39,12 @@ def _error(attribute: str) -> Callable[[Session], Stored]:
 
 _CONTEXT: dict[str, Callable[[Any], Stored]] = {
     "@@ROWCOUNT": lambda s: s.rowcount, "ROWCOUNT_BIG": lambda s: s.rowcount, "@@TRANCOUNT": lambda s: s.trancount, "@@ERROR": lambda s: s.last_error,
-    "@@SPID": lambda s: s.number, "SESSION_ID": lambda s: s.number, "@@VERSION": lambda _: VERSION_TEXT, "@@SERVERNAME": lambda s: s.database.server_name,
+    "@@SPID": lambda s: s.number, "SESSION_ID": lambda s: s.number, "@@VERSION": lambda _: VERSION_TEXT,
+        "@@SERVERNAME": lambda s: s.database.server_name,
     "@@IDENTITY": lambda s: None if s.last_identity is None else str(s.last_identity),
     "SCOPE_IDENTITY": lambda s: None if s.last_identity is None else str(s.last_identity),
-    "@@LOCK_TIMEOUT": lambda s: s.settings.lock_timeout, "@@LANGUAGE": lambda _: "us_english", "@@DATEFIRST": lambda _: 7, "@@OPTIONS": lambda _: 5496,
+    "@@LOCK_TIMEOUT": lambda s: s.settings.lock_timeout, "@@LANGUAGE": lambda _: "us_english", "@@DATEFIRST": lambda _: 7,
+        "@@OPTIONS": lambda _: 5496,
     "@@MAX_PRECISION": lambda _: 38, "@@TEXTSIZE": lambda s: s.settings.text_size,
     "USER_NAME": lambda s: s.principal, "CURRENT_USER": lambda s: s.principal, "SESSION_USER": lambda s: s.principal, "USER": lambda s: s.principal,
     "SUSER_SNAME": lambda s: s.signed_in.name, "SUSER_NAME": lambda s: s.signed_in.name, "ORIGINAL_LOGIN": lambda s: s.signed_in.name,
@@ -184,7 +186,8 @@ def _object_property(session: Session, number: Any, wanted: str) -> int | None:
         return None
     table = isinstance(found, Table)
     known = {"istable": int(table), "isusertable": int(table), "isview": int(not table), "isprocedure": 0,
-             "tablehasprimarykey": int(table and any(index.constraint == "PRIMARY KEY" for index in found.indexes)) if isinstance(found, Table) else 0,
+             "tablehasprimarykey": int(table and any(index.constraint == "PRIMARY KEY" for index in found.indexes)) if isinstance(found,
+             Table) else 0,
              "tablehasidentity": int(isinstance(found, Table) and found.identity is not None)}  # fmt: skip
     return known.get(str(wanted).lower())
 
@@ -282,7 +285,8 @@ def _database_property(session: Session, database: str, wanted: str) -> Stored:
 
 
 _ANSWERS: dict[str, Callable[..., Any]] = {
-    "OBJECT_ID": _object_id, "OBJECT_NAME": _object_name, "OBJECT_SCHEMA_NAME": _object_schema, "COL_LENGTH": _column_length, "COL_NAME": _column_name,
+    "OBJECT_ID": _object_id, "OBJECT_NAME": _object_name, "OBJECT_SCHEMA_NAME": _object_schema, "COL_LENGTH": _column_length,
+        "COL_NAME": _column_name,
     "INDEXPROPERTY": _index_property, "COLUMNPROPERTY": _column_property, "OBJECTPROPERTY": _object_property, "TYPE_ID": _type_id,
     "TYPE_NAME": _type_name, "IS_MEMBER": _is_member, "IS_ROLEMEMBER": _is_role_member, "SERVERPROPERTY": _server_property,
     "DATABASEPROPERTYEX": _database_property,

@@ -65,7 +65,7 @@ def timestamp_text(ticks: int) -> str:
 
 def rounded(ticks: int, scale: int) -> int:
     """Half up to `scale` fraction digits of a second."""
-    unit = 10 ** (7 - scale)
+    unit: int = 10 ** (7 - scale)
     return (ticks + unit // 2) // unit * unit
 
 
@@ -263,7 +263,7 @@ def _styles() -> dict[int, str]:
             111: "yyyy/mm/dd", 112: "yyyymmdd", 23: "yyyy-mm-dd"}  # fmt: skip
 
 
-def formatted(stored: str, scale: int, style: int, source: str, target: str) -> str:
+def formatted(stored: str, scale: int, style: int, source: str) -> str:
     """CONVERT(character, timestamp, style). Raises SqlError 281 for a style outside the subset."""
     if style in _styles():
         year, month, day = stored[:4], stored[5:7], stored[8:10]

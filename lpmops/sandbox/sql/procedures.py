@@ -111,12 +111,17 @@ def run_declared(
 # Source: ODBC SQLGetTypeInfo and the "sp_datatype_info" page; values for ODBC 3 (data types 91 and 93 for dates).
 _TYPE_INFO: tuple[tuple[str, int, int, str | None, str | None, str | None, int, int, int | None, int | None, int | None, int, int | None], ...] = (
     ("datetimeoffset", -155, 34, "'", "'", "scale", 0, 3, None, 0, 7, -155, 0), ("time", -154, 16, "'", "'", "scale", 0, 3, None, 0, 7, -154, 0),
-    ("sql_variant", -150, 8000, None, None, None, 0, 2, None, 0, 0, -150, None), ("uniqueidentifier", -11, 36, "'", "'", None, 0, 2, None, None, None, -11, None),
-    ("nvarchar", -9, 4000, "N'", "'", "max length", 0, 3, None, None, None, -9, None), ("nchar", -8, 4000, "N'", "'", "length", 0, 3, None, None, None, -8, None),
+    ("sql_variant", -150, 8000, None, None, None, 0, 2, None, 0, 0, -150, None), ("uniqueidentifier", -11, 36, "'", "'", None, 0, 2, None,
+        None, None, -11, None),
+    ("nvarchar", -9, 4000, "N'", "'", "max length", 0, 3, None, None, None, -9, None), ("nchar", -8, 4000, "N'", "'", "length", 0, 3, None,
+        None, None, -8, None),
     ("bit", -7, 1, None, None, None, 0, 2, None, 0, 0, -7, None), ("tinyint", -6, 3, None, None, None, 0, 2, 1, 0, 0, -6, None),
-    ("bigint", -5, 19, None, None, None, 0, 2, 0, 0, 0, -5, None), ("varbinary", -3, 8000, "0x", None, "max length", 0, 2, None, None, None, -3, None),
-    ("binary", -2, 8000, "0x", None, "length", 0, 2, None, None, None, -2, None), ("char", 1, 8000, "'", "'", "length", 0, 3, None, None, None, 1, None),
-    ("decimal", 3, 38, None, None, "precision,scale", 0, 2, 0, 0, 38, 3, None), ("numeric", 2, 38, None, None, "precision,scale", 0, 2, 0, 0, 38, 2, None),
+    ("bigint", -5, 19, None, None, None, 0, 2, 0, 0, 0, -5, None), ("varbinary", -3, 8000, "0x", None, "max length", 0, 2, None, None,
+        None, -3, None),
+    ("binary", -2, 8000, "0x", None, "length", 0, 2, None, None, None, -2, None), ("char", 1, 8000, "'", "'", "length", 0, 3, None, None,
+        None, 1, None),
+    ("decimal", 3, 38, None, None, "precision,scale", 0, 2, 0, 0, 38, 3, None), ("numeric", 2, 38, None, None, "precision,scale", 0, 2, 0,
+        0, 38, 2, None),
     ("int", 4, 10, None, None, None, 0, 2, 0, 0, 0, 4, None), ("smallint", 5, 5, None, None, None, 0, 2, 0, 0, 0, 5, None),
     ("float", 6, 53, None, None, None, 0, 2, 0, None, None, 6, None), ("real", 7, 24, None, None, None, 0, 2, 0, None, None, 7, None),
     ("varchar", 12, 8000, "'", "'", "max length", 0, 3, None, None, None, 12, None), ("date", 91, 10, "'", "'", None, 0, 3, None, None, 0, 9, 1),
@@ -124,10 +129,12 @@ _TYPE_INFO: tuple[tuple[str, int, int, str | None, str | None, str | None, int, 
     ("smalldatetime", 93, 16, "'", "'", None, 0, 3, None, 0, 0, 9, 3),
 )  # fmt: skip
 _TYPE_INFO_COLUMNS = (
-    OutputColumn("TYPE_NAME", SYSNAME), OutputColumn("DATA_TYPE", SMALLINT), OutputColumn("PRECISION", INT), OutputColumn("LITERAL_PREFIX", nvarchar(32)),
+    OutputColumn("TYPE_NAME", SYSNAME), OutputColumn("DATA_TYPE", SMALLINT), OutputColumn("PRECISION", INT), OutputColumn("LITERAL_PREFIX",
+        nvarchar(32)),
     OutputColumn("LITERAL_SUFFIX", nvarchar(32)), OutputColumn("CREATE_PARAMS", nvarchar(32)), OutputColumn("NULLABLE", SMALLINT),
     OutputColumn("CASE_SENSITIVE", SMALLINT), OutputColumn("SEARCHABLE", SMALLINT), OutputColumn("UNSIGNED_ATTRIBUTE", SMALLINT),
-    OutputColumn("MONEY", SMALLINT), OutputColumn("AUTO_INCREMENT", SMALLINT), OutputColumn("LOCAL_TYPE_NAME", SYSNAME), OutputColumn("MINIMUM_SCALE", SMALLINT),
+    OutputColumn("MONEY", SMALLINT), OutputColumn("AUTO_INCREMENT", SMALLINT), OutputColumn("LOCAL_TYPE_NAME", SYSNAME),
+        OutputColumn("MINIMUM_SCALE", SMALLINT),
     OutputColumn("MAXIMUM_SCALE", SMALLINT), OutputColumn("SQL_DATA_TYPE", SMALLINT), OutputColumn("SQL_DATETIME_SUB", SMALLINT),
     OutputColumn("NUM_PREC_RADIX", INT), OutputColumn("INTERVAL_PRECISION", SMALLINT), OutputColumn("USERTYPE", SMALLINT),
 )  # fmt: skip
@@ -141,7 +148,7 @@ def _data_type_info(
         next((p.value for p in arguments if p.name.casefold() in ("", "@data_type") and p.value is not None), 0)
     )
     sink.columns(_TYPE_INFO_COLUMNS)
-    rows = []
+    rows: list[tuple[Stored, ...]] = []
     for (
         name,
         number,
@@ -159,7 +166,8 @@ def _data_type_info(
     ) in _TYPE_INFO:
         if wanted in (0, number):
             radix = 10 if unsigned is not None else None
-            rows.append((name, number, precision, prefix, suffix, parameters, 1, case, searchable, unsigned, 0, 0 if unsigned is not None else None, name,
+            rows.append((name, number, precision, prefix, suffix, parameters, 1, case, searchable, unsigned, 0,
+            0 if unsigned is not None else None, name,
                          low, high, sql_type, subtype, radix, None, 0))  # fmt: skip
     sink.rows(rows)
     sink.done(len(rows), "SELECT")
@@ -170,7 +178,8 @@ _DESCRIBED = (
     OutputColumn("parameter_ordinal", INT, False), OutputColumn("name", SYSNAME, False), OutputColumn("suggested_system_type_id", INT, False),
     OutputColumn("suggested_system_type_name", nvarchar(256)), OutputColumn("suggested_max_length", SMALLINT, False),
     OutputColumn("suggested_precision", TINYINT, False), OutputColumn("suggested_scale", TINYINT, False), OutputColumn("suggested_user_type_id", INT),
-    OutputColumn("suggested_user_type_database", SYSNAME), OutputColumn("suggested_user_type_schema", SYSNAME), OutputColumn("suggested_user_type_name", SYSNAME),
+    OutputColumn("suggested_user_type_database", SYSNAME), OutputColumn("suggested_user_type_schema", SYSNAME),
+        OutputColumn("suggested_user_type_name", SYSNAME),
     OutputColumn("suggested_assembly_qualified_type_name", nvarchar(4000)), OutputColumn("suggested_xml_collection_id", INT),
     OutputColumn("suggested_xml_collection_database", SYSNAME), OutputColumn("suggested_xml_collection_schema", SYSNAME),
     OutputColumn("suggested_xml_collection_name", SYSNAME), OutputColumn("suggested_is_xml_document", BIT, False),
@@ -180,7 +189,8 @@ _DESCRIBED = (
 )  # fmt: skip
 
 # MS-TDS 2.2.5.4: the token of each type and its length on the wire.
-_TDS_TYPES = {"bit": (0x68, 1), "tinyint": (0x26, 1), "smallint": (0x26, 2), "int": (0x26, 4), "bigint": (0x26, 8), "float": (0x6D, 8), "real": (0x6D, 4),
+_TDS_TYPES = {"bit": (0x68, 1), "tinyint": (0x26, 1), "smallint": (0x26, 2), "int": (0x26, 4), "bigint": (0x26, 8), "float": (0x6D, 8),
+    "real": (0x6D, 4),
               "decimal": (0x6C, 17), "uniqueidentifier": (0x24, 16), "date": (0x28, 3), "time": (0x29, 5), "datetime2": (0x2A, 8),
               "datetimeoffset": (0x2B, 10), "datetime": (0x6F, 8), "smalldatetime": (0x6F, 4), "char": (0xAF, 0), "varchar": (0xA7, 0),
               "nchar": (0xEF, 0), "nvarchar": (0xE7, 0), "binary": (0xAD, 0), "varbinary": (0xA5, 0), "sql_variant": (0x62, 8016)}  # fmt: skip
@@ -204,7 +214,7 @@ def _describe_parameters(
     wanted = list(
         dict.fromkeys(name for name in re.findall(r"@[\w@$#]+", _without_literals(text)) if not name.startswith("@@"))
     )
-    rows = []
+    rows: list[tuple[Stored, ...]] = []
     for name in wanted:
         if name.casefold() in known:
             continue
@@ -228,7 +238,8 @@ def _described(place: int, name: str, kind: SqlType) -> tuple[Stored, ...]:
     token, size = _TDS_TYPES[kind.name]
     length = 65535 if kind.length == MAX else kind.max_length() if size == 0 else size
     precision, scale = (0, 0) if kind.is_character or kind.is_binary else kind.shown_precision()
-    return (place, name, system_type_id(kind), kind.declaration(), kind.max_length(), precision, scale, None, None, None, None, None, None, None, None, None,
+    return (place, name, system_type_id(kind), kind.declaration(), kind.max_length(), precision, scale, None, None, None, None, None, None,
+        None, None, None,
             0, 0, 0, 1, 0, None, token, length)  # fmt: skip
 
 

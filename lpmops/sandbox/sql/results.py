@@ -1,7 +1,7 @@
 """What a batch gives back: result sets, counts, messages, errors.
 
-A session reports to a Sink as it goes, in stored values. Collected is the Sink for callers in the process: it keeps result sets as Python values and raises
-the first error at the end.
+A session reports to a Sink as it goes, in stored values. Collected is the Sink for callers in the process: it keeps result sets as Python
+values and raises the first error at the end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One client's session in one database: its settings, its transaction, and the running of translated programs.
 
-Reads outside a write transaction see the last committed state at each statement, as READ COMMITTED with row versions does in Azure SQL. The first write of a
-transaction takes the database's write lock until COMMIT or ROLLBACK; SQL Server would lock rows, so two writers that never meet there may wait for
-each other here. A session is used by one thread at a time; `cancel` may come from any.
+Reads outside a write transaction see the last committed state at each statement, as READ COMMITTED with row versions does in Azure SQL. The
+first write of a transaction takes the database's write lock until COMMIT or ROLLBACK; SQL Server would lock rows, so two writers that never
+meet there may wait for each other here. A session is used by one thread at a time; `cancel` may come from any.
 """
 
 from __future__ import annotations
@@ -467,7 +467,10 @@ def _definition_failed(
         if isinstance(error, sqlite3.IntegrityError) and table.full_name in text and "UNIQUE" in text:
             index = next((found for found in reversed(table.indexes) if found.unique), None)
             if index is not None:
-                message = f"The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{table.full_name}' and the index name '{index.name}'."
+                message = (
+                    "The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name "
+                    f"'{table.full_name}' and the index name '{index.name}'."
+                )
                 return SqlError(1505, message, 16, 1)
         if (
             isinstance(error, sqlite3.IntegrityError)

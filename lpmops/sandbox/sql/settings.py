@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from lpmops.sandbox.sql.session import Session
 
 # Always so here; a client that asks for the other way would get other results than from SQL Server.
-_FIXED = {"ANSI_NULLS": "ON", "ANSI_PADDING": "ON", "ANSI_WARNINGS": "ON", "ARITHABORT": None, "CONCAT_NULL_YIELDS_NULL": "ON", "QUOTED_IDENTIFIER": "ON",
+_FIXED = {"ANSI_NULLS": "ON", "ANSI_PADDING": "ON", "ANSI_WARNINGS": "ON", "ARITHABORT": None, "CONCAT_NULL_YIELDS_NULL": "ON",
+    "QUOTED_IDENTIFIER": "ON",
           "NUMERIC_ROUNDABORT": "OFF", "ANSI_NULL_DFLT_ON": "ON", "ANSI_NULL_DFLT_OFF": "OFF", "ANSI_DEFAULTS": "ON", "CURSOR_CLOSE_ON_COMMIT": None,
-          "FMTONLY": "OFF", "NOEXEC": "OFF", "PARSEONLY": "OFF", "SHOWPLAN_ALL": "OFF", "SHOWPLAN_TEXT": "OFF", "SHOWPLAN_XML": "OFF", "ARITHIGNORE": "OFF",
+          "FMTONLY": "OFF", "NOEXEC": "OFF", "PARSEONLY": "OFF", "SHOWPLAN_ALL": "OFF", "SHOWPLAN_TEXT": "OFF", "SHOWPLAN_XML": "OFF",
+          "ARITHIGNORE": "OFF",
           "STATISTICS IO": None, "STATISTICS TIME": None, "FORCEPLAN": "OFF", "REMOTE_PROC_TRANSACTIONS": "OFF", "NO_BROWSETABLE": None}  # fmt: skip
 
 

@@ -39,7 +39,11 @@ def translated(error: Exception, connection: Connection, table: Table | None, ve
             1,
         )
     if "stack overflow" in text or "too large" in text or "too many" in text:
-        message = "The query processor ran out of internal resources and could not produce a query plan. This is a rare event and only expected for extremely complex queries or queries that reference a very large number of tables or partitions. Please simplify the query."
+        message = (
+            "The query processor ran out of internal resources and could not produce a query plan. This is a "
+            "rare event and only expected for extremely complex queries or queries that reference a very large "
+            "number of tables or partitions. Please simplify the query."
+        )
         return SqlError(8623, message, 16, 1)
     # SQLite has refused text of our making: a defect here, told as SQL Server tells one of its own.
     return SqlError(
@@ -61,8 +65,8 @@ def _constraint(text: str, table: Table, verb: str, database: str) -> SqlError:
             # SQLite does not say which value it was; where the caller knows it, the message shows it.
             return errors.truncated(three_parts, name, "")
         if number == "8115":
-            column = table.column(name)
-            return errors.overflow(column.type.name if column else "int")
+            found = table.column(name)
+            return errors.overflow(found.type.name if found else "int")
         return check_failed(table, name, verb, database)
     if "cannot store" in text:
         return errors.converting_type(text.split()[2].lower(), text.split()[5].lower())
@@ -97,5 +101,8 @@ def check_failed(table: Table, constraint: str, verb: str, database: str) -> Sql
     """547 for a CHECK constraint."""
     check = next((found for found in table.checks if found.name == constraint), None)
     column = f", column '{check.column}'" if check and check.column else ""
-    text = f'The {verb} statement conflicted with the CHECK constraint "{constraint}". The conflict occurred in database "{database}", table "{table.full_name}"{column}.'
+    text = (
+        f'The {verb} statement conflicted with the CHECK constraint "{constraint}". The conflict occurred in '
+        f'database "{database}", table "{table.full_name}"{column}.'
+    )
     return SqlError(547, text, 16, 0)

@@ -119,11 +119,7 @@ _OBJECT = (("name", SYSNAME), ("object_id", INT), ("principal_id", INT), ("schem
 
 
 def _seen(viewer: Viewer) -> list[Table | View]:
-    return [
-        found
-        for found in (*viewer.catalog.tables, *viewer.catalog.views)
-        if permissions.visible(viewer.catalog, viewer.principal, found)
-    ]
+    return [found for found in viewer.catalog.objects if permissions.visible(viewer.catalog, viewer.principal, found)]
 
 
 def _seen_tables(viewer: Viewer) -> list[Table]:
@@ -229,7 +225,8 @@ def _all_columns(found: Table | View) -> tuple[Column, ...]:
     return found.columns
 
 
-@_view("sys.columns", ("object_id", INT), ("name", SYSNAME), ("column_id", INT), ("system_type_id", TINYINT), ("user_type_id", INT), ("max_length", SMALLINT),
+@_view("sys.columns", ("object_id", INT), ("name", SYSNAME), ("column_id", INT), ("system_type_id", TINYINT), ("user_type_id", INT),
+    ("max_length", SMALLINT),
        ("precision", TINYINT), ("scale", TINYINT), ("collation_name", SYSNAME), ("is_nullable", BIT), ("is_ansi_padded", BIT), ("is_rowguidcol", BIT),
        ("is_identity", BIT), ("is_computed", BIT), ("default_object_id", INT))  # fmt: skip
 def _columns(viewer: Viewer) -> list[Row]:
@@ -261,7 +258,8 @@ def _identity_columns(viewer: Viewer) -> list[Row]:
     ]
 
 
-@_view("sys.types", ("name", SYSNAME), ("system_type_id", TINYINT), ("user_type_id", INT), ("schema_id", INT), ("max_length", SMALLINT), ("precision", TINYINT),
+@_view("sys.types", ("name", SYSNAME), ("system_type_id", TINYINT), ("user_type_id", INT), ("schema_id", INT), ("max_length", SMALLINT),
+    ("precision", TINYINT),
        ("scale", TINYINT), ("collation_name", SYSNAME), ("is_nullable", BIT), ("is_user_defined", BIT))  # fmt: skip
 def _types(viewer: Viewer) -> list[Row]:
     rows: list[Row] = []
@@ -362,7 +360,8 @@ _KINDS = {"S": "SQL_USER", "E": "EXTERNAL_USER", "R": "DATABASE_ROLE"}
 
 
 @_view("sys.database_principals", ("name", SYSNAME), ("principal_id", INT), ("type", SqlType("char", 1, collation="SQL_Latin1_General_CP1_CI_AS")),
-       ("type_desc", _DESCRIPTION), ("default_schema_name", SYSNAME), ("create_date", DATETIME), ("modify_date", DATETIME), ("owning_principal_id", INT),
+       ("type_desc", _DESCRIPTION), ("default_schema_name", SYSNAME), ("create_date", DATETIME), ("modify_date", DATETIME),
+           ("owning_principal_id", INT),
        ("sid", varbinary(85)), ("is_fixed_role", BIT), ("authentication_type", INT), ("authentication_type_desc", _DESCRIPTION))  # fmt: skip
 def _principals(viewer: Viewer) -> list[Row]:
     rows: list[Row] = []
@@ -378,7 +377,8 @@ def _principals(viewer: Viewer) -> list[Row]:
         )
         created = user.created or "2003-04-08 09:10:42.2870000"
         fixed = int(user.principal_id >= 16384 and user.kind == "R")
-        rows.append((user.name, user.principal_id, user.kind, _KINDS[user.kind], user.default_schema, created, created, 1 if user.kind == "R" else None,
+        rows.append((user.name, user.principal_id, user.kind, _KINDS[user.kind], user.default_schema, created, created,
+            1 if user.kind == "R" else None,
                      None, fixed, *authentication))  # fmt: skip
     return rows
 
@@ -389,7 +389,8 @@ def _role_members(viewer: Viewer) -> list[Row]:
     return [(ids[role], ids[member]) for role, member in viewer.catalog.members if role in ids and member in ids]
 
 
-@_view("sys.database_permissions", ("class", TINYINT), ("class_desc", _DESCRIPTION), ("major_id", INT), ("minor_id", INT), ("grantee_principal_id", INT),
+@_view("sys.database_permissions", ("class", TINYINT), ("class_desc", _DESCRIPTION), ("major_id", INT), ("minor_id", INT),
+    ("grantee_principal_id", INT),
        ("grantor_principal_id", INT), ("type", SqlType("char", 4, collation="SQL_Latin1_General_CP1_CI_AS")), ("permission_name", nvarchar(128)),
        ("state", SqlType("char", 1, collation="SQL_Latin1_General_CP1_CI_AS")), ("state_desc", _DESCRIPTION))  # fmt: skip
 def _database_permissions(viewer: Viewer) -> list[Row]:
@@ -437,11 +438,13 @@ def _partitions(viewer: Viewer) -> list[Row]:
     return _partition_stats(viewer)
 
 
-@_view("sys.databases", ("name", SYSNAME), ("database_id", INT), ("create_date", DATETIME), ("compatibility_level", TINYINT), ("collation_name", SYSNAME),
+@_view("sys.databases", ("name", SYSNAME), ("database_id", INT), ("create_date", DATETIME), ("compatibility_level", TINYINT),
+    ("collation_name", SYSNAME),
        ("user_access", TINYINT), ("user_access_desc", _DESCRIPTION), ("is_read_only", BIT), ("state", TINYINT), ("state_desc", _DESCRIPTION),
        ("snapshot_isolation_state", TINYINT), ("is_read_committed_snapshot_on", BIT))  # fmt: skip
 def _databases(viewer: Viewer) -> list[Row]:
-    return [(entry.name, entry.database_id, entry.created, 160, entry.collation, 0, "MULTI_USER", 0, 0 if entry.state == "ONLINE" else 6, entry.state, 1, 1)
+    return [(entry.name, entry.database_id, entry.created, 160, entry.collation, 0, "MULTI_USER", 0, 0 if entry.state == "ONLINE" else 6,
+        entry.state, 1, 1)
             for entry in viewer.databases()]  # fmt: skip
 
 
@@ -452,7 +455,8 @@ def _sessions(viewer: Viewer) -> list[Row]:
              entry.database_id, 1) for entry in viewer.sessions()]  # fmt: skip
 
 
-@_view("sys.dm_exec_requests", ("session_id", SMALLINT), ("request_id", INT), ("start_time", DATETIME), ("status", nvarchar(30)), ("command", nvarchar(32)),
+@_view("sys.dm_exec_requests", ("session_id", SMALLINT), ("request_id", INT), ("start_time", DATETIME), ("status", nvarchar(30)),
+    ("command", nvarchar(32)),
        ("database_id", SMALLINT), ("blocking_session_id", SMALLINT), ("wait_type", nvarchar(60)))  # fmt: skip
 def _requests(viewer: Viewer) -> list[Row]:
     return [(entry.session_id, 0, entry.request_started, "suspended" if entry.waiting else "running", entry.command, entry.database_id, 0,
@@ -478,7 +482,8 @@ def _database_name(viewer: Viewer) -> str | None:
     return getattr(viewer, "database_name", None)
 
 
-@_view("information_schema.columns", ("TABLE_CATALOG", nvarchar(128)), ("TABLE_SCHEMA", nvarchar(128)), ("TABLE_NAME", nvarchar(128)), ("COLUMN_NAME", SYSNAME),
+@_view("information_schema.columns", ("TABLE_CATALOG", nvarchar(128)), ("TABLE_SCHEMA", nvarchar(128)), ("TABLE_NAME", nvarchar(128)),
+    ("COLUMN_NAME", SYSNAME),
        ("ORDINAL_POSITION", INT), ("COLUMN_DEFAULT", nvarchar(4000)), ("IS_NULLABLE", varchar(3)), ("DATA_TYPE", nvarchar(128)),
        ("CHARACTER_MAXIMUM_LENGTH", INT), ("CHARACTER_OCTET_LENGTH", INT), ("NUMERIC_PRECISION", TINYINT), ("NUMERIC_SCALE", INT),
        ("DATETIME_PRECISION", SMALLINT), ("COLLATION_NAME", SYSNAME))  # fmt: skip
@@ -495,5 +500,6 @@ def _information_columns(viewer: Viewer) -> list[Row]:
             default = f"({column.default.text})" if column.default else None
             rows.append((database, found.schema, found.name, column.name, column.column_id, default, "YES" if column.nullable else "NO", kind.name,
                          kind.length if sized else None, kind.max_length() if sized else None,
-                         precision if exact or kind.name in ("float", "real") else None, scale if exact else None, temporal, kind.collation or None))  # fmt: skip
+                         precision if exact or kind.name in ("float", "real") else None, scale if exact else None, temporal,
+                         kind.collation or None))  # fmt: skip
     return rows

@@ -1,8 +1,8 @@
 """T-SQL text to syntax trees: `parse` for a batch, `parse_expression` and `parse_query` for pieces kept in the catalog.
 
-A recursive descent over the subset, statement by statement as Transact-SQL allows (no terminator needed). It is strict on purpose: what SQL Server would not
-read is refused with 102 or 156 at its line, and what SQL Server has and this server lacks is refused by name (40510, 40514, 40517), so that text
-which passes here passes there. Trees of recent batches are kept.
+A recursive descent over the subset, statement by statement as Transact-SQL allows (no terminator needed). It is strict on purpose: what SQL
+Server would not read is refused with 102 or 156 at its line, and what SQL Server has and this server lacks is refused by name (40510,
+40514, 40517), so that text which passes here passes there. Trees of recent batches are kept.
 """
 
 from __future__ import annotations

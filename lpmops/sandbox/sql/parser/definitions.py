@@ -27,7 +27,8 @@ from lpmops.sandbox.sql.syntax import (
     Statement,
 )
 
-_INDEX_OPTIONS = frozenset({"PAD_INDEX", "FILLFACTOR", "SORT_IN_TEMPDB", "STATISTICS_NORECOMPUTE", "STATISTICS_INCREMENTAL", "DROP_EXISTING", "ONLINE",
+_INDEX_OPTIONS = frozenset({"PAD_INDEX", "FILLFACTOR", "SORT_IN_TEMPDB", "STATISTICS_NORECOMPUTE", "STATISTICS_INCREMENTAL",
+    "DROP_EXISTING", "ONLINE",
                             "RESUMABLE", "MAX_DURATION", "ALLOW_ROW_LOCKS", "ALLOW_PAGE_LOCKS", "OPTIMIZE_FOR_SEQUENTIAL_KEY", "MAXDOP",
                             "DATA_COMPRESSION", "XML_COMPRESSION"})  # fmt: skip
 # Of those, the ones whose effect is speed or space alone and may be passed over.
@@ -412,7 +413,8 @@ def permission(cursor: Cursor) -> Statement:
     permissions = [_permission_name(cursor)]
     while cursor.accept_operator(","):
         permissions.append(_permission_name(cursor))
-    scope, securable = "DATABASE", ()
+    scope: str = "DATABASE"
+    securable: tuple[str, ...] = ()
     if cursor.accept("ON"):
         scope, securable = _securable(cursor)
     cursor.expect("TO") if verb != "REVOKE" else cursor.expect("TO", "FROM")

@@ -28,7 +28,8 @@ from lpmops.sandbox.sql.syntax import (
 )
 
 # Hints that change speed or locking, not results; the locking ones are honoured by the session (it locks the whole database).
-_HINTS = frozenset({"NOLOCK", "READUNCOMMITTED", "READCOMMITTED", "UPDLOCK", "HOLDLOCK", "SERIALIZABLE", "REPEATABLEREAD", "ROWLOCK", "PAGLOCK", "XLOCK",
+_HINTS = frozenset({"NOLOCK", "READUNCOMMITTED", "READCOMMITTED", "UPDLOCK", "HOLDLOCK", "SERIALIZABLE", "REPEATABLEREAD", "ROWLOCK",
+    "PAGLOCK", "XLOCK",
                     "TABLOCK", "TABLOCKX"})  # fmt: skip
 _QUERY_HINTS = frozenset({"RECOMPILE", "MAXDOP", "FORCE", "ORDER", "FAST", "LOOP", "HASH", "MERGE", "JOIN", "OPTIMIZE"})
 

@@ -1,7 +1,8 @@
 """T-SQL statements into SQLite programs: whitelist in, typed SQL out.
 
-`translate` takes a statement of the tree, a catalog and the types of the variables in sight, and gives a Program: SQLite text, what to bind, the result's
-T-SQL types, and the permissions to check before it runs. Nothing is executed here, and nothing outside the subset passes.
+`translate` takes a statement of the tree, a catalog and the types of the variables in sight, and gives a Program: SQLite text, what to
+bind, the result's T-SQL types, and the permissions to check before it runs. Nothing is executed here, and nothing outside the subset
+passes.
 """
 
 from __future__ import annotations

@@ -61,8 +61,7 @@ def call(t: Translation, scope: Scope, node: Call) -> Fragment:
         return _window_function(t, scope, node, node.window)
     if node.window is not None:
         _check_place(scope)
-        found = _aggregate(t, scope, node, over=f" OVER {window(t, scope, node.window)}")
-        return found
+        return _aggregate(t, scope, node, over=f" OVER {window(t, scope, node.window)}")
     if scope.in_aggregate:
         raise SqlError(
             130, "Cannot perform an aggregate function on an expression containing an aggregate or a subquery.", 15, 1
@@ -158,7 +157,7 @@ def _aggregate(t: Translation, scope: Scope, node: Call, over: str) -> Fragment:
         if over or node.distinct:
             raise errors.unsupported_feature(f"{node.name} with {'OVER' if over else 'DISTINCT'}")
         return Fragment(f"ts_spread({coerce(t, given, FLOAT).sql}, '{node.name}')", FLOAT)
-    return _sum(t, node, given, over)
+    return _sum(node, given, over)
 
 
 def _comparable(given: Fragment) -> str:
@@ -170,7 +169,7 @@ def _argument(node: Call, given: Fragment) -> str:
     return f"DISTINCT {ordered(given)}" if node.distinct else given.sql
 
 
-def _sum(t: Translation, node: Call, given: Fragment, over: str) -> Fragment:
+def _sum(node: Call, given: Fragment, over: str) -> Fragment:
     kind = given.known_type
     if kind.name in ("float", "real"):
         return Fragment(f"{'sum' if node.name == 'SUM' else 'avg'}({_argument(node, given)}){over}", FLOAT)

@@ -1,7 +1,7 @@
 """INSERT, UPDATE, DELETE and TRUNCATE into SQLite text.
 
-IGNORE_DUP_KEY becomes ON CONFLICT DO NOTHING for exactly the indexes that have it; OUTPUT becomes RETURNING. Changes with FROM or TOP go through SQLite's
-row ids, which holds for any kind of join. What SQLite cannot tell (the old values of an UPDATE) is refused by name.
+IGNORE_DUP_KEY becomes ON CONFLICT DO NOTHING for exactly the indexes that have it; OUTPUT becomes RETURNING. Changes with FROM or TOP go
+through SQLite's row ids, which holds for any kind of join. What SQLite cannot tell (the old values of an UPDATE) is refused by name.
 """
 
 from __future__ import annotations

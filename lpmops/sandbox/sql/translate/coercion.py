@@ -93,7 +93,7 @@ def _same_form(source: SqlType, target: SqlType, explicit: bool) -> bool:
     if target.name == "sql_variant" or source == target:
         return True
     if source.is_integer and target.is_integer:
-        return _INTEGER_ORDER.index(source.name) <= _INTEGER_ORDER.index(target.name) and not (target.name == "bit")
+        return _INTEGER_ORDER.index(source.name) <= _INTEGER_ORDER.index(target.name) and target.name != "bit"
     if source.is_character and target.is_character:
         if target.name in ("char", "nchar") or (target.name == "varchar" and source.name in UNICODE):
             return False

@@ -1,7 +1,8 @@
 """Expressions and conditions into typed SQLite text.
 
-`value` and `condition` take a syntax tree and give text that computes what SQL Server would, or raise its error. Only nodes listed here pass; an unknown
-function is refused by name. Division by zero, whole-number division, text compared without regard to case, and conversions by precedence are kept.
+`value` and `condition` take a syntax tree and give text that computes what SQL Server would, or raise its error. Only nodes listed here
+pass; an unknown function is refused by name. Division by zero, whole-number division, text compared without regard to case, and conversions
+by precedence are kept.
 """
 
 from __future__ import annotations
@@ -144,8 +145,8 @@ def _value(t: Translation, scope: Scope, node: Expression) -> Fragment:
             if not found.known_type.is_character:
                 raise SqlError(447, f"Expression type {found.known_type.name} is invalid for COLLATE clause.", 16, 0)
             is_case_sensitive(collation)
-            kind = found.known_type
-            return Fragment(found.sql, SqlType(kind.name, kind.length, collation=collation), found.nullable)
+            own = found.known_type
+            return Fragment(found.sql, SqlType(own.name, own.length, collation=collation), found.nullable)
         case Scalar(query):
             inner_query = queries.query(t, query, scope, nested="scalar")
             if len(inner_query.columns) != 1:
@@ -155,7 +156,7 @@ def _value(t: Translation, scope: Scope, node: Expression) -> Fragment:
         case Call():
             return builtins.call(t, scope, node)
         case AtTimeZone(inner, zone):
-            return _at_time_zone(t, value(t, scope, inner), zone)
+            return _at_time_zone(value(t, scope, inner), zone)
     raise errors.syntax(node.operator if isinstance(node, (Binary, Unary)) else "condition")
 
 
@@ -408,7 +409,7 @@ def _like(
     if mark is not None and not (isinstance(mark.constant, str) and len(mark.constant) == 1):
         if mark.constant is not None:
             raise SqlError(
-                506, f'The invalid escape character "{mark.constant}" was specified in a LIKE predicate.', 16, 1
+                506, f'The invalid escape character "{mark.constant!s}" was specified in a LIKE predicate.', 16, 1
             )
         raise errors.unsupported_feature("LIKE ... ESCAPE with a variable")
     word = "NOT LIKE" if negated else "LIKE"
@@ -486,7 +487,7 @@ def _cast(
     return coerce(t, operand, target, explicit=True, forgiving=forgiving)
 
 
-def _at_time_zone(t: Translation, operand: Fragment, zone: Expression) -> Fragment:
+def _at_time_zone(operand: Fragment, zone: Expression) -> Fragment:
     if not (isinstance(zone, Literal) and zone.text.upper() == "UTC"):
         raise errors.unsupported_feature("AT TIME ZONE other than 'UTC'")
     kind = operand.known_type

@@ -1,7 +1,7 @@
 """SELECT into SQLite text: sources, grouping, order, TOP, set operations, common tables.
 
-Every source gets an alias of ours and every derived column a name c1, c2, ..., so that no name of the user's can meet one of SQLite's. Views are put in
-as the queries they are.
+Every source gets an alias of ours and every derived column a name c1, c2, ..., so that no name of the user's can meet one of SQLite's.
+Views are put in as the queries they are.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _join(t: Translation, scope: Scope, node: Join) -> str:
 
 
 def _qualifiers(exposed: str, parts: tuple[str, ...] = ()) -> tuple[tuple[str, ...], ...]:
-    found = [(exposed.casefold(),)]
+    found: list[tuple[str, ...]] = [(exposed.casefold(),)]
     if len(parts) > 1:
         found.append(tuple(part.casefold() for part in parts[-2:]))
     if len(parts) > 2:

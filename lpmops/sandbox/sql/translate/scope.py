@@ -98,10 +98,16 @@ class Scope:
             return
         shown = self.shown(parts)
         if self.clause == "HAVING":
-            text = f"Column '{shown}' is invalid in the HAVING clause because it is not contained in either an aggregate function or the GROUP BY clause."
+            text = (
+                f"Column '{shown}' is invalid in the HAVING clause because it is not contained in either an aggregate "
+                "function or the GROUP BY clause."
+            )
             raise SqlError(8121, text, 16, 1)
         if self.clause == "ORDER BY":
-            text = f'Column "{shown}" is invalid in the ORDER BY clause because it is not contained in either an aggregate function or the GROUP BY clause.'
+            text = (
+                f'Column "{shown}" is invalid in the ORDER BY clause because it is not contained in either an '
+                "aggregate function or the GROUP BY clause."
+            )
             raise SqlError(8127, text, 16, 1)
         text = f"Column '{shown}' is invalid in the select list because it is not contained in either an aggregate function or the GROUP BY clause."
         raise SqlError(8120, text, 16, 1)

@@ -1,8 +1,9 @@
 """Tables and indexes as SQLite holds them.
 
-A table is one STRICT SQLite table named `schema.table`; T-SQL's sizes and ranges are CHECK constraints whose names tell which error they stand for
-(`2628|column`, `8115|column`), so SQLite itself enforces them at full speed. Keys and unique constraints are unique indexes. A unique index over a column
-that may be NULL is built on an expression, because SQL Server takes two NULLs for duplicates and SQLite does not.
+A table is one STRICT SQLite table named `schema.table`; T-SQL's sizes and ranges are CHECK constraints whose names tell which error they
+stand for (`2628|column`, `8115|column`), so SQLite itself enforces them at full speed. Keys and unique constraints are unique indexes. A
+unique index over a column that may be NULL is built on an expression, because SQL Server takes two NULLs for duplicates and SQLite does
+not.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class Bind:
 class Program:
     """A statement ready for SQLite.
 
-    `verb` is SELECT, INSERT, UPDATE or DELETE; `needs` the permissions to check, by object id; `table` the object id of what is changed; `targets` the
+    `verb` is SELECT, INSERT, UPDATE or DELETE; `needs` the permissions to check,
+        by object id; `table` the object id of what is changed; `targets` the
     variables that the result's last columns go to; `locks` whether a read must hold the write lock until the transaction ends.
     """
 
@@ -105,11 +106,8 @@ class Translation:
 
     def stored(self, value: Stored, kind: SqlType | None) -> Fragment:
         """A constant, bound where its text cannot stand in a statement."""
-        awkward = (
-            (isinstance(value, str)
-            and ("\0" in value or len(value) > 1000))
-            or (isinstance(value, bytes)
-            and len(value) > 1000)
+        awkward = (isinstance(value, str) and ("\0" in value or len(value) > 1000)) or (
+            isinstance(value, bytes) and len(value) > 1000
         )
         sql = self.bind("constant", value) if awkward else constant(value)
         return Fragment(sql, kind, value is None, value)
