@@ -66,7 +66,7 @@ class Feeder:
         self._interval, self._curve = commit_seconds, curve
         self._last = self._next = clock.time()
         self._owed = 0.0
-        self._commits = 0
+        self._commits = self._vacuumed = 0
         self._upkeep: threading.Thread | None = None
         self._recent = RecentFiles(table)
         left = _in_progress(table)
@@ -88,7 +88,8 @@ class Feeder:
             return None
         passed = min(now - self._last, _CATCH_UP_SECONDS)
         self._last = now
-        self._next = max(self._next + self._interval, now)
+        # On the beat where it can be kept, and a whole interval later where it was missed.
+        self._next = self._next + self._interval if self._next + self._interval > now else now + self._interval
         self._owed += passed * self.rate * self._curve(self._clock.now())
         count = int(self._owed)
         self._owed -= count
@@ -98,13 +99,17 @@ class Feeder:
         version = self._recent.commit(batch.inserts, batch.updates, batch.deletes)
         self._commits += 1
         if self._commits % UPKEEP_EVERY_COMMITS == 0:
-            self._keep_up(self._commits % VACUUM_EVERY_COMMITS == 0)
+            self._keep_up()
         return Committed(version, batch.inserts.num_rows, batch.updates.num_rows, batch.deletes.num_rows)
 
-    def _keep_up(self, vacuum: bool) -> None:
-        if self._upkeep is None or not self._upkeep.is_alive():
-            self._upkeep = threading.Thread(target=self._clean, args=(vacuum,), name="delta-upkeep", daemon=True)
-            self._upkeep.start()
+    def _keep_up(self) -> None:
+        if self._upkeep is not None and self._upkeep.is_alive():
+            return
+        vacuum = self._commits - self._vacuumed >= VACUUM_EVERY_COMMITS
+        if vacuum:
+            self._vacuumed = self._commits
+        self._upkeep = threading.Thread(target=self._clean, args=(vacuum,), name="delta-upkeep", daemon=True)
+        self._upkeep.start()
 
     def _clean(self, vacuum: bool) -> None:
         try:

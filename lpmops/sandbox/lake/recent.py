@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lpmops.sandbox.lake.feed import CHANGE_TYPE
+from lpmops.sandbox.lake.log import feed_is_on
 from lpmops.sandbox.lake.table import OPERATION, ChangeTable, Conflict
 
 # (files below this many bytes, how many of them become one): the files of seconds, then those of minutes. Larger ones stay, so memory stays small.
@@ -52,27 +53,35 @@ class RecentFiles:
     def __init__(self, table: ChangeTable, keep_commits: int = 150) -> None:
         self._table = table
         self._keep = keep_commits
+        self._cold_lock = threading.Lock()
+        self._start()
+
+    def _start(self) -> None:
         self._files: dict[str, _File] = {}
         self._where: dict[str, str] = {}
         self._commits = 0
-        self._cold_lock = threading.Lock()
-        with table.writing:
-            self._cold = dict(table.data_files())
-            self._seen = table.latest_version()
+        with self._table.writing, self._cold_lock:
+            self._table_id = self._table.table_id
+            self._cold = dict(self._table.data_files())
+            self._seen = self._table.latest_version()
 
     def commit(self, inserts: pa.Table, updates: pa.Table, deletes: pa.Table) -> int:
         """Commit the changes; gives the version. Of `deletes` only tdr_id matters. An id is in one of the three, once."""
         with self._table.writing:
             self._drop_rewritten()
+            while not all((changed := self._known(updates)) + (erased := self._known(deletes))):
+                self._merge_by_delta_rs(_where(updates, changed, False), _where(deletes, erased, False))
+                updates, deletes = _where(updates, changed, True), _where(deletes, erased, True)
+            if inserts.num_rows + updates.num_rows + deletes.num_rows == 0:
+                return self._table.latest_version()
             return self._commit(inserts, updates, deletes)
 
+    def _known(self, rows: pa.Table) -> list[bool]:
+        return [record_id in self._where for record_id in rows["tdr_id"].to_pylist()]
+
     def _commit(self, inserts: pa.Table, updates: pa.Table, deletes: pa.Table) -> int:
-        known = [
-            self._where.get(record_id) for record_id in [*updates["tdr_id"].to_pylist(), *deletes["tdr_id"].to_pylist()]
-        ]
-        if None in known:
-            return self._merge_by_delta_rs(inserts, updates, deletes)
-        touched = list(dict.fromkeys(path for path in known if path is not None))
+        known = [self._where[record_id] for rows in (updates, deletes) for record_id in rows["tdr_id"].to_pylist()]
+        touched = list(dict.fromkeys(known))
         changed = pa.chunked_array([*updates["tdr_id"].chunks, *deletes["tdr_id"].chunks], pa.string()).combine_chunks()
         adds: list[_File] = []
         images: list[pa.Table] = []
@@ -87,7 +96,8 @@ class RecentFiles:
                 adds.append(self._write(left, ""))
         if inserts.num_rows:
             adds.append(self._write(inserts, ""))
-        feed = _images(inserts, updates, deletes, images) if touched else None
+        recorded = touched and feed_is_on(self._table.properties())
+        feed = _images(inserts, updates, deletes, images) if recorded else None
         version = self._table.commit_files(
             operation="MERGE" if touched else "WRITE",
             parameters={"predicate": '["(target.tdr_id = source.tdr_id)"]'} if touched else {"mode": "Append"},
@@ -127,8 +137,10 @@ class RecentFiles:
             self._where.pop(record_id, None)
 
     def _drop_rewritten(self) -> None:
-        """Forget files that another commit (an UPDATE, a compaction by delta-rs) has replaced since."""
+        """Forget files that another commit (an UPDATE, a compaction by delta-rs) has replaced since; all of them where the table was made anew."""
         latest = self._table.latest_version()
+        if self._table.table_id != self._table_id:
+            self._start()
         if latest == self._seen:
             return
         added, removed = self._table.files_between(self._seen + 1, latest)
@@ -141,14 +153,11 @@ class RecentFiles:
             self._cold.update({path: size for path, size in added.items() if path not in self._files})
         self._seen = latest
 
-    def _merge_by_delta_rs(self, inserts: pa.Table, updates: pa.Table, deletes: pa.Table) -> int:
-        parts = ((inserts, "insert"), (updates, "update"), (deletes, "delete"))
-        self._table.merge(
-            pa.concat_tables(
-                [rows.append_column(OPERATION, pa.repeat(pa.scalar(kind), rows.num_rows)) for rows, kind in parts]
-            )
-        )
-        return self._table.latest_version()
+    def _merge_by_delta_rs(self, updates: pa.Table, deletes: pa.Table) -> None:
+        parts = ((updates, "update"), (deletes, "delete"))
+        tagged = [rows.append_column(OPERATION, pa.repeat(pa.scalar(kind), rows.num_rows)) for rows, kind in parts]
+        self._table.merge(pa.concat_tables(tagged))
+        self._drop_rewritten()
 
     def compact(self) -> bool:
         """Join the files of the first tier that is due into one; False where none is, or where another commit changed them first.
@@ -181,6 +190,10 @@ class RecentFiles:
                 self._cold.pop(name, None)
             self._cold[path] = whole.size
         return True
+
+
+def _where(rows: pa.Table, mask: Sequence[bool], wanted: bool) -> pa.Table:
+    return rows.filter(pa.array([one is wanted for one in mask], pa.bool_()))
 
 
 def _due_tier(files: Mapping[str, int]) -> dict[str, int]:

@@ -129,6 +129,9 @@ class ChangeTable:
     def latest_version(self) -> int:
         """The newest version."""
         latest = self._latest
+        if not log.commit_path(self.folder, latest).exists():
+            # Nobody asked for so long that the log was cleaned up past what was known.
+            latest = log.kept_versions(self.folder)[1]
         while log.commit_path(self.folder, latest + 1).exists():
             latest += 1
         self._latest = max(self._latest, latest)
