@@ -63,7 +63,7 @@ def _cdf(facts: Facts, thresholds: Thresholds) -> Stage:
     if run is not None:
         readings.append(Reading("job", run.state, "", facts.taken_at, "databricks"))
     state = run.state if run is not None else "unknown"
-    rate = progress.processed_rate if progress is not None else None
+    rate = progress.input_rate if progress is not None else None
 
     def stage(health: Health, state: str, reason: str = "") -> Stage:
         lag = None if behind is None else float(behind)
