@@ -193,7 +193,7 @@ def _page(call: Call, items: Sequence[_Item], limit: int) -> tuple[Sequence[_Ite
     token = call.query.get("page_token")
     if token:
         try:
-            start = int(base64.urlsafe_b64decode(token.encode()).decode("ascii"))
+            start = int(base64.b64decode(token.encode(), b"-_", validate=True).decode("ascii"))
         except (binascii.Error, ValueError):
             raise invalid(f"Invalid page token: {token}") from None
     following = start + limit < len(items)

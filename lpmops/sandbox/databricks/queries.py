@@ -67,7 +67,7 @@ class Query:
             )
             interrupt(connection.interrupt)
             self._attach(connection, tree, wanted)
-            table: pa.Table = connection.execute(tree.sql(dialect="duckdb")).to_arrow_table()
+            table: pa.Table = connection.sql(tree.sql(dialect="duckdb")).to_arrow_table()
         except duckdb.InterruptException:
             raise
         except duckdb.BinderException as error:

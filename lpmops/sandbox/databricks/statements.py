@@ -208,6 +208,9 @@ class Statements:
     ) -> pa.Table:
         try:
             tokens = Databricks().tokenize(wanted)
+            if len(tokens) == 2 and tokens[0].text.upper() == "SHOW":
+                # sqlglot takes all that follows SHOW as one text.
+                tokens = [tokens[0], *Databricks().tokenize(tokens[1].text)]
         except SqlglotError as error:
             raise syntax_error(str(error)) from error
 

@@ -166,6 +166,6 @@ def _entry(path: Path, shown: str) -> dict[str, Any] | None:
 
 def _decoded(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        return base64.b64decode(token.encode(), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise invalid(f"Invalid page token: {token}") from None

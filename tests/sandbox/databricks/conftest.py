@@ -32,9 +32,16 @@ START = datetime(2026, 11, 23, 4, 5, 6, 789012, UTC)
 
 def rows(*ids: str, company: str = "1001", **values: Any) -> pa.Table:
     """Records that began at START."""
-    sipreq = {"method": "INVITE", "cseq": 7, "via": ["a", "b"], "from": "sip:\"o'hare\"@a.example"}
+    sipreq = {"method": "INVITE", "cseq": 7, "via": ["a", "b"], "from": 'sip:"o\'hare"@a.example'}
     made = [
-        {"tdr_id": one, "info_companyid": company, "call_started_at": START, "sipreq": sipreq, "duration_seconds": 1.5, **values}
+        {
+            "tdr_id": one,
+            "info_companyid": company,
+            "call_started_at": START,
+            "sipreq": sipreq,
+            "duration_seconds": 1.5,
+            **values,
+        }
         for one in ids
     ]
     return pa.Table.from_pylist(made, schema=RECORD_SCHEMA)
@@ -59,6 +66,7 @@ class World:
         # Without proto, asyncio does not switch Nagle's algorithm off.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.workspace = Workspace(
             clock=self.clock,
