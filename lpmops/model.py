@@ -89,7 +89,7 @@ class Latency:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
-    """A company and where its records land. state: flowing, quiet, paused, unreachable or unknown."""
+    """A company and where its records land. state: flowing, quiet, late (held back by the stream), paused, unreachable or unknown."""
 
     company_id: str
     company: str
@@ -281,7 +281,7 @@ class MetricSeries:
 
 
 def to_data(value: Any) -> Any:
-    """`value` as plain JSON values: times as RFC 3339 UTC with Z, enums as their words, dataclasses as objects, tuples as lists, no NaN or infinity."""
+    """`value` as plain JSON: times as RFC 3339 UTC with Z, enums as their words, dataclasses as objects, tuples as lists, NaN as null."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, StrEnum):

@@ -42,7 +42,7 @@ def running(folder: Path | None = None) -> Running | None:
     try:
         document = json.loads((folder / "running.json").read_text(encoding="utf-8"))
         found = Running(folder, int(document["pid"]), int(document["port"]), str(document["token"]))
-        call(found, "GET", "/sandbox/status")
+        call(found, "GET", "/sandbox/faults")
     except (OSError, ValueError, KeyError, LpmopsError):
         return None
     return found

@@ -17,7 +17,7 @@ _SIGNS = {
 }
 _TITLES = {"cdf": "Delta CDF", "eventhub": "Event Hub", "asa": "Stream Analytics", "sql": "SQL"}
 _ROUTES_SHOWN = 20
-_TROUBLED_FIRST = {"unreachable": 0, "unknown": 1, "quiet": 2, "paused": 3, "flowing": 4}
+_TROUBLED_FIRST = {"unreachable": 0, "unknown": 1, "late": 2, "quiet": 3, "paused": 4, "flowing": 5}
 
 
 def lines(snapshots: Sequence[Snapshot], now: datetime, *, routes: bool) -> list[str]:

@@ -139,7 +139,7 @@ def _route(row: RouteRow, database: Database | None, facts: Facts, memory: Memor
     elif not known or (last_landed_at is None and mark is not None and mark.gaps):
         state = "unknown"
     else:
-        state = "flowing" if age is not None and age <= thresholds.quiet_after else "quiet"
+        state = _flow(age, facts.stall(), thresholds)
     return Route(
         company_id=row.company_id,
         company=row.company,
@@ -150,6 +150,13 @@ def _route(row: RouteRow, database: Database | None, facts: Facts, memory: Memor
         last_landed_at=last_landed_at,
         latency_p95=percentile(events, 0.95),
     )
+
+
+def _flow(age: float | None, stall: float | None, thresholds: Thresholds) -> str:
+    """How the records of a company come whose database answers: held back by the stream, silent for their own reasons, or flowing."""
+    if age is not None and stall is not None and min(age, stall) > thresholds.latency:
+        return "late"
+    return "flowing" if age is not None and age <= thresholds.quiet_after else "quiet"
 
 
 def _routes_from_landing(memory: Memory) -> tuple[RouteRow, ...]:

@@ -41,7 +41,6 @@ RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
 _METER_SECONDS = 5.0
-_ROW_COUNT = "SELECT SUM(rows) FROM sys.partitions WHERE object_id = OBJECT_ID('lpm.tdr') AND index_id IN (0, 1)"
 _THROTTLED_UNITS = 0.01
 _HANG_SECONDS = 300.0
 _JOB_FAILED = (
@@ -255,7 +254,7 @@ class SandboxEnvironment:
 
     def status(self, faults: Iterable[str]) -> dict[str, Any]:
         """What is going on, for people and tests."""
-        landed = sum(self._rows(name) for name in self.plan.databases)
+        landed = sum(self.sql.database(name).row_count("lpm.tdr") for name in self.plan.databases)
         states = [self._job_state(job.name) for job in self.plan.jobs]
         return {
             "environment": self.name,
@@ -265,9 +264,6 @@ class SandboxEnvironment:
             "jobs": states,
             "faults": sorted(faults),
         }
-
-    def _rows(self, database: str) -> int:
-        return int(self.sql.database(database).execute(_ROW_COUNT)[-1].rows[0][0] or 0)
 
     def _job_state(self, name: str) -> str:
         assert self._account is not None

@@ -34,8 +34,9 @@ _BY_ROUTE = {
     "flowing": Mark("●", "flowing", "ok", 0),
     "paused": Mark("⏸", "paused", "paused", 1),
     "quiet": Mark("▲", "quiet", "warn", 2),
-    "unknown": Mark("○", "unknown", "unknown", 3),
-    "unreachable": Mark("✖", "unreachable", "bad", 4),
+    "late": Mark("▲", "late", "warn", 3),
+    "unknown": Mark("○", "unknown", "unknown", 4),
+    "unreachable": Mark("✖", "unreachable", "bad", 5),
 }
 _BY_CONFIDENCE = {Confidence.SURE: 0, Confidence.LIKELY: 1, Confidence.POSSIBLE: 2}
 

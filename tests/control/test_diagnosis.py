@@ -95,6 +95,11 @@ def test_an_unreachable_database_is_named_with_its_companies_and_stream_analytic
     assert snapshot.stages["sql"].state == "1 of 2"
 
 
+def test_companies_that_the_stream_holds_back_are_late_and_not_flowing() -> None:
+    snapshot = looks(World(), ["sql.unreachable"], rounds=20)[-1]
+    assert {route.database: route.state for route in snapshot.routes} == {"lpm-01": "unreachable", "lpm-02": "late"}
+
+
 def test_all_databases_gone_points_at_the_server() -> None:
     world = World()
     world.dead = {"lpm-01", "lpm-02", "lpm-control"}
