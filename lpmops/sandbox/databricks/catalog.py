@@ -25,6 +25,7 @@ _KINDS = {1: "CATALOG", 2: "SCHEMA", 3: "TABLE"}
 # What a new workspace grants on each catalog, to everyone.
 DEFAULT_PRIVILEGES = ("MODIFY", "READ_VOLUME", "SELECT", "USE_CATALOG", "USE_SCHEMA", "WRITE_VOLUME")
 EVERYONE = "account users"
+_TABLE_IDS = uuid.UUID("00000000-0000-4000-8000-0000000000dc")
 
 # securable -> principal -> privileges
 Grants = dict[str, dict[str, list[str]]]
@@ -188,7 +189,8 @@ class Catalog:
             "owner": OWNER,
             "properties": table.properties(),
             "metastore_id": self._metastore,
-            "table_id": table.table_id,
+            # Unity Catalog gives ids of its own; the Delta id stands in DESCRIBE DETAIL.
+            "table_id": str(uuid.uuid5(_TABLE_IDS, table.table_id)),
             "created_at": int(table.commit_time(earliest).timestamp() * 1000),
             "created_by": OWNER,
             "updated_at": int(table.commit_time(latest).timestamp() * 1000),

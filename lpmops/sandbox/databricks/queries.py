@@ -160,16 +160,9 @@ class Query:
                 "[WRONG_NUM_ARGS.WITHOUT_SUGGESTION] The `table_changes` requires a table name, a start and at most an end. SQLSTATE: 42605",
             )
         table = self._find(_name_parts(arguments[0].name))
-        start, end = (
-            (self._version(one, table, starting) for one, starting in zip(arguments[1:], (True, False), strict=False))
-            if len(arguments) == 3
-            else (self._version(arguments[1], table, True), None)
-        )
-        columns = (
-            None if wanted is None else [field.name for field in table.arrow_schema() if field.name.lower() in wanted]
-        )
-        if columns == []:
-            columns = None if not len(table.arrow_schema()) else [table.arrow_schema().field(0).name]
+        start = self._version(arguments[1], table, True)
+        end = self._version(arguments[2], table, False) if len(arguments) == 3 else None
+        columns = None if wanted is None else [field.name for field in _chosen(table.arrow_schema(), wanted)]
         reader = table.change_reader(start, end, columns)
         return self._reader(reader.schema, reader)
 

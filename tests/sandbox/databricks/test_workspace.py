@@ -42,7 +42,7 @@ VOLUME = "/Volumes/lpm_dev/ops/checkpoints"
 
 def test_a_table_is_described_as_it_is(sdk: WorkspaceClient, still: World) -> None:
     table = sdk.tables.get(TABLE)
-    assert (table.full_name, table.table_id) == (TABLE, still.table.table_id)
+    assert table.full_name == TABLE
     assert table.data_source_format == catalog.DataSourceFormat.DELTA
     assert table.storage_location == still.table.folder.as_uri()
     assert table.properties is not None
@@ -58,6 +58,15 @@ def test_a_table_is_described_as_it_is(sdk: WorkspaceClient, still: World) -> No
     assert sdk.metastores.summary().cloud == "azure"
     with pytest.raises(NotFound, match="does not exist"):
         sdk.tables.get("lpm_dev.gold.other")
+
+
+def test_a_table_that_is_made_anew_has_another_id(make_world: Make) -> None:
+    world = make_world()
+    before = world.sdk().tables.get(TABLE).table_id
+    world.table.insert(rows("a"))
+    assert world.sdk().tables.get(TABLE).table_id == before
+    world.table.recreate()
+    assert world.sdk().tables.get(TABLE).table_id != before
 
 
 def test_grants_are_given_inherited_and_taken(make_world: Make) -> None:
