@@ -228,7 +228,7 @@ class World:
 
     def progress(self) -> StreamProgress:
         self.ask("progress", "databricks")
-        return StreamProgress(self.sent_version, at=self.now, processed_rate=2.0)
+        return StreamProgress(self.sent_version, at=self.now, input_rate=2.0)
 
     def namespace(self) -> NamespaceState:
         self.ask("namespace", "eventhub", arm=True)
