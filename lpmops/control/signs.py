@@ -142,6 +142,14 @@ def jobs_in(facts: Facts, states: frozenset[str]) -> list[StreamingJob]:
     return [job for job in facts.jobs or () if job.state.lower() in states]
 
 
+def _caught_up(facts: Facts, thresholds: Thresholds) -> bool:
+    """Whether what arrives now lands at once: then the long way of earlier events is history."""
+    stall, lag = facts.stall(), facts.hub_lag()
+    if stall is None or lag is None:
+        return False
+    return stall <= thresholds.latency_stretch and lag <= thresholds.hub_events_behind / 10
+
+
 def waiting(facts: Facts, thresholds: Thresholds) -> list[str]:
     """Events wait between hub and databases."""
     found: list[str] = []
@@ -149,7 +157,7 @@ def waiting(facts: Facts, thresholds: Thresholds) -> list[str]:
     if stall is not None and stall > thresholds.watermark_delay:
         found.append(f"the newest landed event is {seconds(stall)} older than the newest in the hub")
     hop = facts.recent_hops.get("enqueued_to_landed")
-    if hop is not None and hop.p95 is not None and hop.p95 > thresholds.watermark_delay:
+    if hop is not None and hop.p95 is not None and hop.p95 > thresholds.watermark_delay and not _caught_up(facts, thresholds):
         found.append(f"events take {seconds(hop.p95)} (p95) from hub to database")
     lag = facts.hub_lag()
     if lag is not None and lag > thresholds.hub_events_behind:

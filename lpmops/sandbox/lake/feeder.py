@@ -129,5 +129,9 @@ class Feeder:
 
 
 def _in_progress(table: ChangeTable) -> pa.Table:
-    rows = table.snapshot().to_pyarrow_dataset().to_table(filter=pc.field("disposition") == IN_PROGRESS)
-    return rows.select(RECORD_SCHEMA.names).cast(RECORD_SCHEMA)
+    """The calls that have not ended, found batch by batch: a filter given to the dataset fails on statistics that some log checkpoints hold."""
+    names = RECORD_SCHEMA.names
+    batches = table.snapshot().to_pyarrow_dataset().to_batches(columns=names)
+    open_calls = [batch.filter(pc.equal(batch.column("disposition"), IN_PROGRESS)) for batch in batches]
+    found = [pa.Table.from_batches([batch]).cast(RECORD_SCHEMA) for batch in open_calls if batch.num_rows]
+    return pa.concat_tables(found) if found else RECORD_SCHEMA.empty_table()

@@ -65,6 +65,15 @@ def test_after_a_restart_no_call_hangs_and_every_record_is_there_once(table: Cha
     assert "in_progress" not in rows["disposition"].to_pylist()
 
 
+@pytest.mark.parametrize("rate", [0.5, 4.0])
+def test_a_restart_closes_the_calls_of_a_quiet_table_too(rate: float, table: ChangeTable, clock: Clock) -> None:
+    fed(table, clock, 60, rate)
+    table.checkpoint()
+    Feeder(ChangeTable(table.folder, table.full_name, clock), CallRecords(8, companies_of(3)), clock, 0)
+    assert "in_progress" not in table.snapshot().to_pyarrow_table(columns=["disposition"])["disposition"].to_pylist()
+
+
+
 def test_upkeep_keeps_files_few_and_the_feed_whole(
     table: ChangeTable, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
