@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def sign_in(login: Login) -> SqlPrincipal:
-    if login.token == TOKEN or (login.user, login.password) == ("operator", PASSWORD):
+    if login.token == TOKEN or (login.user, login.password) in (("operator", PASSWORD), ("plain", "sandbox-1")):
         return SqlPrincipal("operator", is_owner=True)
     raise login_failed(login.user or "<token-identified principal>")
 
@@ -116,24 +116,32 @@ def microsoft_driver() -> str:
     return paths[0]
 
 
-def odbc(wire: Wire, *, driver: str | None = None, autocommit: bool = True, before: dict[int, Any] | None = None, **settings: str) -> Any:
+def odbc_string(wire: Wire, *, driver: str | None = None, **settings: str) -> str:
+    words = {
+        "DRIVER": "{" + (driver or microsoft_driver()) + "}", "SERVER": f"tcp:127.0.0.1,{wire.port}", "DATABASE": "lpm-01",
+        "UID": "operator", "PWD": "{" + PASSWORD.replace("}", "}}") + "}", "Encrypt": "yes", "TrustServerCertificate": "yes", "ConnectRetryCount": "0",
+    } | settings  # fmt: skip
+    return ";".join(f"{name}={value}" for name, value in words.items() if value)
+
+
+def odbc(
+    wire: Wire, *, driver: str | None = None, autocommit: bool = True, before: dict[int, Any] | None = None, **settings: str
+) -> Any:
     try:
         import pyodbc
     except ImportError as error:
         pytest.skip(f"pyodbc can't be loaded: {error}")
     pyodbc.pooling = False
-    words = {
-        "DRIVER": "{" + (driver or microsoft_driver()) + "}", "SERVER": f"tcp:127.0.0.1,{wire.port}", "DATABASE": "lpm-01",
-        "UID": "operator", "PWD": "{" + PASSWORD.replace("}", "}}") + "}", "Encrypt": "yes", "TrustServerCertificate": "yes", "ConnectRetryCount": "0",
-    } | settings  # fmt: skip
-    text = ";".join(f"{name}={value}" for name, value in words.items() if value)
+    text = odbc_string(wire, driver=driver, **settings)
     return pyodbc.connect(text, timeout=10, attrs_before=before or {}, autocommit=autocommit)
 
 
 def freetds(wire: Wire, **settings: str) -> Any:
     if not FREETDS.exists():
         pytest.skip("FreeTDS's ODBC driver is not installed")
-    words = {"SERVER": "127.0.0.1", "PORT": str(wire.port), "TDS_Version": "7.4", "Encrypt": "", "TrustServerCertificate": "", "ConnectRetryCount": ""}
+    words = {"SERVER": "127.0.0.1", "PORT": str(wire.port), "TDS_Version": "7.4", "Encrypt": "", "TrustServerCertificate": "", "ConnectRetryCount": "",
+             # FreeTDS does not undo the doubled brace of a quoted password.
+             "UID": "plain", "PWD": "sandbox-1"}  # fmt: skip
     return odbc(wire, driver=str(FREETDS), **(words | settings))
 
 

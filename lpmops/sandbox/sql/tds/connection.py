@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
 
-from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.errors import SqlError, login_failed
 from lpmops.sandbox.sql.results import Message as Note
 from lpmops.sandbox.sql.server import SqlServer
 from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
@@ -36,6 +36,7 @@ SignIn = Callable[[Login], SqlPrincipal]
 
 _log = logging.getLogger(__name__)
 _MOST_WAITING = 4
+_CANNOT_OPEN_DATABASE = 4060
 _CANCEL_AGAIN_SECONDS = 0.05
 _CLOSE_SECONDS = 5.0
 
@@ -108,12 +109,14 @@ class Connection:
     async def _sign_in(self) -> bool:
         async with asyncio.timeout(self._service.limits.login_seconds):
             encryption, payload = await self._negotiate()
+        user = ""
         try:
             request = login7.parse(payload, self._address)
+            user = request.login.user or "<token-identified principal>"
             self._packet_size = login7.packet_size(request.packet_size, encrypted=encryption is Encryption.FULL)
             session = await self._service.workers.run(lambda: self._enter(request))
         except SqlError as error:
-            await self._refuse(error)
+            await self._refuse(error, user)
             return False
         except Exception:  # noqa: BLE001 - the edge of a thread: it is reported, and the client told
             _log.exception("the sign-in of a client from %s failed", self._address)
@@ -122,8 +125,13 @@ class Connection:
         await self._answer(self._welcome(request, session))
         return True
 
-    async def _refuse(self, error: SqlError) -> None:
-        await self._answer(tokens.error(error, self._service.server.name) + tokens.done(DoneKind.BATCH, tokens.ERROR))
+    async def _refuse(self, failure: SqlError, user: str = "") -> None:
+        server = self._service.server.name
+        told = tokens.error(failure, server)
+        if failure.number == _CANNOT_OPEN_DATABASE:
+            # SQL Server says both; drivers tell a missing database from a wrong password by the first.
+            told += tokens.error(login_failed(user), server)
+        await self._answer(told + tokens.done(DoneKind.BATCH, tokens.ERROR))
 
     async def _negotiate(self) -> tuple[Encryption, bytes]:
         """What is encrypted, and the LOGIN7."""

@@ -7,13 +7,15 @@ Rules: MS-TDS 2.2.6.6 and Microsoft's pages on sp_prepare, sp_execute, sp_prepex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lpmops.sandbox.sql import errors, procedures
 from lpmops.sandbox.sql.batch import run_batch
 from lpmops.sandbox.sql.conversion import Stored
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.metadata import split_name
 from lpmops.sandbox.sql.results import Parameter
 from lpmops.sandbox.sql.session import Session
 from lpmops.sandbox.sql.tds import requests, tokens
@@ -24,6 +26,8 @@ from lpmops.sandbox.sql.tds.response import Response
 from lpmops.sandbox.sql.types import INT
 
 _MOST_PREPARED = 10_000
+_LARGE_OBJECTS = {"ntext": "nvarchar(max)", "text": "varchar(max)", "image": "varbinary(max)"}
+_LARGE_OBJECT = re.compile(r"(@[\w@$#]+\s+(?:AS\s+)?)(ntext|text|image)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ class Executor:
         response.end_call(status, returned)
 
     def _dispatch(self, call: Call, response: Response) -> tuple[int, list[bytes]]:
-        name = call.procedure.lower().removeprefix("sys.")
+        shown = ".".join(split_name(call.procedure))
+        name = shown.lower().removeprefix("sys.")
         given = call.parameters
         match name:
             case "sp_prepare":
@@ -125,7 +130,9 @@ class Executor:
                 return 0, []
             case _ if name.startswith("sp_cursor") or name == "sp_prepexecrpc":
                 raise errors.unsupported_feature(name)
-        status, values = procedures.call(self._session, call.procedure, given, response)
+        if name == "sp_executesql" and len(given) > 1 and isinstance(given[1].value, str):
+            given = (given[0], replace(given[1], value=_without_large_objects(given[1].value)), *given[2:])
+        status, values = procedures.call(self._session, shown, given, response)
         return status, _returned(given, values, 0)
 
     def _prepare(self, text: str, declarations: str) -> int:
@@ -137,7 +144,7 @@ class Executor:
                 1,
             )
         self._last_handle += 1
-        self._prepared[self._last_handle] = Prepared(text, declarations)
+        self._prepared[self._last_handle] = Prepared(text, _without_large_objects(declarations))
         return self._last_handle
 
     def _prepare_and_execute(self, given: Sequence[Parameter], response: Response) -> tuple[int, list[bytes]]:
@@ -161,6 +168,15 @@ class Executor:
             return self._prepared[handle]
         except KeyError:
             raise SqlError(8179, f"Could not find prepared statement with handle {handle}.", 16, 2) from None
+
+
+def _without_large_objects(declarations: str) -> str:
+    """Declarations in which the types of old are those that replaced them.
+
+    Microsoft's driver declares a value that it streams as ntext, text or image, whatever the column is. SQL Server then
+    refuses to compare or measure it; here it is an nvarchar(max), varchar(max) or varbinary(max) like any other.
+    """
+    return _LARGE_OBJECT.sub(lambda found: found[1] + _LARGE_OBJECTS[found[2].lower()], declarations)
 
 
 def _shifted(key: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from lpmops.sandbox.sql.database import Database
@@ -59,7 +60,15 @@ class TdsListener:
         return len(self._tasks)
 
     async def start(self, sock: socket.socket) -> None:
-        """Listen on a bound socket. Raises OSError."""
+        """Listen on a bound socket. Raises OSError. A database that becomes unavailable takes its connections with it."""
+        loop = asyncio.get_running_loop()
+
+        def broken(database: Database) -> None:
+            """Called on any thread; the loop may have ended before the server."""
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.drop_connections, database)
+
+        self._service.server.watch(broken)
         self._listening = await asyncio.start_server(self._accept, sock=sock)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
