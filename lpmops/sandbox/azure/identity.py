@@ -163,7 +163,8 @@ class TokenAuthority:
             "oid": principal.id,
             "tid": self.tenant_id,
             "appid": principal.client_id,
-            "name": principal.name,
+            # Whom Entra names upn in a user's token it names app_displayname in an application's.
+            ("upn" if principal.kind == "User" else "app_displayname"): principal.name,
             "uti": new_guid(),
         }
         head = _encode(json.dumps({"typ": "JWT", "alg": "HS256"}).encode())
