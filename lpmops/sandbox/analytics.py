@@ -16,7 +16,7 @@ from lpmops.sandbox.asa.compiler import InputKind, compile_query
 from lpmops.sandbox.asa.diagnostics import CompileError
 from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.asa.metrics import MetricValue
-from lpmops.sandbox.asa.runtime import AT_WORK, JobState, StartMode, StreamingJob
+from lpmops.sandbox.asa.runtime import AT_WORK, JobState, StreamingJob
 from lpmops.sandbox.asa.seams import JobSettings
 from lpmops.sandbox.azure.jobs import Diagnostic, JobDefinition, JobKey
 from lpmops.sandbox.clock import Clock
@@ -76,7 +76,7 @@ class AnalyticsRuntime:
         elif mode == "JobStartTime":
             job.start("JobStartTime")
         else:
-            job.start(cast(StartMode, "CustomTime"), time)
+            job.start("CustomTime", time)
 
     def stop(self) -> None:
         """End: nothing more is read, and the place is kept."""
@@ -160,7 +160,7 @@ def diagnose(text: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> Se
     try:
         compile_query(text, kinds, list(outputs))
     except CompileError as error:
-        return [Diagnostic(found.message, found.line, found.column) for found in error.diagnostics]
+        return error.diagnostics
     return ()
 
 
