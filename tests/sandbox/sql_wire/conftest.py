@@ -99,10 +99,20 @@ def hasty_wire(tmp_path: Path) -> Iterator[Wire]:
 def python_tds(wire: Wire, **options: Any) -> Any:
     pytds = pytest.importorskip("pytds")
     settings: dict[str, Any] = {
-        "dsn": "127.0.0.1", "port": wire.port, "database": "lpm-01", "user": "operator", "password": PASSWORD,
-        "cafile": str(wire.listener.certificate), "validate_host": False, "login_timeout": 10, "timeout": 20,
-        "autocommit": True, "appname": "proof", "disable_connect_retry": True, "use_tz": None,
-    }  # fmt: skip
+        "dsn": "127.0.0.1",
+        "port": wire.port,
+        "database": "lpm-01",
+        "user": "operator",
+        "password": PASSWORD,
+        "cafile": str(wire.listener.certificate),
+        "validate_host": False,
+        "login_timeout": 10,
+        "timeout": 20,
+        "autocommit": True,
+        "appname": "proof",
+        "disable_connect_retry": True,
+        "use_tz": None,
+    }
     return pytds.connect(**(settings | options))
 
 
@@ -118,14 +128,25 @@ def microsoft_driver() -> str:
 
 def odbc_string(wire: Wire, *, driver: str | None = None, **settings: str) -> str:
     words = {
-        "DRIVER": "{" + (driver or microsoft_driver()) + "}", "SERVER": f"tcp:127.0.0.1,{wire.port}", "DATABASE": "lpm-01",
-        "UID": "operator", "PWD": "{" + PASSWORD.replace("}", "}}") + "}", "Encrypt": "yes", "TrustServerCertificate": "yes", "ConnectRetryCount": "0",
-    } | settings  # fmt: skip
+        "DRIVER": "{" + (driver or microsoft_driver()) + "}",
+        "SERVER": f"tcp:127.0.0.1,{wire.port}",
+        "DATABASE": "lpm-01",
+        "UID": "operator",
+        "PWD": "{" + PASSWORD.replace("}", "}}") + "}",
+        "Encrypt": "yes",
+        "TrustServerCertificate": "yes",
+        "ConnectRetryCount": "0",
+    } | settings
     return ";".join(f"{name}={value}" for name, value in words.items() if value)
 
 
 def odbc(
-    wire: Wire, *, driver: str | None = None, autocommit: bool = True, before: dict[int, Any] | None = None, **settings: str
+    wire: Wire,
+    *,
+    driver: str | None = None,
+    autocommit: bool = True,
+    before: dict[int, Any] | None = None,
+    **settings: str,
 ) -> Any:
     try:
         import pyodbc
@@ -139,9 +160,17 @@ def odbc(
 def freetds(wire: Wire, **settings: str) -> Any:
     if not FREETDS.exists():
         pytest.skip("FreeTDS's ODBC driver is not installed")
-    words = {"SERVER": "127.0.0.1", "PORT": str(wire.port), "TDS_Version": "7.4", "Encrypt": "", "TrustServerCertificate": "", "ConnectRetryCount": "",
-             # FreeTDS does not undo the doubled brace of a quoted password.
-             "UID": "plain", "PWD": "sandbox-1"}  # fmt: skip
+    words = {
+        "SERVER": "127.0.0.1",
+        "PORT": str(wire.port),
+        "TDS_Version": "7.4",
+        "Encrypt": "",
+        "TrustServerCertificate": "",
+        "ConnectRetryCount": "",
+        # FreeTDS does not undo the doubled brace of a quoted password.
+        "UID": "plain",
+        "PWD": "sandbox-1",
+    }
     return odbc(wire, driver=str(FREETDS), **(words | settings))
 
 
@@ -152,5 +181,3 @@ DRIVERS = {"python-tds": python_tds, "microsoft": odbc, "freetds": freetds}
 def connect(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Each driver's way in."""
     return DRIVERS[request.param]
-
-

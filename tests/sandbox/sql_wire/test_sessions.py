@@ -42,13 +42,19 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("SELECT * FROM dbo.nothing", 208), ("SELECT 1 / 0", 8134), ("SELECT (1", 102), ("RAISERROR(N'no', 16, 1)", 50000), ("THROW 50123, N'mine', 1", 50123)],
+    [
+        ("SELECT * FROM dbo.nothing", 208),
+        ("SELECT 1 / 0", 8134),
+        ("SELECT (1", 102),
+        ("RAISERROR(N'no', 16, 1)", 50000),
+        ("THROW 50123, N'mine', 1", 50123),
+    ],
 )
 def test_an_error_keeps_its_number_and_the_session_goes_on(
     shared_wire: Wire, connect: Callable[..., Any], text: str, code: int
 ) -> None:
     with connect(shared_wire) as connection:
-        with pytest.raises(Exception) as failed:  # noqa: PT011, B017 - each driver has its own class
+        with pytest.raises(Exception) as failed:
             connection.cursor().execute(text)
         told = failed.value.msg_no if connect is python_tds else int(re.findall(r"\((\d+)\)", str(failed.value))[0])
         assert told == code
@@ -101,7 +107,7 @@ def test_cancel_ends_a_statement_that_waits(shared_wire: Wire) -> None:
         cursor = connection.cursor()
         threading.Timer(0.3, cursor.cancel).start()
         began = time.monotonic()
-        with pytest.raises(Exception, match="[Cc]ancel"):
+        with pytest.raises(Exception, match=r"[Cc]ancel"):
             cursor.execute("WAITFOR DELAY '00:00:30'")
         assert time.monotonic() - began < 5
         assert number(connection, "SELECT 5") == 5
@@ -115,7 +121,7 @@ def test_a_query_that_runs_out_of_time_is_cancelled_and_the_session_goes_on(shar
         connection.timeout = 0
         assert number(connection, "SELECT 5") == 5
     with python_tds(shared_wire, timeout=1) as connection:
-        with pytest.raises(Exception, match="timeout|timed out"):
+        with pytest.raises(Exception, match=r"timeout|timed out"):
             connection.cursor().execute("WAITFOR DELAY '00:00:30'")
         assert number(connection, "SELECT 5") == 5
 
@@ -173,9 +179,18 @@ def test_server_cursors_and_unknown_procedures_are_refused_by_name(shared_wire: 
         cursor = connection.cursor()
         with pytest.raises(Exception, match="'sp_cursoropen' is not supported"):
             cursor.callproc("sp_cursoropen", (0, "SELECT 1"))
-        with pytest.raises(Exception, match="Could not find stored procedure 'dbo.nothing'"):
+        with pytest.raises(Exception, match=r"Could not find stored procedure 'dbo.nothing'"):
             cursor.callproc("dbo.nothing", ())
         assert number(connection, "SELECT 5") == 5
+
+
+def test_bulk_load_is_refused_by_name(calls: Wire) -> None:
+    with python_tds(calls) as connection:
+        with pytest.raises(Exception, match="INSERT BULK"):
+            connection.cursor().copy_to(
+                data=[("a", 1, "n")], table_or_view="call", schema="dbo", columns=["record_id", "seconds", "note"]
+            )
+        assert number(connection, "SELECT COUNT(*) FROM dbo.call") == 0
 
 
 def test_an_unknown_handle_is_8179(shared_wire: Wire) -> None:
@@ -186,7 +201,7 @@ def test_an_unknown_handle_is_8179(shared_wire: Wire) -> None:
 def test_a_database_that_goes_away_ends_its_sessions_and_no_others(wire: Wire) -> None:
     first, second = odbc(wire), odbc(wire, DATABASE="lpm-02")
     wire.server.database("lpm-01").state = "unavailable"
-    with pytest.raises(Exception, match="08S01|40613"):
+    with pytest.raises(Exception, match=r"08S01|40613"):
         number(first, "SELECT 1")
     eventually(lambda: wire.listener.connection_count == 1)
     assert number(second, "SELECT 5") == 5

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.tds import login
 from lpmops.sandbox.sql.tds.certificate import server_context
 from tests.sandbox.sql_wire.conftest import DRIVERS, TOKEN, Wire, odbc, python_tds, start_wire
 
@@ -21,7 +23,7 @@ def one(connection: Any, query: str) -> Any:
 
 
 def refusal(connect: Callable[..., Any], wire: Wire, **options: Any) -> str:
-    with pytest.raises(Exception) as failed:  # noqa: PT011, B017 - each driver has its own class
+    with pytest.raises(Exception) as failed:
         connect(wire, **options)
     return str(failed.value)
 
@@ -96,6 +98,41 @@ def test_a_server_that_requires_encryption_turns_clear_clients_away(tmp_path: An
             assert one(connection, "SELECT 5") == 5
     finally:
         stop()
+
+
+def login_with(*, version: int = 0x74000004, flags2: int = 0, features: bytes = b"") -> bytes:
+    """A LOGIN7 of empty names, and its features at its end."""
+    offsets = bytearray(94 - 36)
+    flags3 = 0x10 if features else 0
+    body = b""
+    if features:
+        struct.pack_into("<HH", offsets, 5 * 4, 94, 4)
+        body = struct.pack("<I", 98) + features
+    head = struct.pack("<IIIIIIBBBBiI", 94 + len(body), version, 4096, 0, 0, 0, 0, flags2, 0, flags3, 0, 0)
+    return head + bytes(offsets) + body
+
+
+@pytest.mark.parametrize(
+    ("payload", "number", "word"),
+    [
+        (login_with(version=0x71000001), 40514, "TDS version 0x71000001"),
+        (login_with(flags2=0x80), 18452, "Integrated authentication"),
+        (login_with(features=b"\x02\x02\0\0\0\x05\x01\xff"), 40514, "ADAL"),
+    ],
+    ids=["old protocol", "Windows", "ADAL"],
+)
+def test_what_is_not_held_is_refused_by_name(payload: bytes, number: int, word: str) -> None:
+    with pytest.raises(SqlError, match=word) as refused:
+        login.parse(payload, "127.0.0.1")
+    assert refused.value.number == number
+
+
+def test_secrets_never_show(shared_wire: Wire) -> None:
+    request = login.parse(
+        login_with(features=b"\x02" + struct.pack("<IBI", 13, 2, 8) + "tokn".encode("utf-16-le") + b"\xff"), ""
+    )
+    assert request.login.token == "tokn"
+    assert "tokn" not in repr(request)
 
 
 def test_mars_is_declined(shared_wire: Wire) -> None:

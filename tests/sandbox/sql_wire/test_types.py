@@ -45,7 +45,9 @@ RESULTS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "literal", "expected"), RESULTS, ids=[f"{kind} {str(value)[:12]}" for kind, _, value in RESULTS])
+@pytest.mark.parametrize(
+    ("kind", "literal", "expected"), RESULTS, ids=[f"{kind} {str(value)[:12]}" for kind, _, value in RESULTS]
+)
 def test_a_result_arrives_whole_and_null_as_none(
     shared_wire: Wire, connect: Callable[..., Any], kind: str, literal: str, expected: Any
 ) -> None:
@@ -71,14 +73,27 @@ def test_a_uniqueidentifier_and_an_offset_arrive(shared_wire: Wire) -> None:
 
 
 PARAMETERS = [
-    ("bit", True), ("int", -5), ("bigint", 2**40), ("float", 0.1), ("decimal(38, 6)", Decimal("-98765432109876543210.123456")),
-    ("nvarchar(50)", "Łódź; DROP TABLE x --'"), ("nvarchar(max)", LONG), ("nvarchar(10)", ""), ("varbinary(max)", bytes(range(256)) * 400),
-    ("varbinary(10)", b""), ("date", datetime.date(2024, 2, 29)), ("datetime2(6)", MOMENT), ("time(0)", datetime.time(12, 34, 56)), ("nvarchar(10)", None),
-]  # fmt: skip
+    ("bit", True),
+    ("int", -5),
+    ("bigint", 2**40),
+    ("float", 0.1),
+    ("decimal(38, 6)", Decimal("-98765432109876543210.123456")),
+    ("nvarchar(50)", "Łódź; DROP TABLE x --'"),
+    ("nvarchar(max)", LONG),
+    ("nvarchar(10)", ""),
+    ("varbinary(max)", bytes(range(256)) * 400),
+    ("varbinary(10)", b""),
+    ("date", datetime.date(2024, 2, 29)),
+    ("datetime2(6)", MOMENT),
+    ("time(0)", datetime.time(12, 34, 56)),
+    ("nvarchar(10)", None),
+]
 
 
 @pytest.mark.parametrize(("kind", "value"), PARAMETERS, ids=[f"{kind} {str(value)[:12]}" for kind, value in PARAMETERS])
-def test_a_parameter_comes_back_as_it_went(shared_wire: Wire, connect: Callable[..., Any], kind: str, value: Any) -> None:
+def test_a_parameter_comes_back_as_it_went(
+    shared_wire: Wire, connect: Callable[..., Any], kind: str, value: Any
+) -> None:
     mark = "%s" if connect is python_tds else "?"
     with connect(shared_wire) as connection:
         cursor = connection.cursor()
