@@ -367,11 +367,9 @@ def _to_temporal(source: SqlType, target: SqlType) -> Converter:
         read = _read_timestamp
     else:
         # SQL Server turns numbers into datetime as days since 1900; nothing here needs it.
-        raise (
-            errors.unsupported_feature(f"CONVERT {name} to {target.name}")
-            if source.is_number
-            else _no_conversion(source, target)
-        )
+        if source.is_number and target.name in ("datetime", "smalldatetime"):
+            raise errors.unsupported_feature(f"CONVERT {name} to {target.name}")
+        raise _no_conversion(source, target)
     if {name, target.name} == {"date", "time"}:
         raise _no_conversion(source, target)
     write = _writer(target)

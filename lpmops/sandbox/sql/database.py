@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 State = Literal["online", "unavailable", "paused", "resuming", "throttled"]
 RESUME_SECONDS = 60.0
 _PROGRAMS = 1000
+_PAGE = 4096
 
 
 class Database:
@@ -151,6 +152,11 @@ class Database:
         if self._state == "throttled":
             raise errors.service_busy(str(uuid.uuid4()).upper())
 
+    @property
+    def max_pages(self) -> int:
+        """The size quota in pages of the file; never less than what an empty database needs."""
+        return max(self.max_size_bytes // _PAGE, 16)
+
     # --- sessions ------------------------------------------------------------------------------------------------------------------------------
 
     def enter(self, principal: SqlPrincipal, login: Login | None = None) -> Session:
@@ -207,7 +213,14 @@ class Database:
             if found is not None and found[0] is node and found[1] is catalog:
                 self._programs.move_to_end(key)
                 return found[2]
-        program = build()
+        try:
+            program = build()
+        except RecursionError:
+            text = (
+                "Internal error: Server stack limit has been reached. "
+                "Please look for potentially deep nesting in your query, and try to simplify it."
+            )
+            raise SqlError(8631, text, 17, 1) from None
         with self._mutex:
             self._programs[key] = (node, catalog, program)
             while len(self._programs) > _PROGRAMS:

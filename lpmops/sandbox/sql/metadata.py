@@ -20,10 +20,9 @@ VERSION_TEXT = (
 )
 
 
-def context(session: Session, key: str) -> Stored:
-    """A value of the session that a statement sees as constant."""
+def context(session: Session, key: str, now: str) -> Stored:
+    """A value of the session that a statement sees as constant; `now` is its moment."""
     if key.startswith("NOW "):
-        now = moments.from_datetime(session.database.clock.now())
         match key[4:]:
             case "datetime":
                 return moments.timestamp_text(moments.legacy_rounded(moments.ticks_of(now)))

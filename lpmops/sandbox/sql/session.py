@@ -243,6 +243,7 @@ class Session:
         try:
             connection = self.database.pool.lease(self.database.path)
             try:
+                connection.sqlite.execute(f"PRAGMA max_page_count = {self.database.max_pages}")
                 connection.sqlite.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
                 self.database.pool.give_back(connection)
@@ -316,12 +317,14 @@ class Session:
     def bound(self, binds: tuple[tuple[str, Bind], ...], variables: Mapping[str, Stored]) -> dict[str, Any]:
         """A value for each placeholder of a program."""
         values: dict[str, Any] = {}
+        # One moment for the whole statement, as SQL Server's run-time constants have.
+        now = self.now
         for placeholder, bind in binds:
             match bind.kind:
                 case "variable":
                     values[placeholder] = variables[str(bind.key)]
                 case "context":
-                    values[placeholder] = metadata.context(self, str(bind.key))
+                    values[placeholder] = metadata.context(self, str(bind.key), now)
                 case "view":
                     rows = system_views.by_key(str(bind.key)).rows(self)
                     values[placeholder] = json.dumps(

@@ -35,16 +35,17 @@ def is_aggregate(node: Call) -> bool:
 
 def contained(node: object) -> Iterator[Call]:
     """Every call in an expression, not looking into queries of their own."""
-    if isinstance(node, Query):
-        return
-    if isinstance(node, Call):
-        yield node
-    if isinstance(node, tuple):
-        for item in node:
-            yield from contained(item)
-    elif is_dataclass(node):
-        for entry in fields(node):
-            yield from contained(getattr(node, entry.name))
+    pending = [node]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, Query):
+            continue
+        if isinstance(found, Call):
+            yield found
+        if isinstance(found, tuple):
+            pending.extend(found)
+        elif is_dataclass(found):
+            pending.extend(getattr(found, entry.name) for entry in fields(found))
 
 
 def has_aggregate(*nodes: object) -> bool:

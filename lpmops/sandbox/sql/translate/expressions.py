@@ -67,8 +67,8 @@ def is_condition(node: Expression) -> bool:
 def condition(t: Translation, scope: Scope, node: Expression) -> str:
     """A condition, as SQLite text. Raises SqlError 4145 for a value."""
     match node:
-        case Binary("AND" | "OR" as word, left, right):
-            return f"({condition(t, scope, left)} {word} {condition(t, scope, right)})"
+        case Binary("AND" | "OR" as word):
+            return _joined([condition(t, scope, part) for part in _chain(node, word)], word)
         case Binary(operator, left, right) if operator in _COMPARISONS:
             return compare(t, operator, value(t, scope, left), value(t, scope, right))
         case Unary("NOT", operand):
@@ -91,6 +91,23 @@ def condition(t: Translation, scope: Scope, node: Expression) -> str:
         f"An expression of non-boolean type specified in a context where a condition is expected, near '{_near(node)}'."
     )
     raise SqlError(4145, text, 15, 1)
+
+
+def _chain(node: Expression, word: str) -> list[Expression]:
+    """The parts of a AND b AND c, which tools make hundreds long."""
+    parts: list[Expression] = []
+    while isinstance(node, Binary) and node.operator == word:
+        parts.append(node.right)
+        node = node.left
+    return [node, *reversed(parts)]
+
+
+def _joined(parts: list[str], word: str) -> str:
+    """The parts as a balanced tree, because SQLite bounds how deep an expression may be."""
+    while len(parts) > 1:
+        pairs = [f"({left} {word} {right})" for left, right in zip(parts[::2], parts[1::2], strict=False)]
+        parts = pairs + parts[len(parts) - len(parts) % 2 :]
+    return parts[0]
 
 
 def _near(node: Expression) -> str:
@@ -216,6 +233,8 @@ def binary(t: Translation, operator: str, left: Fragment, right: Fragment) -> Fr
         return Fragment(f"CAST({left.sql} || {right.sql} AS BLOB)", high, nullable)
     if operator in "&|^":
         return _bitwise(t, operator, left, right, high)
+    if high.name in ("datetime", "smalldatetime") and operator in "+-":
+        raise errors.unsupported_feature(f"{high.name} {operator}")
     if not high.is_number or (high.is_integer and high.name == "bit" and operator not in "&|^"):
         word = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo"}[operator]
         raise SqlError(8117, f"Operand data type {high.name} is invalid for {word} operator.", 16, 1)

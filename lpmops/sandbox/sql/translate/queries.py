@@ -130,12 +130,20 @@ def source(t: Translation, scope: Scope, node: Source) -> str:
             return _table_name(t, scope, node)
         case Derived(inner, alias, columns):
             translated = query(t, inner, scope.parent if scope.parent else _only_commons(scope), nested="derived")
-            return _derived(t, scope, translated.sql, alias, renamed(translated.columns, columns, alias))
+            apart = " LIMIT -1" if t.apart and _is_costly(inner, translated) else ""
+            return _derived(t, scope, translated.sql + apart, alias, renamed(translated.columns, columns, alias))
         case Rows(rows, alias, columns):
             return _rows(t, scope, rows, alias, columns)
         case TableFunction():
             return _table_function(t, scope, node)
     raise errors.syntax("FROM")
+
+
+def _is_costly(node: Query, translated: Translated) -> bool:
+    """Whether a query computes something of its own for each row, and has no limit yet."""
+    if not isinstance(node.body, Select) or node.body.top is not None or node.offset is not None:
+        return False
+    return any(mark in column.fragment.sql for column in translated.columns for mark in ("strftime(", "ts_", "CASE "))
 
 
 def _only_commons(scope: Scope) -> Scope:
@@ -248,7 +256,8 @@ def _view(t: Translation, scope: Scope, view: View, exposed: str, node: TableNam
         inner = query(t, definition.query, None, nested="view")
     except SqlError as error:
         text_4413 = f"Could not use view or function '{view.full_name}' because of binding errors."
-        raise SqlError(4413, f"{error.message} {text_4413}", 16, 1) from error
+        # SQL Server sends both errors; clients go by the first.
+        raise SqlError(error.number, f"{error.message} {text_4413}", 16, 1) from error
     finally:
         t.trusted -= 1
         t.default_schema = outer
@@ -349,7 +358,26 @@ def _open_columns(
 
 
 def _select(t: Translation, node: Select, scope: Scope, whole: Query, nested: str) -> Translated:
+    apart, t.apart = t.apart, _stands_apart(t, node, whole)
     from_sql = f" FROM {source(t, scope, node.source)}" if node.source is not None else ""
+    t.apart = False
+    translated = _select_from(t, node, scope, whole, nested, from_sql)
+    t.apart = apart
+    return translated
+
+
+def _stands_apart(t: Translation, node: Select, whole: Query) -> bool:
+    """Whether a derived table is better computed row by row than merged into its query.
+
+    SQLite merges it by writing its expressions wherever they are used, so a DATEDIFF used in six branches of a CASE is computed six times. Kept
+    apart where the outer query groups and brings no condition, order or limit that an index inside could serve.
+    """
+    plain = isinstance(node.source, Derived) and node.where is None and node.top is None and not whole.order
+    items = tuple(item.value for item in node.items)
+    return plain and whole.offset is None and (t.apart or bool(node.group) or aggregates.has_aggregate(items))
+
+
+def _select_from(t: Translation, node: Select, scope: Scope, whole: Query, nested: str, from_sql: str) -> Translated:
     where_sql = ""
     if node.where is not None:
         scope.aggregates = "where"

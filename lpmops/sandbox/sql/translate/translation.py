@@ -72,6 +72,7 @@ class Translation:
     inferred: dict[str, SqlType] = field(default_factory=dict)
     locks: bool = False
     trusted: int = 0
+    apart: bool = False
     _aliases: int = 0
 
     def alias(self, prefix: str = "t") -> str:
