@@ -11,6 +11,7 @@ import typer
 from lpmops.cli import output
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
+from lpmops.plain_text import plain
 
 if TYPE_CHECKING:
     from lpmops.config import Config
@@ -100,4 +101,4 @@ def _origin(config: Config, key: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return output.harmless(", ".join(value) if isinstance(value, list) else value) or '""'
+    return plain(", ".join(value) if isinstance(value, list) else value) or '""'

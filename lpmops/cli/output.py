@@ -1,7 +1,7 @@
 """The one place that writes for a command: data to stdout as table, json, jsonl or csv, everything else to stderr.
 
 One JSON document is `{"schema", "ok", "data", "warnings", "error"}`, and only ever gains keys. Text from outside (names, reasons, messages) is made
-harmless on its way out: no control characters, no escape sequences, no change of writing direction, no formula for a spreadsheet.
+plain on its way out (`lpmops.plain_text`), and no cell is a formula for a spreadsheet.
 """
 
 from __future__ import annotations
@@ -20,15 +20,9 @@ import typer
 
 from lpmops.cli.context import world
 from lpmops.errors import ExitCode, LpmopsError
+from lpmops.plain_text import escaped, plain
 
 SIGPIPE_EXIT = 141
-_HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-# Inside a JSON document these occur only in strings, so each can be written as its escape.
-_HOSTILE_IN_JSON = re.compile(
-    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "grey": "90", "bold": "1"}
 
@@ -54,11 +48,6 @@ class Answer:
     error: LpmopsError | None = None
 
 
-def harmless(text: object) -> str:
-    """Text from outside, fit for a terminal: what could steer it is shown as U+FFFD."""
-    return _HOSTILE.sub("\ufffd", str(text))
-
-
 def paint(text: str, colour: str) -> str:
     """Text in a colour, where stdout takes colour."""
     stream = world().stdout
@@ -67,9 +56,9 @@ def paint(text: str, colour: str) -> str:
 
 def width(text: str) -> int:
     """The cells that a text takes on a terminal, colours not counted."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in plain
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in bare
     )
 
 
@@ -116,7 +105,7 @@ def dumps(value: Any, indent: int | None = None) -> str:
     text = json.dumps(
         value, ensure_ascii=False, indent=indent, allow_nan=False, separators=None if indent else (",", ":")
     )
-    return _HOSTILE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return escaped(text)
 
 
 def emit(answer: Answer, output: Output, *, compact: bool = False) -> None:
@@ -145,7 +134,7 @@ def say(text: str) -> None:
 
 def narrate(text: str) -> None:
     """A line for the person, on stderr."""
-    _write(world().stderr, harmless(text) + "\n")
+    _write(world().stderr, plain(text) + "\n")
 
 
 def tell(error: LpmopsError) -> None:
@@ -196,7 +185,7 @@ def _csv_cell(value: Any) -> Any:
         return ""
     if not isinstance(value, str):
         return value
-    text = harmless(value)
+    text = plain(value)
     return f"'{text}" if _FORMULA.match(text) else text
 
 

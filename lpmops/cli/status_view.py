@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from lpmops.cli.output import harmless, paint, table
+from lpmops.cli.output import paint, table
 from lpmops.model import STAGES, Health, Snapshot, Stage, Suspect, to_data
+from lpmops.plain_text import plain
 
 _SIGNS = {
     Health.HEALTHY: ("●", "green"),
@@ -35,7 +36,7 @@ def lines(snapshots: Sequence[Snapshot], now: datetime, *, routes: bool) -> list
 def _environment(snapshot: Snapshot, now: datetime) -> Iterator[str]:
     name = snapshot.environment.upper() if snapshot.kind.value == "prod" else snapshot.environment
     companies = f"{len(snapshot.routes):,} {'company' if len(snapshot.routes) == 1 else 'companies'}"
-    yield f"{_sign(snapshot.health)} {paint(harmless(name), 'bold')}  {snapshot.health.value}, {companies}, seen {age(snapshot.taken_at, now)} ago"
+    yield f"{_sign(snapshot.health)} {paint(plain(name), 'bold')}  {snapshot.health.value}, {companies}, seen {age(snapshot.taken_at, now)} ago"
     stages = [snapshot.stages[stage] for stage in STAGES if stage in snapshot.stages]
     rows = [_stage(stage) for stage in stages]
     yield from (f"  {line}" for line in table(("stage", "state", "lag", "rate", "why"), rows, frozenset({2, 3})))
@@ -55,10 +56,10 @@ def _stage(stage: Stage) -> tuple[str, ...]:
     rate = "-" if stage.rate is None else f"{stage.rate:,.1f}/s"
     return (
         f"{_sign(stage.health)} {_TITLES.get(stage.name, stage.name)}",
-        harmless(stage.state),
+        plain(stage.state),
         lag,
         rate,
-        harmless(stage.reason),
+        plain(stage.reason),
     )
 
 
@@ -75,19 +76,19 @@ def _latency(snapshot: Snapshot) -> str:
 
 
 def _suspect(suspect: Suspect) -> Iterator[str]:
-    yield f"  {paint('▲', 'yellow')} {paint(harmless(suspect.id), 'bold')} ({suspect.confidence.value}): {harmless(suspect.summary)}"
-    yield from (f"      {harmless(evidence)}" for evidence in suspect.evidence)
-    yield from (f"      next: {harmless(step)}" for step in suspect.next)
+    yield f"  {paint('▲', 'yellow')} {paint(plain(suspect.id), 'bold')} ({suspect.confidence.value}): {plain(suspect.summary)}"
+    yield from (f"      {plain(evidence)}" for evidence in suspect.evidence)
+    yield from (f"      next: {plain(step)}" for step in suspect.next)
 
 
 def _routes(snapshot: Snapshot, now: datetime) -> Iterator[str]:
     worst = sorted(snapshot.routes, key=lambda route: (_TROUBLED_FIRST.get(route.state, 1), route.company_id))
     rows = [
         (
-            harmless(route.company_id),
-            harmless(route.company),
-            harmless(route.database),
-            harmless(route.state),
+            plain(route.company_id),
+            plain(route.company),
+            plain(route.database),
+            plain(route.state),
             "-" if route.rows is None else f"{route.rows:,}",
             "-" if route.rows_per_minute is None else f"{route.rows_per_minute:,.1f}",
             "-" if route.last_landed_at is None else age(route.last_landed_at, now),

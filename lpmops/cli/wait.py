@@ -12,6 +12,7 @@ from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import TimedOutError
 from lpmops.model import Health, Snapshot, to_data
+from lpmops.plain_text import plain
 
 SCHEMA = "wait"
 
@@ -35,7 +36,7 @@ def wait(
             "taken_at": to_data(snapshot.taken_at),
         }
         line = f"{environment} is {snapshot.health.value} after {waited:.0f} s"
-        output.emit(Answer(SCHEMA, data, [output.harmless(line)], [data]), form)
+        output.emit(Answer(SCHEMA, data, [plain(line)], [data]), form)
 
 
 def register(app: typer.Typer) -> None:

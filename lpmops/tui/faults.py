@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 
-from lpmops.tui.safe_text import neutralise
+from lpmops.plain_text import plain_line
 
 _LOG = logging.getLogger("lpmops.tui")
 _QUIET_SECONDS = 60.0
@@ -35,7 +35,7 @@ class Faults:
 def sentence_of(doing: str, error: BaseException) -> str:
     """One harmless line that says what was being done and what happened."""
     text = str(error) or type(error).__name__
-    return neutralise(f"{doing}: {text}")
+    return plain_line(f"{doing}: {text}")
 
 
 def report(app: object, doing: str, error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 A `Line` is a tuple of `Piece`s, each a text and the role that styles it (the `role--*` component classes in
 `app.tcss`); it knows nothing of widgets. Widths are terminal cells, not characters. Text enters through `piece`,
-which neutralises it.
+which makes it plain.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from lpmops.tui.safe_text import neutralise
+from lpmops.plain_text import plain_line
 
 ROLES = (
     "text", "strong", "muted", "faint", "stale", "ok", "warn", "bad", "unknown", "paused", "accent", "frame",
@@ -33,7 +33,7 @@ BLANK: Line = ()
 
 def piece(text: str, role: str = "text") -> Piece:
     """A piece of text from anywhere, made harmless."""
-    return Piece(neutralise(text), role)
+    return Piece(plain_line(text), role)
 
 
 def width_of(line: Iterable[Piece]) -> int:

@@ -19,6 +19,7 @@ from lpmops.cli import context, durations, output
 from lpmops.cli.context import World
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import ConfigError, UsageError
+from lpmops.plain_text import plain
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202etxt\u2066 \x9b31m\ud800\r\n\x00[bold]"
 
@@ -66,9 +67,9 @@ def test_without_json_errors_and_warnings_go_to_stderr() -> None:
 
 @given(st.text())
 def test_no_text_keeps_what_could_steer_a_terminal(text: str) -> None:
-    for character in output.harmless(text):
+    for character in plain(text):
         assert character.isprintable() or character in "\u00a0\u3000\u00ad" or not character.isascii()
-    assert not set(output.harmless(text)) & set("\x1b\x07\x00\r\n\x9b\u202e\u2066\u200b")
+    assert not set(plain(text)) & set("\x1b\x07\x00\r\n\x9b\u202e\u2066\u200b")
 
 
 @given(
@@ -85,9 +86,7 @@ def test_json_is_read_back_as_it_was_and_holds_nothing_hostile(value: object) ->
 
 def test_hostile_text_is_harmless_in_every_form() -> None:
     for form in Output:
-        answer = Answer(
-            "status", [{"name": HOSTILE}], [output.harmless(HOSTILE)], [{"name": HOSTILE}], warnings=[HOSTILE]
-        )
+        answer = Answer("status", [{"name": HOSTILE}], [plain(HOSTILE)], [{"name": HOSTILE}], warnings=[HOSTILE])
         out, err = written(answer, form)
         assert not set(out + err) & set("\x1b\x07\x9b\u202e\u2066\r\x00"), form
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from lpmops.model import Reading
+from lpmops.plain_text import LONGEST, plain_line
 from lpmops.tui import paint, words
 from lpmops.tui.paint import Piece
-from lpmops.tui.safe_text import LONGEST, neutralise
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.stages import reading_line
 from lpmops.tui.widgets.table import natural
@@ -35,30 +35,30 @@ HOSTILE = (
 
 @given(ANY_TEXT)
 def test_no_text_reaches_a_terminal_with_a_character_it_would_act_on(text: str) -> None:
-    clean = neutralise(text)
+    clean = plain_line(text)
     assert all(character.isprintable() or character == "\ufffd" for character in clean)
     clean.encode("utf-8")
-    assert neutralise(clean) == clean
+    assert plain_line(clean) == clean
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_was_hostile_is_harmless(text: str) -> None:
-    clean = neutralise(text)
+    clean = plain_line(text)
     assert not {"\x1b", "\x00", "\n", "\u202e", "\u200b", "\ud800"} & set(clean)
     assert len(clean) < 30
 
 
 def test_an_escape_is_still_seen_as_one() -> None:
-    assert neutralise("\x1b[31m") == "␛[31m"
+    assert plain_line("\x1b[31m") == "␛[31m"
 
 
 def test_endless_text_is_cut() -> None:
-    assert len(neutralise("x" * 100_000)) == LONGEST
+    assert len(plain_line("x" * 100_000)) == LONGEST
 
 
 @given(ANY_TEXT, st.integers(min_value=0, max_value=60), st.booleans())
 def test_a_fitted_text_takes_exactly_its_cells(text: str, width: int, right: bool) -> None:
-    assert cell_len(paint.fit_text(neutralise(text), width, right=right)) == width
+    assert cell_len(paint.fit_text(plain_line(text), width, right=right)) == width
 
 
 @given(st.lists(ANY_TEXT, max_size=5), st.integers(min_value=0, max_value=60))
