@@ -19,7 +19,7 @@ catalog views an operator asks. All else is refused by name with the error SQL S
 never approximated.
 
 Evidence. Microsoft's T-SQL reference, "Database Engine events and errors", "Troubleshoot common connectivity issues", [MS-TDS]; held
-against Microsoft's ODBC driver, FreeTDS and python-tds in tests/sandbox/sql.
+against Microsoft's ODBC driver, FreeTDS and python-tds over the wire.
 
 Known to differ: text in a case-insensitive collation is compared by A-Z alone, and blanks at its end count; writers of one database wait
 for each other even where SQL Server's row locks would not meet; READ UNCOMMITTED reads what is committed; the text of 2628 shows the cut

@@ -112,7 +112,7 @@ def _ranged(values: Sequence[Any], low: int, high: int, kind: SqlType) -> Sequen
 def _moment(value: datetime) -> str:
     if value.tzinfo is not None and value.tzinfo is not UTC:
         return moments.from_datetime(value)
-    return value.replace(tzinfo=None).isoformat(" ", "microseconds") + "0"
+    return value.isoformat(" ", "microseconds")[:26] + "0"
 
 
 def _texts(table: Table, column: Column, values: Sequence[Any], types: set[type], database: str) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import errors, moments
 from lpmops.sandbox.sql.connections import ConnectionPool
 from lpmops.sandbox.sql.database import Database
-from lpmops.sandbox.sql.definitions import password_hash
+from lpmops.sandbox.sql.definitions.principals import password_hash
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
 from lpmops.sandbox.sql.types import CASE_INSENSITIVE, is_case_sensitive

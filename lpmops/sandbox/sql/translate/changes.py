@@ -24,7 +24,7 @@ from lpmops.sandbox.sql.syntax import (
     Truncate,
     Update,
 )
-from lpmops.sandbox.sql.translate import expressions, queries
+from lpmops.sandbox.sql.translate import expressions, queries, sources
 from lpmops.sandbox.sql.translate.coercion import coerce
 from lpmops.sandbox.sql.translate.fragment import Fragment, name
 from lpmops.sandbox.sql.translate.scope import Scope, ScopeSource
@@ -147,7 +147,7 @@ def _output(
     if not items:
         return "", ()
     scope = Scope()
-    plain = queries.table_source(table, "", prefix, TableName((table.name,), prefix))
+    plain = sources.table_source(table, "", prefix, TableName((table.name,), prefix))
     scope.add(ScopeSource(prefix, ((prefix,),), plain.columns))
     for item in items:
         _refuse_other(item, "deleted" if prefix == "inserted" else "inserted")
@@ -196,7 +196,7 @@ def _chosen_rows(
     scope = Scope()
     prefix = queries.commons(t, scope, Query(None, node.commons)) if node.commons else ""  # type: ignore[arg-type] # only its WITH is read
     source = node.source if node.source is not None else replace(entry, hints=node.target.hints)
-    from_sql = queries.source(t, scope, source)
+    from_sql = sources.source(t, scope, source)
     exposed = (entry.alias or entry.parts[-1]).casefold()
     found = next(
         (item for item in scope.sources if item.object_id == table.object_id and item.exposed.casefold() == exposed),
@@ -254,7 +254,7 @@ def update(t: Translation, node: Update) -> Program:
     if node.source is None and node.top is None and not node.commons:
         own = t.alias()
         scope = Scope()
-        scope.add(queries.table_source(table, own, entry.parts[-1], TableName((table.schema, table.name))))
+        scope.add(sources.table_source(table, own, entry.parts[-1], TableName((table.schema, table.name))))
         scope.aggregates = "set"
         sets = ", ".join(
             f"{name(column.name)} = {sql}" for column, sql in _assignments(t, scope, table, node.assignments)
@@ -265,7 +265,7 @@ def update(t: Translation, node: Update) -> Program:
     else:
         prefix, inner, assigned = _chosen_rows(t, node, table, entry, node.assignments)
         sets = ", ".join(f"{name(column.name)} = s.{label}" for column, label in assigned)
-        row = f"{name(table.full_name)}.{queries.row_id(table)}"
+        row = f"{name(table.full_name)}.{sources.row_id(table)}"
         sql = f"{prefix}UPDATE {name(table.full_name)} SET {sets} FROM ({inner}) AS s WHERE {row} = s.r{returning}"
     if node.where is not None or node.source is not None:
         # Reading rows to choose among them takes SELECT as well.
@@ -282,13 +282,13 @@ def delete(t: Translation, node: Delete) -> Program:
     if node.source is None and node.top is None and not node.commons:
         own = t.alias()
         scope = Scope()
-        scope.add(queries.table_source(table, own, entry.parts[-1], TableName((table.schema, table.name))))
+        scope.add(sources.table_source(table, own, entry.parts[-1], TableName((table.schema, table.name))))
         scope.aggregates = "where"
         where = f" WHERE {expressions.condition(t, scope, node.where)}" if node.where is not None else ""
         sql = f"DELETE FROM {name(table.full_name)} AS {own}{where}{returning}"
     else:
         prefix, inner, _ = _chosen_rows(t, node, table, entry, ())
-        row = queries.row_id(table)
+        row = sources.row_id(table)
         sql = f"{prefix}DELETE FROM {name(table.full_name)} WHERE {row} IN (SELECT s.r FROM ({inner}) AS s){returning}"
     if node.where is not None or node.source is not None:
         t.need("SELECT", table)

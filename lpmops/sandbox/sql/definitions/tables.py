@@ -1,143 +1,34 @@
-"""What a DDL or security statement makes of a catalog, and what SQLite must do for it.
-
-`define` takes a statement and a Surroundings and gives a Change: the new catalog and the SQLite statements that go with it, for the session
-to run in one transaction. Checks of existence, names and rights are made here, with SQL Server's errors.
-"""
+"""CREATE and ALTER TABLE, CREATE and DROP INDEX."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from lpmops.sandbox.sql import errors, permissions
-from lpmops.sandbox.sql.catalog import Catalog, Check, Column, DefaultValue, Index, Permission, Table, User, View
+from lpmops.sandbox.sql import errors
+from lpmops.sandbox.sql.catalog import Catalog, Check, Column, DefaultValue, Index, Table
+from lpmops.sandbox.sql.definitions.surroundings import Change, Surroundings, require, schema_of, table_of
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.syntax import (
-    AlterRole,
     AlterTable,
-    ChangePermission,
     ColumnDefinition,
     Constraint,
     CreateIndex,
-    CreatePrincipal,
-    CreateSchema,
     CreateTable,
-    CreateView,
-    Drop,
     DropIndex,
     KeyColumn,
-    Statement,
 )
-from lpmops.sandbox.sql.translate import storage, translate_value, view_columns
+from lpmops.sandbox.sql.translate import storage, translate_value
 from lpmops.sandbox.sql.translate.changes import default_of
 from lpmops.sandbox.sql.translate.coercion import coerce
 from lpmops.sandbox.sql.translate.fragment import Fragment, name
-from lpmops.sandbox.sql.translate.translation import Program, Translation
+from lpmops.sandbox.sql.translate.translation import Translation
 from lpmops.sandbox.sql.types import MAX, SqlType, resolve
 
-DEFINITIONS = (
-    CreateTable,
-    AlterTable,
-    CreateIndex,
-    DropIndex,
-    CreateView,
-    CreateSchema,
-    Drop,
-    CreatePrincipal,
-    AlterRole,
-    ChangePermission,
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where a definition is made: by whom, in which database, when; `row_count` tells whether a table is empty, `evaluate` a default's value."""
-
-    catalog: Catalog
-    principal: str
-    database: str
-    default_schema: str
-    now: str
-    row_count: Callable[[Table], int]
-    evaluate: Callable[[Program], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A new catalog, what SQLite must run for it (in order), and the tables whose rows must be counted anew."""
-
-    catalog: Catalog
-    statements: tuple[str, ...] = ()
-    recount: tuple[int, ...] = ()
-
-
-def define(statement: Statement, place: Surroundings) -> Change:
-    """The change a statement makes. Raises SqlError."""
-    match statement:
-        case CreateTable():
-            return _create_table(statement, place)
-        case AlterTable():
-            return _alter_table(statement, place)
-        case CreateIndex():
-            return _create_index(statement, place)
-        case DropIndex():
-            return _drop_index(statement, place)
-        case CreateView():
-            return _create_view(statement, place)
-        case CreateSchema():
-            return _create_schema(statement, place)
-        case Drop():
-            return _drop(statement, place)
-        case CreatePrincipal():
-            return _create_principal(statement, place)
-        case AlterRole():
-            return _alter_role(statement, place)
-        case ChangePermission():
-            return _change_permission(statement, place)
-    raise SqlError(8624, f"Internal Query Processor Error: no definition for {type(statement).__name__}.", 16, 1)
-
-
-# --- names and rights ---------------------------------------------------------------------------------------------------------------------------
-
-
-def _schema_of(place: Surroundings, parts: tuple[str, ...]) -> tuple[str, str]:
-    """(schema in its own spelling, object name). Raises SqlError 2760 for a schema that is not there."""
-    translation = Translation(place.catalog, {}, place.database, place.default_schema)
-    if len(parts) == 1 or not parts[-2]:
-        return place.default_schema, parts[-1]
-    wanted, found_name = translation.find(parts)
-    schema = place.catalog.schema(wanted)
-    if schema is None or schema in ("sys", "INFORMATION_SCHEMA"):
-        text = f'The specified schema name "{wanted}" either does not exist or you do not have permission to use it.'
-        raise SqlError(2760, text, 16, 1)
-    return schema, found_name
-
-
-def _table(place: Surroundings, parts: tuple[str, ...], missing: SqlError) -> Table:
-    schema, found_name = Translation(place.catalog, {}, place.database, place.default_schema).find(parts)
-    found = place.catalog.find(schema, found_name)
-    if not isinstance(found, Table) or not permissions.allowed(place.catalog, place.principal, "ALTER", found):
-        raise missing
-    return found
-
-
-def _require(place: Surroundings, permission: str, schema: str | None = None) -> None:
-    """Database permission, and ALTER on the schema where one is given."""
-    if not permissions.allowed(place.catalog, place.principal, permission):
-        raise errors.database_permission_denied(permission, place.database)
-    if schema is not None and not permissions.allowed(place.catalog, place.principal, "ALTER", schema=schema):
-        text = f'The specified schema name "{schema}" either does not exist or you do not have permission to use it.'
-        raise SqlError(2760, text, 16, 1)
-
-
-# --- tables -------------------------------------------------------------------------------------------------------------------------------------
-
-
-def _create_table(statement: CreateTable, place: Surroundings) -> Change:
-    schema, table_name = _schema_of(place, statement.name)
-    _require(place, "CREATE TABLE", schema)
+def create_table(statement: CreateTable, place: Surroundings) -> Change:
+    """CREATE TABLE with its constraints and indexes. Raises SqlError 2714, 2705, 2760 and those of its parts."""
+    schema, table_name = schema_of(place, statement.name)
+    require(place, "CREATE TABLE", schema)
     catalog = place.catalog
     if catalog.named(schema, table_name) is not None:
         raise errors.already_exists(table_name)
@@ -344,21 +235,23 @@ def _check_keys(table: Table) -> None:
             raise errors.unsupported_feature(f"index key of {size} bytes")
 
 
-def _create_index(statement: CreateIndex, place: Surroundings) -> Change:
+def create_index(statement: CreateIndex, place: Surroundings) -> Change:
+    """CREATE INDEX. Raises SqlError 1088, 1911, 1913, 1919."""
     shown = ".".join(statement.table)
     text = f'Cannot find the object "{shown}" because it does not exist or you do not have permissions.'
-    table = _table(place, statement.table, SqlError(1088, text, 16, 12))
+    table = table_of(place, statement.table, SqlError(1088, text, 16, 12))
     changed = _with_index(table, statement)
     _check_keys(changed)
     statements = storage.create_index(changed, changed.indexes[-1])
     return Change(place.catalog.with_table(replace(changed, modified=place.now)).changed(), tuple(statements))
 
 
-def _drop_index(statement: DropIndex, place: Surroundings) -> Change:
+def drop_index(statement: DropIndex, place: Surroundings) -> Change:
+    """DROP INDEX. Raises SqlError 3701, 3723."""
     shown = f"{'.'.join(statement.table)}.{statement.name}"
     missing = errors.cannot_drop("index", shown)
     try:
-        table = _table(place, statement.table, missing)
+        table = table_of(place, statement.table, missing)
         index = next((found for found in table.indexes if found.name.casefold() == statement.name.casefold()), None)
         if index is None:
             raise missing
@@ -376,10 +269,11 @@ def _drop_index(statement: DropIndex, place: Surroundings) -> Change:
     return Change(place.catalog.with_table(changed).changed(), tuple(storage.drop_index(table, index)))
 
 
-def _alter_table(statement: AlterTable, place: Surroundings) -> Change:
+def alter_table(statement: AlterTable, place: Surroundings) -> Change:
+    """ALTER TABLE: add, alter or drop. Raises SqlError 4901, 4902, 4922, 4924, 3728."""
     shown = ".".join(statement.table)
     text = f'Cannot find the object "{shown}" because it does not exist or you do not have permissions.'
-    table = _table(place, statement.table, SqlError(4902, text, 16, 1))
+    table = table_of(place, statement.table, SqlError(4902, text, 16, 1))
     catalog = place.catalog
     if statement.add_columns or statement.add_constraints:
         return _add(statement, table, catalog, place)
@@ -533,226 +427,3 @@ def _without_constraint(table: Table, wanted: str, if_exists: bool) -> Table:
     if if_exists:
         return table
     raise SqlError(3728, f"'{wanted}' is not a constraint.", 16, 1)
-
-
-# --- views, schemas, drops ----------------------------------------------------------------------------------------------------------------------
-
-
-def _create_view(statement: CreateView, place: Surroundings) -> Change:
-    schema, view_name = _schema_of(place, statement.name)
-    existing = place.catalog.find(schema, view_name)
-    catalog = place.catalog
-    if existing is None:
-        if not statement.create:
-            raise SqlError(208, f"Invalid object name '{'.'.join(statement.name)}'.", 16, 6)
-        _require(place, "CREATE VIEW", schema)
-        if catalog.named(schema, view_name) is not None:
-            raise errors.already_exists(view_name)
-        number, catalog = catalog.take_id()
-        created = place.now
-    else:
-        if not statement.alter or isinstance(existing, Table):
-            raise errors.already_exists(view_name)
-        if not permissions.allowed(catalog, place.principal, "ALTER", existing):
-            raise errors.cannot_find("object", view_name)
-        number, created = existing.object_id, existing.created
-    columns = view_columns(statement.query, statement.columns, view_name, catalog, place.database, schema)
-    shown = tuple(
-        Column(position, column.name, column.type, column.nullable) for position, column in enumerate(columns, 1)
-    )
-    text = statement.text
-    return Change(catalog.with_view(View(number, schema, view_name, text, shown, created, place.now)).changed())
-
-
-def _create_schema(statement: CreateSchema, place: Surroundings) -> Change:
-    if not permissions.allowed(place.catalog, place.principal, "CREATE SCHEMA"):
-        raise errors.database_permission_denied("CREATE SCHEMA", place.database)
-    if place.catalog.schema(statement.name) is not None:
-        raise errors.already_exists(statement.name)
-    owner = "dbo" if permissions.is_owner(place.catalog, place.principal) else place.principal
-    if statement.owner is not None:
-        found = place.catalog.user(statement.owner)
-        if found is None:
-            raise errors.cannot_find("user", statement.owner)
-        owner = found.name
-    number = place.catalog.next_schema_id
-    catalog = replace(
-        place.catalog, schemas=(*place.catalog.schemas, (number, statement.name, owner)), next_schema_id=number + 1
-    )
-    return Change(catalog.changed())
-
-
-def _drop(statement: Drop, place: Surroundings) -> Change:
-    change = Change(place.catalog)
-    for parts in statement.names:
-        here = replace(place, catalog=change.catalog)
-        one = {"TABLE": _drop_object, "VIEW": _drop_object, "SCHEMA": _drop_schema}.get(
-            statement.kind, _drop_principal
-        )(statement, parts, here)
-        change = Change(one.catalog, (*change.statements, *one.statements), (*change.recount, *one.recount))
-    return change
-
-
-def _drop_object(statement: Drop, parts: tuple[str, ...], place: Surroundings) -> Change:
-    kind = statement.kind.lower()
-    shown = ".".join(part for part in parts if part)
-    schema, wanted = Translation(place.catalog, {}, place.database, place.default_schema).find(parts)
-    found = place.catalog.find(schema, wanted)
-    if found is None or not permissions.allowed(place.catalog, place.principal, "ALTER", found):
-        if statement.if_exists and found is None:
-            return Change(place.catalog)
-        raise errors.cannot_drop(kind, shown)
-    if isinstance(found, Table) != (statement.kind == "TABLE"):
-        text = (
-            f"Cannot use DROP {statement.kind} with '{shown}' because '{shown}' is a {'table' if isinstance(found, Table) else 'view'}. "
-            f"Use DROP {'TABLE' if isinstance(found, Table) else 'VIEW'}."
-        )
-        raise SqlError(3705, text, 16, 1)
-    statements = (f"DROP TABLE {name(found.full_name)}",) if isinstance(found, Table) else ()
-    return Change(place.catalog.without_object(found.object_id).changed(), statements, (found.object_id,))
-
-
-def _drop_schema(statement: Drop, parts: tuple[str, ...], place: Surroundings) -> Change:
-    schema = place.catalog.schema(parts[-1])
-    if schema is None:
-        if statement.if_exists:
-            return Change(place.catalog)
-        raise errors.cannot_find("schema", parts[-1])
-    if schema in ("dbo", "sys", "guest", "INFORMATION_SCHEMA") or not permissions.allowed(
-        place.catalog, place.principal, "ALTER", schema=schema
-    ):
-        raise errors.cannot_find("schema", schema)
-    inside = next((found.name for found in place.catalog.objects if found.schema == schema), None)
-    if inside is not None:
-        raise SqlError(
-            3729, f"Cannot drop schema '{schema}' because it is being referenced by object '{inside}'.", 16, 1
-        )
-    kept = tuple(entry for entry in place.catalog.schemas if entry[1] != schema)
-    held = tuple(entry for entry in place.catalog.permissions if (entry.scope, entry.major) != ("SCHEMA", schema))
-    return Change(replace(place.catalog, schemas=kept, permissions=held).changed())
-
-
-# --- principals and permissions -----------------------------------------------------------------------------------------------------------------
-
-
-def password_hash(password: str, salt: bytes | None = None) -> str:
-    """A contained user's password, salted and hashed."""
-    salt = os.urandom(16) if salt is None else salt
-    return salt.hex() + ":" + hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 10_000).hex()
-
-
-def _create_principal(statement: CreatePrincipal, place: Surroundings) -> Change:
-    right = "CREATE ROLE" if statement.kind == "ROLE" else "ALTER ANY USER"
-    if not permissions.allowed(place.catalog, place.principal, right):
-        raise errors.not_allowed()
-    if place.catalog.user(statement.name) is not None:
-        text = f"User, group, or role '{statement.name}' already exists in the current database."
-        raise SqlError(15023, text, 16, 1)
-    number = place.catalog.next_principal_id
-    kind = {"ROLE": "R", "EXTERNAL": "E", "SQL": "S"}[statement.kind]
-    hashed = password_hash(statement.password) if statement.password is not None else None
-    default_schema = None if kind == "R" else statement.default_schema or "dbo"
-    user = User(number, statement.name, kind, default_schema, hashed, place.now)
-    catalog = replace(place.catalog, users=(*place.catalog.users, user), next_principal_id=number + 1)
-    if kind != "R":
-        catalog = replace(
-            catalog, permissions=(*catalog.permissions, Permission("DATABASE", "", user.name, "CONNECT", "G"))
-        )
-    return Change(catalog.changed())
-
-
-def _drop_principal(statement: Drop, parts: tuple[str, ...], place: Surroundings) -> Change:
-    found = place.catalog.user(parts[-1])
-    wants_role = statement.kind == "ROLE"
-    if found is None or (found.kind == "R") != wants_role:
-        if statement.if_exists:
-            return Change(place.catalog)
-        raise errors.cannot_find(statement.kind.lower(), parts[-1])
-    if not permissions.allowed(place.catalog, place.principal, "ALTER ANY ROLE" if wants_role else "ALTER ANY USER"):
-        raise errors.not_allowed()
-    if found.principal_id < 5 or found.principal_id >= 16384:
-        raise SqlError(15150, f"Cannot drop the {statement.kind.lower()} '{found.name}'.", 16, 1)
-    if any(owner == found.name for _, _, owner in place.catalog.schemas):
-        raise SqlError(15138, "The database principal owns a schema in the database, and cannot be dropped.", 16, 1)
-    if wants_role and any(role == found.name for role, _ in place.catalog.members):
-        raise SqlError(15144, "The role has members. It must be empty before it can be dropped.", 16, 1)
-    catalog = replace(
-        place.catalog,
-        users=tuple(user for user in place.catalog.users if user is not found),
-        members=tuple(pair for pair in place.catalog.members if found.name not in pair),
-        permissions=tuple(held for held in place.catalog.permissions if held.grantee != found.name),
-    )
-    return Change(catalog.changed())
-
-
-def _alter_role(statement: AlterRole, place: Surroundings) -> Change:
-    role, member = place.catalog.user(statement.role), place.catalog.user(statement.member)
-    if role is None or role.kind != "R" or not permissions.allowed(place.catalog, place.principal, "ALTER ANY ROLE"):
-        raise errors.cannot_find("role", statement.role)
-    fixed = role.principal_id >= 16384
-    if fixed and not permissions.is_owner(place.catalog, place.principal):
-        raise errors.cannot_find("role", statement.role)
-    if (
-        member is None
-        or member.name in ("public", "dbo", "sys", "INFORMATION_SCHEMA", "guest")
-        or role.name == "public"
-    ):
-        raise errors.cannot_find("principal", statement.member)
-    if statement.add and (member.name == role.name or member.name in place.catalog.roles_of(role.name)):
-        raise SqlError(15413, "Cannot make a role a member of itself.", 11, 1)
-    members = tuple(pair for pair in place.catalog.members if pair != (role.name, member.name))
-    if statement.add:
-        members = (*members, (role.name, member.name))
-    return Change(replace(place.catalog, members=members).changed())
-
-
-def _change_permission(statement: ChangePermission, place: Surroundings) -> Change:
-    scope, major, known = _securable(statement, place)
-    wanted: list[str] = []
-    for permission in statement.permissions:
-        if permission == "ALL":
-            raise errors.unsupported_option("ALL")
-        if permission not in known:
-            if permission in permissions.DATABASE_PERMISSIONS:
-                text = f"Granted or revoked privilege {permission} is not compatible with object."
-                raise SqlError(4606, text, 16, 1)
-            raise errors.syntax(permission)
-        wanted.append(permission)
-    catalog = place.catalog
-    for grantee in statement.principals:
-        user = catalog.user(grantee)
-        if user is None:
-            raise errors.cannot_find("user", grantee)
-        if user.name in ("dbo", "sys", "INFORMATION_SCHEMA") or user.principal_id >= 16384:
-            text = "Cannot grant, deny, or revoke permissions to sa, dbo, entity owner, information_schema, sys, or yourself."
-            raise SqlError(4604 if user.principal_id >= 16384 else 15330, text, 16, 1)
-        kept = tuple(
-            held for held in catalog.permissions
-            if not (held.grantee == user.name and (held.scope, held.major) == (scope, major) and held.permission in wanted)
-        )  # fmt: skip
-        if statement.verb != "REVOKE":
-            state = "D" if statement.verb == "DENY" else "W" if statement.with_grant else "G"
-            kept = (*kept, *(Permission(scope, major, user.name, permission, state) for permission in wanted))
-        catalog = replace(catalog, permissions=kept)
-    return Change(catalog.changed())
-
-
-def _securable(statement: ChangePermission, place: Surroundings) -> tuple[str, str, tuple[str, ...]]:
-    """(scope, major id, permissions it may carry), after the caller's right to give them is checked."""
-    catalog = place.catalog
-    if statement.scope == "DATABASE":
-        if statement.securable and statement.securable[-1].casefold() != place.database.casefold():
-            raise errors.cannot_find("database", statement.securable[-1])
-        if not permissions.allowed(catalog, place.principal, "CONTROL"):
-            raise SqlError(4613, "Grantor does not have GRANT permission.", 16, 1)
-        return "DATABASE", "", permissions.DATABASE_PERMISSIONS
-    if statement.scope == "SCHEMA":
-        schema = catalog.schema(statement.securable[-1])
-        if schema is None or not permissions.allowed(catalog, place.principal, "CONTROL", schema=schema):
-            raise errors.cannot_find("schema", statement.securable[-1])
-        return "SCHEMA", schema, permissions.SCHEMA_PERMISSIONS
-    wanted_schema, wanted = Translation(catalog, {}, place.database, place.default_schema).find(statement.securable)
-    found = catalog.find(wanted_schema, wanted)
-    if found is None or not permissions.allowed(catalog, place.principal, "CONTROL", found):
-        raise errors.cannot_find("object", ".".join(statement.securable))
-    return "OBJECT", str(found.object_id), permissions.OBJECT_PERMISSIONS
