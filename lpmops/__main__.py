@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from lpmops.config import Config
+
+
+_PICTURE_SIZE = (120, 36)
 
 
 def main() -> NoReturn:
@@ -27,6 +31,7 @@ def run() -> int:
     from lpmops.errors import ExitCode
 
     context.world().open_app = open_app
+    context.world().save_pictures = save_pictures
     try:
         build()(standalone_mode=True)
     except SystemExit as leaving:
@@ -55,6 +60,25 @@ def open_app(config: Config) -> None:
         output.narrate(f"warning: {warning}")
     if app.return_code:
         sys.exit(app.return_code)
+
+
+def save_pictures(config: Config, folder: Path) -> list[Path]:
+    """Draw the overview, and prod where there is one, as SVG into `folder`. Raises LpmopsError, OSError."""
+    from lpmops.cli import context
+    from lpmops.control.feed import open_feed
+    from lpmops.model import Kind
+    from lpmops.tui.picture import save_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    prod = next(
+        (environment.name for environment in config.environments.values() if environment.kind is Kind.PROD), None
+    )
+    saved = []
+    for name, environment in (("overview", None), ("environment", prod)):
+        feed, _ = open_feed(config, context.world().open_store)
+        saved.append(save_picture(feed, folder / f"{name}.svg", _PICTURE_SIZE, environment=environment))
+        feed.close()
+    return saved
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

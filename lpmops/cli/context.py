@@ -44,6 +44,14 @@ def _no_app(config: Config) -> None:
     raise InternalError(f"The app of {config.path} can't be opened from here.", hint="Open it with: lpmops")
 
 
+def _no_picture(config: Config, folder: Path) -> list[Path]:
+    from lpmops.errors import InternalError
+
+    raise InternalError(
+        f"No picture for {folder} can be drawn from here ({config.path}).", hint="Draw it with: lpmops sandbox picture"
+    )
+
+
 def _open_store(configured: str) -> Store:
     from lpmops import paths
     from lpmops.errors import StoreError
@@ -76,6 +84,7 @@ class World:
     open_services: Callable[[Environment, float], EnvironmentServices] = _open_services
     open_store: Callable[[str], Store] = _open_store
     open_app: Callable[[Config], None] = _no_app
+    save_pictures: Callable[[Config, Path], list[Path]] = _no_picture
 
     def is_terminal(self, stream: TextIO) -> bool:
         """Whether a person sees that stream; a closed one is none."""

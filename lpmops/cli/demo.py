@@ -12,7 +12,7 @@ import typer
 from lpmops.cli import durations, output, sandbox
 from lpmops.cli.context import world
 from lpmops.cli.output import Output
-from lpmops.errors import UsageError
+from lpmops.errors import ExitCode, UsageError
 from lpmops.model import Snapshot
 
 if TYPE_CHECKING:
@@ -85,4 +85,6 @@ def _look(seconds: float, form: Output) -> None:
     unsubscribe()
     feed.close()
     shown = [newest[name] for name in config.environments if name in newest]
-    output.leave(status.show(status.Seen(shown, warnings + feed.warnings()), (), form, check=True))
+    unseen = [f"{name} was not seen within {seconds:g} s." for name in config.environments if name not in newest]
+    code = status.show(status.Seen(shown, warnings + feed.warnings() + unseen), (), form, check=True)
+    output.leave(ExitCode.UNHEALTHY if unseen and code is ExitCode.OK else code)

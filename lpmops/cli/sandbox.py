@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -100,12 +102,41 @@ def status(form: Form = Output.TABLE) -> None:
             [_row(item) for item in data["environments"]],
             right=frozenset({1, 2, 3}),
         )
-        output.emit(Answer(SCHEMA, data, lines, data["environments"]), form)
+        warnings = [
+            f"{item['environment']}: {part} fails and is tried again: {said}"
+            for item in data["environments"]
+            for part, said in item["troubles"].items()
+        ]
+        output.emit(Answer(SCHEMA, data, lines, data["environments"], warnings), form)
 
 
 def _row(item: dict[str, Any]) -> list[str]:
     numbers = [f"{item[name]:,}" for name in ("version", "sent", "landed")]
     return [item["environment"], *numbers, ", ".join(item["jobs"]), ", ".join(item["faults"]) or "none"]
+
+
+@group.command()
+def picture(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")],
+    lasting: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long to look first, so that there is something to draw.")
+    ] = "60s",
+    form: Form = Output.TABLE,
+) -> None:
+    """Save what the app shows of the sandbox as SVG: the overview, and prod."""
+    from lpmops.cli import sandbox_client
+    from lpmops.control.feed import open_feed
+
+    with output.guarded(SCHEMA, form):
+        use_config_of(sandbox_client.must_run())
+        here = world()
+        feed, _ = open_feed(here.config(), here.open_store)
+        feed.subscribe(lambda _: None)
+        output.narrate(f"Looking for {lasting} ...")
+        threading.Event().wait(durations.seconds(lasting))
+        feed.close()
+        saved = [str(path) for path in here.save_pictures(here.config(), folder)]
+        output.emit(Answer(SCHEMA, {"pictures": saved}, saved), form)
 
 
 @group.command("config")

@@ -7,6 +7,7 @@ log and tried again; what a fault breaks is exactly what the real trouble breaks
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -19,11 +20,11 @@ from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account, ResourceGroup, Subscription
 from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
-from lpmops.sandbox.azure.jobs import JobKey, Match
+from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.deployment import Environment
-from lpmops.sandbox.hub import Hub, OutgoingEvent
+from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
@@ -41,7 +42,10 @@ RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
 _METER_SECONDS = 5.0
-_THROTTLED_UNITS = 0.01
+# A throttled hub takes a fifth of what comes in, and at most ten events a second.
+_THROTTLED_SHARE, _THROTTLED_UNITS = 0.2, 0.01
+# The hub's own words are "Please wait 4 seconds and try again" (error code 50002).
+_BUSY_SECONDS = 4.0
 _HANG_SECONDS = 300.0
 _JOB_FAILED = (
     "[STREAM_FAILED] Query tdr_stream terminated with exception: the driver ran out of memory. SQLSTATE: XXKST"
@@ -69,8 +73,11 @@ class SandboxEnvironment:
         self._databases = {
             company.id: plan.databases[number % len(plan.databases)] for number, company in enumerate(companies)
         }
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        if self.is_new:
+            # A process that died while it deployed left a part of it, and nothing has flowed yet.
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
         self.sql = SqlServer(folder / "sql", clock)
@@ -96,6 +103,7 @@ class SandboxEnvironment:
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._troubles: dict[str, str] = {}
         self.sent = 0
 
     # Building ----------------------------------------------------------------------------------------------------------------------------------
@@ -145,6 +153,7 @@ class SandboxEnvironment:
         )  # fmt: skip
         for job in plan.jobs:
             key = JobKey(plan.subscription_id, plan.resource_group, job.name)
+            account.stream_analytics.delete(key)
             account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
             account.diagnostics.put(
                 f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
@@ -210,6 +219,7 @@ class SandboxEnvironment:
         self.feeder.finish()
         for runtime in self.runtimes.values():
             runtime.close()
+        self.workspace.close()
         self.sql.close()
 
     def _loop(self, part: str, work: Callable[[], float]) -> None:
@@ -217,8 +227,13 @@ class SandboxEnvironment:
         while not self._stopping.is_set():
             try:
                 wait = work()
-            except Exception:
-                log.exception("%s: %s failed and is tried again", self.name, part)
+                self._troubles.pop(part, None)
+            except Exception as error:
+                trouble = f"{type(error).__name__}: {error}"
+                if self._troubles.get(part) != trouble:
+                    # Once: a disk that is full is not made fuller.
+                    log.exception("%s: %s failed and is tried again", self.name, part)
+                self._troubles[part] = trouble
                 wait = _AFTER_FAILURE
             self._stopping.wait(wait)
 
@@ -238,7 +253,10 @@ class SandboxEnvironment:
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
 
     def _send(self, events: Sequence[Any]) -> object:
-        appended = self.hub.append([OutgoingEvent.of(event.body, event.key) for event in events])
+        try:
+            appended = self.hub.append([OutgoingEvent.of(event.body, event.key) for event in events])
+        except ServerBusy as busy:
+            raise ServerBusy(min(busy.retry_after, _BUSY_SECONDS)) from None
         self.sent += len(events)
         return appended
 
@@ -255,7 +273,7 @@ class SandboxEnvironment:
     def status(self, faults: Iterable[str]) -> dict[str, Any]:
         """What is going on, for people and tests."""
         landed = sum(self.sql.database(name).row_count("lpm.tdr") for name in self.plan.databases)
-        states = [self._job_state(job.name) for job in self.plan.jobs]
+        states = [f"{job.key.name} {job.state}" for job in self._deployed_jobs()]
         return {
             "environment": self.name,
             "version": self.table.latest_version(),
@@ -263,12 +281,8 @@ class SandboxEnvironment:
             "landed": landed,
             "jobs": states,
             "faults": sorted(faults),
+            "troubles": dict(self._troubles),
         }
-
-    def _job_state(self, name: str) -> str:
-        assert self._account is not None
-        job = self._account.stream_analytics.job(self.plan.subscription_id, self.plan.resource_group, name)
-        return f"{name} {job.state}"
 
     # Breaking things ---------------------------------------------------------------------------------------------------------------------------
 
@@ -277,18 +291,25 @@ class SandboxEnvironment:
         return self._databases.get(company)
 
     def stop_analytics(self) -> None:
-        """Stop the jobs as a person would: through the control plane."""
-        for key in self._job_keys():
-            self._jobs().stop(key)
+        """Stop the jobs at once, whatever they were about to do, as somebody with the portal open would."""
+        for job in self._deployed_jobs():
+            self._jobs().halt(job.key)
 
     def start_analytics(self) -> None:
-        """Start them again where they left off."""
-        for key in self._job_keys():
-            self._jobs().start(key, "LastOutputEventTime", None)
+        """Start them again where they left off; one that somebody else has started meanwhile is left alone."""
+        for job in self._deployed_jobs():
+            if job.state not in STANDING:
+                continue
+            if job.last_output_event_time is not None:
+                self._jobs().start(job.key, "LastOutputEventTime", None)
+            elif job.start_time is not None:
+                # It never wrote anything: what came in since it was first started still waits.
+                self._jobs().start(job.key, "CustomTime", job.start_time.isoformat())
 
     def throttle_hub(self, on: bool) -> None:
-        """Leave next to nothing of the throughput units."""
-        self.hub.throughput_units = _THROTTLED_UNITS if on else self.units
+        """Leave the hub less than what comes in, or as much as the namespace was given."""
+        throttled = min(_THROTTLED_UNITS, self.plan.rate * _THROTTLED_SHARE / 1_000)
+        self.hub.throughput_units = throttled if on else self._capacity()
 
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         """Make databases refuse every login."""
@@ -324,8 +345,17 @@ class SandboxEnvironment:
         if on:
             self._faults[name] = self._account.faults.add(self.plan.subscription_id, fault)
 
-    def _job_keys(self) -> list[JobKey]:
-        return [JobKey(self.plan.subscription_id, self.plan.resource_group, job.name) for job in self.plan.jobs]
+    def _capacity(self) -> float:
+        assert self._account is not None
+        plan = self.plan
+        namespace = self._account.event_hubs.namespace(plan.subscription_id, plan.resource_group, plan.namespace)
+        return float(namespace["sku"]["capacity"])
+
+    def _deployed_jobs(self) -> list[Job]:
+        """The planned jobs that nobody has deleted."""
+        names = {job.name.lower() for job in self.plan.jobs}
+        found: list[Job] = self._jobs().jobs(self.plan.subscription_id, self.plan.resource_group)
+        return [job for job in found if job.key.name.lower() in names]
 
     def _jobs(self) -> Any:
         assert self._account is not None

@@ -77,7 +77,7 @@ class World:
             compiler=diagnose,
             identity_secret=Path(plan.identity_header_file).read_text(encoding="utf-8").strip(),
         )
-        self.board = FaultBoard(self.environments.values())
+        self.board = FaultBoard(self.environments.values(), folder / "faults.json")
         self._amqp: list[AmqpNamespace] = []
         self._tds: list[TdsListener] = []
         self._started_at = datetime.now(UTC)
@@ -118,10 +118,10 @@ class World:
             environment.join(self.account)
             if environment.is_new:
                 environment.deploy_data()
-        self.account.start()
-        for environment in self.environments.values():
-            if environment.is_new:
                 environment.deploy_services(self.account)
+        # Jobs that were told to start are taken up here at once: the first day is a good day.
+        self.account.start()
+        self.board.heal_what_was_left()
 
     async def _open_amqp(self, environment: SandboxEnvironment, listener: socket.socket) -> None:
         plan = environment.plan
@@ -148,14 +148,17 @@ class World:
     async def _open_tds(self, environment: SandboxEnvironment, listener: socket.socket) -> None:
         def sign_in(login: Login) -> SqlPrincipal:
             if not login.token:
-                raise sql_errors.login_failed(login.user)
+                user = environment.sql.contained_user(login)
+                if user is None:
+                    raise sql_errors.login_failed(login.user)
+                return user
             try:
                 principal = self._authority.check(login.token, SQL, environment.name)
             except TokenError as error:
                 raise sql_errors.login_failed("<token-identified principal>") from error
             return SqlPrincipal(principal.name, is_owner=True)
 
-        tds = TdsListener(environment.sql, sign_in, environment.folder)
+        tds = TdsListener(environment.sql, sign_in, environment.folder, require_encryption=True)
         await tds.start(listener)
         self._tds.append(tds)
 
