@@ -89,6 +89,7 @@ class Session:
         self._pending: Catalog | None = None
         self._deltas: dict[int, int | None] = {}
         self._cancelled = threading.Event()
+        self._held = threading.Lock()
         self.generation = database.generation
         self.committed = False
         self._bind_user()
@@ -109,9 +110,11 @@ class Session:
         """Stop what runs; it ends with error 3617."""
         self._cancelled.set()
         self.database.lock.wake()
-        for connection in (self._connection, self._reading):
-            if connection is not None:
-                connection.sqlite.interrupt()
+        # Held, so that a connection just given back is not interrupted in another's hands.
+        with self._held:
+            for connection in (self._connection, self._reading):
+                if connection is not None:
+                    connection.sqlite.interrupt()
 
     def ready(self) -> None:
         """Forget a cancellation that came before the next request."""
@@ -213,7 +216,8 @@ class Session:
             self.trancount = 1
 
     def _finish(self, *, keep: bool) -> None:
-        connection, self._connection = self._connection, None
+        with self._held:
+            connection, self._connection = self._connection, None
         pending, self._pending = self._pending, None
         deltas, self._deltas = self._deltas, {}
         if connection is None:
@@ -283,7 +287,8 @@ class Session:
         try:
             yield connection
         finally:
-            self._reading = None
+            with self._held:
+                self._reading = None
             self.database.pool.give_back(connection)
 
     def close(self) -> None:
