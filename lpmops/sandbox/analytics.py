@@ -73,9 +73,8 @@ class AnalyticsRuntime:
     def _begin(job: StreamingJob, mode: str, time: datetime) -> None:
         if mode == "LastOutputEventTime" and job.last_output_event_time is not None:
             job.start("LastOutputEventTime")
-        elif mode == "JobStartTime":
-            job.start("JobStartTime")
         else:
+            # JobStartTime too: the moment is that of the request, and what comes in while the job is still starting is not skipped.
             job.start("CustomTime", time)
 
     def stop(self) -> None:

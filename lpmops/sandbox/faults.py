@@ -6,10 +6,15 @@ that the diagnosis is proven against causes, never against a flag.
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 
 class FaultError(ValueError):
@@ -105,10 +110,14 @@ class Active:
 
 
 class FaultBoard:
-    """Which faults are on. Verbs are safe from any thread; a fault with a time heals by itself."""
+    """Which faults are on. Verbs are safe from any thread; a fault with a time heals by itself.
 
-    def __init__(self, environments: Iterable[Breakable]) -> None:
+    `file` remembers them, so that what a process left broken can be healed by the next one.
+    """
+
+    def __init__(self, environments: Iterable[Breakable], file: Path | None = None) -> None:
         self._environments = {environment.name: environment for environment in environments}
+        self._file = file
         self._active: dict[Active, threading.Timer | None] = {}
         self._lock = threading.RLock()
 
@@ -146,6 +155,7 @@ class FaultBoard:
             timer.daemon = True
             timer.start()
         self._active[active] = timer
+        self._remember()
         return active
 
     def heal(self, name: str | None, environments: Iterable[str]) -> list[Active]:
@@ -162,10 +172,50 @@ class FaultBoard:
         with self._lock:
             if active not in self._active:
                 return
+            environment, fault = self._environments[active.environment], FAULTS[active.name]
+            fault.switch(environment, active.companies, False)
             timer = self._active.pop(active)
             if timer is not None:
                 timer.cancel()
+            self._remember()
+            for other in self._active:
+                # Companies share databases: what another fault still breaks stays broken.
+                if (other.name, other.environment) == (active.name, active.environment):
+                    fault.switch(environment, other.companies, True)
+
+    def heal_what_was_left(self) -> list[Active]:
+        """Switch off what was on when an earlier process ended: a start is a good day."""
+        left = self._left()
+        for active in left:
             FAULTS[active.name].switch(self._environments[active.environment], active.companies, False)
+        self._remember()
+        return left
+
+    def _left(self) -> list[Active]:
+        if self._file is None or not self._file.exists():
+            return []
+        try:
+            entries = json.loads(self._file.read_text(encoding="utf-8"))
+            found = [Active(entry["name"], entry["environment"], frozenset(entry["companies"])) for entry in entries]
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s does not say which faults were on; what they broke stays broken", self._file)
+            return []
+        return [active for active in found if active.name in FAULTS and active.environment in self._environments]
+
+    def _remember(self) -> None:
+        if self._file is None:
+            return
+        entries = [
+            {"name": active.name, "environment": active.environment, "companies": sorted(active.companies)}
+            for active in self._active
+        ]
+        draft = self._file.with_suffix(".draft")
+        try:
+            draft.write_text(json.dumps(entries), encoding="utf-8")
+            draft.replace(self._file)
+        except OSError as error:
+            # Breaking and healing work without it; only the next start would not know.
+            log.warning("which faults are on could not be kept: %s", error)
 
     def close(self) -> None:
         """Forget all timers; nothing heals after this."""

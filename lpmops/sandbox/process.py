@@ -15,6 +15,7 @@ import secrets
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Server(uvicorn.Server):
 
 
 def listen(port: int) -> socket.socket:
-    """A loopback listener. Raises OSError where the port is taken.
+    """A loopback listener. Raises OSError naming the port where it is taken.
 
     The protocol is named because asyncio sets TCP_NODELAY only then; without it each answer waits 40 ms.
     """
@@ -47,9 +48,9 @@ def listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, f"port {port}: {error.strerror}") from error
     listener.listen(512)
     return listener
 
@@ -139,7 +140,7 @@ def _announce(path: Path, plan: deployment.Deployment, token: str) -> None:
 
 
 def main() -> int:
-    """`python -m lpmops.sandbox FOLDER`: serve it, and put one sentence on stderr where that can't be."""
+    """`python -m lpmops.sandbox FOLDER`: serve it, and end stderr with one sentence where that can't be."""
     folder = Path(sys.argv[1])
     try:
         serve(folder)
@@ -147,6 +148,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 5
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"The sandbox in {folder} can't run: {error}\n")
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        sys.stderr.write(f"The sandbox in {folder} can't run: {reason}\n")
+        return 1
+    except Exception as error:  # noqa: BLE001 - the edge of the process; the sentence comes last, where the command looks for it
+        traceback.print_exc()
+        sys.stderr.write(f"The sandbox in {folder} can't run: {type(error).__name__}: {error}\n")
         return 1
     return 0
