@@ -1,15 +1,15 @@
 """The hub: namespace, hub and consumer groups from Resource Manager (2024-01-01), the ends of each partition live over AMQP.
 
-azure-eventhub reads the partitions; it knows no deadline of its own, so each of its calls runs in a thread that can be left behind. Its client is
-kept between refreshes and built anew after an error. With `auth = "connection-string"` the string comes from the reference; an emulator's string
-(`UseDevelopmentEmulator=true`) is spoken without TLS, and only to this machine.
+azure-eventhub reads the partitions over connections that stay open between refreshes (`eventhubclient`), a few partitions each; it knows no deadline
+of its own, so its calls run in threads that can be left behind. Its clients are built anew after an error. With `auth = "connection-string"` the
+string comes from the reference; an emulator's string (`UseDevelopmentEmulator=true`) is spoken without TLS, and only to this machine.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -37,12 +37,14 @@ from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean
 from lpmops.services.resourcemanager import group_path, resource_manager
 from lpmops.services.secrets import SecretReader
-from lpmops.services.transport import Transport
+from lpmops.services.transport import Transport, trust
 
 T = TypeVar("T")
 
 _VERSION = {"api-version": "2024-01-01"}
 _IDS_SECONDS = 600.0
+# One connection asks one question at a time; a hub of 32 partitions is read in the time of eight.
+_PER_CONNECTION = 8
 
 
 class EventHubService:
@@ -127,44 +129,58 @@ class _Partitions:
         self._secrets = secrets
         self._advice = credential.advice("Azure Event Hubs Data Receiver on the hub")
         self._lock = threading.Lock()
-        self._client: Any = None
+        self._clients: list[Any] = []
         self._ids: tuple[str, ...] = ()
         self._ids_at = float("-inf")
 
     def read(self, deadline: Deadline) -> tuple[PartitionState, ...]:
         try:
-            client, ids = self._opened(deadline)
-            return tuple(bounded.run_all([self._reading(client, identifier) for identifier in ids], deadline))
+            ids = self._known(deadline)
+            runs = [ids[start : start + _PER_CONNECTION] for start in range(0, len(ids), _PER_CONNECTION)]
+            works = [
+                self._reading(client, run) for client, run in zip(self._opened(len(runs), deadline), runs, strict=True)
+            ]
+            found = bounded.run_all(works, deadline)
+            return tuple(state for states in found for state in states)
         except LpmopsError:
             self.close()
             raise
 
     def close(self) -> None:
         with self._lock:
-            client, self._client, self._ids_at = self._client, None, float("-inf")
-        if client is not None:
+            clients, self._clients, self._ids_at = self._clients, [], float("-inf")
+        for client in clients:
             # Closing talks to the server, which may be the one that hangs.
             threading.Thread(target=_close, args=(client,), name="lpmops eventhub close", daemon=True).start()
 
-    def _opened(self, deadline: Deadline) -> tuple[Any, tuple[str, ...]]:
+    def _known(self, deadline: Deadline) -> tuple[str, ...]:
+        """The ids of the partitions, asked for once in a while."""
         with self._lock:
-            client, ids = self._client, self._ids
-            is_fresh = time.monotonic() - self._ids_at < _IDS_SECONDS
-        if client is None:
-            client = bounded.run(self._work("connect", partial(self._connect, deadline)), deadline)
-            with self._lock:
-                self._client = client
-        if not is_fresh:
-            self._calls.count("eventhub", "partition ids")
-            ids = tuple(bounded.run(self._work("partition ids", lambda: _texts(client.get_partition_ids())), deadline))
-            with self._lock:
-                self._ids, self._ids_at = ids, time.monotonic()
-        return client, ids
+            if time.monotonic() - self._ids_at < _IDS_SECONDS:
+                return self._ids
+        (client,) = self._opened(1, deadline)
+        self._calls.count("eventhub", "partition ids")
+        ids = tuple(bounded.run(self._work("partition ids", lambda: _texts(client.get_partition_ids())), deadline))
+        with self._lock:
+            self._ids, self._ids_at = ids, time.monotonic()
+        return ids
 
-    def _reading(self, client: Any, identifier: str) -> bounded.Work[PartitionState]:
-        """One partition's ends; azure-eventhub connects anew for each, so that they go side by side."""
-        self._calls.count("eventhub", "partition")
-        return self._work("partition", lambda: _partition(client.get_partition_properties(identifier)))
+    def _opened(self, number: int, deadline: Deadline) -> list[Any]:
+        """That many clients; those that are missing are built, which reaches nobody but where the connection string is kept."""
+        with self._lock:
+            missing = number - len(self._clients)
+        made = [bounded.run(self._work("connect", partial(self._connect, deadline)), deadline) for _ in range(missing)]
+        with self._lock:
+            self._clients += made
+            return self._clients[:number]
+
+    def _reading(self, client: Any, ids: Sequence[str]) -> bounded.Work[list[PartitionState]]:
+        """The ends of some partitions, one after the other."""
+        for _ in ids:
+            self._calls.count("eventhub", "partition")
+        return self._work(
+            "partition", lambda: [_partition(client.get_partition_properties(identifier)) for identifier in ids]
+        )
 
     def _work(self, operation: str, run: Callable[[], T]) -> bounded.Work[T]:
         return bounded.Work(
@@ -176,24 +192,29 @@ class _Partitions:
         )
 
     def _connect(self, deadline: Deadline) -> Any:
-        from azure.eventhub import EventHubConsumerClient
+        from lpmops.services.eventhubclient import KeptConsumerClient
 
         seconds = max(1, int(deadline.seconds))
         options: dict[str, Any] = {
-            "retry_total": 1,
+            # Asked on the open connection first, then once in the SDK's own way.
+            "retry_total": 0,
             "retry_backoff_factor": 0.1,
             "auth_timeout": seconds,
             "logging_enable": False,
+            "seconds": deadline.seconds,
         }
+        verify = trust()
+        if isinstance(verify, str):
+            options["connection_verify"] = verify
         if self._settings.auth == "connection-string":
             text = self._secrets.read(self._settings.connection_string, deadline)
             _check_connection_string(text)
-            return EventHubConsumerClient.from_connection_string(
+            return KeptConsumerClient.from_connection_string(
                 text, consumer_group=self._settings.consumer_group, eventhub_name=self._settings.hub, **options
             )
         namespace = self._settings.namespace
         host = namespace if "." in namespace else f"{namespace}.servicebus.windows.net"
-        return EventHubConsumerClient(
+        return KeptConsumerClient(
             fully_qualified_namespace=host,
             eventhub_name=self._settings.hub,
             consumer_group=self._settings.consumer_group,

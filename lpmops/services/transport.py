@@ -154,7 +154,7 @@ class Transport:
         verify: bool | str | None = None,
     ) -> None:
         self.calls = calls or CallCounter()
-        self.bounded = _BoundedTransport(session or _session(), _trust() if verify is None else verify)
+        self.bounded = _BoundedTransport(session or _session(), trust() if verify is None else verify)
 
     def client(
         self,
@@ -189,7 +189,8 @@ def _session() -> requests.Session:
     return session
 
 
-def _trust() -> bool | str:
+def trust() -> bool | str:
+    """Whom TLS trusts: a file of certificates where the machine's owner names one, else True for the usual ones."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 

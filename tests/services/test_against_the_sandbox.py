@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lpmops import resources
-from lpmops.config import Endpoints, EventHub, Identity, Monitor
-from lpmops.errors import DeadlineError, ServiceNotFoundError, SignInError, ThrottledError, UnreachableError
+from lpmops.config import Endpoints, Identity, Monitor
+from lpmops.errors import DeadlineError, ServiceNotFoundError, SignInError, ThrottledError
 from lpmops.services.cloud import EnvironmentServices, open_environment
 from lpmops.services.databricks import DatabricksService
 from lpmops.services.transport import Transport
@@ -24,7 +24,6 @@ pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not in
 
 from lpmops.sandbox.azure import AzureGateway, HttpFault, Principal, TokenAuthority, azure_routes
 from lpmops.sandbox.clock import Clock
-from lpmops.sandbox.hub import Hub, OutgoingEvent
 from tests.sandbox.azure.conftest import (
     JOB_ID,
     NAMESPACE_ID,
@@ -38,7 +37,6 @@ from tests.sandbox.azure.conftest import (
     build_account,
     wait_until,
 )
-from tests.sandbox.hub.conftest import Server
 
 QUERY = "SELECT tdr_id INTO [lpm-01] FROM [tdr-hub]"
 
@@ -200,71 +198,6 @@ def test_an_arm_that_is_slow_ends_at_the_deadline(azure: Azure, cloud: Environme
         quick.streamanalytics.jobs()
     assert time.monotonic() - started < 1.5
     quick.close()
-
-
-# The hub ---------------------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    made = Hub(tmp_path / "tdr", "tdr", 4, Clock(), throughput_units=1000, consumer_groups=["people"])
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def namespace(hub: Hub) -> Iterator[Server]:
-    served = Server(hub)
-    yield served
-    served.stop()
-
-
-def hub_cloud(
-    namespace: Server, monkeypatch: pytest.MonkeyPatch, key: str = "R", hub: str = "tdr"
-) -> EnvironmentServices:
-    monkeypatch.setenv("LPMOPS_HUB", namespace.namespace.connection_string(key, hub))
-    settings = EventHub(namespace="evhns", hub=hub, auth="connection-string", connection_string="env:LPMOPS_HUB")
-    return open_environment(environment("http://127.0.0.1:9", eventhub=settings), deadline=5.0)
-
-
-def test_partitions_are_read_live_and_the_client_is_kept(
-    hub: Hub, namespace: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cloud = hub_cloud(namespace, monkeypatch)
-    before = cloud.eventhubs.partitions()
-    assert [(state.partition, state.last_sequence, state.is_empty) for state in before] == [
-        (str(n), -1, True) for n in range(4)
-    ]
-    hub.append([OutgoingEvent(b"{}"), OutgoingEvent(b"{}")], partition=2)
-    after = cloud.eventhubs.partitions()
-    assert (after[2].begin_sequence, after[2].last_sequence, after[2].is_empty) == (0, 1, False)
-    assert after[2].last_enqueued_at is not None
-    assert abs((datetime.now(UTC) - after[2].last_enqueued_at).total_seconds()) < 10
-    assert cloud.calls.operations()["eventhub", "partition ids"] == 1
-    assert cloud.calls.operations()["eventhub", "partition"] == 8
-    cloud.close()
-
-
-def test_a_hub_that_goes_away_is_unreachable_and_read_again_when_it_is_back(
-    hub: Hub, namespace: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cloud = hub_cloud(namespace, monkeypatch)
-    cloud.eventhubs.partitions()
-    port = namespace.port
-    namespace.call(namespace.namespace.close())
-    with pytest.raises((UnreachableError, DeadlineError)):
-        cloud.eventhubs.partitions()
-    again = Server(hub, port)
-    assert len(cloud.eventhubs.partitions()) == 4
-    again.stop()
-    cloud.close()
-
-
-def test_a_hub_that_is_not_there_is_named(namespace: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud = hub_cloud(namespace, monkeypatch, hub="no-such-hub")
-    with pytest.raises(ServiceNotFoundError, match="no-such-hub"):
-        cloud.eventhubs.partitions()
-    cloud.close()
 
 
 # The stream job's traces -----------------------------------------------------------------------------------------------------------------------
