@@ -254,7 +254,7 @@ class TdsDriver:
             timeout=max(1.0, seconds),
             autocommit=True,
             appname="lpmops",
-            cafile="trust" if target.trust_server_certificate else "system",
+            cafile=_TRUST if target.trust_server_certificate else _SYSTEM,
             validate_host=not target.trust_server_certificate,
             disable_connect_retry=True,
             **credentials,
@@ -289,6 +289,7 @@ class _TdsSession:
 
 
 _tds_lock = threading.Lock()
+_TRUST, _SYSTEM = "trust", "system"
 
 
 def _python_tds() -> Any:
@@ -297,7 +298,15 @@ def _python_tds() -> Any:
     import pytds.tls
 
     with _tds_lock:
-        pytds.tls.create_context = _tls_context
+        theirs = pytds.tls.create_context
+        if getattr(theirs, "of_lpmops", False):
+            return pytds
+
+        def create_context(wish: str) -> Any:
+            return _tls_context(wish) if wish in (_TRUST, _SYSTEM) else theirs(wish)
+
+        create_context.of_lpmops = True  # type: ignore[attr-defined]  # a mark on our own function, which has no field for it
+        pytds.tls.create_context = create_context
     return pytds
 
 
@@ -308,7 +317,7 @@ def _tls_context(wish: str) -> Any:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     # TDS 7.4 wraps the handshake in its own packets, and no server does so for TLS 1.3.
     context.set_max_proto_version(SSL.TLS1_2_VERSION)
-    if wish == "trust":
+    if wish == _TRUST:
         context.set_verify(SSL.VERIFY_NONE, lambda *_: True)
     else:
         context.set_verify(SSL.VERIFY_PEER, lambda *arguments: bool(arguments[4]))
