@@ -2,7 +2,7 @@
 
 One seam over two drivers (`sqldrivers`). Connections are kept a short while for the next refresh and no longer, as an open session keeps a
 serverless database awake. A call runs in a thread that the deadline can leave behind. A read on a kept connection that turns out to be dead is sent
-once more on a fresh one; nothing else is ever sent twice. Times come back aware, in UTC: every column of ours holds UTC.
+once more on a fresh one; nothing else is ever sent twice. Times go and come in UTC and come back aware: every column of ours holds UTC.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class SqlService:
         )
         call = _Call(self._driver(), target, kept)
         work = bounded.Work(
-            run=partial(call.run, text, parameters, deadline),
+            run=partial(call.run, text, [_in_utc(value) for value in parameters], deadline),
             service=_SERVICE,
             lane=f"{_SERVICE} {place}",
             what=f"{place} ({name})",
@@ -227,6 +227,11 @@ def knock(server: str, port: int, seconds: float) -> None:
         ) from None
     except OSError as error:
         raise failures.from_exception(error, _SERVICE, f"{server}:{port}") from error
+
+
+def _in_utc(value: Any) -> Any:
+    """A moment as both drivers bind it alike: pyodbc leaves a zone out, python-tds sends an offset that a CAST to DATETIME2 leaves out."""
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
 
 
 def _aware(row: Mapping[str, Any]) -> dict[str, Any]:

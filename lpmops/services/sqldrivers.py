@@ -13,7 +13,7 @@ import importlib.util
 import platform
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -293,20 +293,35 @@ _TRUST, _SYSTEM = "trust", "system"
 
 
 def _python_tds() -> Any:
-    """python-tds with TLS contexts of ours: it takes a file of certificates and knows neither the system's nor a server trusted by configuration."""
+    """python-tds as it must be for us, and as it is for everybody else.
+
+    It takes a file of certificates and knows neither the system's nor a server trusted by configuration. And a login that a server refuses is tried
+    again until its time is over even where retries are disabled, so that the time would be told of instead of what the server said.
+    """
     import pytds
     import pytds.tls
+    import pytds.utils
 
     with _tds_lock:
-        theirs = pytds.tls.create_context
-        if getattr(theirs, "of_lpmops", False):
+        their_context, their_tries = pytds.tls.create_context, pytds.utils.exponential_backoff
+        if getattr(their_context, "of_lpmops", False):
             return pytds
 
         def create_context(wish: str) -> Any:
-            return _tls_context(wish) if wish in (_TRUST, _SYSTEM) else theirs(wish)
+            return _tls_context(wish) if wish in (_TRUST, _SYSTEM) else their_context(wish)
+
+        def tries(
+            *, work: Callable[[float], Any], max_time_sec: float, first_attempt_time_sec: float, **rest: Any
+        ) -> Any:
+            if first_attempt_time_sec == max_time_sec:
+                return work(max_time_sec)
+            return their_tries(
+                work=work, max_time_sec=max_time_sec, first_attempt_time_sec=first_attempt_time_sec, **rest
+            )
 
         create_context.of_lpmops = True  # type: ignore[attr-defined]  # a mark on our own function, which has no field for it
         pytds.tls.create_context = create_context
+        pytds.utils.exponential_backoff = tries
     return pytds
 
 

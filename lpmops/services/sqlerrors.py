@@ -45,6 +45,7 @@ _DECORATION = re.compile(
     r"^[0-9A-Z]{5} |\[[0-9A-Z]{5}\] ?|\[Microsoft\]|\[ODBC Driver [0-9]+ for SQL Server\]|\[SQL Server\]"
     r"|\(-?[0-9]+\) \(SQL[A-Za-z]+\)"
 )
+_NO_DATABASE = re.compile(r"Cannot open database .* requested by the login")
 _STATE = re.compile(r"\[?([0-9A-Z]{5})\]")
 
 
@@ -63,7 +64,7 @@ class Place:
 
 def explain(error: Exception, place: Place) -> ServiceError:
     """The error behind an exception of pyodbc or python-tds."""
-    raw = " ".join(str(part) for part in error.args) or type(error).__name__
+    raw = " ".join(str(part) for part in error.args if part is not None) or type(error).__name__
     text = clean(_DECORATION.sub("", raw))
     number = native_number(error)
     if number in _KNOWN:
@@ -97,9 +98,11 @@ def explain(error: Exception, place: Place) -> ServiceError:
 def native_number(error: Exception) -> int:
     """SQL Server's own number; 0 where the error is not the server's."""
     number = getattr(error, "number", 0)
+    text = " ".join(str(part) for part in error.args)
     if isinstance(number, int) and number:
-        return number
-    found = [int(match) for match in _NATIVE.findall(" ".join(str(part) for part in error.args))]
+        # The server says both, and python-tds keeps the number of the last.
+        return 4060 if number == 18456 and _NO_DATABASE.search(text) else number
+    found = [int(match) for match in _NATIVE.findall(text)]
     return next((candidate for candidate in found if candidate), 0)
 
 
