@@ -1,0 +1,104 @@
+"""A process may die at any moment of an environment's deployment; the next one deploys it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lpmops.cli.sandbox_setup import Wish, prepare
+from lpmops.sandbox import deployment
+from lpmops.sandbox.azure.account import Account
+from lpmops.sandbox.azure.identity import TokenAuthority
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.environment import SandboxEnvironment
+from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.lake.records import companies_of
+
+COMPANIES = 5
+
+
+class Life:
+    """What one process of the sandbox holds of its `dev` environment."""
+
+    def __init__(self, folder: Path, plan: deployment.Deployment) -> None:
+        clock = Clock()
+        authority = TokenAuthority(clock, plan.tenant_id, b"0" * 32)
+        self.namespaces = Namespaces(folder / "namespaces", clock)
+        self.environment = SandboxEnvironment(
+            plan.environments[0], folder / "dev", clock, companies_of(COMPANIES, 1), 1, self.namespaces, authority
+        )
+        self.account = Account(
+            clock=clock,
+            authority=authority,
+            folder=folder / "account",
+            hubs=self.namespaces,
+            runtimes=lambda key: self.environment.runtime(key, lambda _, __: None),
+        )
+        self.environment.join(self.account)
+
+    def deploy(self) -> None:
+        self.environment.deploy_data()
+        self.environment.deploy_services(self.account)
+
+    def end(self) -> None:
+        self.account.close()
+        self.environment.close()
+        self.namespaces.close()
+
+
+@pytest.fixture
+def lives(tmp_path: Path) -> Iterator[Callable[[], Life]]:
+    """Begins a life in the folder of the lives before it, which end with that."""
+    prepare(tmp_path, Wish(port=20_000, companies=COMPANIES))
+    plan = deployment.read(tmp_path / "deployment.json")
+    begun: list[Life] = []
+
+    def begin() -> Life:
+        if begun:
+            begun[-1].end()
+        begun.append(Life(tmp_path, plan))
+        return begun[-1]
+
+    yield begin
+    begun[-1].end()
+
+
+def cut_short_in_the_first_database(life: Life) -> None:
+    life.environment.sql.create_database(life.environment.plan.control_database)
+
+
+def cut_short_after_the_data(life: Life) -> None:
+    life.environment.deploy_data()
+
+
+def cut_short_before_the_mark(life: Life) -> None:
+    life.deploy()
+    life.account.start()
+    (life.environment.folder / "deployed").unlink()
+
+
+@pytest.mark.parametrize(
+    "cut_short", [cut_short_in_the_first_database, cut_short_after_the_data, cut_short_before_the_mark]
+)
+def test_a_deployment_that_was_cut_short_is_made_whole_by_the_next_process(
+    cut_short: Callable[[Life], None], lives: Callable[[], Life]
+) -> None:
+    cut_short(lives())
+    life = lives()
+    assert life.environment.is_new
+    life.deploy()
+    plan = life.environment.plan
+    assert life.environment.sql.database(plan.control_database).row_count("lpmops.route") == COMPANIES
+    jobs = life.account.stream_analytics.jobs(plan.subscription_id)
+    assert [(job.key.name, job.state) for job in jobs] == [(plan.jobs[0].name, "Starting")]
+
+
+def test_what_was_deployed_is_kept_by_the_next_process(lives: Callable[[], Life]) -> None:
+    first = lives()
+    first.deploy()
+    deployed = {path: path.stat().st_ino for path in (first.environment.folder / "sql").glob("*.sqlite")}
+    second = lives()
+    assert not second.environment.is_new
+    assert {path: path.stat().st_ino for path in (second.environment.folder / "sql").glob("*.sqlite")} == deployed
