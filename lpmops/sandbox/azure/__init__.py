@@ -7,7 +7,7 @@ Evidence: the official API specifications and recorded exchanges that the tests 
 
 from lpmops.sandbox.azure.account import Account, Durations, GenericResource, ResourceGroup, Subscription
 from lpmops.sandbox.azure.event_hubs import HubHandle, HubProvider
-from lpmops.sandbox.azure.faults import FaultBoard, HttpFault
+from lpmops.sandbox.azure.faults import HttpFault, WireFaults
 from lpmops.sandbox.azure.gateway import AzureGateway
 from lpmops.sandbox.azure.identity import ExpiredToken, InvalidToken, Principal, TokenAuthority, TokenError
 from lpmops.sandbox.azure.jobs import Compiler, Diagnostic, JobDefinition, JobKey, JobRuntime, Probe
@@ -15,7 +15,27 @@ from lpmops.sandbox.azure.metrics import Metrics
 from lpmops.sandbox.azure.routes import azure_routes
 
 __all__ = [
-    "Account", "AzureGateway", "Compiler", "Diagnostic", "Durations", "ExpiredToken", "FaultBoard", "GenericResource", "HttpFault", "HubHandle",
-    "HubProvider", "InvalidToken", "JobDefinition", "JobKey", "JobRuntime", "Metrics", "Principal", "Probe", "ResourceGroup", "Subscription",
-    "TokenAuthority", "TokenError", "azure_routes",
-]  # fmt: skip
+    "Account",
+    "AzureGateway",
+    "Compiler",
+    "Diagnostic",
+    "Durations",
+    "ExpiredToken",
+    "GenericResource",
+    "HttpFault",
+    "HubHandle",
+    "HubProvider",
+    "InvalidToken",
+    "JobDefinition",
+    "JobKey",
+    "JobRuntime",
+    "Metrics",
+    "Principal",
+    "Probe",
+    "ResourceGroup",
+    "Subscription",
+    "TokenAuthority",
+    "TokenError",
+    "WireFaults",
+    "azure_routes",
+]

@@ -18,7 +18,7 @@ from lpmops.sandbox.azure.access import Access
 from lpmops.sandbox.azure.diagnostic_settings import DiagnosticSettings
 from lpmops.sandbox.azure.documents import Documents
 from lpmops.sandbox.azure.event_hubs import EventHubs, HubProvider
-from lpmops.sandbox.azure.faults import FaultBoard
+from lpmops.sandbox.azure.faults import WireFaults
 from lpmops.sandbox.azure.identity import TokenAuthority
 from lpmops.sandbox.azure.jobs import Compiler, Probe, RuntimeFactory, no_diagnostics, probe_nothing
 from lpmops.sandbox.azure.logs import LogStore
@@ -117,7 +117,7 @@ class Account:
         self.subscriptions: dict[str, Subscription] = {}
         self._groups: dict[tuple[str, str], ResourceGroup] = {}
         self._resources: dict[str, GenericResource] = {}
-        self.faults = FaultBoard()
+        self.faults = WireFaults()
         self.buckets = TokenBuckets(clock)
         self.metrics = Metrics(clock, metric_delay)
         self.logs = LogStore(clock, log_delay)

@@ -39,8 +39,8 @@ class HttpFault:
         return (self.methods is None or method in self.methods) and self.path.lower() in path.lower()
 
 
-class FaultBoard:
-    """What is broken now; the first fault that was added and fits is the one that strikes."""
+class WireFaults:
+    """What is broken on the wire now; the first fault that was added and fits is the one that strikes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,11 +64,6 @@ class FaultBoard:
         wanted = subscription.lower()
         with self._lock:
             self._active = {n: held for n, held in self._active.items() if wanted != "*" and held[0] != wanted}
-
-    def active(self) -> list[tuple[int, str, HttpFault]]:
-        """Number, subscription and fault, oldest first."""
-        with self._lock:
-            return [(number, subscription, fault) for number, (subscription, fault, _) in self._active.items()]
 
     def next_for(self, subscription: str, method: str, path: str) -> HttpFault | None:
         """The fault that strikes this request, counted; None when all is well."""

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lpmops.sandbox.azure.faults import FaultBoard, HttpFault
+from lpmops.sandbox.azure.faults import HttpFault, WireFaults
 from lpmops.sandbox.azure.identity import Principal
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks.calls import Answer, Call, OperationTable
@@ -55,7 +55,7 @@ class Workspace:
         durations = durations or Durations()
         folder.mkdir(parents=True, exist_ok=True)
         volumes.mkdir(parents=True, exist_ok=True)
-        self.id, self.base_url, self.authorize, self.faults = workspace_id, base_url, authorize, FaultBoard()
+        self.id, self.base_url, self.authorize, self.faults = workspace_id, base_url, authorize, WireFaults()
         self.jobs = Jobs(clock, folder, stream_job, durations, run_task)
         self.warehouse = Warehouse(warehouse_id, clock, durations.warehouse_start, base_url)
         metastore_id = str(uuid.uuid5(_NAMESPACE, workspace_id))
