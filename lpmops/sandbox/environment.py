@@ -28,7 +28,7 @@ from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
-from lpmops.sandbox.lake.records import CallRecords, Company
+from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
 from lpmops.sandbox.lake.streamjob import StreamJob
 from lpmops.sandbox.lake.table import ChangeTable
@@ -42,8 +42,9 @@ RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
 _METER_SECONDS = 5.0
-# A throttled hub takes a fifth of what comes in, and at most ten events a second.
-_THROTTLED_SHARE, _THROTTLED_UNITS = 0.2, 0.01
+# A throttled hub takes a fifth of what comes in.
+_THROTTLED_SHARE = 0.2
+EVENTS_PER_UNIT = 1_000.0
 # The hub's own words are "Please wait 4 seconds and try again" (error code 50002).
 _BUSY_SECONDS = 4.0
 _HANG_SECONDS = 300.0
@@ -307,9 +308,9 @@ class SandboxEnvironment:
                 self._jobs().start(job.key, "CustomTime", job.start_time.isoformat())
 
     def throttle_hub(self, on: bool) -> None:
-        """Leave the hub less than what comes in, or as much as the namespace was given."""
-        throttled = min(_THROTTLED_UNITS, self.plan.rate * _THROTTLED_SHARE / 1_000)
-        self.hub.throughput_units = throttled if on else self._capacity()
+        """Leave the hub a part of what comes in at this hour, or as much as the namespace was given."""
+        events = self.plan.rate * day_curve(self._clock.now())
+        self.hub.throughput_units = events * _THROTTLED_SHARE / EVENTS_PER_UNIT if on else self._capacity()
 
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         """Make databases refuse every login."""
