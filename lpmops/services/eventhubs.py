@@ -7,6 +7,7 @@ string comes from the reference; an emulator's string (`UseDevelopmentEmulator=t
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ T = TypeVar("T")
 
 _VERSION = {"api-version": "2024-01-01"}
 _IDS_SECONDS = 600.0
+# Tracking ids stand in the same words, and may hold any digits.
+_BUSY = re.compile(r"error code ?: ?50002\b")
 # One connection asks one question at a time; a hub of 32 partitions is read in the time of eight.
 _PER_CONNECTION = 8
 
@@ -282,7 +285,7 @@ def _explain(error: Exception, *, where: str, hub: str, advice: Advice) -> Servi
             hint="Compare eventhub.hub in lpmops.toml with the portal.",
         )
     if "AuthenticationError" in names or "unauthorized" in lower or "status code: 401" in lower:
-        if "claim" in lower or "listen" in lower or "403" in lower:
+        if "claim" in lower or "listen" in lower or "status code: 403" in lower:
             return ForbiddenError(
                 f"Event Hubs refuses this identity at {hub}: {words}",
                 service="eventhub",
@@ -293,7 +296,7 @@ def _explain(error: Exception, *, where: str, hub: str, advice: Advice) -> Servi
             service="eventhub",
             hint=f"Sign in again: {advice.sign_in}",
         )
-    if "server-busy" in lower or "50002" in lower or "throttl" in lower:
+    if "server-busy" in lower or _BUSY.search(lower) or "throttl" in lower:
         return ThrottledError(
             f"Event Hubs asks to slow down: {words}", service="eventhub", hint="Try again in 10 s.", retry_after=10.0
         )

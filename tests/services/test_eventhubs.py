@@ -101,6 +101,17 @@ def named(name: str, message: str) -> Exception:
             ForbiddenError,
         ),
         (
+            named(
+                "AuthenticationError",
+                "CBS Token authentication failed. Status code: 401 TrackingId:50002c51-45db-403e-855f-4d8bbf7d12ed_B0",
+            ),
+            SignInError,
+        ),
+        (
+            named("EventHubError", "An error without a name. TrackingId:00050002-45db-403e-855f-4d8bbf7d12ed_B0"),
+            ServiceError,
+        ),
+        (
             named("ConnectError", "The messaging entity could not be found. amqp:not-found"),
             ServiceNotFoundError,
         ),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +91,60 @@ def test_a_connection_that_ends_between_two_refreshes_is_replaced_unnoticed(
     assert len(cloud.eventhubs.partitions()) == 4
     cloud.eventhubs.partitions()
     assert eventually(lambda: namespace.namespace.active_connections == 1)
+
+
+class Wire:
+    """Stands between client and namespace, and may let the connections that are open fall silent, as a lost route does."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._silent = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self._sockets = [self._listening]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def fall_silent(self) -> None:
+        """Swallow what comes on connections that are open; new ones are heard."""
+        self._silent.set()
+        self._silent = threading.Event()
+
+    def close(self) -> None:
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listening.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=(*ends, self._silent), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, silent: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not silent.is_set():
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+def test_a_connection_that_falls_silent_leaves_time_to_ask_on_another(
+    namespace: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = Wire(namespace.port)
+    text = namespace.namespace.connection_string("R", "tdr").replace(str(namespace.port), str(wire.port))
+    monkeypatch.setenv("LPMOPS_HUB", text)
+    settings = EventHub(namespace="evhns", hub="tdr", auth="connection-string", connection_string="env:LPMOPS_HUB")
+    cloud = open_environment(environment("http://127.0.0.1:9", eventhub=settings), deadline=3.0)
+    cloud.eventhubs.partitions()
+    wire.fall_silent()
+    assert len(cloud.eventhubs.partitions()) == 4
+    cloud.close()
+    wire.close()
 
 
 def test_a_hub_of_many_partitions_is_read_side_by_side_and_in_order(
