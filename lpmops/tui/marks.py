@@ -38,6 +38,8 @@ _BY_ROUTE = {
     "unknown": Mark("○", "unknown", "unknown", 4),
     "unreachable": Mark("✖", "unreachable", "bad", 5),
 }
+# States that a stage in trouble has too.
+_SAYS_NOTHING = frozenset({"running", "active", "online", "unknown"})
 _BY_CONFIDENCE = {Confidence.SURE: 0, Confidence.LIKELY: 1, Confidence.POSSIBLE: 2}
 
 
@@ -53,6 +55,21 @@ def of_stage(stage: Stage | None) -> Mark:
     return PAUSED if stage.state.lower() == "paused" else of_health(stage.health)
 
 
+def words_of_stage(stage: Stage | None) -> tuple[str, ...]:
+    """What to call a stage's condition, the most telling word first: its own state where that says more than the glyph does."""
+    word = of_stage(stage).word
+    troubled = stage is not None and stage.health in (Health.DEGRADED, Health.DOWN)
+    if stage is None or not troubled or not stage.state or stage.state.lower() in _SAYS_NOTHING:
+        return (word,)
+    return (stage.state.lower(), word) if stage.state.lower() != word else (word,)
+
+
+def of_suspect(stage: Stage | None) -> Mark:
+    """The mark of a suspicion: its stage's, never a calm one."""
+    mark = of_stage(stage)
+    return DEGRADED if mark is FINE else mark
+
+
 def of_route(state: str) -> Mark:
     """The mark of a company's route; a state this version does not know is unknown."""
     return _BY_ROUTE.get(state, _BY_ROUTE["unknown"])
@@ -63,8 +80,10 @@ def confidence_rank(confidence: Confidence) -> int:
     return _BY_CONFIDENCE.get(confidence, len(_BY_CONFIDENCE))
 
 
-def of_latency(seconds: float | None, limits: Limits) -> str:
-    """The role a latency is drawn in: calm inside what was promised, a warning from four fifths of it on."""
+def of_latency(seconds: float | None, limits: Limits, *, over: bool = False) -> str:
+    """The role a latency is drawn in: calm inside what was promised, a warning from four fifths of it on, or where the trouble is `over`."""
     if seconds is None or not math.isfinite(seconds):
         return "unknown"
-    return "bad" if seconds > limits.latency else "warn" if seconds > 0.8 * limits.latency else "text"
+    if seconds > limits.latency:
+        return "warn" if over else "bad"
+    return "warn" if seconds > 0.8 * limits.latency else "text"

@@ -55,6 +55,22 @@ def fit_text(text: str, width: int, *, right: bool = False) -> str:
     return filler + cropped if right else cropped + filler
 
 
+def wrapped(words: Sequence[str], width: int, most: int, *, joint: str = "") -> list[str]:
+    """`words` over at most `most` lines of `width` cells; `joint` ends each line that goes on, an ellipsis one that is cut."""
+    lines: list[str] = []
+    rest = list(words)
+    while rest and len(lines) < most:
+        if len(lines) == most - 1 or cell_len(" ".join(rest)) <= width:
+            lines.append(crop_text(" ".join(rest), width))
+            break
+        taken = 1
+        while taken < len(rest) and cell_len(" ".join(rest[: taken + 1]) + joint) <= width:
+            taken += 1
+        lines.append(crop_text(" ".join(rest[:taken]) + joint, width))
+        rest = rest[taken:]
+    return lines
+
+
 def crop(line: Sequence[Piece], width: int) -> Line:
     """`line` in at most `width` cells, an ellipsis where something was cut."""
     if width_of(line) <= width:

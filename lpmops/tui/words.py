@@ -43,9 +43,11 @@ def rate(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """3.2 s, 54.6 s, 12 min, 3.4 h, 6 d."""
+    """<0.1 s, 3.2 s, 54.6 s, 12 min, 3.4 h, 6 d."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
+    if 0 < seconds < 0.05:
+        return "<0.1 s"
     for limit, size, unit, decimals in ((99.95, 1, "s", 1), (7_200, 60, "min", 0), (172_800, 3_600, "h", 1)):
         if seconds < limit:
             scaled = max(0.0, seconds) / size
@@ -58,6 +60,8 @@ def tight_duration(seconds: float | None) -> str:
     if seconds is None or not math.isfinite(seconds):
         return ""
     value = max(0.0, seconds)
+    if 0 < value < 0.05:
+        return "<.1s"
     if value < 9.95:
         return f"{value:.1f}s"
     for limit, size, unit in ((99.5, 1, "s"), (5_970, 60, "m"), (356_400, 3_600, "h"), (86_313_600, 86_400, "d")):
@@ -86,15 +90,30 @@ def moment(at: datetime | None) -> str:
     return UNKNOWN if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def sparkline(values: tuple[float | None, ...], width: int) -> str:
-    """The newest `width` values as bars; a steady rate stands low so that rises and falls both show, unknown is a dot."""
+def sparkline(values: tuple[float | None, ...], width: int, rows: int = 1) -> tuple[str, ...]:
+    """The newest `width` values as bars over `rows` lines, the uppermost first.
+
+    A steady rate stands low so that rises and falls both show; unknown is a dot.
+    """
     shown = values[-width:] if width > 0 else ()
     numbers = sorted(value for value in shown if value is not None and math.isfinite(value))
     top = max(numbers[-1], _STEADY * numbers[len(numbers) // 2]) if numbers else 0.0
-    bars = [
-        "·"
+    # The highest eighth of each bar, None where it is unknown.
+    heights = [
+        None
         if value is None or not math.isfinite(value)
-        else _BARS[min(7, int(max(0.0, value) / top * 7.99)) if top > 0 else 0]
+        else int(max(0.0, value) / top * (8 * rows - 0.01))
+        if top > 0
+        else 0
         for value in shown
     ]
-    return "".join(bars).rjust(width) if width > 0 else ""
+    return tuple(
+        "".join(_bar(height, row) for height in heights).rjust(max(0, width)) for row in range(rows - 1, -1, -1)
+    )
+
+
+def _bar(height: int | None, row: int) -> str:
+    """The part of a bar that is in the `row`th line from below."""
+    if height is None:
+        return " " if row else "·"
+    return " " if row and height < 8 * row else _BARS[min(7, height - 8 * row)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 
@@ -56,7 +57,8 @@ async def test_the_worst_comes_first_and_production_before_the_rest() -> None:
         order = [
             row.split()[2]
             for row in rows(pilot)
-            if any(word in row for word in (" asa.saturated", " hub.throttled", " upstream.quiet"))
+            if row.startswith(" ")
+            and any(word in row for word in (" asa.saturated", " hub.throttled", " upstream.quiet"))
         ]
         assert order == ["asa.saturated", "hub.throttled", "upstream.quiet"]
 
@@ -67,7 +69,7 @@ async def test_unknown_is_grey_and_never_zero() -> None:
         assert "○ CDF unknown" in strip[1]
         assert "0/s" not in "".join(strip)
         assert "companies unknown" in strip[0]
-        assert "az login --tenant lpm.example" in strip[3]
+        assert "✖ sign-in expired: az login --tenant lpm.example" in text(pilot)
 
 
 async def test_an_environment_without_a_snapshot_waits_and_says_so() -> None:
@@ -184,3 +186,39 @@ async def test_no_environment_at_all_is_no_crash() -> None:
     async with opened(MemoryFeed(), settle=False) as pilot:
         await pilot.press("enter", "j", "1", "r", "question_mark", "escape")
         assert "nothing is suspected" in text(pilot)
+
+
+async def test_an_expired_sign_in_is_said_in_the_header_even_where_its_remedy_has_no_room() -> None:
+    base = unreadable("test", Kind.TEST)
+    long = replace(base.credential, remedy="az login --tenant " + "0" * 90)
+    async with opened(MemoryFeed(replace(base, credential=long))) as pilot:
+        assert "✖ sign-in expired" in rows(pilot)[0]
+
+
+async def test_the_first_command_can_be_copied_whole() -> None:
+    command = "az sql db show --name lpm-02 --server sql-lpm-prod -g rg-lpm-tdr-prod --query '{status:status, paused:x -y}' -o table"
+    suspect = Suspect("sql.unreachable", "sql", Confidence.SURE, "a database is gone", next=(command,))
+    async with opened(MemoryFeed(replace(good("prod", Kind.PROD), suspects=(suspect,)))) as pilot:
+        shown = [row.strip().removeprefix("→ ") for row in rows(pilot)]
+        first = next(number for number, row in enumerate(shown) if row.startswith("az sql"))
+        last = next(number for number in range(first, len(shown)) if not shown[number].endswith("\\"))
+        assert last > first
+        assert shlex.split("\n".join(shown[first : last + 1]).replace("\\\n", " ")) == shlex.split(command)
+
+
+async def test_the_strip_names_the_cause_and_not_the_stage_that_suffers() -> None:
+    base = saturated("prod", Kind.PROD)
+    cause = Suspect("sql.unreachable", "sql", Confidence.SURE, "The database lpm-02 can't be reached. It concerns 4.")
+    async with opened(MemoryFeed(replace(base, suspects=(cause,))), (120, 40)) as pilot:
+        assert "▲ sql.unreachable  The database lpm-02 can't be reached  " in text(pilot)
+        assert "streaming units at 97 %" not in text(pilot)
+
+
+async def test_a_command_without_room_says_that_it_goes_on() -> None:
+    command = "az sql db show --name lpm-02 --server sql-lpm-prod -g rg-lpm-prod --subscription 0000-0000-0000-0000-0000 --query status --output table"
+    suspect = Suspect("sql.unreachable", "sql", Confidence.SURE, "a database is gone", next=(command,))
+    names = (("dev", Kind.DEV), ("test", Kind.TEST), ("prod", Kind.PROD))
+    async with opened(MemoryFeed(*(replace(good(*name), suspects=(suspect,)) for name in names))) as pilot:
+        shown = [row.rstrip() for row in rows(pilot)]
+        assert all(shown[number + 1].strip().startswith("-") for number, row in enumerate(shown) if row.endswith("\\"))
+        assert any(row.endswith(" …") for row in shown)

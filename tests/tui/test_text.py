@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lpmops.model import Reading
+from lpmops.model import Health, Reading, Stage
 from lpmops.plain_text import LONGEST, plain_line
 from lpmops.tui import paint, words
+from lpmops.tui.details import details
 from lpmops.tui.paint import Piece
 from lpmops.tui.view import Scene
-from lpmops.tui.widgets.stages import reading_line
+from lpmops.tui.widgets.stages import detail_line
 from lpmops.tui.widgets.table import natural
 from tests.tui.worlds import NOW
 
@@ -114,12 +115,16 @@ def test_short_counts(number: float | None, short: str) -> None:
 
 
 def test_a_steady_rate_stands_low_and_a_peak_shows() -> None:
-    assert words.sparkline((5.0,) * 4, 6) == "  ▄▄▄▄"
-    assert words.sparkline((1.0, 1.0, 4.0), 3) == "▂▂█"
+    assert words.sparkline((5.0,) * 4, 6) == ("  ▄▄▄▄",)
+    assert "".join(words.sparkline((1.0, 1.0, 4.0), 3)) == "▂▂█"
+
+
+def test_a_tall_peak_goes_on_in_the_line_above() -> None:
+    assert words.sparkline((1.0, 1.0, 4.0), 3, rows=2) == ("  █", "▄▄█")
 
 
 def test_an_unknown_rate_is_no_zero() -> None:
-    assert words.sparkline((None, 0.0, math.nan), 3) == "·▁·"
+    assert "".join(words.sparkline((None, 0.0, math.nan), 3)) == "·▁·"
     assert words.rate(None) == "–"
 
 
@@ -145,7 +150,7 @@ def test_any_ids_can_be_sorted(texts: list[str]) -> None:
     ("reading", "line"),
     [
         (Reading("partitions", 8, "partitions", NOW, "test"), "partitions 8"),
-        (Reading("lpm-tdr-prod-01.units_percent", 97.0, "%", NOW, "test"), "01 units percent 97 %"),
+        (Reading("lpm-tdr-prod-01.units_percent", 97.0, "%", NOW, "test"), "units used 97 %"),
         (Reading("quota_errors", 3.0, "per minute", NOW, "test"), "quota errors 3 /min"),
         (Reading("retention", 604_800.0, "s", NOW, "test"), "retention 7 d"),
         (Reading("rows", 18_442_120, "rows", NOW, "test"), "rows 18 M"),
@@ -153,4 +158,37 @@ def test_any_ids_can_be_sorted(texts: list[str]) -> None:
     ],
 )
 def test_a_reading_is_short_and_says_nothing_twice(reading: Reading, line: str) -> None:
-    assert "".join(part.text for part in reading_line(reading, Scene((), NOW), 30)) == line
+    stage = Stage("asa", Health.HEALTHY, "running", readings=(reading,))
+    assert "".join(part.text for part in detail_line(details(stage)[0], Scene((), NOW), 30)) == line
+
+
+@given(ANY_TEXT, st.text(max_size=9), st.integers(min_value=1, max_value=40))
+def test_a_label_is_never_cut_in_the_middle_where_its_short_form_fits(name: str, unit: str, width: int) -> None:
+    stage = Stage("sql", Health.HEALTHY, "3 of 3", readings=(Reading(f"a-01.{name}", 5, unit, NOW, "test"),))
+    for detail in details(stage):
+        shown = "".join(part.text for part in detail_line(detail, Scene((), NOW), width))
+        assert cell_len(shown) <= width
+        assert "…" not in shown or "…" in detail.labels[-1] or cell_len(detail.labels[-1]) + 2 > width
+
+
+def test_several_jobs_are_told_as_one() -> None:
+    readings = (
+        Reading("a-01.streaming_units", 3.0, "units", NOW, "test"),
+        Reading("a-02.streaming_units", 7.0, "units", NOW, "test"),
+        Reading("a-01.watermark_delay", 2.0, "s", NOW, "test"),
+        Reading("a-02.watermark_delay", 90.0, "s", NOW, "test"),
+    )
+    found = details(Stage("asa", Health.HEALTHY, "running", readings=readings))
+    assert [(detail.labels[0], detail.reading.value) for detail in found] == [
+        ("streaming units", 10.0),
+        ("watermark delay", 90.0),
+    ]
+
+
+@given(st.lists(st.text(alphabet="abc'", min_size=1, max_size=30), max_size=12), st.integers(1, 60), st.integers(1, 5))
+def test_wrapped_text_loses_no_word_unless_it_says_so(said: list[str], width: int, most: int) -> None:
+    lines = paint.wrapped(said, width, most)
+    assert len(lines) <= most
+    assert all(cell_len(line) <= width for line in lines)
+    if not any("…" in line for line in lines):
+        assert " ".join(lines) == " ".join(said)

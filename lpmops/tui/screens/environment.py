@@ -157,8 +157,8 @@ class EnvironmentScreen(LiveScreen):
 
 
 def _strip_rows(height: int) -> int:
-    return 2 if height < 20 else 3 if height < 30 else 6 if height < 46 else 8
+    return 2 if height < 20 else 3 if height < 30 else 6 if height < 46 else 10
 
 
 def _suspect_rows(height: int) -> int:
-    return 1 if height < 20 else 3 if height < 30 else 6 if height < 46 else 10
+    return 1 if height < 20 else 4 if height < 30 else 8 if height < 46 else 12

@@ -1,7 +1,8 @@
-"""All environments at once: a strip each, and under them what is probably wrong, worst first.
+"""All environments at once: a strip each, under them what is probably wrong, worst first, and at the foot every company
+as a mark.
 
 How many lines a strip gets follows from the height and from how many environments there are; the rest is for the
-suspects.
+suspects, and where a third of that is enough for the companies, for them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from lpmops.tui.widgets.header import Header
 from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.pipeline import Pipeline
 from lpmops.tui.widgets.suspects import Suspects
+from lpmops.tui.widgets.wall import Wall
 
-_FEWEST, _MOST = 1, 9
+_FEWEST, _MOST = 1, 11
 _EDGES = 2
 _BARS = 2
 
@@ -34,6 +36,12 @@ def strip_rows(height: int, environments: int) -> int:
         if environments * (rows + _EDGES) + max(4, room // 3) <= room:
             return rows
     return 3 if environments * (3 + _EDGES) + 4 <= room else _FEWEST
+
+
+def wall_rows(height: int, environments: int) -> int:
+    """Lines for the companies: half of what the strips leave, none on a screen that has no two lines for each environment."""
+    left = height - _BARS - environments * (strip_rows(height, environments) + _EDGES)
+    return left // 2 if left // 2 > 2 * environments else 0
 
 
 class Strips(VerticalScroll, can_focus=False):
@@ -73,6 +81,7 @@ class OverviewScreen(LiveScreen):
             for number, name in enumerate(self.environments):
                 yield Pipeline(name, id=f"strip-{number}")
         yield Suspects()
+        yield Wall()
         yield KeyBar()
 
     def show(self, scene: Scene) -> None:
@@ -82,6 +91,7 @@ class OverviewScreen(LiveScreen):
         for number, strip in enumerate(self.query(Pipeline)):
             strip.show(scene, rows, chosen=number == self.chosen)
         self.query_one(Suspects).show(scene)
+        self.query_one(Wall).show(scene, wall_rows(self.size.height, len(self.environments)))
         self.query_one(KeyBar).redraw()
 
     def action_move(self, by: int) -> None:

@@ -6,6 +6,8 @@ sign-in shown is the one that needs a person soonest.
 
 from __future__ import annotations
 
+import re
+
 from textual.geometry import Size
 
 from lpmops.model import Credential
@@ -15,6 +17,7 @@ from lpmops.tui.view import EnvironmentView, Scene
 from lpmops.tui.widgets.drawn import Drawn
 
 _STATES = ("expired", "missing", "expiring", "unknown", "ok")
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BETWEEN = Piece(" · ", "faint")
 
 
@@ -24,9 +27,17 @@ def header_line(scene: Scene, width: int, environment: str | None = None) -> Lin
     views = [view for view in scene.views if environment in (None, view.name)]
     clock: Line = (Piece(words.clock(scene.now), "text"), Piece(" "))
     calls = sum(view.calls_in_last_minute(scene.now) for view in views)
-    identity, token = _sign_in(views, scene)
+    identity, token, remedy = _sign_in(views, scene)
     rate: Line = (Piece(f"{calls} calls/min", "muted"),) if any(view.live for view in views) else ()
-    for parts in ([identity, token, rate, clock], [token, rate, clock], [token, clock], [clock], []):
+    for parts in (
+        [identity, (*token, *remedy), rate, clock],
+        [(*token, *remedy), rate, clock],
+        [identity, token, rate, clock],
+        [token, rate, clock],
+        [token, clock],
+        [clock],
+        [],
+    ):
         right = paint.joined(parts, _BETWEEN)
         if paint.width_of(left) + paint.width_of(right) + 2 <= width or not parts:
             return paint.spread(left, right, width)
@@ -44,21 +55,28 @@ def _place(scene: Scene, environment: str | None) -> Line:
     return (*place, Piece("  ⏸ display held", "warn")) if scene.held else place
 
 
-def _sign_in(views: list[EnvironmentView], scene: Scene) -> tuple[Line, Line]:
-    """Identity and token of the sign-in that needs attention first."""
+def _sign_in(views: list[EnvironmentView], scene: Scene) -> tuple[Line, Line, Line]:
+    """Identity, token and remedy of the sign-in that needs attention first."""
     known = [(view, view.snapshot.credential) for view in views if view.snapshot]
     if not known:
-        return (), ()
+        return (), (), ()
     view, credential = min(known, key=lambda item: (_rank(item[1]), _left(item[1], scene), item[0].order))
-    identity: Line = (paint.piece(paint.crop_text(credential.identity, 32), "muted"),) if credential.identity else ()
+    identity: Line = (
+        (paint.piece(paint.crop_text(_who(credential.identity), 32), "muted"),) if credential.identity else ()
+    )
     if credential.state in ("expired", "missing"):
         where = f" in {paint.piece(view.title).text}" if len(views) > 1 else ""
-        remedy = paint.piece(f": {credential.remedy}", "muted") if credential.remedy else Piece("")
-        return identity, (Piece(f"✖ sign-in {credential.state}{where}", "bad"), remedy)
+        remedy: Line = (paint.piece(f": {credential.remedy}", "muted"),) if credential.remedy else ()
+        return identity, (Piece(f"✖ sign-in {credential.state}{where}", "bad"),), remedy
     if credential.expires_at is None:
-        return identity, ()
+        return identity, (), ()
     text = f"token {words.age(_left(credential, scene))}"
-    return identity, (Piece(f"▲ {text}", "warn") if credential.state == "expiring" else Piece(text, "muted"),)
+    return identity, (Piece(f"▲ {text}", "warn") if credential.state == "expiring" else Piece(text, "muted"),), ()
+
+
+def _who(identity: str) -> str:
+    """An identity that has no name is an application's id: as much of it as tells it from others."""
+    return f"application {identity[:8]}…" if _ID.fullmatch(identity) else identity
 
 
 def _rank(credential: Credential) -> int:

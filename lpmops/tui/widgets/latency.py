@@ -1,17 +1,18 @@
 """How long records take to land, against what was promised and what is wished for.
 
 `latency_lines` is pure. The bar is one scale from zero to a little over the promise: heavy to p50, light to p95,
-broken to p99, with each limit named at its tick.
+broken to p99, with each limit named at its tick; what waits unseen is a shade behind it.
 """
 
 from __future__ import annotations
 
 from textual.geometry import Size
 
-from lpmops.model import HOPS, Percentiles, Snapshot
+from lpmops.model import HOPS, Health, Percentiles, Snapshot
 from lpmops.tui import marks, paint, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import Scene
+from lpmops.tui.waiting import HeldUp, held_up
 from lpmops.tui.widgets.drawn import Drawn
 
 _SCALE = 1.25
@@ -24,26 +25,41 @@ def latency_lines(scene: Scene, environment: str, width: int) -> list[Line]:
     if snapshot is None:
         return [(Piece(" latency unknown", "unknown"),), paint.BLANK]
     latency, old = snapshot.latency, scene.is_old(snapshot.taken_at)
+    held, over = held_up(snapshot, scene.limits), snapshot.health is Health.HEALTHY
     numbers: list[Piece] = [Piece(" ")]
-    for name, seconds in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)):
-        role = "stale" if old and seconds is not None else marks.of_latency(seconds, scene.limits)
+    measured = [("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)]
+    if held:
+        # What waits is the news; of what landed before, the slowest is enough.
+        numbers += [Piece(f"▲ {held.sentence}", "stale" if old else held.role), Piece("  ")]
+        measured = [item for item in measured[-1:] if item[1] is not None]
+    for name, seconds in measured:
+        dim = seconds is not None and (old or held is not None)
+        role = "stale" if dim else marks.of_latency(seconds, scene.limits, over=over)
         numbers += [Piece(f"{name} ", "muted"), Piece(words.duration(seconds).ljust(7), role)]
     room = width - paint.width_of(numbers) - 2
     percentiles = Percentiles(latency.p50, latency.p95, latency.p99)
-    bar = _bar(percentiles, scene, room, old=old) if room >= 20 else ()
+    bar = _bar(percentiles, held, scene, room, old=old, over=over) if room >= 20 else ()
     return [paint.crop((*numbers, Piece(" "), *bar), width), _hops(snapshot, scene, width)]
 
 
-def _bar(latency: Percentiles, scene: Scene, width: int, *, old: bool) -> Line:
+def _bar(latency: Percentiles, held: HeldUp | None, scene: Scene, width: int, *, old: bool, over: bool) -> Line:
     end = scene.limits.latency * _SCALE
-    worst = marks.of_latency(latency.p99, scene.limits)
+    worst = marks.of_latency(latency.p99, scene.limits, over=over)
     role = "stale" if old else "accent" if worst == "text" else worst
     cells: list[Piece] = []
     for cell in range(width):
         value = (cell + 0.5) / width * end
         strokes = (("━", latency.p50), ("─", latency.p95), ("╌", latency.p99))
         stroke = next((sign for sign, limit in strokes if limit is not None and value <= limit), "")
-        cells.append(Piece(stroke, role) if stroke else Piece("·", "faint"))
+        if cell == 0 and latency.p50 is not None:
+            # However quick it is, there is something to see.
+            stroke = "━"
+        if stroke:
+            cells.append(Piece(stroke, role))
+        elif held is not None and value <= held.seconds:
+            cells.append(Piece("░", "stale" if old else held.role))
+        else:
+            cells.append(Piece("·", "faint"))
     for limit in (scene.limits.stretch, scene.limits.latency):
         at = round(limit / end * width)
         # A limit is only marked where its name fits behind it.

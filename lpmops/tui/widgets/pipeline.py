@@ -15,6 +15,7 @@ from lpmops.model import STAGES, Health, Snapshot
 from lpmops.tui import marks, paint, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene
+from lpmops.tui.waiting import held_up
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.tui.widgets.stages import SHORT_NAMES, strip_lines
 
@@ -30,7 +31,7 @@ def pipeline_lines(
     # On a narrow screen the last cell before the edge is worth more as room.
     margin = " " if width >= 90 else ""
     inner = max(4, width - 3 - len(margin))
-    content = _content(view, scene, inner, rows)
+    content = _content(view, scene, inner, rows, alone=alone)
     left, edge, right, side, low_left, low_right = _DOUBLE if view.is_prod else _SINGLE
     role = "prod" if view.is_prod else "chosen" if chosen else "frame"
     line = Piece(edge, role)
@@ -89,17 +90,24 @@ def _latency_summary(view: EnvironmentView, scene: Scene) -> Line:
     if snapshot is None:
         return ()
     latency, old = snapshot.latency, scene.is_old(snapshot.taken_at)
+    held = held_up(snapshot, scene.limits)
+    sentence: Line = (Piece(f"▲ {held.sentence}", "stale" if old else held.role),) if held else ()
     if latency.p99 is None and latency.p95 is None and latency.p50 is None:
-        return (Piece("latency unknown", "unknown"),)
+        return sentence or (Piece("latency unknown", "unknown"),)
+    over = snapshot.health is Health.HEALTHY
     parts: list[Line] = []
+    if held:
+        # The percentiles are of what landed, so they must not lull.
+        parts = [(*sentence, Piece("   what landed:", "muted"))]
     for name, seconds in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)):
-        value = Piece(words.duration(seconds), "stale" if old else marks.of_latency(seconds, scene.limits))
+        role = "stale" if old or held else marks.of_latency(seconds, scene.limits, over=over)
+        value = Piece(words.duration(seconds), role)
         limit = Piece(f" of {words.duration(scene.limits.latency)}", "muted") if name == "p99" else Piece("")
         parts.append((Piece(f"{name} ", "muted"), value, limit))
     return paint.joined(parts, Piece("  "))
 
 
-def _content(view: EnvironmentView, scene: Scene, width: int, rows: int) -> list[Line]:
+def _content(view: EnvironmentView, scene: Scene, width: int, rows: int, *, alone: bool) -> list[Line]:
     snapshot = view.snapshot
     if snapshot is None:
         if view.fault:
@@ -110,7 +118,7 @@ def _content(view: EnvironmentView, scene: Scene, width: int, rows: int) -> list
                 Piece("no snapshot recorded yet; waiting for the first look" if view.settled else "reading…", "muted"),
             )
         return [paint.crop(first, width), *[paint.BLANK] * (rows - 1)][:rows]
-    why = _why(view, snapshot, width, rows) if rows >= 3 else None
+    why = _why(view, snapshot, width, rows, alone=alone) if rows >= 3 else None
     if why is None and view.fault and rows >= 3:
         why = (Piece("▲ ", "warn"), paint.piece(view.fault))
     strip_rows = rows - 1 if why else rows
@@ -118,8 +126,8 @@ def _content(view: EnvironmentView, scene: Scene, width: int, rows: int) -> list
     return [*lines, why] if why else lines
 
 
-def _why(view: EnvironmentView, snapshot: Snapshot, width: int, rows: int) -> Line | None:
-    """Why the worst stage is as it is, over the whole width; in three rows only what is worse than slow is worth more than the lags."""
+def _why(view: EnvironmentView, snapshot: Snapshot, width: int, rows: int, *, alone: bool) -> Line | None:
+    """What is wrong over the whole width, the first suspect before the worst stage; in three rows only what is worse than slow is worth a row."""
     credential = snapshot.credential
     if credential.state in ("expired", "missing"):
         remedy = f": {credential.remedy}" if credential.remedy else ""
@@ -128,7 +136,12 @@ def _why(view: EnvironmentView, snapshot: Snapshot, width: int, rows: int) -> Li
         stage for name in STAGES if (stage := view.stage(name)) and stage.reason and stage.health is not Health.HEALTHY
     ]
     troubled.sort(key=lambda stage: _WORST_FIRST.index(stage.health))
-    if not troubled or (rows == 3 and troubled[0].health is Health.DEGRADED):
+    if rows == 3 and (not troubled or troubled[0].health is Health.DEGRADED):
+        return None
+    if snapshot.suspects:
+        # The cause may be another stage than the worst one. A screen of one environment has the suspects below.
+        return None if alone else _named(snapshot, width)
+    if not troubled:
         return None
     mark = marks.of_stage(troubled[0])
     others = len(troubled) - 1
@@ -137,6 +150,18 @@ def _why(view: EnvironmentView, snapshot: Snapshot, width: int, rows: int) -> Li
         Piece(f"{mark.glyph} {SHORT_NAMES.get(troubled[0].name, troubled[0].name)} ", mark.role),
         paint.piece(troubled[0].reason),
     )
+    return (*paint.crop(text, width - paint.width_of(more)), *more)
+
+
+def _named(snapshot: Snapshot, width: int) -> Line:
+    """The first suspect, whose own stage gives the mark."""
+    suspect = snapshot.suspects[0]
+    mark = marks.of_suspect(snapshot.stages.get(suspect.stage))
+    others = len(snapshot.suspects) - 1
+    more = (Piece(f"  +{others} more", "muted"),) if others else ()
+    # The rest of the summary stands among the suspects.
+    sentence = suspect.summary.partition(". ")[0].removesuffix(".")
+    text = (Piece(f"{mark.glyph} ", mark.role), paint.piece(suspect.id, "strong"), Piece("  "), paint.piece(sentence))
     return (*paint.crop(text, width - paint.width_of(more)), *more)
 
 

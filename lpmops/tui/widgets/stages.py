@@ -1,7 +1,7 @@
 """The four stages side by side with the arrows between them: the inside of an environment's strip.
 
 `strip_lines` is pure. A stage is a column: its name and state, its rate, how far it is behind, then as many of its
-readings as there are rows. The first line carries, on the arrows, how long a record takes from one stage to the next.
+details as there are rows. The first line carries, on the arrows, how long a record takes from one stage to the next.
 A value that missed a refresh shows its own age.
 """
 
@@ -10,16 +10,17 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import zip_longest
 
-from lpmops.model import HOPS, STAGES, Reading, Snapshot, Stage
+from lpmops.model import HOPS, STAGES, Health, Reading, Snapshot, Stage
 from lpmops.tui import marks, paint, words
+from lpmops.tui.details import Detail, details
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene, read_at
 
 _LONG = {"cdf": "Delta CDF", "eventhub": "Event Hub", "asa": "Stream Analytics", "sql": "Azure SQL"}
 _MIDDLE = {"cdf": "Delta CDF", "eventhub": "Event Hub", "asa": "ASA", "sql": "SQL"}
 SHORT_NAMES = {"cdf": "CDF", "eventhub": "Hub", "asa": "ASA", "sql": "SQL"}
-_LAG_WORDS = {"s": "behind", "events": "waiting"}
-_SPARK = 20
+_SPARK = 24
+_TENTHS_BELOW = 10.0
 
 
 def stage_title(name: str, width: int) -> str:
@@ -49,7 +50,8 @@ def _arrow(snapshot: Snapshot, hop: str, scene: Scene, width: int) -> Line:
     percentiles = snapshot.latency.hops.get(hop)
     seconds = percentiles.p99 if percentiles else None
     value = words.tight_duration(seconds) if width < 12 else words.duration(seconds) if words.known(seconds) else ""
-    role = "stale" if scene.is_old(snapshot.taken_at) else marks.of_latency(seconds, scene.limits)
+    over = snapshot.health is Health.HEALTHY
+    role = "stale" if scene.is_old(snapshot.taken_at) else marks.of_latency(seconds, scene.limits, over=over)
     roomy = width >= 10
     label = f" {value} " if value and roomy else value
     # The arrow stands free of both stages where there is room, and of the next one everywhere.
@@ -67,66 +69,85 @@ def _stage_cell(
     old = scene.is_old(snapshot.taken_at)
     title = stage_title(name, width)
     head: Line = (Piece(f"{mark.glyph} ", mark.role), Piece(title, "stale" if old else "strong"))
-    word = Piece(f" {mark.word}", mark.role)
-    # Where the word does not fit whole, the glyph's shape says it alone.
-    if paint.width_of((*head, word)) <= width:
-        head = (*head, word)
+    for said in marks.words_of_stage(stage):
+        word = paint.piece(f" {said}", mark.role)
+        # Where no word fits whole, the glyph's shape says it alone.
+        if paint.width_of((*head, word)) <= width:
+            head = (*head, word)
+            break
     lines: list[Line] = [head]
     if stage is None:
         return lines
     indent = Piece("  ")
-    lines.append((indent, *_rate_line(view, stage, snapshot, scene, width - 2)))
-    lag = _lag_line(stage, snapshot, scene)
+    lines += [
+        (indent, *line)
+        for line in _rate_lines(view, stage, snapshot, scene, width - 2, tall=1 if rows < 8 else 2 if rows < 10 else 3)
+    ]
+    lag = _lag_line(stage, snapshot, scene, width - 2)
     if lag:
         lines.append((indent, *lag))
-    room = rows - len(lines)
-    for reading in stage.readings[: max(0, room)]:
-        if reading.name not in ("rate", "lag"):
-            lines.append((indent, *reading_line(reading, scene, width - 2)))
+    lines += [(indent, *detail_line(detail, scene, width - 2)) for detail in details(stage)]
     return [paint.crop(line, width) for line in lines[:rows]]
 
 
-def _rate_line(view: EnvironmentView, stage: Stage, snapshot: Snapshot, scene: Scene, width: int) -> Line:
+def _rate_lines(
+    view: EnvironmentView, stage: Stage, snapshot: Snapshot, scene: Scene, width: int, *, tall: int
+) -> list[Line]:
+    """The rate with its recent course, over `tall` lines."""
     at = read_at(snapshot, stage, "rate")
     role = "unknown" if not words.known(stage.rate) else "stale" if scene.is_old(at) else "text"
     value = words.rate(stage.rate).replace(" ", "") if width < 16 else words.rate(stage.rate)
     tail = _age_tail(at, snapshot, scene, width - len(value) - 9)
-    bars = words.sparkline(
-        tuple(view.rates.get(stage.name, ())), min(_SPARK, width - 2 - len(value) - paint.width_of(tail))
-    )
+    room = min(_SPARK, width - 2 - len(value) - paint.width_of(tail))
+    *above, bars = words.sparkline(tuple(view.rates.get(stage.name, ())), room, tall)
     if not bars.strip(" ·"):
-        return (Piece(value, role), *tail)
-    return (Piece(bars, "stale" if role == "stale" else "spark"), Piece(" "), Piece(value, role), *tail)
+        return [*[paint.BLANK] * (tall - 1), (Piece(value, role), *tail)]
+    spark = "stale" if role == "stale" else "spark"
+    return [*[(Piece(line, spark),) for line in above], (Piece(bars, spark), Piece(" "), Piece(value, role), *tail)]
 
 
-def _lag_line(stage: Stage, snapshot: Snapshot, scene: Scene) -> Line:
+def _lag_line(stage: Stage, snapshot: Snapshot, scene: Scene, width: int) -> Line:
+    """How far the stage is behind, in as many words as fit; a lag past the promise leads the eye where the stage is not fine."""
     if stage.lag is None:
         return ()
     at = read_at(snapshot, stage, "lag")
-    value = words.duration(stage.lag) if stage.lag_unit == "s" else words.short_count(stage.lag)
-    role = "stale" if scene.is_old(at) else "text"
-    unit = _LAG_WORDS.get(stage.lag_unit, stage.lag_unit.removesuffix("s") if stage.lag == 1 else stage.lag_unit)
-    return (Piece(value, role), paint.piece(f" {unit}", "muted"), *_age_tail(at, snapshot, scene, 8))
+    late = stage.lag_unit == "s" and stage.health is not Health.HEALTHY
+    role = "stale" if scene.is_old(at) else marks.of_latency(stage.lag, scene.limits) if late else "text"
+    tail = _age_tail(at, snapshot, scene, 8)
+    lasting = words.duration if stage.lag < _TENTHS_BELOW else words.age
+    value = Piece(lasting(stage.lag) if stage.lag_unit == "s" else words.short_count(stage.lag), role)
+    forms: list[Line] = []
+    if stage.lag_unit == "s" and stage.name == "sql":
+        forms = [(Piece("landed ", "muted"), value, Piece(" ago", "muted")), (value, Piece(" ago", "muted"))]
+    elif stage.lag_unit == "s":
+        forms = [(value, Piece(" behind", "muted"))]
+    elif stage.lag_unit == "events":
+        forms = [(value, Piece(said, "muted")) for said in (" events waiting", " waiting", " wait")]
+    else:
+        unit = paint.piece(stage.lag_unit.removesuffix("s") if stage.lag == 1 else stage.lag_unit).text
+        forms = [(value, Piece(f" {unit} behind", "muted")), (value, Piece(f" {unit}", "muted"))]
+    return next(((*form, *tail) for form in forms if paint.width_of((*form, *tail)) <= width), (*forms[-1], *tail))
 
 
-def reading_line(reading: Reading, scene: Scene, width: int) -> Line:
-    """Name, value and unit of one reading in `width` cells, with its age once it has missed a refresh."""
+def detail_line(detail: Detail, scene: Scene, width: int) -> Line:
+    """Label, value and unit of one reading in `width` cells, with its age once it has missed a refresh; what does not fit whole goes."""
+    reading = detail.reading
     value, unit, role = reading_value(reading, scene)
-    shown = (paint.piece(value, role), paint.piece(f" {unit}" if unit else "", "muted"))
     seconds = words.age_seconds(scene.now, reading.at)
-    tail = (Piece(f" {words.tight_duration(seconds)}", "faint"),) if reading.at and scene.is_late(reading.at) else ()
-    name = reading_name(reading)
-    room = width - paint.width_of(shown) - paint.width_of(tail) - 1
-    if room < 4 and tail:
-        room, tail = room + paint.width_of(tail), ()
-    return paint.crop((Piece(paint.crop_text(name, max(0, room)) + " ", "muted"), *shown, *tail), width)
-
-
-def reading_name(reading: Reading) -> str:
-    """A reading's name in words; of a resource's own name before a dot only the last part is kept, which tells it from its siblings."""
-    resource, dot, what = reading.name.rpartition(".")
-    words_of_it = paint.piece(what.replace("_", " ")).text
-    return f"{paint.piece(resource.rpartition('-')[2]).text} {words_of_it}" if dot else words_of_it
+    age = f" {words.tight_duration(seconds)}" if reading.at and scene.is_late(reading.at) else ""
+    long, short = detail.labels[0], detail.labels[-1]
+    shown, measure = paint.piece(f" {value}", role), paint.piece(f" {unit}" if unit else "", "muted")
+    for label, parts in (
+        (long, (shown, measure, Piece(age, "faint"))),
+        (short, (shown, measure, Piece(age, "faint"))),
+        (long, (shown, measure)),
+        (short, (shown, measure)),
+        (short, (shown,)),
+    ):
+        line = (Piece(label, "muted"), *(part for part in parts if part.text))
+        if paint.width_of(line) <= width:
+            return line
+    return paint.crop((Piece(short, "muted"), shown), width)
 
 
 def reading_value(reading: Reading, scene: Scene) -> tuple[str, str, str]:
@@ -142,7 +163,8 @@ def reading_value(reading: Reading, scene: Scene) -> tuple[str, str, str]:
         return number, unit, role
     whole = value == round(value) and abs(value) < 1e7
     # `partitions 8 partitions` says it twice.
-    unit = "" if reading.unit and reading.unit.rstrip("s") in reading.name else reading.unit
+    said_by_name = reading.unit.rstrip("s") in reading.name or reading.unit in ("version", "events")
+    unit = "" if said_by_name else reading.unit
     return words.count(value) if whole else words.short_count(value), unit.replace("per minute", "/min"), role
 
 

@@ -1,11 +1,14 @@
 """What is probably wrong, worst first, each with its evidence and the command that comes next.
 
-`suspect_lines` is pure: it gives every suspect a line, then the next commands, then the evidence, as far as the rows
-go, and says how many are left out.
+`suspect_lines` is pure: it gives every suspect a line, then its next command, whole over as many lines as it takes
+because it is what one copies, then what is left of the summary, the evidence and the further steps, as far as the rows
+go, and says how many suspects are left out.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from textual.geometry import Size
@@ -17,6 +20,12 @@ from lpmops.tui.view import EnvironmentView, Scene
 from lpmops.tui.widgets.drawn import Drawn
 
 _ID_WIDTH = 20
+_MOST_LINES = 4
+_EVIDENCE_LINES = 2
+_OPTION = re.compile(r" (?=--?[a-zA-Z](?:[^']*'[^']*')*[^']*$)")
+_WORD = re.compile(r"(?:'[^']*'|\S)+")
+_JOINT = " \\"
+_TOOLS = ("az", "databricks", "lpmops")
 
 
 class Finding(NamedTuple):
@@ -51,66 +60,93 @@ def suspect_lines(found: list[Finding], width: int, rows: int, *, name_environme
     """At most `rows` lines about `found`, which holds at least one."""
     shown = found if len(found) <= rows else found[: max(1, rows - 1)]
     spare = rows - len(shown) - (1 if len(shown) < len(found) else 0)
-    depths = _depths(shown, spare)
     label = max((len(paint.piece(item.view.title).text) for item in shown), default=0) + 2 if name_environment else 0
+    parts = [_parts(item, width, min(label, 16)) for item in shown]
+    given = _given([[len(part) for part in each[1:]] for each in parts], spare)
     lines: list[Line] = []
-    for item, depth in zip(shown, depths, strict=True):
-        lines += _one(item, width, depth, min(label, 16))
+    for each, room in zip(parts, given, strict=True):
+        head, command, more, evidence, steps = (
+            _first(part, number) for part, number in zip(each, (1, *room), strict=True)
+        )
+        # Evidence is read before the command it leads to.
+        lines += [*head, *more, *evidence, *command, *steps]
     if len(shown) < len(found):
         lines.append((Piece(f"   +{len(found) - len(shown)} more", "muted"),))
     return lines[:rows]
 
 
-def _depths(shown: list[Finding], spare: int) -> list[int]:
-    """How many lines each suspect may take beyond its first: next commands for all come before evidence for one."""
-    wanted = [
-        (1 if item.suspect.next else 0, len(item.suspect.evidence) + max(0, len(item.suspect.next) - 1))
-        for item in shown
-    ]
-    depths = [0] * len(shown)
-    for step in range(2):
-        for index, wish in enumerate(wanted):
-            given = min(wish[step], spare)
-            depths[index] += given
-            spare -= given
-    return depths
+def _first(lines: list[Line], number: int) -> list[Line]:
+    """The first lines of a part; where that cuts a command in two, an ellipsis stands where it would go on."""
+    kept = lines[:number]
+    if kept and number < len(lines) and kept[-1][-1].text.endswith(_JOINT):
+        *before, last = kept[-1]
+        kept[-1] = (*before, Piece(last.text.removesuffix(_JOINT) + " …", last.role))
+    return kept
 
 
-def _one(item: Finding, width: int, depth: int, label: int) -> list[Line]:
+def _given(wanted: list[list[int]], spare: int) -> list[list[int]]:
+    """How many lines of each part of each suspect are shown: a part of all suspects comes before the next part of one."""
+    given = [[0] * len(each) for each in wanted]
+    for part in range(len(wanted[0]) if wanted else 0):
+        for index, each in enumerate(wanted):
+            given[index][part] = min(each[part], spare)
+            spare -= given[index][part]
+    return given
+
+
+def _parts(item: Finding, width: int, label: int) -> tuple[list[Line], ...]:
+    """The lines about one suspect: its head, its first command, the rest of its summary, its evidence, its other steps."""
     suspect = item.suspect
-    stage = item.view.stage(suspect.stage)
-    mark = marks.of_stage(stage)
-    if mark is marks.FINE:
-        mark = marks.DEGRADED
+    mark = marks.of_suspect(item.view.stage(suspect.stage))
     environment = Piece(
         paint.fit_text(paint.piece(item.view.title).text, label), "prod" if item.view.is_prod else "strong"
     )
-    ident = Piece(
-        paint.fit_text(
-            paint.piece(suspect.id).text, _ID_WIDTH if width >= 100 else min(_ID_WIDTH, len(suspect.id) + 1)
-        ),
-        "strong",
-    )
-    head: Line = (
+    ident = paint.piece(suspect.id).text
+    ident = paint.fit_text(ident, _ID_WIDTH if width >= 100 else min(_ID_WIDTH, len(ident) + 1))
+    start: Line = (
         Piece(f" {mark.glyph} ", mark.role),
         *((environment,) if label else ()),
-        ident,
+        Piece(ident, "strong"),
         Piece(" "),
-        paint.piece(suspect.summary),
     )
-    confidence = (Piece(f" {suspect.confidence.value} ", "muted"),)
-    lines = [paint.spread(paint.crop(head, width - paint.width_of(confidence)), confidence, width)]
-    indent = Piece(" " * (3 + label))
-    steps = [(Piece("→ ", "accent"), paint.piece(step, "accent")) for step in suspect.next]
-    evidence: list[Line] = [(Piece("· ", "faint"), paint.piece(text, "muted")) for text in suspect.evidence]
-    details = [*steps[:1], *evidence, *steps[1:]]
-    if depth < len(details) and depth > 1:
-        details = [*steps[:1], *evidence][:depth]
-    # Evidence is read before the command it leads to.
-    ordered = [line for line in details[:depth] if line in evidence] + [
-        line for line in details[:depth] if line not in evidence
+    confidence: Line = (Piece(f" {suspect.confidence.value} ", "muted"),)
+    room = width - paint.width_of(start) - paint.width_of(confidence)
+    summary = paint.wrapped(paint.piece(suspect.summary).text.split(" "), max(1, room), _MOST_LINES)
+    head = paint.spread(paint.crop((*start, Piece(summary[0])), width - paint.width_of(confidence)), confidence, width)
+    return (
+        [head],
+        [line for step in suspect.next[:1] for line in _step(step, width, label)],
+        [(Piece(" " * paint.width_of(start)), Piece(text)) for text in summary[1:]],
+        [
+            line
+            for text in suspect.evidence
+            for line in _bullet("· ", "muted", paint.piece(text).text.split(" "), width, label, _EVIDENCE_LINES)
+        ],
+        [line for step in suspect.next[1:] for line in _step(step, width, label)],
+    )
+
+
+def _step(step: str, width: int, label: int) -> list[Line]:
+    """A next step; a command that goes on in the next line ends as a shell wants it, so that it can be copied without what is said about it."""
+    text, _, remark = paint.piece(step).text.partition("   ")
+    if text.partition(" ")[0] not in _TOOLS:
+        return _bullet("→ ", "accent", paint.piece(step).text.split(" "), width, label, _MOST_LINES)
+    room = max(1, width - 3 - label - 6)
+    # An option stays with its value, and what is quoted stays whole.
+    words = [word for part in _OPTION.split(text) for word in ([part] if len(part) <= room else _WORD.findall(part))]
+    lines = _bullet("→ ", "accent", words, width, label, _MOST_LINES, _JOINT)
+    return lines + (_bullet("  ", "muted", remark.split(" "), width, label, _EVIDENCE_LINES) if remark else [])
+
+
+def _bullet(
+    sign: str, role: str, text: Sequence[str], width: int, label: int, most: int, joint: str = ""
+) -> list[Line]:
+    indent = " " * (3 + label)
+    lines = paint.wrapped(text, max(1, width - len(indent) - 4), most, joint=joint)
+    return [
+        (Piece(indent), Piece(sign if number == 0 else "  ", role if role == "accent" else "faint"), Piece(line, role))
+        for number, line in enumerate(lines)
     ]
-    return lines + [paint.crop((indent, *line), width) for line in ordered]
 
 
 class Suspects(Drawn):
