@@ -43,7 +43,7 @@ _LARGEST_BODY = 64 * 1024 * 1024
 _PAGE_LIMIT = 200
 
 # A library without a handler prints its warnings over the screen, and urllib3 logs query values at debug level.
-for _name in ("azure", "urllib3", "msal"):
+for _name in ("azure", "urllib3", "msal", "pytds"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 

@@ -379,3 +379,12 @@ def test_a_password_is_read_where_it_is_kept(listening: int, monkeypatch: pytest
     service(listening, driver, auth="password", user="reader", password="env:LPMOPS_SQL_PASSWORD").ping("lpm-01")
     target = driver.connected[0]
     assert (target.user, target.password, target.token) == ("reader", "s3cret", "")
+
+
+def test_what_python_tds_warns_of_never_reaches_the_screen(capfd: pytest.CaptureFixture[str]) -> None:
+    import logging
+
+    tds_logger = logging.getLogger("pytds")
+    assert any(isinstance(handler, logging.NullHandler) for handler in tds_logger.handlers)
+    tds_logger.warning("unknown env type: %d, skipping", 99)
+    assert capfd.readouterr().err == ""
