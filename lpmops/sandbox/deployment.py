@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lpmops.sandbox.files import write_whole
+
 VERSION = 1
 
 
@@ -69,9 +71,7 @@ class Deployment:
 
 def write(deployment: Deployment, path: Path) -> None:
     """Keep the document, whole or not at all."""
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(asdict(deployment), indent=1), encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, json.dumps(asdict(deployment), indent=1))
 
 
 def read(path: Path) -> Deployment:

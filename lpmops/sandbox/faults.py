@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lpmops.sandbox.files import write_whole
+
 log = logging.getLogger(__name__)
 
 
@@ -209,10 +211,8 @@ class FaultBoard:
             {"name": active.name, "environment": active.environment, "companies": sorted(active.companies)}
             for active in self._active
         ]
-        draft = self._file.with_suffix(".draft")
         try:
-            draft.write_text(json.dumps(entries), encoding="utf-8")
-            draft.replace(self._file)
+            write_whole(self._file, json.dumps(entries))
         except OSError as error:
             # Breaking and healing work without it; only the next start would not know.
             log.warning("which faults are on could not be kept: %s", error)

@@ -23,6 +23,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lpmops.sandbox import deployment
+from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.world import World
 
 
@@ -132,11 +133,7 @@ def _ports(plan: deployment.Deployment) -> list[int]:
 
 
 def _announce(path: Path, plan: deployment.Deployment, token: str) -> None:
-    draft = path.with_suffix(".draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), "port": plan.http_port, "token": token}, file)
-    draft.replace(path)
+    write_whole(path, json.dumps({"pid": os.getpid(), "port": plan.http_port, "token": token}), mode=0o600)
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ from lpmops.sandbox.databricks import workspace_routes
 from lpmops.sandbox.deployment import Deployment
 from lpmops.sandbox.environment import SandboxEnvironment
 from lpmops.sandbox.faults import FaultBoard
+from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.hub import AmqpNamespace, SharedAccessKey, TokenRefused
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.records import companies_of
@@ -193,8 +194,7 @@ def _token_key(path: Path) -> bytes:
     """The key that signs tokens, kept so that a token outlives a restart."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
+        write_whole(path, secrets.token_bytes(32), mode=0o600)
     return path.read_bytes()
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from lpmops.sandbox.files import write_whole
+
 
 class DamagedCheckpoint(Exception):
     """A checkpoint that can't be read; the message names the file."""
@@ -59,7 +61,6 @@ class CheckpointFile:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint."""
-        part = self._path.with_suffix(".part")
         document = {
             "state": checkpoint.state,
             "positions": checkpoint.positions,
@@ -68,8 +69,7 @@ class CheckpointFile:
             "last_output": _texts(checkpoint.last_output),
             "failure": checkpoint.failure,
         }
-        part.write_text(json.dumps(document), encoding="utf-8")
-        part.replace(self._path)
+        write_whole(self._path, json.dumps(document))
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -6,10 +6,11 @@ A reader never sees half a document, and a full disk leaves the old one in place
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
+
+from lpmops.sandbox.files import write_whole
 
 
 class DamagedDocument(Exception):
@@ -25,13 +26,7 @@ class Documents:
 
     def save(self, key: str, document: dict[str, Any]) -> None:
         """Replace a document, atomically."""
-        target = self._path(key)
-        part = target.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        write_whole(self._path(key), json.dumps(document, ensure_ascii=False), synced=True)
 
     def delete(self, key: str) -> None:
         """Forget a document; nothing happens when there is none."""

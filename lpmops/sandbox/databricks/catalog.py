@@ -7,7 +7,6 @@ in a file and given back as they are; they are shown, not enforced. Documents: d
 from __future__ import annotations
 
 import json
-import os
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from lpmops.sandbox.databricks.calls import Answer, Call, Handler
 from lpmops.sandbox.databricks.errors import invalid, malformed, not_found
+from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.schema import spark_type, type_json
 from lpmops.sandbox.lake.table import ChangeTable
@@ -249,10 +249,7 @@ class Catalog:
             return self._assignments(name)
 
     def _save(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{self._file.name}.{uuid.uuid4()}.tmp")
-        draft.write_text(json.dumps(self._grants), encoding="utf-8")
-        os.replace(draft, self._file)
+        write_whole(self._file, json.dumps(self._grants))
 
     def _effective(self, call: Call) -> Answer:
         name, asked = self._securable(call), call.query.get("principal")

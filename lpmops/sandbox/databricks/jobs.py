@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from lpmops.sandbox.databricks import runs as life
 from lpmops.sandbox.databricks.errors import ApiError, invalid
 from lpmops.sandbox.databricks.runs import Run
 from lpmops.sandbox.databricks.settings import checked, checked_tasks, is_continuous, updated, waits_in_queue
+from lpmops.sandbox.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -116,10 +115,7 @@ class Jobs:
             "jobs": [asdict(job) for job in self._jobs.values()],
             "runs": [run.saved() for run in self._runs.values()],
         }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{self._file.name}.{uuid.uuid4()}.tmp")
-        draft.write_text(json.dumps(state, separators=(",", ":")), encoding="utf-8")
-        os.replace(draft, self._file)
+        write_whole(self._file, json.dumps(state, separators=(",", ":")))
         self._changed = False
 
     def _put(self, run: Run) -> Run:

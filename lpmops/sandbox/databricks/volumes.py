@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import uuid
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.responses import FileResponse, Response
 
 from lpmops.sandbox.databricks.calls import Answer, Call, Handler
 from lpmops.sandbox.databricks.errors import ApiError, invalid, not_found
+from lpmops.sandbox.files import write_whole
 
 _PAGE = 1000
 _FILE = {"content-type": "application/octet-stream"}
@@ -92,10 +92,7 @@ class Volumes:
         if path.exists() and not call.flag("overwrite"):
             raise ApiError(409, "ALREADY_EXISTS", "The file being created already exists.")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{uuid.uuid4()}.tmp")
-            draft.write_bytes(call.raw)
-            draft.replace(path)
+            write_whole(path, call.raw)
         except (FileExistsError, NotADirectoryError) as error:
             raise invalid("A part of the path is a file.") from error
         return Response(status_code=204)

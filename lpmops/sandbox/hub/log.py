@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.hub.counters import Counters
 from lpmops.sandbox.hub.model import (
     Appended,
@@ -277,10 +278,8 @@ def _identify(folder: Path, name: str, partitions: int, clock: Clock) -> datetim
     """When the hub in this folder was created; a new folder becomes this hub's."""
     path = folder / "hub.json"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"name": name, "partitions": partitions, "created_ms": int(clock.time() * 1000)}))
-        part.replace(path)
+        created = {"name": name, "partitions": partitions, "created_ms": int(clock.time() * 1000)}
+        write_whole(path, json.dumps(created))
     try:
         found = json.loads(path.read_text())
         held, created_ms = (found["name"], found["partitions"]), int(found["created_ms"])

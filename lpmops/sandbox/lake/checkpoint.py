@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lpmops.sandbox.files import write_whole
+
 BATCHES_KEPT = 100
 
 
@@ -86,14 +88,3 @@ def _batches(folder: Path) -> list[int]:
 
 def _compact(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4()}.tmp")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

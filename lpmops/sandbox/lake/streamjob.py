@@ -21,8 +21,9 @@ from typing import Any
 import pyarrow as pa
 
 from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.lake import errors, log
-from lpmops.sandbox.lake.checkpoint import Checkpoint, SourceOffset, write_whole
+from lpmops.sandbox.lake.checkpoint import Checkpoint, SourceOffset
 from lpmops.sandbox.lake.events import EVENT_BYTES_AT_MOST, EventWriter, OutgoingEvent, Oversized, heartbeat
 from lpmops.sandbox.lake.schema import MOMENT
 from lpmops.sandbox.lake.table import ChangeTable

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.sql import errors, moments
 from lpmops.sandbox.sql.connections import ConnectionPool
 from lpmops.sandbox.sql.database import Database
@@ -56,9 +57,7 @@ class SqlServer:
              "collation": d.catalog.collation, "serverless": d.serverless}
             for d in self._databases.values()
         ]  # fmt: skip
-        partial = self.folder / "server.json.new"
-        partial.write_text(json.dumps(entries, indent=1))
-        partial.replace(self.folder / "server.json")
+        write_whole(self.folder / "server.json", json.dumps(entries, indent=1))
 
     def create_database(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import ssl
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from lpmops.sandbox.files import write_whole
 
 CERTIFICATE, KEY = "tds-certificate.pem", "tds-key.pem"
 _DAYS = 825
@@ -66,13 +67,5 @@ def _make(folder: Path) -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(folder / KEY, private, 0o600)
-    _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    aside = path.with_suffix(f".{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-    aside.replace(path)
+    write_whole(folder / KEY, private, mode=0o600)
+    write_whole(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
