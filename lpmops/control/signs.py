@@ -157,7 +157,12 @@ def waiting(facts: Facts, thresholds: Thresholds) -> list[str]:
     if stall is not None and stall > thresholds.watermark_delay:
         found.append(f"the newest landed event is {seconds(stall)} older than the newest in the hub")
     hop = facts.recent_hops.get("enqueued_to_landed")
-    if hop is not None and hop.p95 is not None and hop.p95 > thresholds.watermark_delay and not _caught_up(facts, thresholds):
+    if (
+        hop is not None
+        and hop.p95 is not None
+        and hop.p95 > thresholds.watermark_delay
+        and not _caught_up(facts, thresholds)
+    ):
         found.append(f"events take {seconds(hop.p95)} (p95) from hub to database")
     lag = facts.hub_lag()
     if lag is not None and lag > thresholds.hub_events_behind:

@@ -16,13 +16,25 @@ ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": ("Owner", ("*",)),
     "b24988ac-6180-42a0-ab88-20f7382dd24c": ("Contributor", ("*",)),
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": ("Reader", ("*/read",)),
-    "43d0d8ad-25c7-4714-9337-8ba259a9fe05": ("Monitoring Reader", ("*/read", "Microsoft.OperationalInsights/workspaces/search/action")),
-    "73c42c96-874c-492b-b04d-ab87d138a893": ("Log Analytics Reader", ("*/read", "Microsoft.OperationalInsights/workspaces/search/action")),
-    "a638d3c7-ab3a-418d-83e6-5f17a39d4fde": ("Azure Event Hubs Data Receiver", ("Microsoft.EventHub/*/eventhubs/consumergroups/read",)),
+    "43d0d8ad-25c7-4714-9337-8ba259a9fe05": (
+        "Monitoring Reader",
+        ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
+    ),
+    "73c42c96-874c-492b-b04d-ab87d138a893": (
+        "Log Analytics Reader",
+        ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
+    ),
+    "a638d3c7-ab3a-418d-83e6-5f17a39d4fde": (
+        "Azure Event Hubs Data Receiver",
+        ("Microsoft.EventHub/*/eventhubs/consumergroups/read",),
+    ),
     "2b629674-e913-4c01-ae53-ef4638d8f975": ("Azure Event Hubs Data Sender", ("Microsoft.EventHub/*/eventhubs/read",)),
     "1ec5b3c1-b17e-4e25-8312-2acb3c3c5abf": (
         "Stream Analytics Query Tester",
-        ("Microsoft.StreamAnalytics/locations/TestQuery/action", "Microsoft.StreamAnalytics/locations/CompileQuery/action"),
+        (
+            "Microsoft.StreamAnalytics/locations/TestQuery/action",
+            "Microsoft.StreamAnalytics/locations/CompileQuery/action",
+        ),
     ),
 }
 
@@ -52,7 +64,9 @@ class Access:
         self._lock = threading.Lock()
         self._held = {key: RoleAssignment(**document) for key, document in documents.load().items()}
 
-    def assign(self, scope: str, role: str, principal_id: str, principal_type: str, created_on: str, name: str = "") -> RoleAssignment:
+    def assign(
+        self, scope: str, role: str, principal_id: str, principal_type: str, created_on: str, name: str = ""
+    ) -> RoleAssignment:
         """Give a role. The same role for the same principal at the same scope is given once. KeyError for a role that is not known."""
         if role not in ROLES:
             raise KeyError(role)
@@ -80,7 +94,11 @@ class Access:
         """What holds at a scope: inherited from above it and, unless `above_only`, given below it."""
         wanted = scope.lower().rstrip("/")
         with self._lock:
-            return [a for a in self._held.values() if _covers(a.scope, wanted) or (not above_only and _covers(wanted, a.scope.lower()))]
+            return [
+                a
+                for a in self._held.values()
+                if _covers(a.scope, wanted) or (not above_only and _covers(wanted, a.scope.lower()))
+            ]
 
 
 def _covers(upper: str, lower: str) -> bool:

@@ -152,12 +152,18 @@ class Account:
         self._resources[resource.id.lower()] = resource
         return resource
 
-    def add_workspace(self, subscription: str, group: str, name: str, location: str, customer_id: str) -> GenericResource:
+    def add_workspace(
+        self, subscription: str, group: str, name: str, location: str, customer_id: str
+    ) -> GenericResource:
         """A Log Analytics workspace; `customer_id` is the id that queries name."""
         self.logs.add_workspace(customer_id, subscription)
         return self.add_resource(
             GenericResource(
-                subscription, group, "Microsoft.OperationalInsights/workspaces", name, location,
+                subscription,
+                group,
+                "Microsoft.OperationalInsights/workspaces",
+                name,
+                location,
                 lambda: {
                     "customerId": customer_id,
                     "provisioningState": "Succeeded",
@@ -171,7 +177,11 @@ class Account:
         """A logical SQL server."""
         return self.add_resource(
             GenericResource(
-                subscription, group, "Microsoft.Sql/servers", name, location,
+                subscription,
+                group,
+                "Microsoft.Sql/servers",
+                name,
+                location,
                 lambda: {
                     "administratorLogin": "sandbox",
                     "version": "12.0",
@@ -191,7 +201,11 @@ class Account:
         """A database; `status` says Online, Paused, Resuming ... each time somebody asks."""
         return self.add_resource(
             GenericResource(
-                subscription, group, "Microsoft.Sql/servers/databases", f"{server}/{name}", location,
+                subscription,
+                group,
+                "Microsoft.Sql/servers/databases",
+                f"{server}/{name}",
+                location,
                 lambda: {
                     "collation": "SQL_Latin1_General_CP1_CI_AS",
                     "status": status(),
@@ -229,7 +243,9 @@ class Account:
             *self.stream_analytics.summaries(subscription, group),
         ]
         for shown in self.resources(f"/subscriptions/{subscription}/resourceGroups/{group}"):
-            listed.append({"id": shown.id, "name": shown.name, "type": shown.type, "location": shown.location, **shown.extra})
+            listed.append(
+                {"id": shown.id, "name": shown.name, "type": shown.type, "location": shown.location, **shown.extra}
+            )
         return listed
 
     def location_of(self, resource_id: str) -> str | None:
@@ -239,7 +255,9 @@ class Account:
             return shown.location
         return self.event_hubs.location_of(resource_id) or self.stream_analytics.location_of(resource_id)
 
-    def write_log(self, resource_id: str, category: str, table: str, fields: Mapping[str, Any], at: float | None = None) -> bool:
+    def write_log(
+        self, resource_id: str, category: str, table: str, fields: Mapping[str, Any], at: float | None = None
+    ) -> bool:
         """A resource log line: it reaches a workspace only where a diagnostic setting sends its category there. True when one does."""
         sent = False
         for workspace_id in self.diagnostics.workspaces_for(resource_id, category):

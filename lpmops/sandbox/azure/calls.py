@@ -82,7 +82,11 @@ def _pattern(template: str) -> re.Pattern[str]:
     if template not in _patterns:
         pieces = re.split(r"(\{\+?\w+\})", template)
         text = "".join(
-            f"(?P<{p[2:-1]}>.+?)" if p.startswith("{+") else f"(?P<{p[1:-1]}>[^/]+)" if p.startswith("{") else re.escape(p)
+            f"(?P<{p[2:-1]}>.+?)"
+            if p.startswith("{+")
+            else f"(?P<{p[1:-1]}>[^/]+)"
+            if p.startswith("{")
+            else re.escape(p)
             for p in pieces
         )
         _patterns[template] = re.compile(f"^{text}/?$", re.IGNORECASE)
@@ -112,12 +116,19 @@ class OperationTable:
         with_method = [(o, names) for o, names in fitting if o.method == method]
         if not with_method:
             allowed = ", ".join(sorted({o.method for o, _ in fitting}))
-            raise arm_error(405, "MethodNotAllowed", f"The requested resource does not support http method '{method}'.", {"Allow": allowed})
+            raise arm_error(
+                405,
+                "MethodNotAllowed",
+                f"The requested resource does not support http method '{method}'.",
+                {"Allow": allowed},
+            )
         if not with_method[0][0].versions:
             return Found(*with_method[0])
         if not api_version:
             raise arm_error(
-                400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests."
+                400,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
             )
         for operation, names in with_method:
             if api_version.lower() in operation.versions:
@@ -127,7 +138,9 @@ class OperationTable:
     def _unknown(self, path: str, api_version: str) -> ApiError:
         providers = re.findall(r"/providers/([^/]+)(?:/([^/]+))?", path, re.IGNORECASE)
         if not providers:
-            return arm_error(404, "InvalidResourcePath", f"The request path '{path}' is not known to Azure Resource Manager.")  # assumed
+            return arm_error(
+                404, "InvalidResourcePath", f"The request path '{path}' is not known to Azure Resource Manager."
+            )  # assumed
         namespace, kind = providers[-1]
         if namespace.lower() not in self.providers:
             return arm_error(404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid.")

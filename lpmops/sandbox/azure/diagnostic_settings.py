@@ -70,7 +70,8 @@ class DiagnosticSettings:
         for setting in self.of(resource_id):
             properties = setting["properties"]
             on = any(
-                log.get("enabled") and (log.get("category") == category or str(log.get("categoryGroup")).lower() == "alllogs")
+                log.get("enabled")
+                and (log.get("category") == category or str(log.get("categoryGroup")).lower() == "alllogs")
                 for log in properties.get("logs") or []
             )
             if on and properties.get("workspaceId"):

@@ -87,7 +87,9 @@ class Dispatcher:
             answer = Answer(refusal.body, refusal.status, refusal.headers)
         except Exception:
             log.exception("%s %s failed", request.method, request.url.path)
-            body = arm_error(500, "InternalServerError", "The server encountered an internal error. Please retry the request.").body
+            body = arm_error(
+                500, "InternalServerError", "The server encountered an internal error. Please retry the request."
+            ).body
             answer = Answer(body, 500)
         return respond(answer, headers)
 

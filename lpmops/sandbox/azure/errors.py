@@ -97,7 +97,9 @@ def unprocessable(message: str) -> ApiError:
 def stale(name: str) -> ApiError:
     """If-Match or If-None-Match did not hold. Assumed: no recording of Stream Analytics' 412 is known."""
     return stream_analytics_error(
-        412, "PreconditionFailed", f"The condition set in the request's If-Match or If-None-Match header was not met for '{name}'."
+        412,
+        "PreconditionFailed",
+        f"The condition set in the request's If-Match or If-None-Match header was not met for '{name}'.",
     )
 
 

@@ -15,14 +15,18 @@ from lpmops.sandbox.azure.event_hubs import HubHandle
 from lpmops.sandbox.azure.stamps import milliseconds, parse_time
 
 # 2024-01-01 is the stable version the SDK is pinned to, 2026-01-01 its default; the others are those of the recordings.
-VERSIONS = frozenset({"2024-01-01", "2026-01-01", "2024-05-01-preview", "2023-01-01-preview", "2022-10-01-preview", "2021-11-01"})
+VERSIONS = frozenset(
+    {"2024-01-01", "2026-01-01", "2024-05-01-preview", "2023-01-01-preview", "2022-10-01-preview", "2021-11-01"}
+)
 _SUBSCRIPTION = "/subscriptions/{subscription}"
 _NAMESPACES = f"{_SUBSCRIPTION}/resourceGroups/{{group}}/providers/Microsoft.EventHub/namespaces"
 _NAMESPACE = f"{_NAMESPACES}/{{namespace}}"
 _HUBS = f"{_NAMESPACE}/eventhubs"
 _HUB = f"{_HUBS}/{{hub}}"
 _GROUPS = f"{_HUB}/consumergroups"
-_DELETIONS = f"{_SUBSCRIPTION}/providers/Microsoft.EventHub/locations/{{location}}/namespaceOperationResults/{{operation}}"
+_DELETIONS = (
+    f"{_SUBSCRIPTION}/providers/Microsoft.EventHub/locations/{{location}}/namespaceOperationResults/{{operation}}"
+)
 _RIGHT = "Microsoft.EventHub/namespaces"
 
 
@@ -58,7 +62,12 @@ def event_hub_operations(account: Account) -> list[Operation]:
             at("PUT", f"{parent}/authorizationRules/{{rule}}", f"{right}/write", routes.put_rule),
             at("DELETE", f"{parent}/authorizationRules/{{rule}}", f"{right}/delete", routes.delete_rule),
             at("POST", f"{parent}/authorizationRules/{{rule}}/listKeys", f"{right}/listkeys/action", routes.list_keys),
-            at("POST", f"{parent}/authorizationRules/{{rule}}/regenerateKeys", f"{right}/regenerateKeys/action", routes.renew_key),
+            at(
+                "POST",
+                f"{parent}/authorizationRules/{{rule}}/regenerateKeys",
+                f"{right}/regenerateKeys/action",
+                routes.renew_key,
+            ),
         ]
     return operations
 
@@ -76,7 +85,13 @@ class EventHubRoutes:
         name = str(call.object_body().get("name", "")).lower()
         taken = any(d["name"].lower() == name for d in self._state.namespaces(call.subscription))
         reason = "NameInUse" if taken else "None"
-        return Answer({"nameAvailable": not taken, "reason": reason, "message": f"Namespace name '{name}' is in use." if taken else None})
+        return Answer(
+            {
+                "nameAvailable": not taken,
+                "reason": reason,
+                "message": f"Namespace name '{name}' is in use." if taken else None,
+            }
+        )
 
     def list_namespaces(self, call: Call) -> Answer:
         """Of a group, or of the subscription when the path names no group."""
@@ -95,7 +110,9 @@ class EventHubRoutes:
 
     def patch_namespace(self, call: Call) -> Answer:
         """Scale or tag."""
-        return Answer(self._state.patch(call.subscription, call.names["group"], call.names["namespace"], call.object_body()))
+        return Answer(
+            self._state.patch(call.subscription, call.names["group"], call.names["namespace"], call.object_body())
+        )
 
     def delete_namespace(self, call: Call) -> Answer:
         """202 with both kinds of polling address."""
@@ -166,7 +183,9 @@ class EventHubRoutes:
         for record in self._groups(call):
             if record["name"].lower() == wanted:
                 return Answer(_group(document, hub, record))
-        raise event_hubs_error(404, "NotFound", f"The requested resource {hub}/{call.names['consumer']} does not exist.")  # assumed
+        raise event_hubs_error(
+            404, "NotFound", f"The requested resource {hub}/{call.names['consumer']} does not exist."
+        )  # assumed
 
     def put_group(self, call: Call) -> Answer:
         """Create or change a consumer group."""
@@ -174,7 +193,9 @@ class EventHubRoutes:
         body = call.body if isinstance(call.body, dict) else {}
         metadata = (body.get("properties") or {}).get("userMetadata")
         names = call.names
-        record = self._state.put_group(call.subscription, names["group"], names["namespace"], hub, names["consumer"], metadata)
+        record = self._state.put_group(
+            call.subscription, names["group"], names["namespace"], hub, names["consumer"], metadata
+        )
         return Answer(_group(document, hub, record))
 
     def delete_group(self, call: Call) -> Answer:
@@ -186,7 +207,9 @@ class EventHubRoutes:
     def list_rules(self, call: Call) -> Answer:
         """Access rules of a namespace or hub."""
         document, hub = self._rule_parent(call)
-        return Answer({"value": [_rule(document, hub, name, rule) for name, rule in self._state.rules(document, hub).items()]})
+        return Answer(
+            {"value": [_rule(document, hub, name, rule) for name, rule in self._state.rules(document, hub).items()]}
+        )
 
     def get_rule(self, call: Call) -> Answer:
         """One access rule, without its keys."""
@@ -209,7 +232,9 @@ class EventHubRoutes:
     def delete_rule(self, call: Call) -> Answer:
         """Remove an access rule."""
         _, hub = self._rule_parent(call)
-        self._state.delete_rule(call.subscription, call.names["group"], call.names["namespace"], hub, call.names["rule"])
+        self._state.delete_rule(
+            call.subscription, call.names["group"], call.names["namespace"], hub, call.names["rule"]
+        )
         return Answer()
 
     def list_keys(self, call: Call) -> Answer:
@@ -252,7 +277,9 @@ class EventHubRoutes:
         for name, rule in self._state.rules(document, hub).items():
             if name.lower() == wanted:
                 return name, rule
-        raise event_hubs_error(404, "NotFound", f"The requested resource {call.names['rule']} does not exist.")  # assumed: the wording
+        raise event_hubs_error(
+            404, "NotFound", f"The requested resource {call.names['rule']} does not exist."
+        )  # assumed: the wording
 
 
 def _hub(document: Mapping[str, Any], name: str, handle: HubHandle) -> dict[str, Any]:
@@ -294,7 +321,11 @@ def _group(document: Mapping[str, Any], hub: str, record: Mapping[str, Any]) -> 
 
 def _rule(document: Mapping[str, Any], hub: str, name: str, rule: Mapping[str, Any]) -> dict[str, Any]:
     below = f"/eventhubs/{hub}" if hub else ""
-    kind = "Microsoft.EventHub/namespaces/eventhubs/authorizationrules" if hub else "Microsoft.EventHub/Namespaces/AuthorizationRules"
+    kind = (
+        "Microsoft.EventHub/namespaces/eventhubs/authorizationrules"
+        if hub
+        else "Microsoft.EventHub/Namespaces/AuthorizationRules"
+    )
     return {
         "id": f"{document['id']}{below}/authorizationrules/{name}",
         "name": name,

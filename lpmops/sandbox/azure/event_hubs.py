@@ -85,7 +85,9 @@ class EventHubs:
             if existing is None:
                 taken = next((k for k in self._namespaces if k.rpartition("/")[2] == name.lower()), None)
                 if taken:
-                    raise arm_error(409, "Conflict", f"Namespace '{name}' already exists in another resource group or subscription.")  # assumed
+                    raise arm_error(
+                        409, "Conflict", f"Namespace '{name}' already exists in another resource group or subscription."
+                    )  # assumed
                 document = self._new(subscription, group, name, body)
             else:
                 document = self._changed(existing, body)
@@ -152,7 +154,11 @@ class EventHubs:
             "geoDataReplication": {
                 "maxReplicationLagDurationInSeconds": 0,
                 "locations": [
-                    {"locationName": location, "roleType": "Primary", "replicaState": "InBuild" if creating else "Ready"}
+                    {
+                        "locationName": location,
+                        "roleType": "Primary",
+                        "replicaState": "InBuild" if creating else "Ready",
+                    }
                 ],
             },
             **document["properties"],
@@ -175,13 +181,16 @@ class EventHubs:
         """Namespaces as a resource list shows them."""
         names = ("id", "name", "location", "tags", "sku")
         return [
-            {**{n: d[n] for n in names}, "type": "Microsoft.EventHub/namespaces"} for d in self.namespaces(subscription, group)
+            {**{n: d[n] for n in names}, "type": "Microsoft.EventHub/namespaces"}
+            for d in self.namespaces(subscription, group)
         ]
 
     def location_of(self, resource_id: str) -> str | None:
         """Where a namespace is; None when the id is none."""
         with self._lock:
-            return next((d["location"] for d in self._namespaces.values() if d["id"].lower() == resource_id.lower()), None)
+            return next(
+                (d["location"] for d in self._namespaces.values() if d["id"].lower() == resource_id.lower()), None
+            )
 
     def hub(self, subscription: str, group: str, namespace: str, name: str) -> tuple[dict[str, Any], str, HubHandle]:
         """A namespace's document, the hub's own name and the hub. Raises 404."""
@@ -197,7 +206,9 @@ class EventHubs:
         document = self.namespace(subscription, group, namespace)
         return sorted(self._hubs.hubs(document["name"]).items())
 
-    def put_hub(self, subscription: str, group: str, namespace: str, name: str, body: Mapping[str, Any]) -> tuple[HubHandle, bool]:
+    def put_hub(
+        self, subscription: str, group: str, namespace: str, name: str, body: Mapping[str, Any]
+    ) -> tuple[HubHandle, bool]:
         """Create or change a hub: (the hub, whether it is new). Raises 400 for what the Standard tier refuses."""
         wished = body.get("properties") or {}
         with self._lock:
@@ -234,7 +245,9 @@ class EventHubs:
             own_name = next((g for g in handle.consumer_groups if g.lower() == name.lower()), name)
             if own_name not in handle.consumer_groups:
                 if len(handle.consumer_groups) >= GROUPS_PER_HUB:
-                    message = f"The event hub '{hub}' already has {GROUPS_PER_HUB} consumer groups, the most its tier allows."
+                    message = (
+                        f"The event hub '{hub}' already has {GROUPS_PER_HUB} consumer groups, the most its tier allows."
+                    )
                     raise event_hubs_error(403, "Forbidden", message)  # assumed: the wording
                 handle.add_consumer_group(own_name)
             changed = copy.deepcopy(document)
@@ -260,7 +273,9 @@ class EventHubs:
             document, own_hub, handle = self.hub(subscription, group, namespace, hub)
             own_name = next((g for g in handle.consumer_groups if g.lower() == name.lower()), None)
             if own_name == "$Default":
-                raise event_hubs_error(400, "BadRequest", "The default consumer group can't be deleted.")  # assumed: the wording
+                raise event_hubs_error(
+                    400, "BadRequest", "The default consumer group can't be deleted."
+                )  # assumed: the wording
             if own_name is not None:
                 handle.remove_consumer_group(own_name)
                 changed = copy.deepcopy(document)
@@ -275,14 +290,23 @@ class EventHubs:
     def put_rule(self, subscription: str, group: str, namespace: str, hub: str, name: str, rights: list[str]) -> None:
         """Create or change an access rule; keys stay as they are. Raises 400 for unknown or incomplete rights."""
         if not rights or set(rights) - {"Listen", "Send", "Manage"}:
-            raise event_hubs_error(400, "BadRequest", "The rights of an authorization rule are Listen, Send and Manage.")  # assumed
+            raise event_hubs_error(
+                400, "BadRequest", "The rights of an authorization rule are Listen, Send and Manage."
+            )  # assumed
         if "Manage" in rights and {"Listen", "Send"} - set(rights):
-            raise event_hubs_error(400, "BadRequest", "Manage permission should also include Send and Listen.")  # assumed
+            raise event_hubs_error(
+                400, "BadRequest", "Manage permission should also include Send and Listen."
+            )  # assumed
         with self._lock:
             changed = copy.deepcopy(self.namespace(subscription, group, namespace))
             held = changed["rules"].setdefault(hub, {})
             own_name = next((n for n in held if n.lower() == name.lower()), name)
-            held[own_name] = {"primary": _new_key(), "secondary": _new_key(), **held.get(own_name, {}), "rights": rights}
+            held[own_name] = {
+                "primary": _new_key(),
+                "secondary": _new_key(),
+                **held.get(own_name, {}),
+                "rights": rights,
+            }
             self._store(_key(subscription, group, namespace), changed)
 
     def delete_rule(self, subscription: str, group: str, namespace: str, hub: str, name: str) -> None:
@@ -354,12 +378,24 @@ class EventHubs:
             changed["tags"] = body["tags"]
         sku = {**changed["sku"], **{k: v for k, v in (body.get("sku") or {}).items() if v is not None}}
         if sku["name"] not in ("Basic", "Standard"):
-            raise event_hubs_error(400, "BadRequest", f"The sandbox holds Standard namespaces; '{sku['name']}' is not among them.")
-        if not isinstance(sku["capacity"], int) or isinstance(sku["capacity"], bool) or not 1 <= sku["capacity"] <= UNITS_MAX:
+            raise event_hubs_error(
+                400, "BadRequest", f"The sandbox holds Standard namespaces; '{sku['name']}' is not among them."
+            )
+        if (
+            not isinstance(sku["capacity"], int)
+            or isinstance(sku["capacity"], bool)
+            or not 1 <= sku["capacity"] <= UNITS_MAX
+        ):
             message = f"The throughput units of a namespace are 1 to {UNITS_MAX}."
             raise event_hubs_error(400, "BadRequest", message)  # assumed: the wording
         changed["sku"] = sku
-        settable = ("isAutoInflateEnabled", "maximumThroughputUnits", "minimumTlsVersion", "publicNetworkAccess", "disableLocalAuth")
+        settable = (
+            "isAutoInflateEnabled",
+            "maximumThroughputUnits",
+            "minimumTlsVersion",
+            "publicNetworkAccess",
+            "disableLocalAuth",
+        )
         wished = body.get("properties") or {}
         changed["properties"].update({name: wished[name] for name in settable if wished.get(name) is not None})
         if not changed["properties"]["isAutoInflateEnabled"]:
@@ -413,5 +449,7 @@ def _partitions(wished: Mapping[str, Any], existing: HubHandle | None) -> int:
         raise event_hubs_error(400, "BadRequest", message)  # assumed: the wording
     if existing is not None and count != existing.partition_count:
         # The rule is documented (event-hubs-quotas); its wording is assumed.
-        raise event_hubs_error(400, "BadRequest", "The partition count of an event hub can't be changed in the Standard tier.")
+        raise event_hubs_error(
+            400, "BadRequest", "The partition count of an event hub can't be changed in the Standard tier."
+        )
     return count

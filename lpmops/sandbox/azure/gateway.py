@@ -25,7 +25,9 @@ from lpmops.sandbox.azure.throttle import kind_of
 # Resource Manager's own limit on a request body.
 MAX_BODY = 4 * 1024 * 1024
 
-_HTML = b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+_HTML = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+)
 _HALF = json.dumps({"value": [{"id": "/subscriptions", "name": "cut in the middle", "properties": {}}]}).encode()
 
 
@@ -73,7 +75,11 @@ class AzureGateway:
             await _start(scope, send, 502, {"content-type": "text/html"}, len(_HTML))
             await send({"type": "http.response.body", "body": _HTML})
         elif fault.kind == "server_error":
-            error = arm_error(fault.status, "InternalServerError", "The server encountered an internal error. Please retry the request.")
+            error = arm_error(
+                fault.status,
+                "InternalServerError",
+                "The server encountered an internal error. Please retry the request.",
+            )
             await _answer(scope, send, fault.status, error.body, {})
         elif fault.kind == "half_body":
             await _start(scope, send, 200, {"content-type": "application/json; charset=utf-8"}, len(_HALF))
@@ -141,7 +147,9 @@ async def _until_gone(receive: Receive) -> None:
 def _transport(send: Send) -> Any:
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
-        raise RuntimeError("this fault needs uvicorn and AzureGateway as the outermost application: the server's transport is not in reach")
+        raise RuntimeError(
+            "this fault needs uvicorn and AzureGateway as the outermost application: the server's transport is not in reach"
+        )
     return transport
 
 

@@ -108,7 +108,9 @@ def canonical_audience(audience: str) -> str:
     """One name for a service: no slash at the end, no `/.default`, aliases resolved, a loopback address as such."""
     name = audience.strip().removesuffix("/.default").rstrip("/")
     lowered = name.lower()
-    if lowered.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:", "https://127.0.0.1:", "https://localhost:")):
+    if lowered.startswith(
+        ("http://127.0.0.1:", "http://localhost:", "http://[::1]:", "https://127.0.0.1:", "https://localhost:")
+    ):
         return OWN_ADDRESS
     return _SAME_AS.get(lowered, lowered)
 

@@ -50,7 +50,9 @@ def from_document(document: Mapping[str, Any]) -> Job:
         transformation=Child(**document["transformation"]) if document["transformation"] else None,
         start_mode=document["start_mode"],
         start_time=parse_time(document["start_time"]) if document["start_time"] else None,
-        last_output_event_time=parse_time(document["last_output_event_time"]) if document["last_output_event_time"] else None,
+        last_output_event_time=parse_time(document["last_output_event_time"])
+        if document["last_output_event_time"]
+        else None,
     )
 
 

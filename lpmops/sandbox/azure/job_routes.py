@@ -35,8 +35,18 @@ def job_operations(account: Account) -> list[Operation]:
         return Operation(method, template, f"Microsoft.StreamAnalytics/{action}", versions, handler)
 
     operations = [
-        at("GET", f"{_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/locations/{{location}}/quotas", "locations/quotas/Read", routes.quotas),
-        at("GET", f"{_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/streamingjobs", "streamingjobs/Read", routes.list_jobs),
+        at(
+            "GET",
+            f"{_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/locations/{{location}}/quotas",
+            "locations/quotas/Read",
+            routes.quotas,
+        ),
+        at(
+            "GET",
+            f"{_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/streamingjobs",
+            "streamingjobs/Read",
+            routes.list_jobs,
+        ),
         at("GET", _JOBS, "streamingjobs/Read", routes.list_jobs),
         at("GET", _JOB, "streamingjobs/Read", routes.get_job),
         at("PUT", _JOB, "streamingjobs/Write", routes.put_job),
@@ -90,7 +100,10 @@ class JobRoutes:
     def quotas(self, call: Call) -> Answer:
         """What the subscription may use, and uses."""
         start = f"/subscriptions/{call.subscription}/providers/Microsoft.StreamAnalytics/locations/{call.names['location']}/quotas"
-        used = {"StreamingUnits": (UNITS_QUOTA, self.state.units_in_use(call.subscription)), "StreamingClusters": (CLUSTERS_QUOTA, 0)}
+        used = {
+            "StreamingUnits": (UNITS_QUOTA, self.state.units_in_use(call.subscription)),
+            "StreamingClusters": (CLUSTERS_QUOTA, 0),
+        }
         value = [
             {
                 "id": f"{start}/{name}",
@@ -189,12 +202,16 @@ class ChildRoutes:
     def put(self, call: Call) -> Answer:
         """Create or replace."""
         name = call.names["child"]
-        return self._shown(call, self._state.put_child(key_of(call), self._kind, name, call.object_body(), match_of(call)))
+        return self._shown(
+            call, self._state.put_child(key_of(call), self._kind, name, call.object_body(), match_of(call))
+        )
 
     def patch(self, call: Call) -> Answer:
         """Change what the body names."""
         name = call.names["child"]
-        return self._shown(call, self._state.put_child(key_of(call), self._kind, name, call.object_body(), match_of(call), patch=True))
+        return self._shown(
+            call, self._state.put_child(key_of(call), self._kind, name, call.object_body(), match_of(call), patch=True)
+        )
 
     def delete(self, call: Call) -> Answer:
         """200 as recorded; 204 when there was none."""
@@ -214,7 +231,9 @@ class ChildRoutes:
 def _expand(call: Call) -> frozenset[str]:
     asked = {part.strip() for part in call.query.get("$expand", "").split(",") if part.strip()}
     if asked - _EXPANDABLE:
-        raise bad(f"The $expand value '{', '.join(sorted(asked - _EXPANDABLE))}' is not one of {', '.join(sorted(_EXPANDABLE))}.")  # assumed
+        raise bad(
+            f"The $expand value '{', '.join(sorted(asked - _EXPANDABLE))}' is not one of {', '.join(sorted(_EXPANDABLE))}."
+        )  # assumed
     return frozenset(asked)
 
 
@@ -255,7 +274,12 @@ def _job(job: Job, expand: frozenset[str], with_etag: bool = False) -> dict[str,
 
 def _child(job: Job, kind: Kind, child: Child, with_etag: bool = False) -> dict[str, Any]:
     properties: Mapping[str, Any] = {**child.properties, "etag": child.etag} if with_etag else child.properties
-    return {"id": f"{job.id}/{kind}/{child.name}", "name": child.name, "type": f"{JOB_TYPE}/{kind}", "properties": properties}
+    return {
+        "id": f"{job.id}/{kind}/{child.name}",
+        "name": child.name,
+        "type": f"{JOB_TYPE}/{kind}",
+        "properties": properties,
+    }
 
 
 _REGIONS = {

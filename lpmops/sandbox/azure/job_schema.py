@@ -68,7 +68,9 @@ def bad(message: str) -> Exception:
 
 def not_convertible(name: str, kind: str) -> Exception:
     """A number or text of the wrong kind (azure-sdk-for-python#35339)."""
-    return bad(f"The JSON provided in the request body is invalid. Property '{name}' value is not convertible to type '{kind}'.")
+    return bad(
+        f"The JSON provided in the request body is invalid. Property '{name}' value is not convertible to type '{kind}'."
+    )
 
 
 def job_properties(wished: Mapping[str, Any], present: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -79,7 +81,9 @@ def job_properties(wished: Mapping[str, Any], present: Mapping[str, Any] | None)
             merged[name] = without_secrets(wished[name])
     for name, choices in _CHOICES.items():
         if merged[name] not in choices:
-            raise bad(f"The value '{merged[name]}' of property '{name}' is not one of {', '.join(choices)}.")  # assumed: the wording
+            raise bad(
+                f"The value '{merged[name]}' of property '{name}' is not one of {', '.join(choices)}."
+            )  # assumed: the wording
     for name, low, high in (
         ("eventsOutOfOrderMaxDelayInSeconds", 0, 599),
         ("eventsLateArrivalMaxDelayInSeconds", -1, 1_814_399),
@@ -98,7 +102,9 @@ def child_properties(kind: Kind, wished: Mapping[str, Any], present: Mapping[str
     """A child's properties as answered; with `present` it is a PATCH, whose data source replaces the old one's parts. Raises 400 and 422."""
     clean = {k: v for k, v in without_secrets(dict(wished)).items() if k not in ("etag", "diagnostics")}
     merged = merge(present, clean) if present is not None else clean
-    return {"inputs": _input, "outputs": _output, "functions": _function, "transformations": _transformation}[kind](merged)
+    return {"inputs": _input, "outputs": _output, "functions": _function, "transformations": _transformation}[kind](
+        merged
+    )
 
 
 def merge(present: Mapping[str, Any], wished: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +112,11 @@ def merge(present: Mapping[str, Any], wished: Mapping[str, Any]) -> dict[str, An
     merged = dict(present)
     for name, value in wished.items():
         old = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) and value.get("type", old.get("type")) == old.get("type"):
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and value.get("type", old.get("type")) == old.get("type")
+        ):
             merged[name] = merge(old, value)
         elif value is not None:
             merged[name] = value
@@ -141,7 +151,9 @@ def _source(kind: Kind, properties: Mapping[str, Any], known: frozenset[str]) ->
 def _input(properties: dict[str, Any]) -> dict[str, Any]:
     kind = properties.get("type")
     if kind not in ("Stream", "Reference"):
-        raise missing("type") if kind is None else bad(f"The input type '{kind}' is not Stream or Reference.")  # assumed: the wording
+        raise (
+            missing("type") if kind is None else bad(f"The input type '{kind}' is not Stream or Reference.")
+        )  # assumed: the wording
     name, settings = _source("inputs", properties, INPUT_SOURCES)
     if name.endswith("/EventHub"):
         settings.setdefault("consumerGroupName", None)
@@ -166,7 +178,11 @@ def _output(properties: dict[str, Any]) -> dict[str, Any]:
         settings = {"blobPathPrefix": settings.get("pathPattern"), "blobWriteMode": None, **settings}
     if name == "Microsoft.Sql/Server/Database":
         # The documented defaults (stream-analytics-sql-output-perf); that the answer shows them is assumed.
-        settings = {**settings, "maxBatchCount": settings.get("maxBatchCount") or 10_000, "maxWriterCount": settings.get("maxWriterCount", 1)}
+        settings = {
+            **settings,
+            "maxBatchCount": settings.get("maxBatchCount") or 10_000,
+            "maxWriterCount": settings.get("maxWriterCount", 1),
+        }
     answer: dict[str, Any] = {"datasource": {"type": name, "properties": settings}}
     size = properties.get("sizeWindow")
     if size is not None:
@@ -185,7 +201,9 @@ def _output(properties: dict[str, Any]) -> dict[str, Any]:
 def _function(properties: dict[str, Any]) -> dict[str, Any]:
     kind = properties.get("type")
     if kind not in ("Scalar", "Aggregate"):
-        raise missing("type") if kind is None else bad(f"The function type '{kind}' is not Scalar or Aggregate.")  # assumed: the wording
+        raise (
+            missing("type") if kind is None else bad(f"The function type '{kind}' is not Scalar or Aggregate.")
+        )  # assumed: the wording
     settings = dict(properties.get("properties") or {})
     if not settings.get("binding"):
         raise missing("binding")
@@ -203,7 +221,9 @@ def _transformation(properties: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(query, str) or not query.strip():
         raise missing("query")
     if len(query) > QUERY_LIMIT:
-        raise bad(f"The query has {len(query)} characters; at most {QUERY_LIMIT} are allowed.")  # the limit is documented, the wording assumed
+        raise bad(
+            f"The query has {len(query)} characters; at most {QUERY_LIMIT} are allowed."
+        )  # the limit is documented, the wording assumed
     return {"streamingUnits": units, "query": query}
 
 

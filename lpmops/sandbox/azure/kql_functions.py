@@ -60,6 +60,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "endswith": lambda a, b: text_of(a).lower().endswith(text_of(b).lower()),
 }
 
+
 def calculate(operator: str, a: Any, b: Any, whole: bool) -> Any:
     """Two present values and what is between them; `whole` divides without a rest."""
     if operator == "+":
@@ -134,7 +135,9 @@ FUNCTIONS: dict[str, tuple[tuple[int, ...], str | None, Callable[..., Any]]] = {
     "bin": ((2,), None, _bin),
     "floor": ((2,), None, _bin),
 }
-KEEPS_NAME = frozenset({"tostring", "todatetime", "tolong", "toint", "todouble", "toreal", "bin", "floor", "parse_json", "todynamic"})
+KEEPS_NAME = frozenset(
+    {"tostring", "todatetime", "tolong", "toint", "todouble", "toreal", "bin", "floor", "parse_json", "todynamic"}
+)
 
 
 def _numbers(rows: list[tuple[Any, ...]]) -> list[Any]:

@@ -10,7 +10,20 @@ from typing import Any
 
 from lpmops.sandbox.azure.kql_lexer import KqlError, Token, place, syntax_error, tokens_of
 
-OPERATORS = ("where", "filter", "extend", "project", "summarize", "order", "sort", "top", "take", "limit", "count", "getschema")
+OPERATORS = (
+    "where",
+    "filter",
+    "extend",
+    "project",
+    "summarize",
+    "order",
+    "sort",
+    "top",
+    "take",
+    "limit",
+    "count",
+    "getschema",
+)
 _TEXT = ("contains", "contains_cs", "has", "has_cs", "startswith", "endswith")
 _COMPARE = ("==", "!=", "=~", "!~", "<", "<=", ">", ">=", *_TEXT, *(f"!{name}" for name in _TEXT))
 _DEEPEST = 60
@@ -134,7 +147,19 @@ class _Parser:
 
     def query(self) -> Query:
         table = self._name()
-        if table.text.lower() in ("let", "set", "declare", "union", "search", "find", "print", "range", "datatable", "externaldata", "evaluate"):
+        if table.text.lower() in (
+            "let",
+            "set",
+            "declare",
+            "union",
+            "search",
+            "find",
+            "print",
+            "range",
+            "datatable",
+            "externaldata",
+            "evaluate",
+        ):
             raise self._refused(table)
         steps = []
         while self._take("|"):

@@ -63,7 +63,9 @@ def run(query: Query, tables: Mapping[str, Table], now: datetime) -> Table:
     """The query's answer. Raises KqlError for unknown tables, columns, functions and impossible comparisons."""
     table = tables.get(query.table.text)
     if table is None:
-        raise semantic_error(f"'{query.table.text}' operator: Failed to resolve table or column expression named '{query.table.text}'")
+        raise semantic_error(
+            f"'{query.table.text}' operator: Failed to resolve table or column expression named '{query.table.text}'"
+        )
     for step in query.steps:
         table = _STEPS[step.operator](step, table, _Binder(table.schema, now, step.operator))
     return table
@@ -86,7 +88,9 @@ class _Binder:
         if isinstance(expression, Member):
             whole, key = self.bind(expression.whole), expression.key
             if whole.type != "dynamic":
-                raise semantic_error(f"'{self._operator}' operator: a value of type {whole.type} has no member '{key}'; use parse_json()")
+                raise semantic_error(
+                    f"'{self._operator}' operator: a value of type {whole.type} has no member '{key}'; use parse_json()"
+                )
             return Bound("dynamic", lambda row: _member(whole.value(row), key))
         if isinstance(expression, Membership):
             return self._membership(expression)
@@ -132,7 +136,9 @@ class _Binder:
         if operator in _ARITHMETIC:
             return _arithmetic(operator, left, right)
         self._comparable(left, right)
-        test = COMPARISONS[operator.removeprefix("!") if operator.startswith("!") and operator not in ("!=", "!~") else operator]
+        test = COMPARISONS[
+            operator.removeprefix("!") if operator.startswith("!") and operator not in ("!=", "!~") else operator
+        ]
         flip = operator.startswith("!") and operator not in ("!=", "!~")
         return Bound("bool", lambda row: test(left.value(row), right.value(row)) != flip)
 
@@ -140,7 +146,9 @@ class _Binder:
         numbers = {"long", "real", "int"}
         same = left.type == right.type or {left.type, right.type} <= numbers or "dynamic" in (left.type, right.type)
         if not same:
-            raise semantic_error(f"Cannot compare values of types {left.type} and {right.type}. Try adding explicit casts", "SEM0064")
+            raise semantic_error(
+                f"Cannot compare values of types {left.type} and {right.type}. Try adding explicit casts", "SEM0064"
+            )
 
     def _invoke(self, expression: Invoke) -> Bound:
         name = expression.name
@@ -156,11 +164,16 @@ class _Binder:
             now = self._now
             return Bound("datetime", lambda row: now - span.value(row))
         if name not in FUNCTIONS:
-            raise semantic_error(f"Unknown function: '{name}'. This sandbox runs {', '.join(sorted([*FUNCTIONS, 'ago', 'now']))}", "SEM0260")
+            raise semantic_error(
+                f"Unknown function: '{name}'. This sandbox runs {', '.join(sorted([*FUNCTIONS, 'ago', 'now']))}",
+                "SEM0260",
+            )
         count, result, function = FUNCTIONS[name]
         arguments = [self.bind(each) for each in expression.arguments]
         if len(arguments) not in count:
-            raise semantic_error(f"Function '{name}' takes {' or '.join(map(str, count))} arguments, not {len(arguments)}", "SEM0219")
+            raise semantic_error(
+                f"Function '{name}' takes {' or '.join(map(str, count))} arguments, not {len(arguments)}", "SEM0219"
+            )
         kind = result or (arguments[1].type if name in ("iff", "iif") else arguments[0].type)
         return Bound(kind, lambda row: function(*[each.value(row) for each in arguments]))
 
@@ -201,7 +214,9 @@ def _summarize(step: Step, table: Table, binder: _Binder) -> Table:
         arguments = [binder.bind(each) for each in named.expression.arguments]
         least, most, function, kind = AGGREGATES[named.expression.name]
         if not least <= len(arguments) <= most:
-            raise semantic_error(f"Function '{named.expression.name}' does not take {len(arguments)} arguments", "SEM0219")
+            raise semantic_error(
+                f"Function '{named.expression.name}' does not take {len(arguments)} arguments", "SEM0219"
+            )
         name = _unique(named.name or _aggregate_name(named.expression), taken)
         aggregates.append((name, kind or arguments[0].type, function, arguments))
     grouped: dict[str, tuple[list[Any], list[Row]]] = {}
@@ -231,7 +246,11 @@ def _sorted(rows: list[Row], ordering: Ordering, binder: _Binder) -> list[Row]:
     bound = binder.bind(ordering.expression)
     keyed = [(bound.value(row), row) for row in rows]
     nulls = [row for key, row in keyed if key is None]
-    present = sorted((each for each in keyed if each[0] is not None), key=lambda each: _sort_key(each[0]), reverse=ordering.descending)
+    present = sorted(
+        (each for each in keyed if each[0] is not None),
+        key=lambda each: _sort_key(each[0]),
+        reverse=ordering.descending,
+    )
     kept = [row for _, row in present]
     return [*nulls, *kept] if ordering.nulls_first else [*kept, *nulls]
 
@@ -260,7 +279,11 @@ def _getschema(step: Step, table: Table, binder: _Binder) -> Table:
         {"ColumnName": name, "ColumnOrdinal": at, "DataType": _CLR[kind], "ColumnType": kind}
         for at, (name, kind) in enumerate(table.schema.items())
     ]
-    return Table({"ColumnName": "string", "ColumnOrdinal": "int", "DataType": "string", "ColumnType": "string"}, rows, "getschema")
+    return Table(
+        {"ColumnName": "string", "ColumnOrdinal": "int", "DataType": "string", "ColumnType": "string"},
+        rows,
+        "getschema",
+    )
 
 
 _STEPS: dict[str, Callable[[Step, Table, _Binder], Table]] = {
@@ -271,7 +294,10 @@ _STEPS: dict[str, Callable[[Step, Table, _Binder], Table]] = {
 
 def _bind_all(columns: Iterable[Named], binder: _Binder) -> list[tuple[str, Bound]]:
     taken: set[str] = set()
-    return [(_unique(named.name or _own_name(named.expression) or "Column", taken), binder.bind(named.expression)) for named in columns]
+    return [
+        (_unique(named.name or _own_name(named.expression) or "Column", taken), binder.bind(named.expression))
+        for named in columns
+    ]
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -308,7 +334,14 @@ def _member(whole: Any, key: str | int) -> Any:
 
 
 def _type_of(value: Any) -> str:
-    for kind, name in ((bool, "bool"), (int, "long"), (float, "real"), (datetime, "datetime"), (timedelta, "timespan"), (str, "string")):
+    for kind, name in (
+        (bool, "bool"),
+        (int, "long"),
+        (float, "real"),
+        (datetime, "datetime"),
+        (timedelta, "timespan"),
+        (str, "string"),
+    ):
         if isinstance(value, kind):
             return name
     return "dynamic"

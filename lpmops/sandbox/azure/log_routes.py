@@ -38,14 +38,21 @@ def reshape(error: ApiError) -> ApiError:
     code = error.body.get("error", {}).get("code", "")
     if error.status == 401:
         known = {"AuthenticationFailed": ("AuthorizationRequiredError", "Valid authentication was not provided")}
-        name, message = known.get(code, ("InvalidTokenError", "The provided authentication is not valid for this resource"))
+        name, message = known.get(
+            code, ("InvalidTokenError", "The provided authentication is not valid for this resource")
+        )
     elif error.status == 403:
-        name, message = "InsufficientAccessError", "The provided credentials have insufficient access to perform the requested operation"
+        name, message = (
+            "InsufficientAccessError",
+            "The provided credentials have insufficient access to perform the requested operation",
+        )
     elif error.status in (404, 405) and code != "PathNotFoundError":
         name, message = "PathNotFoundError", "The requested path does not exist"
     else:
         return error
-    return ApiError(error.status, {"error": {"message": message, "code": name, "correlationId": new_guid()}}, error.headers)
+    return ApiError(
+        error.status, {"error": {"message": message, "code": name, "correlationId": new_guid()}}, error.headers
+    )
 
 
 class LogRoutes:
@@ -81,7 +88,11 @@ class LogRoutes:
 
     def _answer(self, workspace: str, wished: Mapping[str, Any], prefer: str) -> dict[str, Any]:
         if not self._account.logs.subscription_of(workspace):
-            body = {"message": "The workspace could not be found", "code": "PathNotFoundError", "correlationId": new_guid()}
+            body = {
+                "message": "The workspace could not be found",
+                "code": "PathNotFoundError",
+                "correlationId": new_guid(),
+            }
             raise ApiError(404, {"error": body})  # assumed: the wording
         text = wished.get("query")
         if not isinstance(text, str) or not text.strip():
@@ -95,7 +106,9 @@ class LogRoutes:
         answer: dict[str, Any] = {"tables": [_shown(table)]}
         if "include-statistics=true" in prefer.lower():
             # assumed: only the parts that are known here
-            answer["statistics"] = {"query": {"executionTime": 0.0, "datasetStatistics": [{"table_row_count": len(table.rows)}]}}
+            answer["statistics"] = {
+                "query": {"executionTime": 0.0, "datasetStatistics": [{"table_row_count": len(table.rows)}]}
+            }
         if "include-render=true" in prefer.lower():
             answer["render"] = {"visualization": None}  # assumed
         return answer
@@ -121,7 +134,11 @@ def _refusal(error: KqlError, text: str) -> ApiError:
 
 def _shown(table: Table) -> dict[str, Any]:
     columns = [{"name": name, "type": kind} for name, kind in table.schema.items()]
-    return {"name": table.name, "columns": columns, "rows": [[_cell(row.get(name)) for name in table.schema] for row in table.rows]}
+    return {
+        "name": table.name,
+        "columns": columns,
+        "rows": [[_cell(row.get(name)) for name in table.schema] for row in table.rows],
+    }
 
 
 def _cell(value: Any) -> Any:

@@ -57,7 +57,13 @@ class LogStore:
             return self._subscriptions.get(customer_id.lower(), "")
 
     def write(
-        self, customer_id: str, table: str, resource_id: str, category: str, fields: Mapping[str, Any], at: float | None = None
+        self,
+        customer_id: str,
+        table: str,
+        resource_id: str,
+        category: str,
+        fields: Mapping[str, Any],
+        at: float | None = None,
     ) -> None:
         """One row about a resource; what every row has is filled in. KeyError for a table or column that is not there."""
         schema = TABLES[table]
@@ -79,7 +85,11 @@ class LogStore:
         with self._lock:
             for name, schema in TABLES.items():
                 rows = self._rows.get((customer_id.lower(), name), ())
-                shown = [row for row in rows if row["TimeGenerated"] <= last and (start is None or row["TimeGenerated"] >= start)]
+                shown = [
+                    row
+                    for row in rows
+                    if row["TimeGenerated"] <= last and (start is None or row["TimeGenerated"] >= start)
+                ]
                 found[name] = Table(schema, shown)
         return found
 

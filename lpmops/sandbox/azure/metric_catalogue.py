@@ -27,7 +27,9 @@ _RESULT = ("EntityName", "OperationResult")
 _PARTS = ("LogicalName", "PartitionId", "ProcessorInstance", "NodeName")
 
 
-def _hub(name: str, display: str, unit: str = "Count", primary: str = "Total", dimensions: tuple[str, ...] = _ENTITY) -> MetricDefinition:
+def _hub(
+    name: str, display: str, unit: str = "Count", primary: str = "Total", dimensions: tuple[str, ...] = _ENTITY
+) -> MetricDefinition:
     return MetricDefinition(name, f"{display}.", f"{display} for Microsoft.EventHub.", unit, primary, dimensions)
 
 

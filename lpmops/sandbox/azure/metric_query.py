@@ -18,7 +18,16 @@ from lpmops.sandbox.azure.metric_catalogue import CATALOGUE, NAMESPACES, MetricD
 from lpmops.sandbox.azure.metrics import MINUTE, Bucket, Metrics
 from lpmops.sandbox.azure.stamps import parse_duration, parse_timespan, seconds
 
-GRAINS = {"PT1M": 60, "PT5M": 300, "PT15M": 900, "PT30M": 1800, "PT1H": 3600, "PT6H": 21600, "PT12H": 43200, "P1D": 86400}
+GRAINS = {
+    "PT1M": 60,
+    "PT5M": 300,
+    "PT15M": 900,
+    "PT30M": 1800,
+    "PT1H": 3600,
+    "PT6H": 21600,
+    "PT12H": 43200,
+    "P1D": 86400,
+}
 AGGREGATIONS = ("Average", "Minimum", "Maximum", "Total", "Count")
 NAMES_MAX = 20
 # The recordings show that a longer span is cut to one month before its end.
@@ -51,11 +60,15 @@ def bad_request(message: str) -> Exception:
     return monitor_error(400, "BadRequest", message)
 
 
-def query_from(query: Mapping[str, str], resource_type: str, start: datetime, end: datetime, filter_text: str) -> MetricQuery:
+def query_from(
+    query: Mapping[str, str], resource_type: str, start: datetime, end: datetime, filter_text: str
+) -> MetricQuery:
     """A request's parameters, checked against what the resource's type has. Raises 400."""
     namespace = query.get("metricnamespace") or resource_type
     if namespace.lower() not in CATALOGUE:
-        raise bad_request(f"Metric namespace '{namespace}' is not known for resource type '{resource_type}'.")  # assumed: the wording
+        raise bad_request(
+            f"Metric namespace '{namespace}' is not known for resource type '{resource_type}'."
+        )  # assumed: the wording
     definitions = _definitions(query.get("metricnames", ""), namespace)
     if end <= start:
         raise bad_request("The end of the time span must be after its start.")  # assumed: the wording
@@ -149,7 +162,9 @@ def _metric(store: Metrics, resource_id: str, definition: MetricDefinition, quer
     }
 
 
-def _timeseries(store: Metrics, resource_id: str, definition: MetricDefinition, query: MetricQuery) -> list[dict[str, Any]]:
+def _timeseries(
+    store: Metrics, resource_id: str, definition: MetricDefinition, query: MetricQuery
+) -> list[dict[str, Any]]:
     if not store.knows(resource_id, definition.name):
         return []
     first = int(query.start.timestamp()) // MINUTE * MINUTE
@@ -172,7 +187,9 @@ def _timeseries(store: Metrics, resource_id: str, definition: MetricDefinition, 
                 {"name": {"value": name.lower(), "localizedValue": name.lower()}, "value": value}
                 for name, value in zip(query.split_by, values, strict=True)
             ],
-            "data": [] if query.metadata_only else [_point(step, buckets.get(step), aggregations) for step in _aligned(steps, query.grain)],
+            "data": []
+            if query.metadata_only
+            else [_point(step, buckets.get(step), aggregations) for step in _aligned(steps, query.grain)],
         }
         for values, buckets in series
     ]
@@ -243,7 +260,9 @@ def _grain(interval: str) -> int:
     except ValueError:
         grain = -1
     if grain not in GRAINS.values():
-        raise bad_request(f"Invalid time grain '{interval}', supported ones are: {', '.join(GRAINS)}")  # assumed: the wording
+        raise bad_request(
+            f"Invalid time grain '{interval}', supported ones are: {', '.join(GRAINS)}"
+        )  # assumed: the wording
     return grain
 
 
@@ -252,7 +271,9 @@ def _aggregations(text: str) -> tuple[str, ...]:
     asked = [name.strip() for name in text.split(",") if name.strip()]
     for name in asked:
         if name.lower() not in known:
-            raise bad_request(f"Invalid aggregation '{name}', supported ones are: {', '.join(AGGREGATIONS)}")  # assumed: the wording
+            raise bad_request(
+                f"Invalid aggregation '{name}', supported ones are: {', '.join(AGGREGATIONS)}"
+            )  # assumed: the wording
     return tuple(dict.fromkeys(known[name.lower()] for name in asked))
 
 

@@ -37,8 +37,20 @@ def metric_operations(account: Account) -> list[Operation]:
     routes = MetricRoutes(account)
     return [
         Operation("GET", f"{_INSIGHTS}/metrics", "Microsoft.Insights/metrics/read", METRICS, routes.one_resource),
-        Operation("GET", f"{_INSIGHTS}/metricDefinitions", "Microsoft.Insights/metricDefinitions/read", DEFINITIONS, routes.definitions),
-        Operation("GET", f"{_INSIGHTS}/metricNamespaces", "Microsoft.Insights/metricNamespaces/read", METRIC_NAMESPACES, routes.namespaces),
+        Operation(
+            "GET",
+            f"{_INSIGHTS}/metricDefinitions",
+            "Microsoft.Insights/metricDefinitions/read",
+            DEFINITIONS,
+            routes.definitions,
+        ),
+        Operation(
+            "GET",
+            f"{_INSIGHTS}/metricNamespaces",
+            "Microsoft.Insights/metricNamespaces/read",
+            METRIC_NAMESPACES,
+            routes.namespaces,
+        ),
     ]
 
 
@@ -79,7 +91,9 @@ class MetricRoutes:
             raise bad_request("The body must name resources in 'resourceids'.")  # assumed: the wording
         if len(resources) > RESOURCES_MAX:
             # The cap is documented (migrate-to-batch-api); the wording is assumed.
-            raise bad_request(f"At most {RESOURCES_MAX} resources can be asked for at once; the request names {len(resources)}.")
+            raise bad_request(
+                f"At most {RESOURCES_MAX} resources can be asked for at once; the request names {len(resources)}."
+            )
         namespace = call.query.get("metricnamespace", "")
         query = self._batch_query(call, namespace)
         values = [self._batch_value(call, resource, namespace, query) for resource in resources]
@@ -121,7 +135,9 @@ class MetricRoutes:
     def _batch_value(self, call: Call, resource: str, namespace: str, query: MetricQuery) -> dict[str, Any]:
         where = f"subscriptions/{call.subscription}/"
         if not resource.strip("/").lower().startswith(where) or type_of(resource) != namespace.lower():
-            raise bad_request(f"Resource '{resource}' is not of type '{namespace}' in subscription '{call.subscription}'.")  # assumed
+            raise bad_request(
+                f"Resource '{resource}' is not of type '{namespace}' in subscription '{call.subscription}'."
+            )  # assumed
         return {
             "starttime": seconds(query.start),
             "endtime": seconds(query.end),
@@ -142,7 +158,9 @@ class MetricRoutes:
     def _type(self, resource: str) -> str:
         kind = type_of(resource)
         if kind not in NAMESPACES:
-            raise monitor_error(400, "BadRequest", f"Resource type: {kind} is not a supported platform metric namespace.")
+            raise monitor_error(
+                400, "BadRequest", f"Resource type: {kind} is not a supported platform metric namespace."
+            )
         return kind
 
 

@@ -56,7 +56,12 @@ class Metrics:
         self._swept = 0
 
     def record(
-        self, resource_id: str, metric: str, value: float, dimensions: Mapping[str, str] | None = None, at: float | None = None
+        self,
+        resource_id: str,
+        metric: str,
+        value: float,
+        dimensions: Mapping[str, str] | None = None,
+        at: float | None = None,
     ) -> None:
         """One measurement: an increment of a counter (read as Total) or the height of a gauge (read as Average or Maximum).
 
@@ -84,7 +89,13 @@ class Metrics:
             return (resource_id.lower().strip("/"), metric.lower()) in self._series
 
     def read(
-        self, resource_id: str, metric: str, start: int, end: int, split_by: Iterable[str], accept: Mapping[str, frozenset[str]]
+        self,
+        resource_id: str,
+        metric: str,
+        start: int,
+        end: int,
+        split_by: Iterable[str],
+        accept: Mapping[str, frozenset[str]],
     ) -> dict[tuple[str, ...], dict[int, Bucket]]:
         """Shown minutes (epoch seconds) in [start, end), split by some dimensions, of series whose dimensions are among those accepted."""
         names = list(split_by)

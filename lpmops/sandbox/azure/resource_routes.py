@@ -33,7 +33,9 @@ _WORKSPACE = f"{_GROUP}/providers/Microsoft.OperationalInsights/workspaces"
 _AUTHORIZATION = "{+scope}/providers/Microsoft.Authorization"
 _INSIGHTS = "{+resource}/providers/Microsoft.Insights"
 _CATEGORIES = f"{_INSIGHTS}/diagnosticSettingsCategories"
-_FILTER = re.compile(r"\s*(atScope\(\)|principalId eq '[^']*'|assignedTo\('[^']*'\))\s*(and\s+atScope\(\)\s*)?", re.IGNORECASE)
+_FILTER = re.compile(
+    r"\s*(atScope\(\)|principalId eq '[^']*'|assignedTo\('[^']*'\))\s*(and\s+atScope\(\)\s*)?", re.IGNORECASE
+)
 
 
 def resource_operations(account: Account) -> list[Operation]:
@@ -43,29 +45,135 @@ def resource_operations(account: Account) -> list[Operation]:
         Operation("GET", "/tenants", "Microsoft.Resources/tenants/read", _RESOURCES, shown.tenants),
         Operation("GET", "/subscriptions", "Microsoft.Resources/subscriptions/read", _RESOURCES, shown.subscriptions),
         Operation("GET", _SUBSCRIPTION, "Microsoft.Resources/subscriptions/read", _RESOURCES, shown.subscription),
-        Operation("GET", f"{_SUBSCRIPTION}/resourceGroups", "Microsoft.Resources/subscriptions/resourceGroups/read", _RESOURCES, shown.groups),
+        Operation(
+            "GET",
+            f"{_SUBSCRIPTION}/resourceGroups",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+            _RESOURCES,
+            shown.groups,
+        ),
         Operation("GET", _GROUP, "Microsoft.Resources/subscriptions/resourceGroups/read", _RESOURCES, shown.group),
-        Operation("GET", f"{_GROUP}/resources", "Microsoft.Resources/subscriptions/resourceGroups/resources/read", _RESOURCES, shown.resources),
-        Operation("GET", f"{_SUBSCRIPTION}/providers/Microsoft.Sql/servers", "Microsoft.Sql/servers/read", _SQL, shown.list_servers),
+        Operation(
+            "GET",
+            f"{_GROUP}/resources",
+            "Microsoft.Resources/subscriptions/resourceGroups/resources/read",
+            _RESOURCES,
+            shown.resources,
+        ),
+        Operation(
+            "GET",
+            f"{_SUBSCRIPTION}/providers/Microsoft.Sql/servers",
+            "Microsoft.Sql/servers/read",
+            _SQL,
+            shown.list_servers,
+        ),
         Operation("GET", _SERVERS, "Microsoft.Sql/servers/read", _SQL, shown.list_servers),
         Operation("GET", f"{_SERVERS}/{{server}}", "Microsoft.Sql/servers/read", _SQL, shown.server),
-        Operation("GET", f"{_SERVERS}/{{server}}/databases", "Microsoft.Sql/servers/databases/read", _SQL, shown.list_databases),
-        Operation("GET", f"{_SERVERS}/{{server}}/databases/{{database}}", "Microsoft.Sql/servers/databases/read", _SQL, shown.database),
-        Operation("GET", _WORKSPACE, "Microsoft.OperationalInsights/workspaces/read", _WORKSPACES, shown.list_workspaces),
-        Operation("GET", f"{_WORKSPACE}/{{workspace}}", "Microsoft.OperationalInsights/workspaces/read", _WORKSPACES, shown.workspace),
-        Operation("GET", f"{_AUTHORIZATION}/roleAssignments", "Microsoft.Authorization/roleAssignments/read", _ROLES, rights.assignments),
-        Operation("GET", f"{_AUTHORIZATION}/roleAssignments/{{name}}", "Microsoft.Authorization/roleAssignments/read", _ROLES, rights.assignment),
-        Operation("PUT", f"{_AUTHORIZATION}/roleAssignments/{{name}}", "Microsoft.Authorization/roleAssignments/write", _ROLES, rights.assign),
-        Operation("DELETE", f"{_AUTHORIZATION}/roleAssignments/{{name}}", "Microsoft.Authorization/roleAssignments/delete", _ROLES, rights.remove),
-        Operation("GET", f"{_AUTHORIZATION}/roleDefinitions", "Microsoft.Authorization/roleDefinitions/read", _ROLES, rights.roles),
-        Operation("GET", f"{_AUTHORIZATION}/roleDefinitions/{{name}}", "Microsoft.Authorization/roleDefinitions/read", _ROLES, rights.role),
-        Operation("GET", f"{_AUTHORIZATION}/permissions", "Microsoft.Authorization/permissions/read", _ROLES, rights.permissions),
-        Operation("GET", f"{_INSIGHTS}/diagnosticSettings", "Microsoft.Insights/diagnosticSettings/read", _SETTINGS, settings.list_all),
-        Operation("GET", f"{_INSIGHTS}/diagnosticSettings/{{name}}", "Microsoft.Insights/diagnosticSettings/read", _SETTINGS, settings.get),
-        Operation("PUT", f"{_INSIGHTS}/diagnosticSettings/{{name}}", "Microsoft.Insights/diagnosticSettings/write", _SETTINGS, settings.put),
-        Operation("DELETE", f"{_INSIGHTS}/diagnosticSettings/{{name}}", "Microsoft.Insights/diagnosticSettings/delete", _SETTINGS, settings.delete),
+        Operation(
+            "GET",
+            f"{_SERVERS}/{{server}}/databases",
+            "Microsoft.Sql/servers/databases/read",
+            _SQL,
+            shown.list_databases,
+        ),
+        Operation(
+            "GET",
+            f"{_SERVERS}/{{server}}/databases/{{database}}",
+            "Microsoft.Sql/servers/databases/read",
+            _SQL,
+            shown.database,
+        ),
+        Operation(
+            "GET", _WORKSPACE, "Microsoft.OperationalInsights/workspaces/read", _WORKSPACES, shown.list_workspaces
+        ),
+        Operation(
+            "GET",
+            f"{_WORKSPACE}/{{workspace}}",
+            "Microsoft.OperationalInsights/workspaces/read",
+            _WORKSPACES,
+            shown.workspace,
+        ),
+        Operation(
+            "GET",
+            f"{_AUTHORIZATION}/roleAssignments",
+            "Microsoft.Authorization/roleAssignments/read",
+            _ROLES,
+            rights.assignments,
+        ),
+        Operation(
+            "GET",
+            f"{_AUTHORIZATION}/roleAssignments/{{name}}",
+            "Microsoft.Authorization/roleAssignments/read",
+            _ROLES,
+            rights.assignment,
+        ),
+        Operation(
+            "PUT",
+            f"{_AUTHORIZATION}/roleAssignments/{{name}}",
+            "Microsoft.Authorization/roleAssignments/write",
+            _ROLES,
+            rights.assign,
+        ),
+        Operation(
+            "DELETE",
+            f"{_AUTHORIZATION}/roleAssignments/{{name}}",
+            "Microsoft.Authorization/roleAssignments/delete",
+            _ROLES,
+            rights.remove,
+        ),
+        Operation(
+            "GET",
+            f"{_AUTHORIZATION}/roleDefinitions",
+            "Microsoft.Authorization/roleDefinitions/read",
+            _ROLES,
+            rights.roles,
+        ),
+        Operation(
+            "GET",
+            f"{_AUTHORIZATION}/roleDefinitions/{{name}}",
+            "Microsoft.Authorization/roleDefinitions/read",
+            _ROLES,
+            rights.role,
+        ),
+        Operation(
+            "GET",
+            f"{_AUTHORIZATION}/permissions",
+            "Microsoft.Authorization/permissions/read",
+            _ROLES,
+            rights.permissions,
+        ),
+        Operation(
+            "GET",
+            f"{_INSIGHTS}/diagnosticSettings",
+            "Microsoft.Insights/diagnosticSettings/read",
+            _SETTINGS,
+            settings.list_all,
+        ),
+        Operation(
+            "GET",
+            f"{_INSIGHTS}/diagnosticSettings/{{name}}",
+            "Microsoft.Insights/diagnosticSettings/read",
+            _SETTINGS,
+            settings.get,
+        ),
+        Operation(
+            "PUT",
+            f"{_INSIGHTS}/diagnosticSettings/{{name}}",
+            "Microsoft.Insights/diagnosticSettings/write",
+            _SETTINGS,
+            settings.put,
+        ),
+        Operation(
+            "DELETE",
+            f"{_INSIGHTS}/diagnosticSettings/{{name}}",
+            "Microsoft.Insights/diagnosticSettings/delete",
+            _SETTINGS,
+            settings.delete,
+        ),
         Operation("GET", _CATEGORIES, "Microsoft.Insights/diagnosticSettings/read", _SETTINGS, settings.categories),
-        Operation("GET", f"{_CATEGORIES}/{{name}}", "Microsoft.Insights/diagnosticSettings/read", _SETTINGS, settings.category),
+        Operation(
+            "GET", f"{_CATEGORIES}/{{name}}", "Microsoft.Insights/diagnosticSettings/read", _SETTINGS, settings.category
+        ),
     ]
 
 
@@ -79,7 +187,13 @@ class ResourceRoutes:
         """The one tenant."""
         del call
         tenant = self._account.authority.tenant_id
-        value = {"id": f"/tenants/{tenant}", "tenantId": tenant, "displayName": "lpm", "defaultDomain": "lpm.example", "tenantCategory": "Home"}
+        value = {
+            "id": f"/tenants/{tenant}",
+            "tenantId": tenant,
+            "displayName": "lpm",
+            "defaultDomain": "lpm.example",
+            "tenantCategory": "Home",
+        }
         return Answer({"value": [value]})
 
     def subscriptions(self, call: Call) -> Answer:
@@ -117,7 +231,9 @@ class ResourceRoutes:
     def list_databases(self, call: Call) -> Answer:
         """The databases of a server."""
         server = self._one(call, "Microsoft.Sql/servers", call.names["server"])
-        return Answer({"value": [_shown(each) for each in self._account.resources(server.id, "Microsoft.Sql/servers/databases")]})
+        return Answer(
+            {"value": [_shown(each) for each in self._account.resources(server.id, "Microsoft.Sql/servers/databases")]}
+        )
 
     def database(self, call: Call) -> Answer:
         """One database; asking here never wakes a paused one."""
@@ -127,7 +243,13 @@ class ResourceRoutes:
     def list_workspaces(self, call: Call) -> Answer:
         """Log Analytics workspaces."""
         start = f"/subscriptions/{call.subscription}/resourceGroups/{call.names['group']}"
-        return Answer({"value": [_shown(each) for each in self._account.resources(start, "Microsoft.OperationalInsights/workspaces")]})
+        return Answer(
+            {
+                "value": [
+                    _shown(each) for each in self._account.resources(start, "Microsoft.OperationalInsights/workspaces")
+                ]
+            }
+        )
 
     def workspace(self, call: Call) -> Answer:
         """One workspace; `customerId` is what queries name."""
@@ -143,7 +265,11 @@ class ResourceRoutes:
             "tenantId": tenant,
             "displayName": each.name,
             "state": "Enabled",
-            "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "EnterpriseAgreement_2014-09-01", "spendingLimit": "Off"},
+            "subscriptionPolicies": {
+                "locationPlacementId": "Public_2014-09-01",
+                "quotaId": "EnterpriseAgreement_2014-09-01",
+                "spendingLimit": "Off",
+            },
         }
 
     def _group(self, call: Call) -> ResourceGroup:
@@ -154,7 +280,9 @@ class ResourceRoutes:
 
     def _one(self, call: Call, kind: str, name: str) -> GenericResource:
         path = "/".join(f"{k}/{n}" for k, n in zip(kind.split("/")[1:], name.split("/"), strict=True))
-        start = f"/subscriptions/{call.subscription}/resourceGroups/{call.names['group']}/providers/{kind.split('/')[0]}"
+        start = (
+            f"/subscriptions/{call.subscription}/resourceGroups/{call.names['group']}/providers/{kind.split('/')[0]}"
+        )
         found = self._account.resource(f"{start}/{path}")
         if found is None:
             raise not_found(kind, name, call.names["group"])
@@ -190,7 +318,9 @@ class AccessRoutes:
         wished = call.object_body().get("properties") or {}
         role, principal = str(wished.get("roleDefinitionId", "")).rpartition("/")[2], wished.get("principalId")
         if role not in ROLES:
-            raise arm_error(400, "RoleDefinitionDoesNotExist", f"The specified role definition with ID '{role}' does not exist.")
+            raise arm_error(
+                400, "RoleDefinitionDoesNotExist", f"The specified role definition with ID '{role}' does not exist."
+            )
         if not isinstance(principal, str) or not principal:
             raise arm_error(400, "InvalidPrincipalId", "A valid principal ID must be provided for role assignment.")
         kind = str(wished.get("principalType") or "ServicePrincipal")
@@ -214,13 +344,22 @@ class AccessRoutes:
     def role(self, call: Call) -> Answer:
         """One role."""
         if call.names["name"] not in ROLES:
-            raise arm_error(404, "RoleDefinitionDoesNotExist", f"The specified role definition with ID '{call.names['name']}' does not exist.")
+            raise arm_error(
+                404,
+                "RoleDefinitionDoesNotExist",
+                f"The specified role definition with ID '{call.names['name']}' does not exist.",
+            )
         return Answer(_role(call.names["name"]))
 
     def permissions(self, call: Call) -> Answer:
         """What the caller may do here: everything but what was taken away."""
         denied = self._account.authority.denied_actions(call.principal, call.names["scope"])
-        return Answer({"value": [{"actions": ["*"], "notActions": denied, "dataActions": [], "notDataActions": []}], "nextLink": None})
+        return Answer(
+            {
+                "value": [{"actions": ["*"], "notActions": denied, "dataActions": [], "notDataActions": []}],
+                "nextLink": None,
+            }
+        )
 
 
 class SettingRoutes:
@@ -249,7 +388,9 @@ class SettingRoutes:
         known, _ = CATEGORIES[type_of(resource)]
         for log in properties.get("logs") or []:
             if log.get("category") is not None and log["category"] not in known:
-                raise arm_error(400, "BadRequest", f"Category '{log['category']}' is not supported.")  # assumed: the code
+                raise arm_error(
+                    400, "BadRequest", f"Category '{log['category']}' is not supported."
+                )  # assumed: the code
         if not any(properties.get(name) for name in ("workspaceId", "storageAccountId", "eventHubAuthorizationRuleId")):
             raise arm_error(400, "BadRequest", "At least one data sink needs to be specified.")
         return Answer(_setting(self._account.diagnostics.put(resource, call.names["name"], properties)))
@@ -267,17 +408,25 @@ class SettingRoutes:
         for each in self._categories(call):
             if str(each["name"]).lower() == call.names["name"].lower():
                 return Answer(each)
-        raise arm_error(404, "ResourceNotFound", f"Category '{call.names['name']}' is not supported.")  # assumed: the wording
+        raise arm_error(
+            404, "ResourceNotFound", f"Category '{call.names['name']}' is not supported."
+        )  # assumed: the wording
 
     def _categories(self, call: Call) -> list[dict[str, Any]]:
         resource = self._resource(call)
         logs, metrics = CATEGORIES[type_of(resource)]
-        return [_category(resource, name, kind) for names, kind in ((logs, "Logs"), (metrics, "Metrics")) for name in names]
+        return [
+            _category(resource, name, kind) for names, kind in ((logs, "Logs"), (metrics, "Metrics")) for name in names
+        ]
 
     def _resource(self, call: Call) -> str:
         resource = call.names["resource"]
         if type_of(resource) not in CATEGORIES:
-            raise arm_error(400, "ResourceTypeNotSupported", f"The resource type '{type_of(resource)}' does not support diagnostic settings.")
+            raise arm_error(
+                400,
+                "ResourceTypeNotSupported",
+                f"The resource type '{type_of(resource)}' does not support diagnostic settings.",
+            )
         if self._account.location_of(resource) is None:
             raise not_found(type_of(resource), resource.rpartition("/")[2], call.names.get("group", ""))
         return resource
@@ -343,7 +492,9 @@ def _setting(document: Mapping[str, Any]) -> dict[str, Any]:
     properties = {
         **{name: wished.get(name) for name in names},
         "metrics": wished.get("metrics") or [],
-        "logs": [{"category": None, "categoryGroup": None, "retentionPolicy": off, **log} for log in wished.get("logs") or []],
+        "logs": [
+            {"category": None, "categoryGroup": None, "retentionPolicy": off, **log} for log in wished.get("logs") or []
+        ],
         "logAnalyticsDestinationType": wished.get("logAnalyticsDestinationType"),
     }
     head = _outline(document["resource_id"], "diagnosticSettings", document["name"])
@@ -352,7 +503,12 @@ def _setting(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _category(resource: str, name: str, kind: str) -> dict[str, Any]:
     head = _outline(resource, "diagnosticSettingsCategories", name)
-    return {**head, "type": "microsoft.insights/diagnosticSettingsCategories", "properties": {"categoryType": kind}, "identity": None}
+    return {
+        **head,
+        "type": "microsoft.insights/diagnosticSettingsCategories",
+        "properties": {"categoryType": kind},
+        "identity": None,
+    }
 
 
 def _outline(resource: str, kind: str, name: str) -> dict[str, Any]:

@@ -28,7 +28,12 @@ METHODS = ["GET", "PUT", "PATCH", "POST", "DELETE"]
 def azure_routes(account: Account) -> list[Route]:
     """Every Azure address of the sandbox over one account, in the order Starlette must try them."""
     manager = OperationTable(
-        [*job_operations(account), *event_hub_operations(account), *metric_operations(account), *resource_operations(account)]
+        [
+            *job_operations(account),
+            *event_hub_operations(account),
+            *metric_operations(account),
+            *resource_operations(account),
+        ]
     )
     arm = Dispatcher(account, manager, ARM)
     batch = Dispatcher(account, OperationTable(batch_operations(account)), METRICS, metered=False)

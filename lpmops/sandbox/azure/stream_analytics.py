@@ -129,7 +129,9 @@ class StreamAnalytics:
             )
             for kind in ("inputs", "outputs", "functions"):
                 job = self._with_wished(job, kind, wished.get(kind), present)
-            job = self._with_wished(job, "transformations", [wished["transformation"]] if wished.get("transformation") else None, present)
+            job = self._with_wished(
+                job, "transformations", [wished["transformation"]] if wished.get("transformation") else None, present
+            )
             self._compile(job, 400)
             return self._store(job)
 
@@ -144,7 +146,9 @@ class StreamAnalytics:
             changed = replace(
                 present,
                 tags=body["tags"] if isinstance(body.get("tags"), dict) else present.tags,
-                identity=self._identity(body["identity"], present) if body.get("identity") is not None else present.identity,
+                identity=self._identity(body["identity"], present)
+                if body.get("identity") is not None
+                else present.identity,
                 properties=job_properties(wished, present.properties),
                 etag=new_guid(),
             )
@@ -168,11 +172,15 @@ class StreamAnalytics:
         job = self.job(key.subscription, key.group, key.name)
         child = job.children(kind).get(name.lower())
         if child is None:
-            message = f"The resource '{name}' of type '{JOB_TYPE}/{kind}' was not found in the streaming job '{key.name}'."
+            message = (
+                f"The resource '{name}' of type '{JOB_TYPE}/{kind}' was not found in the streaming job '{key.name}'."
+            )
             raise stream_analytics_error(404, "NotFound", message)  # assumed: no recording of a missing child is known
         return child
 
-    def put_child(self, key: JobKey, kind: Kind, name: str, body: Mapping[str, Any], match: Match, patch: bool = False) -> Child:
+    def put_child(
+        self, key: JobKey, kind: Kind, name: str, body: Mapping[str, Any], match: Match, patch: bool = False
+    ) -> Child:
         """Create, replace or (with `patch`) change a child. A text that doesn't compile is refused. Raises 400, 404, 409, 412, 422."""
         with self._lock:
             job = self.job(key.subscription, key.group, key.name)
@@ -278,7 +286,9 @@ class StreamAnalytics:
         with self._lock:
             return next((job.location for job in self._jobs.values() if job.id.lower() == resource_id.lower()), None)
 
-    def _with_wished(self, job: Job, kind: Kind, wished: Sequence[Mapping[str, Any]] | None, present: Job | None) -> Job:
+    def _with_wished(
+        self, job: Job, kind: Kind, wished: Sequence[Mapping[str, Any]] | None, present: Job | None
+    ) -> Job:
         if wished is None:
             return job.with_children(kind, present.children(kind), job.etag) if present else job
         check_count(kind, len(wished))
@@ -329,7 +339,9 @@ class StreamAnalytics:
             try:
                 return parse_time(time)
             except ValueError:
-                raise bad(f"The value '{time}' of property 'outputStartTime' is not a valid date.") from None  # assumed: the wording
+                raise bad(
+                    f"The value '{time}' of property 'outputStartTime' is not a valid date."
+                ) from None  # assumed: the wording
         if mode == "LastOutputEventTime":
             if job.last_output_event_time is None:
                 # That it is refused is documented (start-job); status and wording are assumed.
@@ -337,7 +349,9 @@ class StreamAnalytics:
                     "The outputStartMode 'LastOutputEventTime' can't be used: the streaming job has not produced any output since it was created"
                 )
             return job.last_output_event_time
-        raise bad(f"The value '{mode}' of property 'outputStartMode' is not one of JobStartTime, CustomTime, LastOutputEventTime.")  # assumed
+        raise bad(
+            f"The value '{mode}' of property 'outputStartMode' is not one of JobStartTime, CustomTime, LastOutputEventTime."
+        )  # assumed
 
     def _run(self, key: JobKey, mode: str, moment: datetime) -> None:
         with self._lock:
@@ -386,7 +400,9 @@ class StreamAnalytics:
 
     def _tested(self, kind: Kind, name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         if kind == "functions":
-            problem: str | None = f"Test operation is not supported for function type: {properties['properties']['binding']['type']}"
+            problem: str | None = (
+                f"Test operation is not supported for function type: {properties['properties']['binding']['type']}"
+            )
         else:
             problem = self._probe(kind, properties)
         if problem is None:

@@ -34,13 +34,19 @@ class TokenEndpoint:
             return _refused(400, "invalid_request", f"The api-version must be {VERSION}.")  # assumed: the wording
         resource = query.get("resource", "")
         if canonical_audience(resource) not in AUDIENCES:
-            return _refused(400, "invalid_resource", f"AADSTS500011: The resource principal named {resource} was not found in the tenant.")
+            return _refused(
+                400,
+                "invalid_resource",
+                f"AADSTS500011: The resource principal named {resource} was not found in the tenant.",
+            )
         authority = self._account.authority
         wanted = query.get("client_id") or query.get("principal_id") or query.get("object_id")
         principals = authority.principals()
         principal = authority.find(wanted) if wanted else (principals[0] if principals else None)
         if principal is None:
-            message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+            message = (
+                "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+            )
             return _refused(400, "invalid_client", message)
         try:
             issued = authority.issue(principal.id, resource)
@@ -65,5 +71,11 @@ class TokenEndpoint:
 
 
 def _refused(status: int, error: str, description: str, codes: list[int] | None = None) -> Response:
-    body = {"statusCode": status, "error": error, "error_description": description, "message": description, "error_codes": codes or []}
+    body = {
+        "statusCode": status,
+        "error": error,
+        "error_description": description,
+        "message": description,
+        "error_codes": codes or [],
+    }
     return JSONResponse({**body, "correlation_id": new_guid()}, status)

@@ -179,7 +179,9 @@ class Azure:
         )
 
     def monitor(self, **options: Any) -> MonitorManagementClient:
-        return MonitorManagementClient(self.credential(), SUBSCRIPTION, base_url=self.address, **{**self.client_options(), **options})
+        return MonitorManagementClient(
+            self.credential(), SUBSCRIPTION, base_url=self.address, **{**self.client_options(), **options}
+        )
 
     def metrics(self, **options: Any) -> MetricsClient:
         return MetricsClient(self.address, self.credential(), **{**self.client_options(), **options})
@@ -197,7 +199,14 @@ class Azure:
             session.trust_env = False
             answer = session.request(method, self.address + path, json=body, headers=headers, timeout=10, **options)
         if self.traffic and answer.headers.get("content-type", "json").find("json") >= 0:
-            self.traffic.check(method, answer.url, body, answer.status_code, answer.json() if answer.content else None, dict(answer.headers))
+            self.traffic.check(
+                method,
+                answer.url,
+                body,
+                answer.status_code,
+                answer.json() if answer.content else None,
+                dict(answer.headers),
+            )
         return answer
 
 
@@ -216,7 +225,9 @@ class Served:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
         wait_until(lambda: self._server.started)
@@ -227,7 +238,9 @@ class Served:
         self._socket.close()
 
 
-def build_account(folder: Path, clock: Clock, hubs: StandInHubs, runtimes: dict[str, StandInRuntime], authority: TokenAuthority) -> Account:
+def build_account(
+    folder: Path, clock: Clock, hubs: StandInHubs, runtimes: dict[str, StandInRuntime], authority: TokenAuthority
+) -> Account:
     """An account with two subscriptions and nothing in them."""
     account = Account(
         clock=clock,

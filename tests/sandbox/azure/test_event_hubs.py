@@ -16,12 +16,19 @@ def make_namespace(azure: Azure) -> Any:
     client = azure.event_hubs()
     sku = m.Sku(name="Standard", tier="Standard", capacity=2)
     client.namespaces.begin_create_or_update(GROUP, NAMESPACE, m.EHNamespace(location="westeurope", sku=sku)).result()
-    client.event_hubs.create_or_update(GROUP, NAMESPACE, "tdr", m.Eventhub(partition_count=4, message_retention_in_days=7))
+    client.event_hubs.create_or_update(
+        GROUP, NAMESPACE, "tdr", m.Eventhub(partition_count=4, message_retention_in_days=7)
+    )
     return client
 
 
 def settle(azure: Azure) -> None:
-    wait_until(lambda: azure.call("GET", f"{NAMESPACE_ID}?api-version=2024-01-01").json()["properties"]["provisioningState"] == "Succeeded")
+    wait_until(
+        lambda: (
+            azure.call("GET", f"{NAMESPACE_ID}?api-version=2024-01-01").json()["properties"]["provisioningState"]
+            == "Succeeded"
+        )
+    )
 
 
 def test_a_namespace_is_creating_until_it_is_active(checked_azure: Azure) -> None:
@@ -45,11 +52,15 @@ def test_a_hub_shows_its_partitions_and_forgets_the_zone_of_its_dates(checked_az
 
 def test_scaling_a_namespace_scales_its_hubs_at_once(checked_azure: Azure) -> None:
     client = make_namespace(checked_azure)
-    changed = client.namespaces.update(GROUP, NAMESPACE, m.EHNamespace(sku=m.Sku(name="Standard", tier="Standard", capacity=5)))
+    changed = client.namespaces.update(
+        GROUP, NAMESPACE, m.EHNamespace(sku=m.Sku(name="Standard", tier="Standard", capacity=5))
+    )
     assert changed.sku.capacity == 5
     assert checked_azure.hubs.held[NAMESPACE]["tdr"].throughput_units == 5
     with pytest.raises(HttpResponseError):
-        client.namespaces.update(GROUP, NAMESPACE, m.EHNamespace(sku=m.Sku(name="Standard", tier="Standard", capacity=41)))
+        client.namespaces.update(
+            GROUP, NAMESPACE, m.EHNamespace(sku=m.Sku(name="Standard", tier="Standard", capacity=41))
+        )
 
 
 def test_retention_can_change_and_partitions_can_not(checked_azure: Azure) -> None:
@@ -64,7 +75,9 @@ def test_retention_can_change_and_partitions_can_not(checked_azure: Azure) -> No
 
 def test_consumer_groups_come_and_go_and_twenty_is_the_end(checked_azure: Azure) -> None:
     client = make_namespace(checked_azure)
-    made = client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", "asa-01", m.ConsumerGroup(user_metadata="shard 1"))
+    made = client.consumer_groups.create_or_update(
+        GROUP, NAMESPACE, "tdr", "asa-01", m.ConsumerGroup(user_metadata="shard 1")
+    )
     assert made.user_metadata == "shard 1"
     assert "asa-01" in checked_azure.hubs.held[NAMESPACE]["tdr"].consumer_groups
     names = [each.name for each in client.consumer_groups.list_by_event_hub(GROUP, NAMESPACE, "tdr")]
@@ -80,11 +93,20 @@ def test_consumer_groups_come_and_go_and_twenty_is_the_end(checked_azure: Azure)
 
 def test_keys_are_listed_renewed_and_known_to_the_data_plane(checked_azure: Azure) -> None:
     client = make_namespace(checked_azure)
-    client.namespaces.create_or_update_authorization_rule(GROUP, NAMESPACE, "send", m.AuthorizationRule(rights=["Send"]))
+    client.namespaces.create_or_update_authorization_rule(
+        GROUP, NAMESPACE, "send", m.AuthorizationRule(rights=["Send"])
+    )
     keys = client.namespaces.list_keys(GROUP, NAMESPACE, "send")
-    assert keys.primary_connection_string.startswith(f"Endpoint=sb://{NAMESPACE}.servicebus.windows.net/;SharedAccessKeyName=send;")
-    assert checked_azure.account.event_hubs.accepts_key(NAMESPACE, "send", "tdr") == [keys.primary_key, keys.secondary_key]
-    renewed = client.namespaces.regenerate_keys(GROUP, NAMESPACE, "send", m.RegenerateAccessKeyParameters(key_type="PrimaryKey"))
+    assert keys.primary_connection_string.startswith(
+        f"Endpoint=sb://{NAMESPACE}.servicebus.windows.net/;SharedAccessKeyName=send;"
+    )
+    assert checked_azure.account.event_hubs.accepts_key(NAMESPACE, "send", "tdr") == [
+        keys.primary_key,
+        keys.secondary_key,
+    ]
+    renewed = client.namespaces.regenerate_keys(
+        GROUP, NAMESPACE, "send", m.RegenerateAccessKeyParameters(key_type="PrimaryKey")
+    )
     assert renewed.primary_key != keys.primary_key
     assert renewed.secondary_key == keys.secondary_key
     names = {rule.name for rule in client.namespaces.list_authorization_rules(GROUP, NAMESPACE)}
@@ -116,4 +138,7 @@ def test_a_restart_keeps_namespaces_groups_and_keys(azure: Azure) -> None:
     again = build_account(azure.folder, azure.clock, azure.hubs, {}, azure.account.authority)
     groups = again.event_hubs.groups(SUBSCRIPTION, GROUP, NAMESPACE, "tdr")
     assert [(each["name"], each["metadata"]) for each in groups] == [("$Default", None), ("asa-01", "shard 1")]
-    assert again.event_hubs.accepts_key(NAMESPACE, "RootManageSharedAccessKey") == [keys.primary_key, keys.secondary_key]
+    assert again.event_hubs.accepts_key(NAMESPACE, "RootManageSharedAccessKey") == [
+        keys.primary_key,
+        keys.secondary_key,
+    ]

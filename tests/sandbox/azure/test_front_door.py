@@ -19,7 +19,9 @@ from .conftest import GROUP, GROUP_ID, JOB, JOB_ID, OTHER_SUBSCRIPTION, SECRET, 
 from .test_stream_analytics import make_job
 
 JOBS = f"{GROUP_ID}/providers/Microsoft.StreamAnalytics/streamingjobs?api-version=2020-03-01"
-OTHER_JOBS = f"/subscriptions/{OTHER_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/streamingjobs?api-version=2020-03-01"
+OTHER_JOBS = (
+    f"/subscriptions/{OTHER_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/streamingjobs?api-version=2020-03-01"
+)
 
 
 def test_azure_identity_signs_in_unmodified(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +44,9 @@ def test_azure_identity_signs_in_unmodified(azure: Azure, monkeypatch: pytest.Mo
         ("resource=https://vault.azure.net&api-version=2019-08-01&client_id=nobody", SECRET, 400, "invalid_client"),
     ],
 )
-def test_a_token_is_given_only_for_a_proper_question(azure: Azure, query: str, secret: str, status: int, error: str) -> None:
+def test_a_token_is_given_only_for_a_proper_question(
+    azure: Azure, query: str, secret: str, status: int, error: str
+) -> None:
     answer = azure.call("GET", f"/msi/token?{query}", headers={"X-IDENTITY-HEADER": secret})
     assert (answer.status_code, answer.json()["error"]) == (status, error)
 
@@ -89,12 +93,16 @@ def test_no_token_no_answer(azure: Azure) -> None:
 
 def test_a_right_taken_away_is_a_403_until_it_is_given_back(checked_azure: Azure) -> None:
     client = make_job(checked_azure)
-    denial = checked_azure.account.authority.deny("Microsoft.StreamAnalytics/streamingjobs/Start/action", scope=GROUP_ID)
+    denial = checked_azure.account.authority.deny(
+        "Microsoft.StreamAnalytics/streamingjobs/Start/action", scope=GROUP_ID
+    )
     with pytest.raises(HttpResponseError, match="AuthorizationFailed") as refused:
         client.streaming_jobs.begin_start(GROUP, JOB)
     assert refused.value.status_code == 403
     path = f"{GROUP_ID}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
-    assert checked_azure.call("GET", path).json()["value"][0]["notActions"] == ["Microsoft.StreamAnalytics/streamingjobs/Start/action"]
+    assert checked_azure.call("GET", path).json()["value"][0]["notActions"] == [
+        "Microsoft.StreamAnalytics/streamingjobs/Start/action"
+    ]
     checked_azure.account.authority.allow(denial)
     client.streaming_jobs.begin_start(GROUP, JOB).result()
 
@@ -113,7 +121,9 @@ def test_a_right_taken_away_is_a_403_until_it_is_given_back(checked_azure: Azure
         ("GET", f"/subscriptions/{SUBSCRIPTION}/nonsense?api-version=2020-03-01", 404, "InvalidResourcePath"),
     ],
 )
-def test_resource_manager_says_no_in_its_own_words(azure: Azure, method: str, path: str, status: int, code: str) -> None:
+def test_resource_manager_says_no_in_its_own_words(
+    azure: Azure, method: str, path: str, status: int, code: str
+) -> None:
     answer = azure.call(method, path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
@@ -194,7 +204,9 @@ def test_broken_answers_break_as_they_do_in_life(azure: Azure) -> None:
 
 
 def test_an_answer_can_be_lost_after_the_deed(azure: Azure) -> None:
-    azure.account.faults.add(SUBSCRIPTION, HttpFault("reset", methods=frozenset({"PUT"}), path="streamingjobs", times=1, after_effect=True))
+    azure.account.faults.add(
+        SUBSCRIPTION, HttpFault("reset", methods=frozenset({"PUT"}), path="streamingjobs", times=1, after_effect=True)
+    )
     with pytest.raises(requests.ConnectionError):
         azure.call("PUT", f"{JOB_ID}?api-version=2020-03-01", {"location": "westeurope"})
     assert azure.call("GET", f"{JOB_ID}?api-version=2020-03-01").status_code == 200
@@ -212,7 +224,9 @@ def test_what_is_in_an_account_is_listed(azure: Azure) -> None:
     states = {"lpm-01": "Online", "lpm-02": "Paused"}
     azure.account.add_sql_server(SUBSCRIPTION, GROUP, "sql-lpm-dev", "westeurope")
     for name in states:
-        azure.account.add_sql_database(SUBSCRIPTION, GROUP, "sql-lpm-dev", name, "westeurope", lambda name=name: states[name])
+        azure.account.add_sql_database(
+            SUBSCRIPTION, GROUP, "sql-lpm-dev", name, "westeurope", lambda name=name: states[name]
+        )
 
     def names(path: str, version: str) -> Any:
         return azure.call("GET", f"{path}?api-version={version}").json()["value"]
@@ -220,7 +234,10 @@ def test_what_is_in_an_account_is_listed(azure: Azure) -> None:
     server = f"{GROUP_ID}/providers/Microsoft.Sql/servers/sql-lpm-dev"
     assert {each["name"]: each["properties"]["status"] for each in names(f"{server}/databases", "2021-11-01")} == states
     states["lpm-02"] = "Online"
-    assert azure.call("GET", f"{server}/databases/lpm-02?api-version=2023-08-01").json()["properties"]["status"] == "Online"
+    assert (
+        azure.call("GET", f"{server}/databases/lpm-02?api-version=2023-08-01").json()["properties"]["status"]
+        == "Online"
+    )
     assert [each["tenantId"] for each in names("/tenants", "2022-12-01")] == [TENANT]
     assert [each["displayName"] for each in names("/subscriptions", "2022-12-01")] == ["lpm dev", "lpm prod"]
     kinds = {each["type"] for each in names(f"{GROUP_ID}/resources", "2021-04-01")}

@@ -11,7 +11,13 @@ from tests.azure_specs import KNOWN_DEVIATIONS, CheckedTraffic
 from .conftest import JOB_ID, Azure
 
 ADDRESS = f"https://management.azure.com{JOB_ID}?api-version=2020-03-01"
-GOOD: dict[str, Any] = {"id": JOB_ID, "name": "job", "type": "t", "location": "West Europe", "properties": {"jobState": "Running"}}
+GOOD: dict[str, Any] = {
+    "id": JOB_ID,
+    "name": "job",
+    "type": "t",
+    "location": "West Europe",
+    "properties": {"jobState": "Running"},
+}
 
 
 @pytest.mark.parametrize(

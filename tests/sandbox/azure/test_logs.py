@@ -40,7 +40,11 @@ def write_error(azure: Azure, message: str, level: str = "Error") -> bool:
         "OperationName": "Send Events: SQL Output write failure to lpm-01",
         "Level": level,
         "status_s": "Failed",
-        "properties_s": {"Message": message, "DataErrorType": "OutputDataConversionError.TypeConversionError", "EventCount": 3},
+        "properties_s": {
+            "Message": message,
+            "DataErrorType": "OutputDataConversionError.TypeConversionError",
+            "EventCount": 3,
+        },
     }
     return azure.account.write_log(JOB_ID, "Execution", "AzureDiagnostics", fields)
 
@@ -72,7 +76,10 @@ def test_an_error_is_found_by_the_query_of_the_tool_once_it_has_arrived(checked_
 
 
 def test_a_batch_answers_each_query_by_itself(checked_azure: Azure) -> None:
-    queries = [LogsBatchQuery(WORKSPACE, "AzureDiagnostics | count", timespan=None), LogsBatchQuery(WORKSPACE, "Nothing | count", timespan=None)]
+    queries = [
+        LogsBatchQuery(WORKSPACE, "AzureDiagnostics | count", timespan=None),
+        LogsBatchQuery(WORKSPACE, "Nothing | count", timespan=None),
+    ]
     good, bad = checked_azure.logs().query_batch(queries)
     assert isinstance(good, LogsQueryResult)
     assert good.tables[0].rows[0]["Count"] == 0
@@ -103,7 +110,9 @@ def test_what_is_not_run_is_refused_by_name(azure: Azure, query: str, inner: str
 
 def test_an_unknown_workspace_and_a_foreign_token_are_told_apart(azure: Azure) -> None:
     headers = {"Authorization": f"Bearer {azure.token('https://api.loganalytics.io')}"}
-    nowhere = azure.call("POST", "/v1/workspaces/00000000-0000-4000-8000-00000000ffff/query", {"query": "X"}, headers=headers)
+    nowhere = azure.call(
+        "POST", "/v1/workspaces/00000000-0000-4000-8000-00000000ffff/query", {"query": "X"}, headers=headers
+    )
     assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "PathNotFoundError")
     foreign = azure.call("POST", f"/v1/workspaces/{WORKSPACE}/query", {"query": "X"})
     assert (foreign.status_code, foreign.json()["error"]["code"]) == (401, "InvalidTokenError")
@@ -154,7 +163,11 @@ def test_the_subset_means_what_kusto_means(query: str, expected: list[Any]) -> N
 
 
 def test_summarize_groups_and_names_as_kusto_does() -> None:
-    table = run(parse("T | summarize count(), max(Count), total=sum(Count), any=take_any(Name) by bin(When, 1h)"), {"T": ROWS}, NOW)
+    table = run(
+        parse("T | summarize count(), max(Count), total=sum(Count), any=take_any(Name) by bin(When, 1h)"),
+        {"T": ROWS},
+        NOW,
+    )
     assert list(table.schema) == ["When", "count_", "max_Count", "total", "any"]
     assert [(row["When"].hour, row["count_"], row["total"]) for row in table.rows] == [(11, 2, 4), (9, 1, 0)]
     empty = run(parse("T | where Count > 99 | summarize n = count()"), {"T": ROWS}, NOW)

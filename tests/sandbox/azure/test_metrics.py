@@ -53,7 +53,11 @@ def test_only_whole_minutes_that_are_old_enough_are_shown() -> None:
 
 def test_one_resource_is_read_by_minute(measured: Azure) -> None:
     answer = measured.monitor().metrics.list(
-        JOB_ID, metricnames="OutputEvents,OutputWatermarkDelaySeconds", timespan="PT1H", interval="PT1M", aggregation="Total,Maximum"
+        JOB_ID,
+        metricnames="OutputEvents,OutputWatermarkDelaySeconds",
+        timespan="PT1H",
+        interval="PT1M",
+        aggregation="Total,Maximum",
     )
     events, delay = answer.value
     values = [point.total for point in events.timeseries[0].data]
@@ -65,11 +69,19 @@ def test_one_resource_is_read_by_minute(measured: Azure) -> None:
 
 def test_a_filter_splits_by_dimension_and_orders(measured: Azure) -> None:
     answer = measured.monitor().metrics.list(
-        JOB_ID, metricnames="OutputEvents", timespan="PT1H", interval="PT1H", aggregation="Total", filter="LogicalName eq '*'", orderby="total asc"
+        JOB_ID,
+        metricnames="OutputEvents",
+        timespan="PT1H",
+        interval="PT1H",
+        aggregation="Total",
+        filter="LogicalName eq '*'",
+        orderby="total asc",
     )
     names = [series.metadatavalues[0].value for series in answer.value[0].timeseries]
     assert names == ["lpm-02", "lpm-01"]
-    one = measured.monitor().metrics.list(JOB_ID, metricnames="OutputEvents", aggregation="Total", filter="LogicalName eq 'lpm-02'")
+    one = measured.monitor().metrics.list(
+        JOB_ID, metricnames="OutputEvents", aggregation="Total", filter="LogicalName eq 'lpm-02'"
+    )
     assert {point.total for point in one.value[0].timeseries[0].data} <= {5.0, None}
 
 
@@ -109,7 +121,10 @@ def test_a_stopped_job_has_empty_points_and_no_zeros(measured: Azure) -> None:
         ("metricnames=OutputEvents&interval=PT2M", "Invalid time grain"),
         ("metricnames=OutputEvents&timespan=yesterday", "Invalid timespan"),
         ("metricnames=OutputEvents&$filter=Colour eq '*'", "does not support requested dimension combination"),
-        ("metricnames=OutputEvents&$filter=LogicalName eq 'a' or PartitionId eq '1'", "cannot separate two different metadata"),
+        (
+            "metricnames=OutputEvents&$filter=LogicalName eq 'a' or PartitionId eq '1'",
+            "cannot separate two different metadata",
+        ),
         ("metricnames=OutputEvents&$filter=LogicalName", "Invalid filter"),
         ("metricnames=OutputEvents&top=none", "Invalid top"),
     ],
@@ -147,9 +162,17 @@ def test_a_measurement_of_something_unknown_is_a_mistake_of_the_world() -> None:
         metrics.record(JOB_ID, "InputEvents", 1, {"EntityName": "tdr"})
 
 
-@given(st.dictionaries(st.sampled_from(["LogicalName", "PartitionId", "NodeName"]), st.lists(st.text(max_size=8), min_size=1), min_size=1))
+@given(
+    st.dictionaries(
+        st.sampled_from(["LogicalName", "PartitionId", "NodeName"]),
+        st.lists(st.text(max_size=8), min_size=1),
+        min_size=1,
+    )
+)
 def test_any_filter_that_is_written_can_be_read(wanted: dict[str, list[str]]) -> None:
-    text = " and ".join(" or ".join(f"{name} eq '{v.replace(chr(39), chr(39) * 2)}'" for v in values) for name, values in wanted.items())
+    text = " and ".join(
+        " or ".join(f"{name} eq '{v.replace(chr(39), chr(39) * 2)}'" for v in values) for name, values in wanted.items()
+    )
     accept, split = parse_filter(text)
     assert split == tuple(name.lower() for name in wanted)
     assert accept == {n.lower(): frozenset(v.lower() for v in vs) for n, vs in wanted.items() if "*" not in vs}

@@ -40,7 +40,13 @@ def shape(value: Any) -> Any:
         return {name: shape(held) for name, held in value.items()}
     if isinstance(value, list):
         return [shape(each) for each in value]
-    return type(value).__name__ if not isinstance(value, bool | int | float) else "number" if not isinstance(value, bool) else "bool"
+    return (
+        type(value).__name__
+        if not isinstance(value, bool | int | float)
+        else "number"
+        if not isinstance(value, bool)
+        else "bool"
+    )
 
 
 def differences(ours: Any, theirs: Any, at: str = "") -> list[str]:
@@ -66,7 +72,9 @@ def replayed(azure: Azure) -> Azure:
     return azure
 
 
-def ask_until(azure: Azure, pair: dict[str, Any], addresses: dict[str, str], done: Callable[[requests.Response], bool]) -> requests.Response:
+def ask_until(
+    azure: Azure, pair: dict[str, Any], addresses: dict[str, str], done: Callable[[requests.Response], bool]
+) -> requests.Response:
     """Ask again until an answer is what is waited for."""
     answers: list[requests.Response] = []
 
@@ -86,7 +94,9 @@ def ask(azure: Azure, pair: dict[str, Any], addresses: dict[str, str]) -> Any:
     if operation:
         path = addresses[operation.group(1)]
     headers = {"Authorization": f"Bearer {azure.token()}", "Content-Type": "application/json"}
-    return requests.request(request["method"], azure.address + path, data=request["body"] or b"", headers=headers, timeout=10)
+    return requests.request(
+        request["method"], azure.address + path, data=request["body"] or b"", headers=headers, timeout=10
+    )
 
 
 def learn_address(pair: dict[str, Any], answer: Any, addresses: dict[str, str]) -> None:
@@ -103,9 +113,15 @@ def compare(pair: dict[str, Any], answer: Any, waiting: bool) -> list[str]:
     status = response["status"]["code"]
     if waiting:
         return [] if answer.status_code in (200, 202) else [f"a poll answered {answer.status_code}"]
-    found = [] if answer.status_code == status else [f"status {answer.status_code}, recorded {status}: {answer.text[:200]}"]
+    found = (
+        [] if answer.status_code == status else [f"status {answer.status_code}, recorded {status}: {answer.text[:200]}"]
+    )
     theirs = {name.lower() for name in response["headers"]}
-    found += [f"header {name} is missing" for name in HEADERS if name in theirs and name not in answer.headers and response["body"]["string"]]
+    found += [
+        f"header {name} is missing"
+        for name in HEADERS
+        if name in theirs and name not in answer.headers and response["body"]["string"]
+    ]
     text = response["body"]["string"]
     if text and answer.text:
         found += differences(shape(answer.json()), shape(json.loads(text)))
@@ -139,15 +155,23 @@ def test_the_recorded_requests_get_answers_of_the_recorded_shape(replayed: Azure
         if not OURS.search(request["uri"]) or any(each in sent for each in NOT_HELD):
             continue
         polling = "OperationResults" in request["uri"]
-        ended = polling and pair["response"]["status"]["code"] == 200 and "Running" not in pair["response"]["body"]["string"]
+        ended = (
+            polling
+            and pair["response"]["status"]["code"] == 200
+            and "Running" not in pair["response"]["body"]["string"]
+        )
         if ended:
-            answer = ask_until(replayed, pair, addresses, lambda each: each.status_code == 200 and "Running" not in each.text)
+            answer = ask_until(
+                replayed, pair, addresses, lambda each: each.status_code == 200 and "Running" not in each.text
+            )
         else:
             answer = ask_until(replayed, pair, addresses, lambda each: each.status_code != 429)
         waiting = polling and not ended
         asked += 1
         learn_address(pair, answer, addresses)
-        problems += [f"{number} {request['method']} {request['uri'][-90:]}: {each}" for each in compare(pair, answer, waiting)]
+        problems += [
+            f"{number} {request['method']} {request['uri'][-90:]}: {each}" for each in compare(pair, answer, waiting)
+        ]
     assert asked > 0
     assert not problems, "\n".join(problems)
 
@@ -155,7 +179,12 @@ def test_the_recorded_requests_get_answers_of_the_recorded_shape(replayed: Azure
 def test_metrics_of_no_time_at_all_are_answered_as_recorded(replayed: Azure) -> None:
     make_namespace(replayed)
     for pair in recorded("monitor/test_monitor_metrics_scenario"):
-        query = pair["request"]["uri"].partition("?")[2].replace("Ingress", "IncomingBytes").replace("Egress", "OutgoingBytes")
+        query = (
+            pair["request"]["uri"]
+            .partition("?")[2]
+            .replace("Ingress", "IncomingBytes")
+            .replace("Egress", "OutgoingBytes")
+        )
         query = query.replace("microsoft.storage%2Fstorageaccounts", "Microsoft.EventHub%2Fnamespaces")
         kind = re.search(r"insights/(\w+)\?", pair["request"]["uri"], re.IGNORECASE)
         assert kind is not None
@@ -183,7 +212,9 @@ def test_diagnostic_settings_are_answered_as_recorded(replayed: Azure) -> None:
 
 
 def test_a_schema_is_answered_as_recorded(azure: Azure) -> None:
-    (pair,) = [each for each in recorded("loganalytics/cli_test_query") if "api.loganalytics.io" in each["request"]["uri"]]
+    (pair,) = [
+        each for each in recorded("loganalytics/cli_test_query") if "api.loganalytics.io" in each["request"]["uri"]
+    ]
     body = json.loads(pair["request"]["body"].replace("Heartbeat", "AzureDiagnostics"))
     headers = {"Authorization": f"Bearer {azure.token('https://api.loganalytics.io')}"}
     answer = azure.call("POST", f"/v1/workspaces/{WORKSPACE}/query", body, headers=headers).json()

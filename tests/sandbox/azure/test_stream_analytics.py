@@ -39,7 +39,12 @@ def make_job(azure: Azure, query: str = QUERY) -> Any:
 
 def sql_output(server: str = "sql-lpm-dev") -> Any:
     source = m.AzureSqlDatabaseOutputDataSource(
-        server=server, database="lpm-01", table="lpm.tdr", user="sa", password="another-secret", authentication_mode="ConnectionString"
+        server=server,
+        database="lpm-01",
+        table="lpm.tdr",
+        user="sa",
+        password="another-secret",
+        authentication_mode="ConnectionString",
     )
     return m.Output(datasource=source)
 
@@ -70,7 +75,10 @@ def test_secrets_are_neither_answered_nor_kept(checked_azure: Azure) -> None:
 
 def test_the_preview_version_can_be_read_too(checked_azure: Azure) -> None:
     make_job(checked_azure)
-    assert checked_azure.call("GET", f"{JOB_ID}?api-version=2021-10-01-preview").json()["properties"]["jobState"] == "Created"
+    assert (
+        checked_azure.call("GET", f"{JOB_ID}?api-version=2021-10-01-preview").json()["properties"]["jobState"]
+        == "Created"
+    )
 
 
 def test_etags_are_bare_guids_and_guard_writes(checked_azure: Azure) -> None:
@@ -90,7 +98,9 @@ def test_etags_are_bare_guids_and_guard_writes(checked_azure: Azure) -> None:
 def test_start_and_stop_are_polled_by_location(checked_azure: Azure) -> None:
     client = make_job(checked_azure)
     states = []
-    poller = client.streaming_jobs.begin_start(GROUP, JOB, m.StartStreamingJobParameters(output_start_mode="JobStartTime"))
+    poller = client.streaming_jobs.begin_start(
+        GROUP, JOB, m.StartStreamingJobParameters(output_start_mode="JobStartTime")
+    )
     states.append(client.streaming_jobs.get(GROUP, JOB).job_state)
     poller.result()
     states.append(client.streaming_jobs.get(GROUP, JOB).job_state)
@@ -228,7 +238,10 @@ def test_the_sixty_first_output_is_refused(azure: Azure) -> None:
     make_job(azure)
     put = f"{JOB_ID}/outputs/{{}}?api-version=2020-03-01"
     source = {"type": "Microsoft.Sql/Server/Database", "properties": {"server": "s", "database": "d", "table": "t"}}
-    statuses = [azure.call("PUT", put.format(f"extra-{n}"), {"properties": {"datasource": source}}).status_code for n in range(60)]
+    statuses = [
+        azure.call("PUT", put.format(f"extra-{n}"), {"properties": {"datasource": source}}).status_code
+        for n in range(60)
+    ]
     assert statuses == [200] * 59 + [400]
 
 
@@ -268,7 +281,11 @@ def test_operations_end_though_nobody_polls(azure: Azure) -> None:
     ("body", "status", "said"),
     [
         ({"properties": {}}, 422, "'datasource' is missing"),
-        ({"properties": {"datasource": {"type": "Microsoft.Sql/Server/Database", "properties": {"server": "s"}}}}, 422, "'database' is missing"),
+        (
+            {"properties": {"datasource": {"type": "Microsoft.Sql/Server/Database", "properties": {"server": "s"}}}},
+            422,
+            "'database' is missing",
+        ),
         ({"properties": {"datasource": {"type": "Fax", "properties": {}}}}, 400, "'Fax' is not supported"),
         ([], 400, "must be a JSON object"),
     ],
@@ -281,9 +298,16 @@ def test_half_an_output_is_refused_by_what_it_lacks(azure: Azure, body: Any, sta
 
 
 def test_a_job_made_in_one_request_has_all_its_parts(checked_azure: Azure) -> None:
-    output, text = sql_output().serialize(), {"name": "route", "properties": {"streamingUnits": 1, "query": "SELECT 1 INTO o FROM i"}}
+    output, text = (
+        sql_output().serialize(),
+        {"name": "route", "properties": {"streamingUnits": 1, "query": "SELECT 1 INTO o FROM i"}},
+    )
     source = {"type": "Microsoft.EventHub/EventHub", "properties": {"serviceBusNamespace": "n", "eventHubName": "tdr"}}
-    stream = {"type": "Stream", "datasource": source, "serialization": {"type": "Json", "properties": {"encoding": "UTF8"}}}
+    stream = {
+        "type": "Stream",
+        "datasource": source,
+        "serialization": {"type": "Json", "properties": {"encoding": "UTF8"}},
+    }
     body = {
         "location": "westeurope",
         "identity": {"type": "SystemAssigned"},
@@ -293,7 +317,9 @@ def test_a_job_made_in_one_request_has_all_its_parts(checked_azure: Azure) -> No
             "transformation": text,
         },
     }
-    answer = checked_azure.call("PUT", f"{GROUP_ID}/providers/Microsoft.StreamAnalytics/streamingjobs/{JOB}?api-version=2020-03-01", body).json()
+    answer = checked_azure.call(
+        "PUT", f"{GROUP_ID}/providers/Microsoft.StreamAnalytics/streamingjobs/{JOB}?api-version=2020-03-01", body
+    ).json()
     assert [each["name"] for each in answer["properties"]["outputs"]] == ["o"]
     assert answer["identity"]["principalId"]
     client = checked_azure.stream_analytics()

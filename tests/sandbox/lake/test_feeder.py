@@ -73,7 +73,6 @@ def test_a_restart_closes_the_calls_of_a_quiet_table_too(rate: float, table: Cha
     assert "in_progress" not in table.snapshot().to_pyarrow_table(columns=["disposition"])["disposition"].to_pylist()
 
 
-
 def test_upkeep_keeps_files_few_and_the_feed_whole(
     table: ChangeTable, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
