@@ -43,23 +43,59 @@ class Deviation:
 KNOWN_DEVIATIONS = (
     Deviation(r"schemaRegistry", "recorded: inputs answer schemaRegistry null, which no specification has"),
     Deviation(r"blobWriteMode", "recorded: blob outputs answer blobWriteMode null, which 2020-03-01 does not have"),
-    Deviation(r"eventhubs.*(createdAt|updatedAt): bad date-time", "recorded: a hub's dates have no Z on a GET, and year 1 on a PUT that changes"),
-    Deviation(r"(OperationResults|namespaceOperationResults).*NO-OPERATION", "polling addresses are in no specification"),
-    Deviation(r"Microsoft\.Authorization.*NO-OPERATION", "Microsoft.Authorization's specification is not among the files"),
-    Deviation(r"(diagnosticSettings|metricNamespaces).*NO-OPERATION", "diagnostic settings and metric namespaces are not among the files"),
-    Deviation(r"(2018-01-01|2026-01-01|2024-05-01-preview|2023-01-01-preview): NO-OPERATION", "the files have one version of each service"),
+    Deviation(
+        r"eventhubs.*(createdAt|updatedAt): bad date-time",
+        "recorded: a hub's dates have no Z on a GET, and year 1 on a PUT that changes",
+    ),
+    Deviation(
+        r"(OperationResults|namespaceOperationResults).*NO-OPERATION", "polling addresses are in no specification"
+    ),
+    Deviation(
+        r"Microsoft\.Authorization.*NO-OPERATION", "Microsoft.Authorization's specification is not among the files"
+    ),
+    Deviation(
+        r"(diagnosticSettings|metricNamespaces).*NO-OPERATION",
+        "diagnostic settings and metric namespaces are not among the files",
+    ),
+    Deviation(
+        r"(2018-01-01|2026-01-01|2024-05-01-preview|2023-01-01-preview): NO-OPERATION",
+        "the files have one version of each service",
+    ),
     Deviation(r"/msi/token \S+: NO-OPERATION", "the token endpoint is App Service's, and in no specification"),
     Deviation(r"Microsoft\.(Sql|OperationalInsights).*NO-OPERATION", "SQL and workspaces are not among the files"),
-    Deviation(r"GET (/tenants|/subscriptions(/[^/]+)?(/resourceGroups(/[^/]+(/resources)?)?)?) \S+: NO-OPERATION", "not among the files"),
-    Deviation(r"StreamAnalytics.*rsp: undocumented property (code|message|details)", "seen in issues: Stream Analytics' own errors have no wrapper"),
-    Deviation(r"EventHub.*geoDataReplication", "recorded with 2023-01-01-preview too: the service answers newer properties to older versions"),
-    Deviation(r"eventhubs.*messageTimestampDescription", "recorded with 2024-05-01-preview; assumed to be answered to older versions as well"),
-    Deviation(r"Insights.*rsp: undocumented property error", "a resource that is not there is refused by Resource Manager, in its own shape"),
-    Deviation(r"metrics:getBatch.*rsp: (undocumented property (code|message)|missing required error)", "seen in issues: bare errors"),
+    Deviation(
+        r"GET (/tenants|/subscriptions(/[^/]+)?(/resourceGroups(/[^/]+(/resources)?)?)?) \S+: NO-OPERATION",
+        "not among the files",
+    ),
+    Deviation(
+        r"StreamAnalytics.*rsp: undocumented property (code|message|details)",
+        "seen in issues: Stream Analytics' own errors have no wrapper",
+    ),
+    Deviation(
+        r"EventHub.*geoDataReplication",
+        "recorded with 2023-01-01-preview too: the service answers newer properties to older versions",
+    ),
+    Deviation(
+        r"eventhubs.*messageTimestampDescription",
+        "recorded with 2024-05-01-preview; assumed to be answered to older versions as well",
+    ),
+    Deviation(
+        r"Insights.*rsp: undocumented property error",
+        "a resource that is not there is refused by Resource Manager, in its own shape",
+    ),
+    Deviation(
+        r"metrics:getBatch.*rsp: (undocumented property (code|message)|missing required error)",
+        "seen in issues: bare errors",
+    ),
     Deviation(r"/v1/.*rsp.*rows.*expected string", "recorded: rows are typed, the specification says text"),
     Deviation(r"/v1/.*req.*(workspaces|timespan): null in request", "the SDK sends it"),
-    Deviation(r"/v1/.*rsp.*undocumented property (correlationId|innererror|line|pos|token)", "seen in issues: what errors really carry"),
-    Deviation(r"/v1/\$batch", "the specification leaves the bodies of a batch open in some versions and closed in others"),
+    Deviation(
+        r"/v1/.*rsp.*undocumented property (correlationId|innererror|line|pos|token)",
+        "seen in issues: what errors really carry",
+    ),
+    Deviation(
+        r"/v1/\$batch", "the specification leaves the bodies of a batch open in some versions and closed in others"
+    ),
 )
 
 
@@ -138,7 +174,9 @@ class _CheckingPolicy(SansIOHTTPPolicy[Any, Any]):
             answered.read()
         text = answered.text()
         headers = dict(answered.headers)
-        self._traffic.check(asked.method, asked.url, _parsed(_content(asked)), answered.status_code, _parsed(text), headers)
+        self._traffic.check(
+            asked.method, asked.url, _parsed(_content(asked)), answered.status_code, _parsed(text), headers
+        )
 
 
 def _content(request: Any) -> Any:
