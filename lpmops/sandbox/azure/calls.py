@@ -6,14 +6,15 @@ dispatcher checks, in Resource Manager's order: token, throttle, subscription, a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from lpmops.sandbox.azure.errors import ApiError, arm_error, invalid_content
 from lpmops.sandbox.azure.identity import Principal
+from lpmops.sandbox.http_parts import path_pattern, strict_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +71,13 @@ class Operation:
 
     def match(self, path: str) -> dict[str, str] | None:
         """The path's parts by name, or None when it is another path."""
-        found = _pattern(self.template).match(path)
+        found = _pattern(self.template).fullmatch(path)
         return found.groupdict() if found else None
 
 
-_patterns: dict[str, re.Pattern[str]] = {}
-
-
+@cache
 def _pattern(template: str) -> re.Pattern[str]:
-    """`{name}` is one part of a path, `{+name}` one or more."""
-    if template not in _patterns:
-        pieces = re.split(r"(\{\+?\w+\})", template)
-        text = "".join(
-            f"(?P<{p[2:-1]}>.+?)"
-            if p.startswith("{+")
-            else f"(?P<{p[1:-1]}>[^/]+)"
-            if p.startswith("{")
-            else re.escape(p)
-            for p in pieces
-        )
-        _patterns[template] = re.compile(f"^{text}/?$", re.IGNORECASE)
-    return _patterns[template]
+    return path_pattern(template, ".+?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +152,6 @@ def parse_body(raw: bytes) -> Any:
     if not raw.strip():
         return None
     try:
-        return json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return strict_json(raw)
+    except ValueError as error:
         raise invalid_content(str(error)) from error
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -21,6 +21,7 @@ from lpmops.sandbox.azure.dispatch import common_headers
 from lpmops.sandbox.azure.errors import arm_error, throttled
 from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.throttle import kind_of
+from lpmops.sandbox.http_parts import until_gone
 
 # Resource Manager's own limit on a request body.
 MAX_BODY = 4 * 1024 * 1024
@@ -85,14 +86,14 @@ class AzureGateway:
             await _start(scope, send, 200, {"content-type": "application/json; charset=utf-8"}, len(_HALF))
             await send({"type": "http.response.body", "body": _HALF[: len(_HALF) // 2], "more_body": True})
             _transport(send).close()
-            await _until_gone(receive)
+            await until_gone(receive)
         else:
             transport = _transport(send)
             raw = transport.get_extra_info("socket")
             # Lingering for zero seconds makes the close a TCP reset, as a dying load balancer does.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
-            await _until_gone(receive)
+            await until_gone(receive)
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
@@ -133,15 +134,10 @@ async def _perform(app: ASGIApp, scope: Scope, body: bytes) -> list[Message]:
 async def _patient(receive: Receive, seconds: float) -> bool:
     """Wait; False when the client gave up first, so that a hang never outlives its connection."""
     try:
-        await asyncio.wait_for(_until_gone(receive), seconds)
+        await asyncio.wait_for(until_gone(receive), seconds)
     except TimeoutError:
         return True
     return False
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _transport(send: Send) -> Any:

@@ -6,7 +6,6 @@ handler gives `Answer` (JSON) or a Starlette response, and raises ApiError.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from starlette.responses import Response
 
 from lpmops.sandbox.azure.identity import Principal
 from lpmops.sandbox.databricks.errors import invalid, malformed, no_such_api
+from lpmops.sandbox.http_parts import path_pattern, strict_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Call:
         if not self.raw.strip():
             return {}
         try:
-            value = json.loads(self.raw, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
+            value = strict_json(self.raw)
+        except ValueError as error:
             raise malformed(
                 f"Invalid JSON given in the body of the request - failed to parse given JSON: {error}"
             ) from error
@@ -97,7 +97,9 @@ class OperationTable:
     """Operations by method and path; `{name}` is one part of a path, `{+name}` any number."""
 
     def __init__(self, operations: Sequence[tuple[str, str, Handler]]) -> None:
-        self._operations = [(method, _pattern(template), handler) for method, template, handler in operations]
+        self._operations = [
+            (method, path_pattern(template, ".*", re.DOTALL), handler) for method, template, handler in operations
+        ]
 
     def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
         """The handler and the parts of the path. Raises ApiError for what there is not."""
@@ -106,23 +108,3 @@ class OperationTable:
             if match is not None:
                 return handler, match.groupdict()
         raise no_such_api(method, path)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    pieces = re.split(r"(\{\+?\w+\})", template)
-    return re.compile(
-        "".join(
-            f"(?P<{p[2:-1]}>.*)"
-            if p.startswith("{+")
-            else f"(?P<{p[1:-1]}>[^/]+)"
-            if p.startswith("{")
-            else re.escape(p)
-            for p in pieces
-        )
-        + "/?",
-        re.DOTALL,
-    )
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

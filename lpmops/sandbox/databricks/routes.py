@@ -23,6 +23,7 @@ from lpmops.sandbox.azure.stamps import new_guid
 from lpmops.sandbox.databricks.calls import Call
 from lpmops.sandbox.databricks.errors import ApiError, internal, no_credential, refused_token, throttled
 from lpmops.sandbox.databricks.workspace import Workspace
+from lpmops.sandbox.http_parts import until_gone
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ async def _strike(fault: HttpFault, request: Request) -> Response | None:
     """What a fault answers; None once a slow one has waited."""
     if fault.kind == "slow":
         try:
-            await asyncio.wait_for(_until_gone(request), fault.seconds)
+            await asyncio.wait_for(until_gone(request.receive), fault.seconds)
         except TimeoutError:
             return None
         raise ClientDisconnect
@@ -132,8 +133,3 @@ async def _strike(fault: HttpFault, request: Request) -> Response | None:
     if fault.kind == "throttle":
         raise throttled(max(1, math.ceil(fault.seconds)))
     raise internal(fault.status)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
