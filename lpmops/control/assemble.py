@@ -13,7 +13,7 @@ from lpmops.control.facts import Database, Facts, Heartbeat, PartitionLag, Route
 from lpmops.control.landing import Landed, rows_of
 from lpmops.control.latency import latency, percentile, percentiles
 from lpmops.control.memory import RECENT_MILLISECONDS, Memory
-from lpmops.control.probes import Probe, Problem
+from lpmops.control.probes import SIGN_IN, Probe, Problem
 from lpmops.control.readers import Control
 from lpmops.model import Credential, PartitionState, Route
 from lpmops.store import codec
@@ -171,7 +171,7 @@ def _routes_from_landing(memory: Memory) -> tuple[RouteRow, ...]:
 def _database(view: View, name: str) -> Database:
     probe, mark, window = view.probes[f"sql.{name}"], view.memory.marks.get(name), view.memory.windows.get(name)
     problem, fresh = probe.problem, view.value(f"sql.{name}") is not None
-    if problem is None or problem.code in _UNSEEN:
+    if problem is None or problem.code in _UNSEEN or problem.service == SIGN_IN:
         reachable = True if fresh else None
     else:
         reachable = problem.code in ANSWERED

@@ -25,9 +25,9 @@ def unknown(snapshot: Snapshot) -> Snapshot:
 
 
 def fall_back(live: Snapshot, stored: Snapshot | None) -> Snapshot:
-    """What is known when a live look found nothing: the stored values, and from the live look why it found nothing."""
+    """What is known when a live look found nothing: the stored values, and from the live look why it found nothing; never how things are."""
     if stored is None:
-        return live
+        return unknown(live)
     return replace(
         unknown(stored), suspects=live.suspects, credential=live.credential, calls=live.calls, seconds=live.seconds
     )

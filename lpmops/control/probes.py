@@ -19,6 +19,8 @@ from typing import Any
 from lpmops.errors import LpmopsError, ServiceError
 
 LONGEST_BACK_OFF = 15.0
+# The service of a problem with signing in: it tells nothing of what was to be read.
+SIGN_IN = "identity"
 _LANES = {"cloud": 10, "sql": 8, "doubtful": 4}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lpmops.control import remedies, signs
 from lpmops.control.case import BLIND, EVERYWHERE, NOTE, SIGHT, Case, Found, listed, unique
+from lpmops.control.probes import SIGN_IN
 from lpmops.model import Confidence, Suspect
 
 
@@ -34,7 +35,11 @@ def auth_expired(case: Case) -> Found:
 def sight(case: Case) -> Found:
     """A management API that throttles or hangs, and rights that are missing."""
     facts, environment = case.facts, case.environment
-    arm = {name: facts.problems[name] for name in signs.ARM_SOURCES if name in facts.problems}
+    arm = {
+        name: facts.problems[name]
+        for name in signs.ARM_SOURCES
+        if name in facts.problems and facts.problems[name].service != SIGN_IN
+    }
     if slowed := [problem for problem in arm.values() if problem.code == "service.throttled"]:
         wait = max((problem.retry_after or 0.0 for problem in slowed), default=0.0)
         summary = "Azure Resource Manager throttles this identity: states and metrics are old. The stream itself is not touched by it."

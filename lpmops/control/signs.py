@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lpmops.config import Thresholds
 from lpmops.control.facts import Facts, Metric
+from lpmops.control.probes import SIGN_IN
 from lpmops.model import StreamingJob
 
 STOPPED_STATES = frozenset({"stopped", "stopping", "created", "deleting"})
@@ -202,7 +203,8 @@ def blocked_by_data(facts: Facts) -> list[str]:
 
 def databases_with(facts: Facts, *codes: str) -> list[str]:
     """The company databases whose problem is one of those."""
-    return [item.name for item in facts.databases if item.problem is not None and item.problem.code in codes]
+    problems = ((item.name, item.problem) for item in facts.databases)
+    return [name for name, problem in problems if problem and problem.code in codes and problem.service != SIGN_IN]
 
 
 def sources_with(facts: Facts, *codes: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from lpmops.config import Environment
 from lpmops.services import azuresql
@@ -63,7 +64,7 @@ class Ledger:
         rows = self.rows(self.environment.sql.control_database, "SELECT COUNT(*) AS n FROM lpmops.unrouted")
         return int(rows[0]["n"])
 
-    def rows(self, database: str, text: str) -> list[dict[str, object]]:
+    def rows(self, database: str, text: str) -> list[dict[str, Any]]:
         """The rows of a statement."""
         services = open_environment(self.environment, deadline=PATIENCE)
         try:

@@ -149,7 +149,7 @@ def test_a_job_that_is_stopped_and_healed_in_a_hurry_runs_again_and_a_fault_with
 
     def runs_again() -> bool:
         dev = machine.sandbox_status()["dev"]
-        return dev["faults"] == [] and dev["jobs"][0].endswith((" Starting", " Running"))
+        return dev["faults"] == [] and str(dev["jobs"][0]).endswith((" Starting", " Running"))
 
     wait_until(runs_again, "the fault has ended and the job is started")
     calm_stream.ledger("dev").assert_nothing_lost_or_doubled()
