@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from lpmops.config import Environment, Refresh, Thresholds
@@ -186,8 +186,3 @@ class Collector:
         )
         view = assemble.View(self.environment, self._probes, self.memory, now, limits)
         return assemble.facts(view, self._note_failed_run(view.value("databricks.run"), now))
-
-
-def age_limit(refresh: Refresh) -> timedelta:
-    """How old a snapshot may be and still speak of now."""
-    return timedelta(seconds=max(60.0, 3 * refresh.interval))

@@ -67,15 +67,6 @@ def hold(folder: Path) -> Iterator[None]:
         yield
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a process owns the folder now."""
-    try:
-        with hold(folder):
-            return False
-    except (FolderInUse, FileNotFoundError):
-        return (folder / "lock").exists()
-
-
 def serve(folder: Path) -> None:
     """Run the sandbox of `folder` until it is told to stop. Raises FolderInUse, OSError (port, disk) and ValueError (deployment)."""
     with hold(folder):

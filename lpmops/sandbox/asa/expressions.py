@@ -7,11 +7,10 @@ is a path into the event for an input (property names and array indexes), and a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 from lpmops.sandbox.asa.kinds import Kind
 
-Path = tuple[Union[str, int], ...]  # noqa: UP007 - evaluated at run time
+Path = tuple[str | int, ...]
 
 # A path that starts so is about the event itself, one that ends so asks for the length of an array; no JSON text needs them.
 META = "\x00meta"
@@ -127,9 +126,9 @@ class AggregateRef:
     index: int
 
 
-Expression = Union[  # noqa: UP007 - evaluated at run time
-    Literal, Ref, Timestamp, Call, Cast, Case, Binary, Logical, Unary, In, Aggregate, KeyRef, AggregateRef
-]
+Expression = (
+    Literal | Ref | Timestamp | Call | Cast | Case | Binary | Logical | Unary | In | Aggregate | KeyRef | AggregateRef
+)
 
 
 def children(node: Expression) -> tuple[Expression, ...]:

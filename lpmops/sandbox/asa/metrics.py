@@ -16,18 +16,6 @@ _HALF_LIFE = 2.0
 
 Aggregation = Literal["Total", "Maximum"]
 
-TOTALS = (
-    "InputEvents",
-    "InputEventBytes",
-    "OutputEvents",
-    "Errors",
-    "ConversionErrors",
-    "DeserializationError",
-    "LateInputEvents",
-    "EarlyInputEvents",
-    "DroppedOrAdjustedEvents",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:

@@ -100,11 +100,6 @@ class StreamingJob:
         return self._definition
 
     @property
-    def output_start_time(self) -> datetime | None:
-        """From when on the last start writes rows, aware UTC."""
-        return self._kept.output_start
-
-    @property
     def last_output_event_time(self) -> datetime | None:
         """The time of the latest row of any output, aware UTC; None before the first."""
         return max(self.last_output_times.values(), default=None)

@@ -12,24 +12,43 @@ class HubEvent(Protocol):
     """An event as a hub keeps it; `enqueued_at` is aware UTC."""
 
     @property
-    def partition(self) -> int: ...  # noqa: D102
+    def partition(self) -> int:
+        """Its partition, from 0."""
+        ...
+
     @property
-    def sequence_number(self) -> int: ...  # noqa: D102
+    def sequence_number(self) -> int:
+        """Its place among the events of the partition."""
+        ...
+
     @property
-    def offset(self) -> str: ...  # noqa: D102
+    def offset(self) -> str:
+        """Its place in the partition, as text."""
+        ...
+
     @property
-    def enqueued_at(self) -> datetime: ...  # noqa: D102
+    def enqueued_at(self) -> datetime:
+        """When the hub took it."""
+        ...
+
     @property
-    def key(self) -> str | None: ...  # noqa: D102
+    def key(self) -> str | None:
+        """The partition key it was sent with."""
+        ...
+
     @property
-    def body(self) -> bytes: ...  # noqa: D102
+    def body(self) -> bytes:
+        """What was sent."""
+        ...
 
 
 class PartitionEnd(Protocol):
     """The newest sequence number of a partition, -1 where it never held an event."""
 
     @property
-    def last_enqueued_sequence_number(self) -> int: ...  # noqa: D102
+    def last_enqueued_sequence_number(self) -> int:
+        """The newest one."""
+        ...
 
 
 class HubReader(Protocol):

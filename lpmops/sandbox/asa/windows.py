@@ -56,11 +56,6 @@ class WindowBuffer:
             _Chunk(pa.table(arrays, names=["o", "w", *columns]), dict(zip(columns, kinds, strict=True)))
         )
 
-    def oldest_end(self) -> datetime | None:
-        """The end of the oldest open window."""
-        ends = [pc.min(chunk.table["w"]).as_py() for chunk in self._chunks]
-        return min(ends, default=None)
-
     def close(self, watermark: datetime) -> tuple[Any, dict[str, Kind]] | None:
         """Take out the rows of all windows that end at or before the watermark, as one table with its kinds; None where there are none."""
         if self._closed_through is None or watermark > self._closed_through:

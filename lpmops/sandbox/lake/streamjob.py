@@ -55,7 +55,6 @@ class Progress:
     """What a step did. `throttled_seconds` is how long (sandbox time) the hub asked to wait; the rest of the batch is then sent later."""
 
     batch: int
-    start_version: int
     end_version: int
     latest_version: int
     events: int
@@ -155,7 +154,6 @@ class StreamJob:
                 self._finish(batch)
             return Progress(
                 batch.number,
-                batch.start,
                 batch.end,
                 self._table.latest_version(),
                 batch.sent,
@@ -262,7 +260,7 @@ class StreamJob:
         if not beat and throttled is None:
             return None
         at = self.next_version - 1
-        return Progress(self._number, at + 1, at, self._table.latest_version(), 0, 0, beat, throttled)
+        return Progress(self._number, at, self._table.latest_version(), 0, 0, beat, throttled)
 
     def _report(self, batch: _Batch | None, start: SourceOffset | None, end: SourceOffset) -> None:
         """Write the latest StreamingQueryProgress where it can be read without a cluster."""

@@ -8,7 +8,7 @@ time types, DATEADD, DATEDIFF, DATEPART and CAST/CONVERT styles. Text in other t
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 
 from lpmops.sandbox.sql import errors
@@ -135,7 +135,7 @@ def local_of(stored: str) -> str:
 def from_datetime(value: datetime) -> str:
     """A stored timestamp; an aware value is brought to UTC first."""
     if value.tzinfo is not None:
-        value = value.astimezone(timezone.utc)  # noqa: UP017 - the attribute form is what sqlite adapters and strptime give back too
+        value = value.astimezone(UTC)
         value = value.replace(tzinfo=None)
     return value.isoformat(" ", "microseconds") + "0"
 
@@ -148,7 +148,7 @@ def to_datetime(stored: str) -> datetime:
 def to_aware(stored: str) -> datetime:
     """A datetimeoffset as an aware datetime in its own offset."""
     zone = timezone(timedelta(minutes=offset_minutes(stored)))
-    return datetime.fromisoformat(stored[:26]).replace(tzinfo=timezone.utc).astimezone(zone)  # noqa: UP017
+    return datetime.fromisoformat(stored[:26]).replace(tzinfo=UTC).astimezone(zone)
 
 
 def part_name(written: str) -> str:

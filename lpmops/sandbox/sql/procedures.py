@@ -243,12 +243,6 @@ def _described(place: int, name: str, kind: SqlType) -> tuple[Stored, ...]:
             0, 0, 0, 1, 0, None, token, length)  # fmt: skip
 
 
-def _nothing(
-    _session: Session, _arguments: Sequence[Parameter], _sink: Sink, _nesting: int, _tries: int
-) -> tuple[int, Returned]:
-    return 0, {}
-
-
 def _reset(
     session: Session, _arguments: Sequence[Parameter], _sink: Sink, _nesting: int, _tries: int
 ) -> tuple[int, Returned]:

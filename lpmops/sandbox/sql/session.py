@@ -91,7 +91,6 @@ class Session:
         self._cancelled = threading.Event()
         self._held = threading.Lock()
         self.generation = database.generation
-        self.committed = False
         self._bind_user()
 
     def _bind_user(self) -> None:
@@ -128,11 +127,6 @@ class Session:
     def wait(self, seconds: float) -> bool:
         """Let real time pass; True when cancelled meanwhile."""
         return self._cancelled.wait(seconds)
-
-    @property
-    def holds_lock(self) -> bool:
-        """Whether a write transaction is open, for which others may be waiting."""
-        return self._connection is not None
 
     def check(self) -> None:
         """Raise where the session may not go on: cancelled, throttled, or its database gone."""
@@ -194,7 +188,6 @@ class Session:
             raise _doomed()
         self.trancount -= 1
         if self.trancount == 0:
-            self.committed = True
             self._finish(keep=True)
 
     def rollback(self) -> None:
@@ -207,7 +200,6 @@ class Session:
         """End any transaction without keeping it."""
         self.trancount = 0
         self.doomed = False
-        self.committed = False
         self._finish(keep=False)
 
     def begin_implicitly(self) -> None:

@@ -34,7 +34,6 @@ class Prelogin:
 
     encryption: int
     federated: bool | None = None
-    mars: bool = False
 
 
 def parse(payload: bytes) -> Prelogin:
@@ -51,9 +50,7 @@ def parse(payload: bytes) -> Prelogin:
         # 0x80 and above ask for a client certificate, which Azure SQL Database does not take.
         raise ProtocolError("PRELOGIN asks for an encryption that does not exist here")
     federated = options.get(FEDERATED)
-    return Prelogin(
-        wish[0], federated[:1] == b"\x01" if federated is not None else None, options.get(MARS, b"")[:1] == b"\x01"
-    )
+    return Prelogin(wish[0], federated[:1] == b"\x01" if federated is not None else None)
 
 
 def agree(client: Prelogin, *, require_encryption: bool) -> tuple[Encryption, bytes]:

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lpmops.sandbox.sql.conversion import Stored
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.results import Message
 from lpmops.sandbox.sql.session import Session
@@ -149,8 +148,3 @@ class Response:
             # The engine does not say how a transaction ended; drivers treat both ends alike. Assumed: an end after a failure was a rollback.
             kind = Environment.ROLLBACK if self._any_failure else Environment.COMMIT
             self._outgoing.add(tokens.environment_bytes(kind, b"", descriptor))
-
-
-def return_values(parameters: Sequence[tuple[int, str, Any, Stored]]) -> list[bytes]:
-    """RETURNVALUE tokens of (place, name, type, value)."""
-    return [tokens.return_value(place, name, kind, value) for place, name, kind, value in parameters]

@@ -17,7 +17,6 @@ from lpmops.sandbox.sql.syntax import (
     Expression,
     Insert,
     Join,
-    Query,
     SelectItem,
     Source,
     TableName,
@@ -194,7 +193,7 @@ def _chosen_rows(
 ) -> tuple[str, str, list[tuple[Column, str]]]:
     """(WITH ..., SELECT of row ids and new values, [(column, its name in it)]) for a change with FROM or TOP."""
     scope = Scope()
-    prefix = queries.commons(t, scope, Query(None, node.commons)) if node.commons else ""  # type: ignore[arg-type] # only its WITH is read
+    prefix = queries.commons(t, scope, node.commons)
     source = node.source if node.source is not None else replace(entry, hints=node.target.hints)
     from_sql = sources.source(t, scope, source)
     exposed = (entry.alias or entry.parts[-1]).casefold()

@@ -6,12 +6,14 @@ Views are put in as the queries they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lpmops.sandbox.sql import errors
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.syntax import (
     Column,
+    CommonTable,
     Derived,
     Expression,
     Join,
@@ -42,7 +44,7 @@ class Translated:
 def query(t: Translation, node: Query, parent: Scope | None, nested: str = "") -> Translated:
     """A whole query. `nested` says what it stands in (derived, scalar, in, exists, view), empty at the top of a statement."""
     scope = Scope(parent)
-    prefix = commons(t, scope, node)
+    prefix = commons(t, scope, node.commons)
     if (
         nested
         and nested != "source"
@@ -62,10 +64,10 @@ def query(t: Translation, node: Query, parent: Scope | None, nested: str = "") -
     return replace(translated, sql=prefix + translated.sql)
 
 
-def commons(t: Translation, scope: Scope, node: Query) -> str:
+def commons(t: Translation, scope: Scope, tables: Sequence[CommonTable]) -> str:
     """WITH ..., its names added to the scope; empty where the query has none."""
     pieces: list[str] = []
-    for common_table in node.commons:
+    for common_table in tables:
         key = common_table.name.casefold()
         if key in scope.commons:
             raise SqlError(462, f"Common table expression '{common_table.name}' was specified more than once.", 16, 1)
