@@ -215,10 +215,35 @@ async def test_the_strip_names_the_cause_and_not_the_stage_that_suffers() -> Non
 
 
 async def test_a_command_without_room_says_that_it_goes_on() -> None:
-    command = "az sql db show --name lpm-02 --server sql-lpm-prod -g rg-lpm-prod --subscription 0000-0000-0000-0000-0000 --query status --output table"
+    options = "--name lpm-02 --server sql-lpm-prod -g rg-lpm-prod --subscription 0000-0000-0000-0000-0000"
+    command = f"az sql db show {options} --query status --output table"
     suspect = Suspect("sql.unreachable", "sql", Confidence.SURE, "a database is gone", next=(command,))
     names = (("dev", Kind.DEV), ("test", Kind.TEST), ("prod", Kind.PROD))
     async with opened(MemoryFeed(*(replace(good(*name), suspects=(suspect,)) for name in names))) as pilot:
         shown = [row.rstrip() for row in rows(pilot)]
         assert all(shown[number + 1].strip().startswith("-") for number, row in enumerate(shown) if row.endswith("\\"))
         assert any(row.endswith(" …") for row in shown)
+
+
+async def test_a_stage_in_trouble_is_called_by_its_own_state() -> None:
+    base = good("prod", Kind.PROD)
+    hub = replace(base.stages["eventhub"], health=Health.DEGRADED, state="throttled")
+    sql = replace(base.stages["sql"], health=Health.DEGRADED, state="2 of 3")
+    snapshot = replace(base, health=Health.DEGRADED, stages={**base.stages, "eventhub": hub, "sql": sql})
+    async with opened(MemoryFeed(snapshot), (120, 40)) as pilot:
+        assert "▲ Hub throttled" in text(pilot)
+        assert "▲ SQL 2 of 3" in text(pilot)
+        assert "● Delta CDF fine" in text(pilot)
+
+
+async def test_a_summary_without_room_says_that_it_goes_on() -> None:
+    summary = (
+        "The database lpm-02 can't be reached. It concerns 4 companies, and the others of its job may fall behind too."
+    )
+    suspect = Suspect("sql.unreachable", "sql", Confidence.SURE, summary, next=("lpmops status -e prod --watch",))
+    names = (("dev", Kind.DEV), ("test", Kind.TEST), ("prod", Kind.PROD))
+    async with opened(MemoryFeed(*(replace(good(*name), suspects=(suspect,)) for name in names))) as pilot:
+        heads = [row for row in rows(pilot) if "sql.unreachable" in row and row.startswith(" ")]
+        assert len(heads) == 3
+        assert all("…  sure" in row for row in heads[1:])
+        assert "lpmops status -e prod --watch" in text(pilot)

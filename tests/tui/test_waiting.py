@@ -57,10 +57,14 @@ def test_a_quiet_night_is_no_stall() -> None:
     assert held_up(replace(base, stages=quiet, latency=Latency()), Limits()) is None
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_a_stall_is_seen_on_both_screens(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "landed"),
+    [((60, 16), " ══"), ((80, 24), "   what landed:  p99 0.3 s"), ((120, 40), "   what landed:  p50 0.1 s")],
+)
+async def test_a_stall_is_seen_on_both_screens(size: tuple[int, int], landed: str) -> None:
     async with opened(MemoryFeed(lagging(72.0, 72.4)), size) as pilot:
-        assert "▲ nothing landed for 72 s   what landed:  p50 0.1 s" in text(pilot)
+        assert f"▲ nothing landed for 72 s{landed}" in text(pilot)
+        assert "as of 3 s" in text(pilot)
         await pilot.press("1")
         await pilot.pause()
-        assert any("▲ nothing landed for 72 s" in row and "░░░" in row for row in rows(pilot))
+        assert any("▲ nothing landed for 72 s" in row and ("░" in row or size[0] < 80) for row in rows(pilot))

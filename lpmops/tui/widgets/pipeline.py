@@ -36,7 +36,8 @@ def pipeline_lines(
     role = "prod" if view.is_prod else "chosen" if chosen else "frame"
     line = Piece(edge, role)
     head, companies = _head(view, chosen=chosen), () if alone else _companies(view)
-    foot, taken = () if alone else _latency_summary(view, scene), _as_of(view, scene)
+    taken = _as_of(view, scene)
+    foot = () if alone else _latency_summary(view, scene, width - 10 - paint.width_of(taken))
     return [
         (Piece(left, role), *_edge(head, companies, width - 2, line), Piece(right, role)),
         *((Piece(f"{side} ", role), *paint.fit(row, inner), Piece(f"{margin}{side}", role)) for row in content),
@@ -85,7 +86,7 @@ def _as_of(view: EnvironmentView, scene: Scene) -> Line:
     return paint.joined(parts, Piece(" · ", "faint"))
 
 
-def _latency_summary(view: EnvironmentView, scene: Scene) -> Line:
+def _latency_summary(view: EnvironmentView, scene: Scene, room: int) -> Line:
     snapshot = view.snapshot
     if snapshot is None:
         return ()
@@ -104,7 +105,11 @@ def _latency_summary(view: EnvironmentView, scene: Scene) -> Line:
         value = Piece(words.duration(seconds), role)
         limit = Piece(f" of {words.duration(scene.limits.latency)}", "muted") if name == "p99" else Piece("")
         parts.append((Piece(f"{name} ", "muted"), value, limit))
-    return paint.joined(parts, Piece("  "))
+    line = paint.joined(parts, Piece("  "))
+    if not held or paint.width_of(line) <= room:
+        return line
+    shorter = paint.joined((parts[0], parts[-1]), Piece("  "))
+    return shorter if paint.width_of(shorter) <= room else sentence
 
 
 def _content(view: EnvironmentView, scene: Scene, width: int, rows: int, *, alone: bool) -> list[Line]:

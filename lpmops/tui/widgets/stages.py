@@ -21,6 +21,8 @@ _MIDDLE = {"cdf": "Delta CDF", "eventhub": "Event Hub", "asa": "ASA", "sql": "SQ
 SHORT_NAMES = {"cdf": "CDF", "eventhub": "Hub", "asa": "ASA", "sql": "SQL"}
 _SPARK = 24
 _TENTHS_BELOW = 10.0
+# In a column this narrow the arrow begins without a gap of its own.
+_NARROW = 12
 
 
 def stage_title(name: str, width: int) -> str:
@@ -65,17 +67,8 @@ def _stage_cell(
     view: EnvironmentView, snapshot: Snapshot, name: str, scene: Scene, width: int, rows: int
 ) -> list[Line]:
     stage = snapshot.stages.get(name)
-    mark = marks.of_stage(stage)
     old = scene.is_old(snapshot.taken_at)
-    title = stage_title(name, width)
-    head: Line = (Piece(f"{mark.glyph} ", mark.role), Piece(title, "stale" if old else "strong"))
-    for said in marks.words_of_stage(stage):
-        word = paint.piece(f" {said}", mark.role)
-        # Where no word fits whole, the glyph's shape says it alone.
-        if paint.width_of((*head, word)) <= width:
-            head = (*head, word)
-            break
-    lines: list[Line] = [head]
+    lines: list[Line] = [_heading(name, stage, width, old=old)]
     if stage is None:
         return lines
     indent = Piece("  ")
@@ -88,6 +81,22 @@ def _stage_cell(
         lines.append((indent, *lag))
     lines += [(indent, *detail_line(detail, scene, width - 2)) for detail in details(stage)]
     return [paint.crop(line, width) for line in lines[:rows]]
+
+
+def _heading(name: str, stage: Stage | None, width: int, *, old: bool) -> Line:
+    """Glyph, name and condition: the most telling word that fits whole, if need be beside a shorter name; else the glyph's shape says it alone."""
+    mark, said = marks.of_stage(stage), marks.words_of_stage(stage)
+    room = width - (width < _NARROW)
+    title = stage_title(name, width)
+    for shown, word in ((title, said[0]), (SHORT_NAMES.get(name, name), said[0]), (title, said[-1])):
+        line = (
+            Piece(f"{mark.glyph} ", mark.role),
+            Piece(shown, "stale" if old else "strong"),
+            paint.piece(f" {word}", mark.role),
+        )
+        if paint.width_of(line) <= room:
+            return line
+    return line[:2]
 
 
 def _rate_lines(

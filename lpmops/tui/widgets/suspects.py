@@ -25,6 +25,7 @@ _EVIDENCE_LINES = 2
 _OPTION = re.compile(r" (?=--?[a-zA-Z](?:[^']*'[^']*')*[^']*$)")
 _WORD = re.compile(r"(?:'[^']*'|\S)+")
 _JOINT = " \\"
+_SIGNS = ("→ ", "· ")
 _TOOLS = ("az", "databricks", "lpmops")
 
 
@@ -65,23 +66,27 @@ def suspect_lines(found: list[Finding], width: int, rows: int, *, name_environme
     given = _given([[len(part) for part in each[1:]] for each in parts], spare)
     lines: list[Line] = []
     for each, room in zip(parts, given, strict=True):
-        head, command, more, evidence, steps = (
-            _first(part, number) for part, number in zip(each, (1, *room), strict=True)
-        )
+        command, more, evidence, steps = (_first(part, number) for part, number in zip(each[1:], room, strict=True))
+        head = each[0][0 if more or not each[2] else 1]
         # Evidence is read before the command it leads to.
-        lines += [*head, *more, *evidence, *command, *steps]
+        lines += [head, *more, *evidence, *command, *steps]
     if len(shown) < len(found):
         lines.append((Piece(f"   +{len(found) - len(shown)} more", "muted"),))
     return lines[:rows]
 
 
 def _first(lines: list[Line], number: int) -> list[Line]:
-    """The first lines of a part; where that cuts a command in two, an ellipsis stands where it would go on."""
+    """The first lines of a part; an ellipsis stands where a sentence or a command would go on."""
     kept = lines[:number]
-    if kept and number < len(lines) and kept[-1][-1].text.endswith(_JOINT):
+    if kept and number < len(lines) and _goes_on(lines[number]):
         *before, last = kept[-1]
         kept[-1] = (*before, Piece(last.text.removesuffix(_JOINT) + " …", last.role))
     return kept
+
+
+def _goes_on(line: Line) -> bool:
+    """Whether a line continues the one before it: only a first line has a sign."""
+    return not any(part.text in _SIGNS for part in line)
 
 
 def _given(wanted: list[list[int]], spare: int) -> list[list[int]]:
@@ -95,7 +100,7 @@ def _given(wanted: list[list[int]], spare: int) -> list[list[int]]:
 
 
 def _parts(item: Finding, width: int, label: int) -> tuple[list[Line], ...]:
-    """The lines about one suspect: its head, its first command, the rest of its summary, its evidence, its other steps."""
+    """The lines about one suspect: its head in two forms, its first command, the rest of its summary, its evidence, its other steps."""
     suspect = item.suspect
     mark = marks.of_suspect(item.view.stage(suspect.stage))
     environment = Piece(
@@ -109,12 +114,17 @@ def _parts(item: Finding, width: int, label: int) -> tuple[list[Line], ...]:
         Piece(ident, "strong"),
         Piece(" "),
     )
-    confidence: Line = (Piece(f" {suspect.confidence.value} ", "muted"),)
+    confidence: Line = (Piece(f"  {suspect.confidence.value} ", "muted"),)
     room = width - paint.width_of(start) - paint.width_of(confidence)
     summary = paint.wrapped(paint.piece(suspect.summary).text.split(" "), max(1, room), _MOST_LINES)
-    head = paint.spread(paint.crop((*start, Piece(summary[0])), width - paint.width_of(confidence)), confidence, width)
+    whole = paint.piece(suspect.summary)
+    # The head alone says that the summary goes on; with the rest below it does not have to.
+    heads = [
+        paint.spread(paint.crop((*start, text), width - paint.width_of(confidence)), confidence, width)
+        for text in (Piece(summary[0]), whole)
+    ]
     return (
-        [head],
+        heads,
         [line for step in suspect.next[:1] for line in _step(step, width, label)],
         [(Piece(" " * paint.width_of(start)), Piece(text)) for text in summary[1:]],
         [
