@@ -188,6 +188,17 @@ def _launch(folder: Path, port: int) -> Running:
             stderr=output,
             start_new_session=True,
         )
+    try:
+        return _answering(folder, port, process, log)
+    except BaseException:
+        # Also where the person or the system ends the command meanwhile: nobody would know of the process.
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_DEADLINE)
+        raise
+
+
+def _answering(folder: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> Running:
     deadline = time.monotonic() + START_DEADLINE
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -199,7 +210,6 @@ def _launch(folder: Path, port: int) -> Running:
         if (found := running(folder)) is not None:
             return found
         time.sleep(0.05)
-    process.terminate()
     raise LpmopsError(f"The sandbox did not answer within {START_DEADLINE:.0f} s.", hint=f"Its own words are in {log}.")
 
 

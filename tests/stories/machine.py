@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from lpmops.cli import sandbox_client
+from lpmops.model import parse_time
 
 # How long a step may take on the slowest machine; a condition that holds earlier ends the wait earlier.
 PATIENCE = 60.0
@@ -91,9 +96,29 @@ class Machine:
         return {item["environment"]: item for item in self.run("status", "-o", "json", *words).document["data"]}
 
     def sandbox_status(self) -> dict[str, dict[str, Any]]:
-        """What the sandbox says of itself, by environment."""
-        found = self.done("sandbox", "status", "-o", "json").document["data"]["environments"]
-        return {item["environment"]: item for item in found}
+        """What the sandbox says of itself, by environment, asked as `lpmops sandbox status` asks it."""
+        running = sandbox_client.running(self.sandbox)
+        assert running is not None, "no sandbox runs"
+        found = sandbox_client.call(running, "GET", "/sandbox/status", deadline=PATIENCE)
+        return {item["environment"]: item for item in found["environments"]}
+
+    def pid(self) -> int:
+        """The sandbox's process."""
+        return int(json.loads((self.sandbox / "running.json").read_text(encoding="utf-8"))["pid"])
+
+    def kill(self) -> None:
+        """kill -9 of the sandbox; comes back when the system has let go of what the process held."""
+        os.kill(self.pid(), signal.SIGKILL)
+        with (self.sandbox / "lock").open() as lock:
+            wait_until(lambda: _is_free(lock), "the killed process is gone")
+
+
+def _is_free(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Watcher:
@@ -146,8 +171,6 @@ class Watcher:
 
 def began(look: Mapping[str, Any]) -> float:
     """When a look began, in epoch seconds."""
-    from lpmops.model import parse_time
-
     return parse_time(look["taken_at"]).timestamp() - float(look["seconds"])
 
 

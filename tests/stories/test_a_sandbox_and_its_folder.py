@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -18,15 +17,14 @@ from tests.stories.machine import Done, Machine, wait_until
 SMALL = ("--companies", 4, "--rate", 40)
 
 
-def test_two_starts_at_the_same_time_become_one_sandbox_and_a_third_leaves_it_alone(
+def test_two_starts_at_the_same_time_become_one_sandbox_which_a_start_with_other_companies_does_not_mix_with_its_own(
     machine: Machine, port: int
 ) -> None:
     done: list[Done] = []
-    ports = (port, free_ports())
     starters = [
-        threading.Thread(target=lambda first=first: done.append(machine.run("sandbox", "start", "--port", first, *SMALL, "-o", "json")))
-        for first in ports
-    ]  # fmt: skip
+        threading.Thread(target=lambda first=first: done.append(_start(machine, first, "-o", "json")))
+        for first in (port, free_ports())
+    ]
     for starter in starters:
         starter.start()
     for starter in starters:
@@ -34,55 +32,51 @@ def test_two_starts_at_the_same_time_become_one_sandbox_and_a_third_leaves_it_al
     assert [found.code for found in done] == [0, 0]
     assert sorted(found.document["data"]["started"] for found in done) == [False, True]
     assert len({found.document["data"]["pid"] for found in done}) == 1
-    config = config_reader.read(machine.sandbox / "lpmops.toml")
-    assert config.environments["dev"].databricks.host.endswith(f":{done[0].document['data']['port'] + 1}")
+    first = done[0].document["data"]["port"]
+    assert _ledger(machine, "dev").environment.databricks.host.endswith(f":{first + 1}")
 
     third = machine.run("sandbox", "start", "--port", port, "--companies", "9")
-    assert third.code == 0
-    assert "runs already" in third.out
-
-
-def test_a_folder_that_holds_another_sandbox_is_not_mixed_with_a_new_one(machine: Machine, port: int) -> None:
-    machine.done("sandbox", "start", "--port", port, *SMALL)
+    assert (third.code, "runs already" in third.out) == (0, True)
     landed = _landed_soon(machine, "prod")
     machine.done("sandbox", "stop")
-    refused = machine.run("sandbox", "start", "--port", port, "--companies", "7")
-    assert refused.code == 2
-    assert "--fresh" in refused.err
-    assert "4 companies" in refused.err
-    machine.done("sandbox", "start", "--port", port, "--companies", "7", "--fresh")
+    refused = machine.run("sandbox", "start", "--port", port, "--companies", "9")
+    assert (refused.code, "--fresh" in refused.err, "4 companies" in refused.err) == (2, True, True)
+    machine.done("sandbox", "start", "--port", port, "--companies", "9", "--fresh")
     assert machine.sandbox_status()["prod"]["landed"] < landed
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out(machine: Machine, port: int) -> None:
     with socket.create_server(("127.0.0.1", port + 4)):
-        refused = machine.run("sandbox", "start", "--port", port, *SMALL)
+        refused = _start(machine, port)
     assert refused.code == 1
     assert f"port {port + 4}" in refused.err
     assert "--port" in refused.err
-    machine.done("sandbox", "start", "--port", port, *SMALL)
 
 
-def test_a_sandbox_that_is_killed_keeps_everything_and_repeats_but_never_loses(machine: Machine, port: int) -> None:
-    machine.done("sandbox", "start", "--port", port, *SMALL)
-    _landed_soon(machine, "prod")
+def test_a_sandbox_that_is_killed_keeps_everything_repeats_but_never_loses_and_starts_into_a_good_day(
+    machine: Machine, port: int
+) -> None:
+    assert _start(machine, port).code == 0
+    for name in ("dev", "prod"):
+        _landed_soon(machine, name)
+    for fault in ("cdf.job_failed", "asa.stopped", "sql.unreachable", "hub.throttled", "auth.expired"):
+        machine.done("sandbox", "fault", fault, "-e", "test")
     before = {name: _seen(machine, name) for name in ("dev", "prod")}
-    _kill(machine)
+    machine.kill()
     gone = machine.run("sandbox", "status")
-    assert gone.code == 3
-    assert "lpmops sandbox start" in gone.err
+    assert (gone.code, "lpmops sandbox start" in gone.err) == (3, True)
     assert machine.run("sandbox", "stop").code == 0
 
-    machine.done("sandbox", "start", "--port", port, *SMALL)
-    _landed_soon(machine, "prod")
-    for name, (version, sequences, rows) in before.items():
-        version_now, sequences_now, rows_now = _seen(machine, name)
-        assert version_now >= version
-        assert rows_now >= rows
-        assert all(sequences_now[partition] >= sequence for partition, sequence in sequences.items())
+    assert _start(machine, port).code == 0
+    assert machine.sandbox_status()["test"]["faults"] == []
+    for name in ("dev", "test", "prod"):
         ledger = _ledger(machine, name)
         ledger.assert_nothing_lost_or_doubled()
         assert ledger.unrouted() == 0
+    for name, (version, sequences, rows) in before.items():
+        version_now, sequences_now, rows_now = _seen(machine, name)
+        assert (version_now >= version, rows_now >= rows) == (True, True)
+        assert all(sequences_now[partition] >= sequence for partition, sequence in sequences.items())
 
 
 def test_a_sandbox_that_is_killed_while_it_is_built_is_built_again(machine: Machine, port: int) -> None:
@@ -93,25 +87,15 @@ def test_a_sandbox_that_is_killed_while_it_is_built_is_built_again(machine: Mach
     assert starting.wait(60) == 1
     assert starting.stdout is not None
     starting.stdout.close()
-    machine.done("sandbox", "start", "--port", port, *SMALL)
+    assert _start(machine, port).code == 0
     _landed_soon(machine, "test")
     _ledger(machine, "test").assert_nothing_lost_or_doubled()
 
 
-def test_what_was_broken_when_it_ended_is_whole_after_the_next_start(machine: Machine, port: int) -> None:
-    machine.done("sandbox", "start", "--port", port, *SMALL)
-    for fault in ("cdf.job_failed", "asa.stopped", "sql.unreachable", "hub.throttled", "auth.expired"):
-        machine.done("sandbox", "fault", fault, "-e", "prod")
-    _kill(machine)
-    machine.done("sandbox", "start", "--port", port, *SMALL)
-    assert machine.sandbox_status()["prod"]["faults"] == []
-    _ledger(machine, "prod").assert_nothing_lost_or_doubled()
-
-
 def test_a_full_disk_is_told_and_once_there_is_room_nothing_is_missing(machine: Machine, port: int) -> None:
-    machine.done("sandbox", "start", "--port", port, *SMALL)
+    assert _start(machine, port).code == 0
     _landed_soon(machine, "prod")
-    pid = _pid(machine)
+    pid = machine.pid()
     # No file may grow past its first byte: what a full disk does to a process, without filling one.
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     try:
@@ -125,7 +109,7 @@ def test_a_full_disk_is_told_and_once_there_is_room_nothing_is_missing(machine: 
     for name in ("dev", "test", "prod"):
         _ledger(machine, name).assert_nothing_lost_or_doubled()
     machine.done("sandbox", "stop")
-    machine.done("sandbox", "start", "--port", port, *SMALL)
+    assert _start(machine, port).code == 0
     _ledger(machine, "prod").assert_nothing_lost_or_doubled()
 
 
@@ -148,7 +132,7 @@ def test_a_folder_that_no_sandbox_made_is_never_emptied(machine: Machine, port: 
 
 
 def test_a_demo_without_a_terminal_ends_healthy_and_takes_its_sandbox_with_it(machine: Machine, port: int) -> None:
-    done = machine.run("demo", "--headless", "--for", "8s", "--port", port, *SMALL)
+    done = machine.run("demo", "--headless", "--for", "6s", "--port", port, *SMALL)
     assert done.code == 0, done.out
     assert {item["environment"]: item["health"] for item in done.document["data"]} == dict.fromkeys(
         ("dev", "test", "prod"), "healthy"
@@ -164,6 +148,10 @@ def test_a_demo_that_is_told_to_end_takes_its_sandbox_with_it(machine: Machine, 
     assert demo.stdout is not None
     demo.stdout.close()
     assert machine.run("sandbox", "status").code == 3
+
+
+def _start(machine: Machine, port: int, *words: str) -> Done:
+    return machine.run("sandbox", "start", "--port", port, "--companies", 4, "--rate", 40, *words)
 
 
 def _ledger(machine: Machine, environment: str) -> Ledger:
@@ -187,18 +175,6 @@ def _seen(machine: Machine, environment: str) -> tuple[int, dict[str, int], int]
             partition, newest = str(row["hub_partition"]), int(row["newest"])
             sequences[partition] = max(newest, sequences.get(partition, newest))
     return ledger.version(), sequences, ledger.landed().total()
-
-
-def _pid(machine: Machine) -> int:
-    return int(json.loads((machine.sandbox / "running.json").read_text(encoding="utf-8"))["pid"])
-
-
-def _kill(machine: Machine) -> None:
-    """kill -9, and wait until the system has let go of what it held."""
-    from lpmops.sandbox.process import is_held
-
-    os.kill(_pid(machine), signal.SIGKILL)
-    wait_until(lambda: not is_held(machine.sandbox), "the killed process is gone")
 
 
 def _kill_holder(machine: Machine) -> None:
