@@ -139,7 +139,7 @@ def _route(row: RouteRow, database: Database | None, facts: Facts, memory: Memor
     elif not known or (last_landed_at is None and mark is not None and mark.gaps):
         state = "unknown"
     else:
-        state = _flow(age, facts.stall(), thresholds)
+        state = _flow(age, facts, thresholds)
     return Route(
         company_id=row.company_id,
         company=row.company,
@@ -152,9 +152,13 @@ def _route(row: RouteRow, database: Database | None, facts: Facts, memory: Memor
     )
 
 
-def _flow(age: float | None, stall: float | None, thresholds: Thresholds) -> str:
+def _flow(age: float | None, facts: Facts, thresholds: Thresholds) -> str:
     """How the records of a company come whose database answers: held back by the stream, silent for their own reasons, or flowing."""
-    if age is not None and stall is not None and min(age, stall) > thresholds.latency:
+    stall, behind = facts.stall(), facts.versions_behind()
+    held = (stall is not None and stall > thresholds.latency) or (
+        behind is not None and behind > thresholds.versions_behind
+    )
+    if held and age is not None and age > thresholds.latency:
         return "late"
     return "flowing" if age is not None and age <= thresholds.quiet_after else "quiet"
 

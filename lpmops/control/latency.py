@@ -7,6 +7,7 @@ the same way.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -74,6 +75,7 @@ class Window:
 
     def __init__(self, milliseconds: int) -> None:
         self._milliseconds = milliseconds
+        self._now = 0
         self._increments: deque[Increment] = deque()
         self.hops: dict[str, dict[int, int]] = {}
         self.companies: dict[str, dict[int, int]] = {}
@@ -87,6 +89,7 @@ class Window:
 
     def slide(self, now: int) -> None:
         """Let go what ended before the window that ends at `now`."""
+        self._now = max(self._now, now)
         while self._increments and self._increments[0].end <= now - self._milliseconds:
             self._count(self._increments.popleft(), -1)
 
@@ -95,20 +98,26 @@ class Window:
         return max(0.0, (self._increments[-1].end - self._increments[0].start) / 1000) if self._increments else 0.0
 
     def recent(self, milliseconds: int) -> dict[str, dict[int, int]]:
-        """The hops of the newest increments that together cover at least that span, or of all where they cover less."""
-        return combine(increment.hops for increment in self._newest(milliseconds))
+        """The hops of the newest increments that together cover at least that span, or of all where they cover less.
+
+        The span ends at the last event: what is known of a hop stays known while nothing comes through it.
+        """
+        silent = itertools.takewhile(lambda increment: increment.events == 0, reversed(self._increments))
+        return combine(increment.hops for increment in self._newest(milliseconds, skip=sum(1 for _ in silent)))
 
     def recent_rate(self, milliseconds: int) -> float | None:
-        """Events a second of the same increments; None where they cover nothing."""
+        """Events a second of the newest increments that cover that span; None where nothing was counted for as long."""
         chosen = self._newest(milliseconds)
+        if chosen and self._now - chosen[0].end > milliseconds:
+            return None
         span = (chosen[0].end - chosen[-1].start) / 1000 if chosen else 0.0
         return sum(increment.events for increment in chosen) / span if span > 0 else None
 
-    def _newest(self, milliseconds: int) -> list[Increment]:
+    def _newest(self, milliseconds: int, skip: int = 0) -> list[Increment]:
         chosen: list[Increment] = []
-        for increment in reversed(self._increments):
+        for increment in itertools.islice(reversed(self._increments), skip, None):
             chosen.append(increment)
-            if self._increments[-1].end - increment.start >= milliseconds:
+            if chosen[0].end - increment.start >= milliseconds:
                 break
         return chosen
 

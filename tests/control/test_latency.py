@@ -58,3 +58,25 @@ def test_a_window_equals_the_sum_of_what_lies_in_it(steps: list[tuple[int, dict[
     expected = latency.combine(item.hops for item in kept)
     assert window.hops == {key: value for key, value in expected.items() if value}
     assert window.events == sum(item.events for item in kept)
+
+
+def increments(window: Window, *events: int) -> None:
+    """Ten seconds each, with so many events that took 400 ms."""
+    for number, count in enumerate(events):
+        held = {400: count} if count else {}
+        window.add(Increment(number * 10_000, (number + 1) * 10_000, count, {"total": held}, {"1001": held}))
+
+
+def test_what_is_known_of_a_hop_stays_known_while_nothing_comes_through() -> None:
+    window = Window(300_000)
+    increments(window, 50, 20, 0, 0, 0, 0, 0)
+    assert window.recent(10_000) == {"total": {400: 20}}
+    assert window.recent_rate(30_000) == 0.0
+
+
+def test_a_rate_that_nobody_counted_lately_is_unknown() -> None:
+    window = Window(300_000)
+    increments(window, 50, 50, 50)
+    assert window.recent_rate(30_000) == 5.0
+    window.slide(90_000)
+    assert window.recent_rate(30_000) is None

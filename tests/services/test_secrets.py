@@ -14,21 +14,23 @@ from lpmops.services.transport import Transport
 from tests.services.recorded import session_of
 from tests.services.worlds import Forbidden, SignedIn, environment
 
-SOON = Deadline.after(60.0)
+
+def soon() -> Deadline:
+    return Deadline.after(60.0)
 
 
 def test_a_variable_is_read_and_a_missing_one_named() -> None:
     reader = SecretReader()
-    assert reader.read("env:PASSWORD_HERE", SOON, {"PASSWORD_HERE": "s3cret"}) == "s3cret"
+    assert reader.read("env:PASSWORD_HERE", soon(), {"PASSWORD_HERE": "s3cret"}) == "s3cret"
     with pytest.raises(ConfigError, match="PASSWORD_HERE"):
-        reader.read("env:PASSWORD_HERE", SOON, {"PASSWORD_HERE": ""})
+        reader.read("env:PASSWORD_HERE", soon(), {"PASSWORD_HERE": ""})
 
 
 def test_a_private_file_is_read_without_its_line_end(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("s3cret\n")
     file.chmod(0o600)
-    assert SecretReader().read(f"file:{file}", SOON) == "s3cret"
+    assert SecretReader().read(f"file:{file}", soon()) == "s3cret"
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602, 0o777])
@@ -37,7 +39,7 @@ def test_a_file_that_everybody_can_read_is_refused_with_the_command(tmp_path: Pa
     file.write_text("s3cret")
     file.chmod(mode)
     with pytest.raises(ConfigError) as caught:
-        SecretReader().read(f"file:{file}", SOON)
+        SecretReader().read(f"file:{file}", soon())
     assert caught.value.hint == f"chmod 600 {file}"
     assert "s3cret" not in caught.value.message
 
@@ -48,12 +50,12 @@ def test_a_file_without_a_secret_says_so(tmp_path: Path, content: bytes) -> None
     file.write_bytes(content)
     file.chmod(0o600)
     with pytest.raises(ConfigError, match="holds no secret"):
-        SecretReader().read(f"file:{file}", SOON)
+        SecretReader().read(f"file:{file}", soon())
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        SecretReader().read(f"file:{tmp_path}/absent", SOON)
+        SecretReader().read(f"file:{tmp_path}/absent", soon())
 
 
 @pytest.mark.parametrize("reference", ["", "s3cret", "env:", "http://x", "keyvault:https://evil.example/secrets/x"])
@@ -61,7 +63,7 @@ def test_anything_else_is_refused_without_being_repeated(reference: str) -> None
     world = environment("http://127.0.0.1:1")
     transport = Transport()
     with pytest.raises(ConfigError) as caught:
-        SecretReader(transport, CachedCredential(world, transport)).read(reference, SOON)
+        SecretReader(transport, CachedCredential(world, transport)).read(reference, soon())
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
@@ -71,6 +73,6 @@ def test_a_key_vault_that_refuses_names_the_role() -> None:
     transport = Transport(session=session_of({"https://kv-lpm.vault.azure.net": vault}))
     reader = SecretReader(transport, SignedIn(world, transport))
     with pytest.raises(ForbiddenError) as caught:
-        reader.read("keyvault:https://kv-lpm.vault.azure.net/secrets/sql-password", SOON)
+        reader.read("keyvault:https://kv-lpm.vault.azure.net/secrets/sql-password", soon())
     assert "Key Vault Secrets User" in caught.value.hint
     assert vault.asked == 1

@@ -99,7 +99,7 @@ class StreamJob:
         self._writer = EventWriter()
         self._next_beat = clock.time()
         self._not_before = 0.0
-        self._idle_report = clock.time()
+        self._idle_report = self._last_batch = clock.time()
         self._outstanding: dict[int, tuple[int, int]] = {}
         self._start_run()
 
@@ -268,10 +268,12 @@ class StreamJob:
         rows = 0 if batch is None else len(batch.events) + batch.quarantined
         took = 0.0 if batch is None else time.perf_counter() - batch.started
         rates = {
-            "inputRowsPerSecond": round(rows / max(now - self._idle_report, 0.001), 3),
+            "inputRowsPerSecond": round(rows / max(now - self._last_batch, 0.001), 3),
             "processedRowsPerSecond": round(rows / max(took, 0.001), 3),
         }
         self._idle_report = now
+        if batch is not None:
+            self._last_batch = now
         latest = SourceOffset(end.table_id, self._table.latest_version() + 1)
         files, size = self._behind(end.next_version, latest.next_version)
         milliseconds = int(took * 1000)
