@@ -105,6 +105,7 @@ class World:
     beat: datetime | None = None
     unrouted: list[tuple[str, int]] = field(default_factory=list)
     conversion_errors: float = 0.0
+    watermark_delay: float = 2.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -269,7 +270,7 @@ class World:
     ) -> tuple[MetricSeries, ...]:
         self.ask("metrics", "monitor", arm=True)
         minute = self.now.replace(second=0, microsecond=0) - timedelta(minutes=2)
-        values = {"OutputEvents": 120.0, "ConversionErrors": self.conversion_errors, "OutputWatermarkDelaySeconds": 2.0}
+        values = {"OutputEvents": 120.0, "ConversionErrors": self.conversion_errors, "OutputWatermarkDelaySeconds": self.watermark_delay}
         return tuple(
             MetricSeries(
                 resource,

@@ -100,6 +100,10 @@ def test_companies_that_the_stream_holds_back_are_late_and_not_flowing() -> None
     assert {route.state for route in snapshot.routes} == {"late"}
 
 
+def test_a_watermark_delay_of_minutes_ago_is_history_once_everything_lands() -> None:
+    assert not looks(World(watermark_delay=180.0), ())[-1].suspects
+
+
 def test_all_databases_gone_points_at_the_server() -> None:
     world = World()
     world.dead = {"lpm-01", "lpm-02", "lpm-control"}
