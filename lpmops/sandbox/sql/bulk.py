@@ -13,11 +13,11 @@ from typing import Any
 
 from lpmops.sandbox.sql import errors, moments
 from lpmops.sandbox.sql.catalog import Column, Table
-from lpmops.sandbox.sql.conversion import from_python, utf16_length
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.python_values import from_python
 from lpmops.sandbox.sql.translate.fragment import name
 from lpmops.sandbox.sql.translate.storage import conflict_target
-from lpmops.sandbox.sql.types import INTEGER_RANGE, MAX, SqlType
+from lpmops.sandbox.sql.types import INTEGER_RANGE, MAX, SqlType, utf16_length
 
 _NONE = type(None)
 

@@ -1,8 +1,8 @@
-"""Values from one T-SQL type to another, and between Python and the stored form.
+"""Values from one T-SQL type to another, in the stored form.
 
 Stored forms: whole numbers and bit as int, float and real as float, decimal as text with exactly its scale, characters as text, binary as bytes,
 uniqueidentifier as upper-case text, dates and times as in moments.py. `converter` gives the function for a pair of types (CAST, CONVERT, assignment);
-`from_python` and `to_python` serve callers in the process. Failures are SQL Server's: 220, 241, 245, 8114, 8115, 529, 206.
+python_values.py makes stored values of Python's and back. Failures are SQL Server's: 220, 241, 245, 8114, 8115, 529, 206.
 """
 
 from __future__ import annotations
@@ -11,30 +11,14 @@ import math
 import re
 import uuid
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
 from lpmops.sandbox.sql import errors, moments
 from lpmops.sandbox.sql.errors import SqlError
-from lpmops.sandbox.sql.types import (
-    BIGINT,
-    BIT,
-    DATE,
-    FLOAT,
-    INT,
-    INTEGER_RANGE,
-    MAX,
-    UNICODE,
-    UNIQUEIDENTIFIER,
-    SqlType,
-    datetime2,
-    decimal,
-    nvarchar,
-    resolve,
-    varbinary,
-)
+from lpmops.sandbox.sql.types import INTEGER_RANGE, MAX, UNICODE, UNIQUEIDENTIFIER, SqlType, infer, resolve
 
 Stored = int | float | str | bytes | None
 Converter = Callable[[Any], Stored]
@@ -71,11 +55,6 @@ def check_range(value: int, name: str) -> int:
             raise SqlError(220, f"Arithmetic overflow error for data type {name}, value = {value}.", 16, 2)
         raise errors.overflow(name)
     return value
-
-
-def utf16_length(text: str) -> int:
-    """Length in UTF-16 code units, which is how nvarchar counts."""
-    return len(text) + sum(1 for character in text if character > "\uffff") if not text.isascii() else len(text)
 
 
 def clip(text: str, kind: SqlType) -> str:
@@ -427,93 +406,3 @@ def _writer(target: SqlType) -> Callable[[int, int], str]:
 
 
 _DATETIME_START = date(1753, 1, 1).toordinal() * moments.DAY
-
-
-def infer(value: Any) -> SqlType:
-    """The type that a Python value of a caller in the process stands for."""
-    if value is None or isinstance(value, str):
-        return nvarchar(max(1, utf16_length(value)) if value and len(value) <= 2000 else (1 if not value else MAX))
-    if isinstance(value, bool):
-        return BIT
-    if isinstance(value, int):
-        low, high = INTEGER_RANGE["int"]
-        return INT if low <= value <= high else BIGINT if abs(value) < 2**63 else decimal(38, 0)
-    if isinstance(value, float):
-        return FLOAT
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return varbinary(MAX)
-    if isinstance(value, Decimal):
-        _, digits, exponent = value.as_tuple()
-        scale = max(0, -int(exponent))
-        return decimal(min(38, max(len(digits) + max(0, int(exponent)), scale, 1)), min(scale, 38))
-    if isinstance(value, datetime):
-        return SqlType("datetimeoffset", scale=7) if value.tzinfo else datetime2(7)
-    if isinstance(value, date):
-        return DATE
-    if isinstance(value, time):
-        return SqlType("time", scale=7)
-    if isinstance(value, uuid.UUID):
-        return UNIQUEIDENTIFIER
-    raise TypeError(f"no T-SQL type for a value of {type(value).__name__}")
-
-
-def stored_of(value: Any) -> Stored:
-    """The stored form of a Python value in the type that `infer` gives it."""
-    if value is None or isinstance(value, (str, float)):
-        if isinstance(value, float) and (math.isnan(value) or math.isinf(value)):
-            raise SqlError(8023, "The supplied value is not a valid instance of data type float.", 16, 1)
-        return value
-    if isinstance(value, int):
-        return int(value) if -(2**63) <= value < 2**63 else str(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, Decimal):
-        return decimal_text(value, infer(value))
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            return moments.from_datetime(value)
-        offset = value.utcoffset()
-        assert offset is not None
-        return moments.from_datetime(value) + moments.offset_text(int(offset.total_seconds() // 60))
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, time):
-        return value.isoformat("microseconds")[:15] + "0"
-    if isinstance(value, uuid.UUID):
-        return str(value).upper()
-    raise TypeError(f"no T-SQL type for a value of {type(value).__name__}")
-
-
-def from_python(value: Any, kind: SqlType) -> Stored:
-    """A Python value in the stored form of a type; text longer than the type is left whole, for the caller to refuse."""
-    if value is None:
-        return None
-    source = infer(value)
-    if source.is_character and kind.is_character:
-        return str(value)
-    if source.name == "datetimeoffset" and kind.is_timestamp:
-        # An aware datetime for a column without offset means the moment, in UTC.
-        return converter(datetime2(7), kind)(moments.from_datetime(value))
-    return converter(source, kind)(stored_of(value))
-
-
-def to_python(value: Any, kind: SqlType) -> Any:
-    """A stored value as the Python value that a driver would give."""
-    if value is None:
-        return None
-    match kind.name:
-        case "bit":
-            return bool(value)
-        case "decimal":
-            return Decimal(value)
-        case "datetime2" | "datetime" | "smalldatetime":
-            return moments.to_datetime(value)
-        case "datetimeoffset":
-            return moments.to_aware(value)
-        case "date":
-            return date.fromisoformat(value)
-        case "time":
-            return time.fromisoformat(value[:15])
-        case "uniqueidentifier":
-            return uuid.UUID(value)
-    return value

@@ -20,10 +20,10 @@ from lpmops.sandbox.sql import bulk, errors, sqlite_errors
 from lpmops.sandbox.sql.batch import run_batch
 from lpmops.sandbox.sql.catalog import Catalog, Column, Index, Table, from_json, to_json
 from lpmops.sandbox.sql.connections import Connection, ConnectionPool, WriteLock
-from lpmops.sandbox.sql.conversion import infer, stored_of
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.metadata import split_name
 from lpmops.sandbox.sql.parser import with_names
+from lpmops.sandbox.sql.python_values import stored_of
 from lpmops.sandbox.sql.results import Collected, Parameter, ResultSet
 from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
 from lpmops.sandbox.sql.system_views import DatabaseEntry
@@ -31,7 +31,7 @@ from lpmops.sandbox.sql.translate import Program
 from lpmops.sandbox.sql.translate.changes import default_of
 from lpmops.sandbox.sql.translate.fragment import name as quoted
 from lpmops.sandbox.sql.translate.translation import Translation
-from lpmops.sandbox.sql.types import SqlType, nvarchar
+from lpmops.sandbox.sql.types import SqlType, infer, nvarchar
 
 if TYPE_CHECKING:
     from lpmops.sandbox.sql.server import SqlServer

@@ -20,9 +20,9 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from lpmops.sandbox.sql import errors, json_text, moments
-from lpmops.sandbox.sql.conversion import CONTEXT, check_range, converter, decimal_text, declared, utf16_length
+from lpmops.sandbox.sql.conversion import CONTEXT, check_range, converter, decimal_text, declared
 from lpmops.sandbox.sql.errors import SqlError
-from lpmops.sandbox.sql.types import decimal
+from lpmops.sandbox.sql.types import decimal, utf16_length
 
 
 class Asked(Protocol):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lpmops.sandbox.sql.conversion import to_python
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.python_values import to_python
 from lpmops.sandbox.sql.translate import OutputColumn
 from lpmops.sandbox.sql.types import SqlType
 

@@ -6,7 +6,11 @@ precedence" and "Precision, scale, and length"; the numbers of system types are 
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
 
 from lpmops.sandbox.sql import errors
 
@@ -329,3 +333,36 @@ def common(left: SqlType, right: SqlType) -> SqlType:
 def is_binary_pair(left: SqlType, right: SqlType) -> bool:
     """Whether two texts are compared by code points: one of them has a binary collation."""
     return any(kind.is_character and kind.collation and is_case_sensitive(kind.collation) for kind in (left, right))
+
+
+def utf16_length(text: str) -> int:
+    """Length in UTF-16 code units, which is how nvarchar counts."""
+    return len(text) + sum(1 for character in text if character > "\uffff") if not text.isascii() else len(text)
+
+
+def infer(value: Any) -> SqlType:
+    """The type that a Python value of a caller in the process stands for."""
+    if value is None or isinstance(value, str):
+        return nvarchar(max(1, utf16_length(value)) if value and len(value) <= 2000 else (1 if not value else MAX))
+    if isinstance(value, bool):
+        return BIT
+    if isinstance(value, int):
+        low, high = INTEGER_RANGE["int"]
+        return INT if low <= value <= high else BIGINT if abs(value) < 2**63 else decimal(38, 0)
+    if isinstance(value, float):
+        return FLOAT
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return varbinary(MAX)
+    if isinstance(value, Decimal):
+        _, digits, exponent = value.as_tuple()
+        scale = max(0, -int(exponent))
+        return decimal(min(38, max(len(digits) + max(0, int(exponent)), scale, 1)), min(scale, 38))
+    if isinstance(value, datetime):
+        return SqlType("datetimeoffset", scale=7) if value.tzinfo else datetime2(7)
+    if isinstance(value, date):
+        return DATE
+    if isinstance(value, time):
+        return SqlType("time", scale=7)
+    if isinstance(value, uuid.UUID):
+        return UNIQUEIDENTIFIER
+    raise TypeError(f"no T-SQL type for a value of {type(value).__name__}")

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.sandbox.sql.conversion import from_python
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.python_values import from_python
 from lpmops.sandbox.sql.tds import login, packets, prelogin, requests, typeinfo, values
 from lpmops.sandbox.sql.tds.fields import Fields, ProtocolError
 from lpmops.sandbox.sql.tds.packets import Assembler, Outgoing, Packet, PacketType

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from lpmops.sandbox.sql.conversion import Stored, infer
+from lpmops.sandbox.sql.conversion import Stored
 from lpmops.sandbox.sql.tds import temporal
 from lpmops.sandbox.sql.tds.fields import Fields, ProtocolError, invalid, utf16, utf16_bytes
 from lpmops.sandbox.sql.tds.typeinfo import DEFAULT_COLLATION, MONEY, Length, WireType, decimal_size
-from lpmops.sandbox.sql.types import MAX, SqlType
+from lpmops.sandbox.sql.types import MAX, SqlType, infer
 
 Encoder = Callable[[Any], bytes]
 

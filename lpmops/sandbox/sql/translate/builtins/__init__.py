@@ -5,35 +5,16 @@ A function that is not in the table is refused with 195, or 40514 where SQL Serv
 
 from __future__ import annotations
 
-from lpmops.sandbox.sql import errors, moments
+from lpmops.sandbox.sql import errors
 from lpmops.sandbox.sql.errors import SqlError
-from lpmops.sandbox.sql.syntax import Call, Column, Expression
-from lpmops.sandbox.sql.translate import aggregates, expressions
+from lpmops.sandbox.sql.syntax import Call
+from lpmops.sandbox.sql.translate import aggregates
 from lpmops.sandbox.sql.translate.builtins import choice, dates, numbers, others, texts
 from lpmops.sandbox.sql.translate.builtins.given import Functions, values
-from lpmops.sandbox.sql.translate.coercion import coerce
 from lpmops.sandbox.sql.translate.fragment import Fragment, text
 from lpmops.sandbox.sql.translate.scope import Scope
 from lpmops.sandbox.sql.translate.translation import Translation
-from lpmops.sandbox.sql.types import (
-    BIGINT,
-    DATE,
-    DATETIME,
-    FLOAT,
-    INT,
-    MAX,
-    SMALLINT,
-    SYSNAME,
-    UNIQUEIDENTIFIER,
-    VARIANT,
-    SqlType,
-    datetime2,
-    decimal,
-    is_binary_pair,
-    nvarchar,
-    varbinary,
-    varchar,
-)
+from lpmops.sandbox.sql.types import BIGINT, INT, SMALLINT, SYSNAME, VARIANT, SqlType, decimal, nvarchar
 
 _GLOBALS: dict[str, SqlType] = {
     "@@ROWCOUNT": INT, "@@TRANCOUNT": INT, "@@ERROR": INT, "@@SPID": SMALLINT, "@@VERSION": nvarchar(300), "@@SERVERNAME": SYSNAME,
