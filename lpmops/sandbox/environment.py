@@ -81,7 +81,7 @@ class SandboxEnvironment:
         folder.mkdir(parents=True, exist_ok=True)
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
-        self.sql = SqlServer(folder / "sql", clock)
+        self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}")
         self.table = _table(folder / "lake" / "tdr_streaming", plan.table, clock)
         self.feeder = Feeder(self.table, CallRecords(seed, companies), clock, plan.rate)
         volumes = folder / "volumes"
