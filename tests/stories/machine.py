@@ -192,9 +192,11 @@ def shown(look: Mapping[str, Any] | None) -> str:
     return f"{look['environment']} {look['health']} {[(item['id'], item['evidence']) for item in look['suspects']]} {stages}"
 
 
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for a condition; fails with `what` where it does not come in time."""
+def wait_until(
+    holds: Callable[[], bool], what: str, seconds: float = PATIENCE, why: Callable[[], object] = str
+) -> None:
+    """Wait for a condition; fails with `what`, and with what `why` says then, where it does not come in time."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what} {why()}"
         time.sleep(0.1)

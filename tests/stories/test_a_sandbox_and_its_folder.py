@@ -160,7 +160,11 @@ def _ledger(machine: Machine, environment: str) -> Ledger:
 
 def _landed_soon(machine: Machine, environment: str) -> int:
     """Wait until some records have landed; how many."""
-    wait_until(lambda: machine.sandbox_status()[environment]["landed"] >= 20, f"records land in {environment}")
+    wait_until(
+        lambda: machine.sandbox_status()[environment]["landed"] >= 20,
+        f"records land in {environment}",
+        why=machine.sandbox_status,
+    )
     return int(machine.sandbox_status()[environment]["landed"])
 
 
