@@ -71,7 +71,6 @@ class StreamAnalytics:
         default="1/3", metadata=meta(choices=("1/3", "2/3", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"))
     )
     strategy: str = field(default="reference", metadata=meta(choices=("reference", "query")))
-    outputs_per_job: int = field(default=40, metadata=meta(low=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,6 @@ class Kpi:
     disposition: str = "disposition"
     answered: str = "answered"
     failed: str = "failed"
-    in_progress: str = "in_progress"
     duration_seconds: str = "duration_seconds"
 
 
