@@ -270,7 +270,11 @@ class World:
     ) -> tuple[MetricSeries, ...]:
         self.ask("metrics", "monitor", arm=True)
         minute = self.now.replace(second=0, microsecond=0) - timedelta(minutes=2)
-        values = {"OutputEvents": 120.0, "ConversionErrors": self.conversion_errors, "OutputWatermarkDelaySeconds": self.watermark_delay}
+        values = {
+            "OutputEvents": 120.0,
+            "ConversionErrors": self.conversion_errors,
+            "OutputWatermarkDelaySeconds": self.watermark_delay,
+        }
         return tuple(
             MetricSeries(
                 resource,
