@@ -60,15 +60,17 @@ def _sandbox(wish: Wish, keep: bool) -> Iterator[None]:
     """A sandbox for as long as the block runs; one that ran before is used and left alone."""
     from lpmops.cli import sandbox_client
 
+    ran_before = sandbox_client.running() is not None
     output.narrate("Starting the sandbox: three environments on this machine ...")
-    running, started = sandbox_client.start(wish)
     try:
+        running, _ = sandbox_client.start(wish)
         sandbox.use_config_of(running)
         yield
     finally:
-        if started and not keep:
+        # Asked anew: a signal may have come between its start and the first line that knew of it.
+        if not ran_before and not keep and (started := sandbox_client.running()) is not None:
             output.narrate("Ending the sandbox ...")
-            sandbox_client.stop(running)
+            sandbox_client.stop(started)
 
 
 def _look(seconds: float, form: Output) -> None:
