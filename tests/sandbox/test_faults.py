@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,36 @@ def test_a_fault_with_a_time_heals_by_itself(board: FaultBoard, environments: di
     board.switch_on("hub.throttled", ["dev"], [], 0.01)
     assert environments["dev"].changed.wait(5)
     assert environments["dev"].done == [("throttle_hub", True), ("throttle_hub", False)]
+
+
+def test_a_database_that_two_faults_broke_stays_broken_until_both_are_healed(
+    board: FaultBoard, environments: dict[str, Environment]
+) -> None:
+    board.switch_on("sql.unreachable", ["dev"], ["1001"], None)
+    board.switch_on("sql.unreachable", ["dev"], [], 0.01)
+    assert environments["dev"].changed.wait(5)
+    # `active` waits for the board, which is still about its healing.
+    assert [active.companies for active in board.active()] == [frozenset({"1001"})]
+    assert environments["dev"].done[-1] == ("close_databases ['lpm-01']", True)
+
+
+def test_what_was_left_broken_is_healed_by_the_next_board(environments: dict[str, Environment], tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    FaultBoard(environments.values(), file).switch_on("cdf.job_failed", ["prod"], [], None)
+    FaultBoard(environments.values(), file).heal_what_was_left()
+    assert environments["prod"].done == [("fail_stream_job", True), ("fail_stream_job", False)]
+    assert FaultBoard(environments.values(), file).heal_what_was_left() == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[1]", '[{"name": "asa.melted"}]', '[{"name": "asa.melted", "environment": "dev", "companies": []}]'],
+)
+def test_a_damaged_memory_of_faults_never_keeps_a_sandbox_from_starting(
+    content: str, environments: dict[str, Environment], tmp_path: Path
+) -> None:
+    (tmp_path / "faults.json").write_text(content, encoding="utf-8")
+    assert FaultBoard(environments.values(), tmp_path / "faults.json").heal_what_was_left() == []
 
 
 @pytest.mark.parametrize(
