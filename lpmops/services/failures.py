@@ -215,7 +215,7 @@ def from_exception(error: Exception, service: str, where: str) -> ServiceError:
         return UnreachableError(
             f"{who} can't be reached: nothing listens at {where}.",
             service=service,
-            hint="Check host and port in lpmops.toml; for the sandbox: lpmops sandbox start",
+            hint="Check host and port: lpmops config show --origin",
         )
     if names & {"ServiceRequestTimeoutError", "ConnectTimeout", "ConnectTimeoutError"}:
         return UnreachableError(
