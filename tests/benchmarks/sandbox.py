@@ -19,7 +19,7 @@ WARM_UP, MEASURED = 20.0, 30.0
 
 def main() -> None:
     """Print latency percentiles at each rate of prod; the other two environments run beside it at their shares."""
-    rates = [float(rate) for rate in sys.argv[2:]] or [1_000.0, 2_000.0, 3_000.0]
+    rates = [float(rate) for rate in sys.argv[2:]] or [1_000.0, 1_500.0, 2_000.0]
     for rate in rates:
         with running_sandbox(Wish(port=0, companies=100, rate=rate)) as (_, config):
             time.sleep(WARM_UP + MEASURED)
