@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -83,9 +82,11 @@ def _look(seconds: float, form: Output) -> None:
     newest: dict[str, Snapshot] = {}
     feed, warnings = open_feed(config, here.open_store)
     unsubscribe = feed.subscribe(lambda snapshot: newest.__setitem__(snapshot.environment, snapshot))
-    threading.Event().wait(seconds)
-    unsubscribe()
-    feed.close()
+    try:
+        durations.let_pass(seconds)
+    finally:
+        unsubscribe()
+        feed.close()
     shown = [newest[name] for name in config.environments if name in newest]
     unseen = [f"{name} was not seen within {seconds:g} s." for name in config.environments if name not in newest]
     code = status.show(status.Seen(shown, warnings + feed.warnings() + unseen), (), form, check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,7 +132,7 @@ def picture(
         feed, _ = open_feed(here.config(), here.open_store)
         feed.subscribe(lambda _: None)
         output.narrate(f"Looking for {lasting} ...")
-        threading.Event().wait(durations.seconds(lasting))
+        durations.let_pass(durations.seconds(lasting))
         feed.close()
         saved = [str(path) for path in here.save_pictures(here.config(), folder)]
         output.emit(Answer(SCHEMA, {"pictures": saved}, saved), form)
