@@ -106,6 +106,7 @@ class World:
     unrouted: list[tuple[str, int]] = field(default_factory=list)
     conversion_errors: float = 0.0
     watermark_delay: float = 2.0
+    throttled_requests: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -274,6 +275,7 @@ class World:
             "OutputEvents": 120.0,
             "ConversionErrors": self.conversion_errors,
             "OutputWatermarkDelaySeconds": self.watermark_delay,
+            "ThrottledRequests": self.throttled_requests,
         }
         return tuple(
             MetricSeries(

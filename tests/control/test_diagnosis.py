@@ -100,6 +100,10 @@ def test_companies_that_the_stream_holds_back_are_late_and_not_flowing() -> None
     assert {route.state for route in snapshot.routes} == {"late"}
 
 
+def test_requests_throttled_minutes_ago_are_history_once_everything_is_sent_at_once() -> None:
+    assert not looks(World(throttled_requests=8.0), ())[-1].suspects
+
+
 def test_a_watermark_delay_of_minutes_ago_is_history_once_everything_lands() -> None:
     assert not looks(World(watermark_delay=180.0), ())[-1].suspects
 
