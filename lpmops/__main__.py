@@ -5,6 +5,7 @@ The only place where the two faces meet: the command line is given the means to 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -20,8 +21,14 @@ _PICTURE_SIZE = (120, 36)
 
 def main() -> NoReturn:
     """Run `lpmops` with the arguments of this process, and exit."""
-    signal.signal(signal.SIGTERM, _terminated)
+    heed_signals()
     sys.exit(run())
+
+
+def heed_signals() -> None:
+    """Let SIGTERM end this process as an ordinary exit, so that what a command holds is let go."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.unraisablehook = _unraisable
 
 
 def run() -> int:
@@ -82,9 +89,21 @@ def save_pictures(config: Config, folder: Path) -> list[Path]:
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends a command as an ordinary exit, so that what it holds is let go."""
     del number, frame
     sys.exit(143)
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """An exit that a signal raised inside a finalizer or the import system is swallowed there: the signal is sent again, a moment later."""
+    again = {SystemExit: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}.get(found.exc_type)
+    if again is None:
+        sys.__unraisablehook__(found)
+        return
+    import threading
+
+    later = threading.Timer(0.05, os.kill, (os.getpid(), again))
+    later.daemon = True
+    later.start()
 
 
 if __name__ == "__main__":
