@@ -141,6 +141,70 @@ class Snapshot:
     heartbeat_age: float | None = None
 
 
+# What is asked for when somebody looks closer ---------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LandedRecord:
+    """One change of one record as it stands in its company's database.
+
+    The stamps are those of the record's way (`commit_at` to `landed_at`); `values` are the landed columns by name, with
+    personal data masked where they were read. `replay_id` is None for what came live.
+    """
+
+    company_id: str
+    record_id: str
+    commit_version: int
+    change_type: str
+    commit_at: datetime | None
+    sent_at: datetime | None
+    enqueued_at: datetime | None
+    landed_at: datetime | None
+    partition: int | None = None
+    sequence: int | None = None
+    replay_id: str | None = None
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LogLine:
+    """One thing that a service wrote down. `level` is info, warning or error; `subject` the job, run or hub; `count` how often it was written."""
+
+    at: datetime | None
+    source: str
+    level: str
+    subject: str
+    text: str
+    count: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CallMinute:
+    """The calls of one company in the minute that ends `at`; durations in seconds, None where no call had one."""
+
+    at: datetime
+    calls: int
+    answered: int
+    failed: int
+    mean_duration: float | None = None
+    p95_duration: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of events: at this moment something of an environment became otherwise.
+
+    `kind` is health or suspect; `what` the new health or the suspect's id; `began` False where a suspicion ended.
+    """
+
+    at: datetime
+    environment: str
+    kind: str
+    what: str
+    health: Health
+    began: bool = True
+
+
 # What the services read ------------------------------------------------------------------------------------------------------------------------
 
 

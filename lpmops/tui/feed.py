@@ -1,8 +1,8 @@
-"""What the app needs from the rest of lpmops, as a protocol.
+"""What the app needs from the rest of lpmops, as protocols.
 
-The app is given one `SnapshotFeed` and nothing else: no store, no poller, no SDK. `environments` and `now` answer
-from memory; every other method may block or hang, so the app calls them on daemon threads only. `subscribe`'s
-callback may be called from any thread.
+The app is given one `Feed` and nothing else: no store, no poller, no SDK. `environments`, `now` and `places` answer
+from memory; every other method may block or hang, so the app calls them on daemon threads only, and may raise
+LpmopsError. `subscribe`'s callback may be called from any thread.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from lpmops.model import Kind, Snapshot
+from lpmops.model import CallMinute, Kind, LandedRecord, LogLine, Snapshot, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,60 @@ class SnapshotFeed(Protocol):
 
     def close(self) -> None:
         """Ends the reading. The app does not wait for it."""
+        ...
+
+
+class Past(Protocol):
+    """What was seen before, from the local store alone; no service is asked."""
+
+    def extent(self, environment: str) -> tuple[datetime, datetime] | None:
+        """The oldest and the newest moment that can be shown, None where nothing was kept."""
+        ...
+
+    def at(self, environment: str, moment: datetime) -> Snapshot | None:
+        """What was known of `environment` at `moment`: the newest snapshot that is not later, None where there is none."""
+        ...
+
+    def rates_until(self, environment: str, moment: datetime) -> Mapping[str, Sequence[float | None]]:
+        """The same as `rates`, for the minutes before `moment`."""
+        ...
+
+    def turns(self, environment: str, start: datetime, end: datetime) -> Sequence[Turn]:
+        """What became otherwise between two moments, oldest first."""
+        ...
+
+    def series(self, environment: str, name: str, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        """A series of numbers by its name (`company.1001.rows_per_minute`), oldest first, at most some hundreds of points."""
+        ...
+
+
+class Questions(Protocol):
+    """A closer look, asked of the services when somebody opens it. `until` None is now, else nothing later is shown."""
+
+    def records(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[LandedRecord]:
+        """The newest changes that landed for a company, newest first, at most some dozens."""
+        ...
+
+    def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of a company by the minute over the last hour, oldest first."""
+        ...
+
+    def log_sources(self, environment: str) -> Sequence[str]:
+        """The sources that `logs` can be asked for, from memory: asa, databricks, eventhub."""
+        ...
+
+    def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
+        """What that source wrote, newest first, at most some hundreds of lines."""
+        ...
+
+
+class Feed(SnapshotFeed, Past, Questions, Protocol):
+    """All of it."""
+
+    def places(self) -> Sequence[tuple[str, str]]:
+        """Where the files are, as pairs of what and where, from memory."""
+        ...
+
+    def warnings(self) -> Sequence[str]:
+        """What is wrong with the store or the reading, from memory."""
         ...
