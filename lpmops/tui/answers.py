@@ -54,7 +54,7 @@ class Answers:
 
     def __init__(self, feed: Feed, wake: Callable[[], None]) -> None:
         self._feed, self._wake = feed, wake
-        self._aside = Aside(lambda name, error: None)
+        self._aside = Aside(lambda name, error: report(None, name, error))
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[Hashable, ...], Answer[Any]] = OrderedDict()
 

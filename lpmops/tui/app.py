@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from rich.segment import Segment, Segments
 from textual.actions import ActionParseResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.events import Mount, Resize, Unmount
 from textual.geometry import Size
@@ -121,11 +121,6 @@ class LpmopsApp(Deeds):
         self._apply(self.reader.inbox.take())
         self.set_interval(_TICK, self._tick, name="clock")
         self._cover_or_uncover(self.size)
-
-    def handle_bindings_clash(self, clashed_bindings: set[Binding], _node: DOMNode) -> None:
-        """Says which key of a keymap does two things; the keymap's own meaning holds."""
-        for binding in clashed_bindings:
-            self.tell_once(f"your keymap takes the key {binding.key} from {binding.id or binding.action}")
 
     def on_unmount(self, _event: Unmount) -> None:
         """Lets go of the feed, without waiting for it."""

@@ -59,6 +59,7 @@ class Deeds(App[None]):
         here = reasons.Circumstances(
             place=self._me.navigator.here,
             scene=self._me.scene,
+            panel=isinstance(self.screen, LiveModal),
             can_filter=seen.can_filter,
             can_copy=seen.copyable() is not None if name == "copy" else False,
             visits_before=visits.index > 0,
