@@ -62,11 +62,11 @@ def open_app(config: Config) -> None:
     feed, warnings = open_feed(config, context.world().open_store)
     limits = Limits(config.refresh.interval, config.thresholds.latency, config.thresholds.latency_stretch)
     app = LpmopsApp(feed, limits=limits)
-    app.run()
+    code = app.run_to_the_end()
     for warning in warnings:
         output.narrate(f"warning: {warning}")
-    if app.return_code:
-        sys.exit(app.return_code)
+    if code:
+        sys.exit(code)
 
 
 def save_pictures(config: Config, folder: Path) -> list[Path]:
