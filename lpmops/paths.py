@@ -31,6 +31,18 @@ def store_file(configured: str = "") -> Path:
     return state_directory(configured) / STORE_NAME
 
 
+def saved_directory(configured: str = "") -> Path:
+    """Where the app puts what an operator copies or saves. Raises OSError where it can't be made."""
+    folder = state_directory(configured) / "saved"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
+def preferences_file() -> Path:
+    """What an operator likes in the app: theme, time zone, keys of their own."""
+    return Path(_DIRS.user_config_dir) / "app.toml"
+
+
 def user_config_file() -> Path:
     """The last place a configuration is looked for."""
     return Path(_DIRS.user_config_dir) / "lpmops.toml"

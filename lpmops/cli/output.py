@@ -23,7 +23,6 @@ from lpmops.errors import ExitCode, LpmopsError
 from lpmops.plain_text import escaped, plain
 
 SIGPIPE_EXIT = 141
-_FORMULA = re.compile(r"[=+\-@\t\r]")
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "grey": "90", "bold": "1"}
 
 
@@ -118,7 +117,9 @@ def emit(answer: Answer, output: Output, *, compact: bool = False) -> None:
         items = answer.data if isinstance(answer.data, list) else [] if answer.data is None else [answer.data]
         _write(out, "".join(dumps(item) + "\n" for item in items))
     elif output is Output.CSV:
-        _write(out, _csv(answer.rows))
+        from lpmops.delimited import csv_text
+
+        _write(out, csv_text(answer.rows))
     elif answer.lines:
         _write(out, "\n".join(answer.lines) + "\n")
     for warning in answer.warnings:
@@ -163,30 +164,6 @@ def leave(code: ExitCode) -> None:
     """End with that exit code; 0 just returns."""
     if code is not ExitCode.OK:
         raise typer.Exit(int(code))
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return ""
-    import csv
-    import io
-
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _csv_cell(value) for key, value in row.items()})
-    return out.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    """A spreadsheet runs a cell that begins like a formula; an apostrophe keeps it text."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        return value
-    text = plain(value)
-    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _write(stream: TextIO, text: str) -> None:

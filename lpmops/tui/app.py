@@ -1,7 +1,8 @@
-"""The app: it keeps the newest view of each environment, moves between screens, and ends within a second whatever hangs.
+"""The app: it keeps the newest view of each environment, draws it or a moment of the past, and ends within a second whatever hangs.
 
 Changes come through the inbox from other threads and are drawn at most some thirty times a second. A fault is told
-and outlived; the app ends when the operator or a signal says so, never by itself.
+and outlived; the app ends when the operator or a signal says so, never by itself. What a command does stands in
+`deeds.py`, which this class inherits; where it leads in `navigator.py`.
 """
 
 from __future__ import annotations
@@ -9,26 +10,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 from pathlib import PurePath
 from typing import ClassVar
 
 from rich.segment import Segment, Segments
 from textual.actions import ActionParseResult
-from textual.app import App
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.events import Mount, Resize, Unmount
 from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 
-from lpmops.tui import theme
+from lpmops.tui import commands, theme
+from lpmops.tui.answers import Answers
+from lpmops.tui.deeds import Deeds
 from lpmops.tui.faults import Faults, report, sentence_of
-from lpmops.tui.feed import Limits, SnapshotFeed
-from lpmops.tui.keymap import EVERYWHERE, INTERRUPT
-from lpmops.tui.keys import key_groups
+from lpmops.tui.feed import Feed, Limits
+from lpmops.tui.navigator import Navigator
+from lpmops.tui.past import TimeMachine
+from lpmops.tui.place import OVERVIEW
+from lpmops.tui.preferences import Preferences
 from lpmops.tui.reader import Change, Reader
-from lpmops.tui.screens.environment import EnvironmentScreen
 from lpmops.tui.screens.live import LiveModal, LiveScreen
 from lpmops.tui.screens.overview import OverviewScreen
 from lpmops.tui.screens.too_small import TooSmallScreen, is_too_small
@@ -43,17 +47,30 @@ class Arrived(Message):
     """Something waits in the inbox."""
 
 
-class LpmopsApp(App[None]):
-    """The terminal app over a feed of snapshots. `dark` chooses the theme; with NO_COLOR set there is none."""
+class LpmopsApp(Deeds):
+    """The terminal app over a feed. `read_only` keeps it from changing anything; with NO_COLOR set there is no colour."""
 
     TITLE = "lpmops"
     # Textual loads no styles for the default screen, so the overview's are loaded here.
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/overview.tcss"]
     ENABLE_COMMAND_PALETTE = False
     NOTIFICATION_TIMEOUT = 6
-    BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE, INTERRUPT]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *commands.bindings(commands.TIME),
+        *commands.bindings(commands.EVERYWHERE),
+        commands.INTERRUPT,
+    ]
 
-    def __init__(self, feed: SnapshotFeed, *, limits: Limits | None = None, dark: bool = True) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        limits: Limits | None = None,
+        dark: bool = True,
+        preferences: Preferences | None = None,
+        read_only: bool = False,
+        state_directory: str = "",
+    ) -> None:
         # By convention an empty NO_COLOR asks for nothing; Textual would take it as a yes.
         if os.environ.get("NO_COLOR") == "":
             del os.environ["NO_COLOR"]
@@ -62,39 +79,58 @@ class LpmopsApp(App[None]):
         self.animation_level = "none"
         for each in theme.THEMES:
             self.register_theme(each)
-        self.theme = theme.PLAIN.name if plain else theme.DARK.name if dark else theme.LIGHT.name
+        self.preferences = preferences or Preferences(theme="dark" if dark else "light")
+        self.theme = theme.PLAIN.name if plain else theme.BY_NAME[self.preferences.theme].name
+        self.read_only, self.state_directory = read_only, state_directory
+        self.typed: list[str] = []
         self.faults = Faults()
-        self.feed = feed
+        self.feed: Feed = feed
         environments = list(feed.environments())
-        self.scene = Scene(
-            tuple(EnvironmentView(name, kind) for name, kind in environments), feed.now(), limits or Limits()
+        self.live: Scene = Scene(
+            tuple(EnvironmentView(name, kind) for name, kind in environments),
+            feed.now(),
+            limits or Limits(),
+            zone=zone_of(self.preferences.zone),
         )
+        self.scene: Scene = self.live
+        self.navigator = Navigator(self)
+        self.answers = Answers(feed, self._wake)
+        self.machine = TimeMachine(feed, environments, self._wake)
         self._kept_back: dict[str, Change] = {}
         self._drawing_soon = False
         self._forget_signals: Callable[[], None] = lambda: None
-        self._reader = Reader(feed, self._wake, self._failed)
+        self.reader = Reader(feed, self._wake, self._failed)
         # The store is read while Textual starts, so that its answer is there for the first paint.
         for name, _ in environments:
-            self._reader.read_store(name)
+            self.reader.read_store(name)
 
     # The edges ---------------------------------------------------------------------------------------------------------------------------------
 
     def get_default_screen(self) -> Screen[None]:
         """The overview."""
-        return OverviewScreen([view.name for view in self.scene.views])
+        return OverviewScreen(OVERVIEW, [view.name for view in self.live.views])
 
     def on_mount(self, _event: Mount) -> None:
         """Goes live."""
         if not self.is_headless:
             self._forget_signals = leave_on_signal(lambda code: self.exit(return_code=code))
-        self._apply(self._reader.inbox.take())
+        if self.preferences.keys:
+            self.set_keymap(dict(self.preferences.keys))
+        for problem in self.preferences.problems:
+            self.tell(problem)
+        self._apply(self.reader.inbox.take())
         self.set_interval(_TICK, self._tick, name="clock")
         self._cover_or_uncover(self.size)
+
+    def handle_bindings_clash(self, clashed_bindings: set[Binding], _node: DOMNode) -> None:
+        """Says which key of a keymap does two things; the keymap's own meaning holds."""
+        for binding in clashed_bindings:
+            self.tell_once(f"your keymap takes the key {binding.key} from {binding.id or binding.action}")
 
     def on_unmount(self, _event: Unmount) -> None:
         """Lets go of the feed, without waiting for it."""
         self._forget_signals()
-        self._reader.close()
+        self.reader.close()
 
     async def run_action(
         self,
@@ -102,7 +138,10 @@ class LpmopsApp(App[None]):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Runs the action of a key; a fault in it is told, and the app goes on."""
+        """Runs the action of a key; where it does not work now the reason is told, and a fault in it is told and outlived."""
+        if (why := self.why_not(action)) is not None:
+            self.tell(why)
+            return True
         try:
             return await super().run_action(action, default_namespace, namespaces)
         except Exception as error:  # noqa: BLE001 the edge of a key press
@@ -116,6 +155,16 @@ class LpmopsApp(App[None]):
         """Shows `sentence` as a warning; callable from any thread."""
         if self.is_running:
             self.notify(sentence, severity="warning", markup=False)
+
+    def tell_once(self, sentence: str) -> None:
+        """Shows `sentence` unless it was shown within the last minute."""
+        if self.faults.is_new(sentence):
+            self.tell(sentence)
+
+    def say(self, sentence: str) -> None:
+        """Shows `sentence` as something that went well."""
+        if self.is_running:
+            self.notify(sentence, markup=False)
 
     def _fatal_error(self) -> None:
         """Says what ended the app without the local variables that Textual would print, which may hold what must not be shown."""
@@ -133,37 +182,57 @@ class LpmopsApp(App[None]):
             self.post_message(Arrived())
 
     def on_arrived(self, _message: Arrived) -> None:
-        """Draws a moment later, so that what arrives together is drawn together."""
+        """Draws soon, together with what comes until then."""
         if not self._drawing_soon:
             self._drawing_soon = True
-            self.set_timer(_COALESCE, self._draw_arrived)
+            self.set_timer(_COALESCE, self._draw_arrived, name="arrived")
 
     def _draw_arrived(self) -> None:
         self._drawing_soon = False
-        self._apply(self._reader.inbox.take())
+        self._apply(self.reader.inbox.take())
 
     def _apply(self, changes: list[Change]) -> None:
         """Draws the changes; live ones wait while the display is held."""
-        views = {view.name: view for view in self.scene.views}
+        views = {view.name: view for view in self.live.views}
         for change in changes:
             if change.environment not in views:
                 continue
-            if change.live and self.scene.held:
+            if change.live and self.live.held:
                 self._kept_back[change.environment] = change
             else:
                 views[change.environment] = change.apply(views[change.environment])
-        self.scene = replace(self.scene, views=tuple(views.values()))
+        self.live = replace(self.live, views=tuple(views.values()))
         self._tick()
+
+    def hold(self, held: bool) -> None:
+        """Holds the display, or lets it catch up."""
+        self.live = replace(self.live, held=held)
+        kept = [] if held else list(self._kept_back.values())
+        self._kept_back = self._kept_back if held else {}
+        self._apply(kept)
+
+    def set_zone(self, name: str) -> None:
+        """Times in UTC or in local time, everywhere."""
+        self.live = replace(self.live, zone=zone_of(name))
+        self.show_now()
 
     def _tick(self) -> None:
         """Draws the scene at this moment on the screens that can be seen."""
         try:
-            self._reader.subscribe()
-            self.scene = replace(self.scene, now=self.feed.now())
-            for screen in self._seen():
-                screen.show(self.scene)
+            self.reader.subscribe()
+            self.show_now()
         except Exception as error:  # noqa: BLE001 the edge of a timer: one bad scene must not end the drawing of the next
             report(self, "drawing", error)
+
+    def show_now(self) -> None:
+        """Draws what is true at this moment, or what was at the moment of the past that is shown."""
+        self.live = replace(self.live, now=self.feed.now())
+        line, views = self.machine.line, self.machine.views
+        self.scene = replace(self.live, line=line, today=self.live.now)
+        if line is not None and line.moment is not None and views is not None:
+            self.scene = replace(self.scene, views=views, now=line.moment, held=False)
+        for screen in self._seen():
+            screen.show(self.scene)
 
     def _seen(self) -> list[LiveScreen | LiveModal]:
         seen: list[LiveScreen | LiveModal] = []
@@ -177,43 +246,9 @@ class LpmopsApp(App[None]):
     @property
     def settled(self) -> bool:
         """Whether the local store has answered for every environment, and what it said is drawn."""
-        return all(view.settled for view in self.scene.views)
+        return all(view.settled for view in self.live.views)
 
-    # Screens -----------------------------------------------------------------------------------------------------------------------------------
-
-    @property
-    def environment(self) -> str | None:
-        """The environment that is open."""
-        return next((screen.environment for screen in self.screen_stack if isinstance(screen, EnvironmentScreen)), None)
-
-    def _base(self) -> None:
-        """Closes everything over the overview."""
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-
-    def open_environment(self, name: str) -> None:
-        """Shows the environment of that name, instead of another where one is open."""
-        if self.environment == name and isinstance(self.screen, EnvironmentScreen):
-            return
-        self._base()
-        overview = self.screen
-        if isinstance(overview, OverviewScreen):
-            overview.chosen = overview.environments.index(name)
-        self.push_screen(EnvironmentScreen(name, self.scene))
-
-    def on_overview_screen_opened(self, message: OverviewScreen.Opened) -> None:
-        """Opens an environment."""
-        self.open_environment(message.environment)
-
-    def on_environment_screen_left(self, _message: EnvironmentScreen.Left) -> None:
-        """Back to the overview."""
-        self._base()
-
-    def on_environment_screen_company_opened(self, message: EnvironmentScreen.CompanyOpened) -> None:
-        """Shows the card of a company."""
-        from lpmops.tui.screens.company import CompanyScreen
-
-        self.push_screen(CompanyScreen(message.environment, message.company_id))
+    # Room --------------------------------------------------------------------------------------------------------------------------------------
 
     def on_resize(self, event: Resize) -> None:
         """Covers the app where it has no room."""
@@ -226,50 +261,8 @@ class LpmopsApp(App[None]):
         elif covered and not is_too_small(size):
             self.pop_screen()
 
-    # Keys --------------------------------------------------------------------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key works now: on a covered app only quitting does, and a number needs its environment."""
-        if self.screen_stack and isinstance(self.screen, TooSmallScreen):
-            return action == "quit"
-        if action == "jump":
-            return isinstance(parameters[0], int) and parameters[0] <= len(self.scene.views)
-        if action == "help":
-            from lpmops.tui.screens.help import HelpScreen
-
-            return not (self.screen_stack and isinstance(self.screen, HelpScreen))
-        return True
-
-    def action_refresh_now(self) -> None:
-        """Asks for new snapshots."""
-        names = [self.environment] if self.environment else [view.name for view in self.scene.views]
-        for name in names:
-            if not self._reader.refresh(name):
-                self.tell(f"{name} is still being read")
-
-    def action_hold(self) -> None:
-        """Holds the display, or lets it catch up."""
-        held = not self.scene.held
-        self.scene = replace(self.scene, held=held)
-        kept = [] if held else list(self._kept_back.values())
-        self._kept_back = self._kept_back if held else {}
-        self._apply(kept)
-
-    def action_overview(self) -> None:
-        """All environments."""
-        self._base()
-
-    def action_jump(self, number: int) -> None:
-        """Opens the environment of that number."""
-        self.open_environment(self.scene.views[number - 1].name)
-
-    def action_theme(self) -> None:
-        """Light or dark; without colours there is only one."""
-        if self.theme != theme.PLAIN.name:
-            self.theme = theme.LIGHT.name if self.theme == theme.DARK.name else theme.DARK.name
-
-    def action_help(self) -> None:
-        """Shows the keys of the screen below."""
-        from lpmops.tui.screens.help import HelpScreen
-
-        self.push_screen(HelpScreen(key_groups(self, self.screen)))
+def zone_of(name: str) -> tzinfo:
+    """The time zone of a preference: utc, or local."""
+    local = datetime.now().astimezone().tzinfo
+    return local if name == "local" and local is not None else UTC

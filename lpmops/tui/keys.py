@@ -14,7 +14,10 @@ from textual.screen import Screen
 
 _SIGNS = {
     "up": "↑", "down": "↓", "left": "←", "right": "→", "escape": "esc", "enter": "enter",
-    "pageup": "pgup", "pagedown": "pgdn", "slash": "/", "question_mark": "?",
+    "pageup": "pgup", "pagedown": "pgdn", "slash": "/", "question_mark": "?", "colon": ":", "comma": ",",
+    "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}",
+    "less_than_sign": "<", "greater_than_sign": ">", "shift+left": "shift ←", "shift+right": "shift →",
+    "plus": "+", "minus": "-", "underscore": "_",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from lpmops.plain_text import plain_line
 
 ROLES = (
     "text", "strong", "muted", "faint", "stale", "ok", "warn", "bad", "unknown", "paused", "accent", "frame",
-    "chosen", "prod", "key", "late", "spark",
+    "chosen", "prod", "key", "late", "spark", "past", "then",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The colours: one accent, calm until something is wrong, and a violet that only production wears.
 
-Three themes: dark, light, and plain for NO_COLOR, which uses the terminal's own two colours and tells things apart by
-shape, word and weight. The roles that use them are in `app.tcss`.
+Four themes: dark, light, the terminal's own sixteen colours, and plain for NO_COLOR, which uses its two and tells things
+apart by shape, word and weight. The roles that use them are in `app.tcss`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ DARK = Theme(
         "strong": "#eef2f6",
         "spark": "#447f8a",
         "prod": "#b794f6",
+        "past": "#d99a4e",
+        "past-text": "#0f1318",
         "cursor": "#22303b",
         "cursor-blurred": "#1a222b",
         "heading": "#151b22",
@@ -57,6 +59,8 @@ LIGHT = Theme(
         "strong": "#11161c",
         "spark": "#7fb3bc",
         "prod": "#6b3fc0",
+        "past": "#a85f00",
+        "past-text": "#fbfbf9",
         "cursor": "#d7eaed",
         "cursor-blurred": "#e9eeee",
         "heading": "#f1f2f0",
@@ -82,11 +86,59 @@ PLAIN = Theme(
     error="ansi_default",
     variables=dict.fromkeys(
         (
-            *("muted", "faint", "line", "strong", "spark", "prod", "cursor", "cursor-blurred", "heading"),
+            *(
+                "muted",
+                "faint",
+                "line",
+                "strong",
+                "spark",
+                "prod",
+                "past",
+                "past-text",
+                "cursor",
+                "cursor-blurred",
+                "heading",
+            ),
             *("ansi-background", "ansi-foreground"),
         ),
         "ansi_default",
     ),
 )
 
-THEMES = (DARK, LIGHT, PLAIN)
+# The terminal's own sixteen colours, for those who have chosen them with care.
+TERMINAL = Theme(
+    name="lpmops-terminal",
+    dark=True,
+    ansi=True,
+    primary="ansi_cyan",
+    secondary="ansi_cyan",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    variables={
+        "muted": "ansi_bright_black",
+        "faint": "ansi_bright_black",
+        "line": "ansi_bright_black",
+        "strong": "ansi_default",
+        "spark": "ansi_cyan",
+        "prod": "ansi_magenta",
+        "past": "ansi_yellow",
+        "past-text": "ansi_black",
+        "cursor": "ansi_bright_black",
+        "cursor-blurred": "ansi_default",
+        "heading": "ansi_default",
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "input-selection-background": "ansi_bright_black",
+        "input-cursor-background": "ansi_default",
+        "input-cursor-foreground": "ansi_black",
+    },
+)
+
+THEMES = (DARK, LIGHT, TERMINAL, PLAIN)
+BY_NAME = {"dark": DARK, "light": LIGHT, "terminal": TERMINAL}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from lpmops.model import STAGES, Health, Kind, Reading, Snapshot, Stage
+from lpmops.model import STAGES, Health, Kind, Reading, Snapshot, Stage, Turn
 from lpmops.tui import words
 from lpmops.tui.feed import Limits
 
@@ -68,13 +68,41 @@ class EnvironmentView:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeLine:
+    """The time line while it is open: its window, what happened in it, and the moment that is shown (None: now).
+
+    `kept` is the oldest and newest moment that can be shown; `seconds` the length of one step.
+    """
+
+    start: datetime
+    end: datetime
+    moment: datetime | None = None
+    turns: tuple[Turn, ...] = ()
+    kept: tuple[datetime, datetime] | None = None
+    seconds: float = 60.0
+    loading: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything a screen draws from: the environments, the time, the limits, and whether the display is held."""
+    """Everything a screen draws from: the environments, the time, the limits, whether the display is held, and the time line.
+
+    In the past `now` is the moment that is shown, so that every age is what it was then.
+    """
 
     views: tuple[EnvironmentView, ...]
     now: datetime
     limits: Limits = field(default_factory=Limits)
     held: bool = False
+    line: TimeLine | None = None
+    zone: tzinfo = UTC
+    today: datetime | None = None
+
+    @property
+    def past(self) -> datetime | None:
+        """The moment of the past that is shown, None where it is now."""
+        return self.line.moment if self.line else None
 
     def view(self, name: str) -> EnvironmentView | None:
         """The environment of that name."""

@@ -7,7 +7,7 @@ A negative duration comes from two clocks that disagree and is written as zero.
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 UNKNOWN = "–"
 _BARS = "▁▂▃▄▅▆▇█"
@@ -80,14 +80,29 @@ def age(seconds: float | None) -> str:
     return duration(None if seconds is None or not math.isfinite(seconds) else max(0.0, float(int(seconds))))
 
 
-def clock(at: datetime | None) -> str:
-    """The time of day in UTC: 14:03:12Z."""
-    return UNKNOWN if at is None else f"{at.astimezone(UTC):%H:%M:%SZ}"
+def clock(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """The time of day: 14:03:12Z in UTC, 16:03:12+02 elsewhere."""
+    return UNKNOWN if at is None else f"{at.astimezone(zone):%H:%M:%S}{_offset(at, zone)}"
 
 
-def moment(at: datetime | None) -> str:
-    """Date and time in UTC: 2026-11-23 14:03:12Z."""
-    return UNKNOWN if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+def moment(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """Date and time: 2026-11-23 14:03:12Z."""
+    return UNKNOWN if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}{_offset(at, zone)}"
+
+
+def stamp(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """Date and time to the millisecond: 2026-11-23 14:03:12.345Z."""
+    if at is None:
+        return UNKNOWN
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d}{_offset(at, zone)}"
+
+
+def _offset(at: datetime, zone: tzinfo) -> str:
+    if zone is UTC:
+        return "Z"
+    text = f"{at.astimezone(zone):%z}"
+    return text[:3] if text.endswith("00") else f"{text[:3]}:{text[3:5]}"
 
 
 def sparkline(values: tuple[float | None, ...], width: int, rows: int = 1) -> tuple[str, ...]:

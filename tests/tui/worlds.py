@@ -8,17 +8,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from lpmops.model import (
+    CallMinute,
     Confidence,
     Credential,
     Health,
     Kind,
+    LandedRecord,
     Latency,
+    LogLine,
     Percentiles,
     Reading,
     Route,
     Snapshot,
     Stage,
     Suspect,
+    Turn,
 )
 
 NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
@@ -160,6 +164,14 @@ class MemoryFeed:
         self.refreshed: list[str] = []
         self.closed = False
         self.broken: Exception | None = None
+        self.kept: dict[tuple[str, datetime], Snapshot] = {}
+        self.happened: list[Turn] = []
+        self.numbers: dict[str, list[tuple[datetime, float]]] = {}
+        self.landed: list[LandedRecord] = []
+        self.minutes: list[CallMinute] = []
+        self.written: list[LogLine] = []
+        self.asked: list[tuple[str, str]] = []
+        self.refusing: dict[str, Exception] = {}
         self.let_go = threading.Event()
         if not hanging:
             self.let_go.set()
@@ -191,6 +203,65 @@ class MemoryFeed:
     def close(self) -> None:
         self._answer()
         self.closed = True
+
+    # The past -----------------------------------------------------------------------------------------------------------------------------------
+
+    def extent(self, environment: str) -> tuple[datetime, datetime] | None:
+        self._answer()
+        kept = [taken for name, taken in self.kept if name == environment]
+        return (min(kept), max(kept)) if kept else None
+
+    def at(self, environment: str, moment: datetime) -> Snapshot | None:
+        self._answer()
+        kept = [taken for name, taken in self.kept if name == environment and taken <= moment]
+        return self.kept[environment, max(kept)] if kept else None
+
+    def rates_until(self, environment: str, moment: datetime) -> Mapping[str, Sequence[float | None]]:
+        snapshot = self.at(environment, moment)
+        level = snapshot.stages["cdf"].rate if snapshot else None
+        return rates(level) if level else {}
+
+    def turns(self, environment: str, start: datetime, end: datetime) -> Sequence[Turn]:
+        self._answer()
+        return [turn for turn in self.happened if turn.environment == environment and start <= turn.at <= end]
+
+    def series(self, environment: str, name: str, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        self._answer()
+        return [(at, value) for at, value in self.numbers.get(name, ()) if start <= at <= end]
+
+    # Questions ----------------------------------------------------------------------------------------------------------------------------------
+
+    def records(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[LandedRecord]:
+        self._ask("records", environment)
+        found = [each for each in self.landed if each.company_id == company_id]
+        return [each for each in found if until is None or each.landed_at is None or each.landed_at <= until]
+
+    def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        self._ask("calls", environment)
+        return [each for each in self.minutes if until is None or each.at <= until]
+
+    def log_sources(self, environment: str) -> Sequence[str]:
+        return ("asa", "databricks", "eventhub")
+
+    def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
+        self._ask("logs", environment)
+        found = [each for each in self.written if each.source == source]
+        return [each for each in found if until is None or each.at is None or each.at <= until]
+
+    def places(self) -> Sequence[tuple[str, str]]:
+        return (
+            ("configuration", "/home/ops/.config/lpmops/lpmops.toml"),
+            ("store", "/home/ops/.local/state/lpmops/lpmops.db"),
+        )
+
+    def warnings(self) -> Sequence[str]:
+        return ()
+
+    def _ask(self, what: str, environment: str) -> None:
+        self._answer()
+        self.asked.append((what, environment))
+        if what in self.refusing:
+            raise self.refusing[what]
 
     def push(self, snapshot: Snapshot) -> None:
         for callback in list(self.callbacks):

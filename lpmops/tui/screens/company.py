@@ -1,41 +1,28 @@
-"""The card of one company over the environment it belongs to."""
+"""One company: everything known about it, live."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.widget import Widget
 
-from lpmops.tui.screens.live import LiveModal
+from lpmops.tui.place import Place
+from lpmops.tui.screens.live import LiveScreen
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.company import CompanyCard
-from lpmops.tui.widgets.key_bar import KeyBar
 
 
-class CompanyScreen(LiveModal):
-    """Every value of one company with its age, live."""
+class CompanyScreen(LiveScreen):
+    """Every value of one company with its age."""
 
-    CSS_PATH = "panel.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "back", id="company.back", tooltip="Back to the companies"),
-        Binding("enter", "dismiss", "back", show=False, id="company.close", tooltip="Back to the companies"),
-    ]
+    def __init__(self, place: Place, scene: Scene) -> None:
+        super().__init__(place)
+        del scene
 
-    def __init__(self, environment: str, company_id: str) -> None:
-        super().__init__()
-        self.environment = environment
-        self.company_id = company_id
+    def body(self) -> Iterable[Widget]:
+        """The card."""
+        yield CompanyCard(self.environment)
 
-    def compose(self) -> ComposeResult:
-        """The card and its keys, in the frame of its environment."""
-        view = self.latest().view(self.environment)
-        with Vertical(classes="panel -prod" if view and view.is_prod else "panel"):
-            yield CompanyCard(self.environment)
-            yield KeyBar()
-
-    def show(self, scene: Scene) -> None:
-        """Takes new values."""
-        self.query_one(CompanyCard).show(scene, self.company_id)
-        self.query_one(KeyBar).redraw()
+    def draw(self, scene: Scene) -> None:
+        """Draws the company."""
+        self.query_one(CompanyCard).show(scene, self.place.company if self.place else None)

@@ -5,26 +5,23 @@ The table takes all the room that is left. On a wide terminal the company under 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
-from textual.widgets import Input
+from textual.widget import Widget
 
-from lpmops.model import Route
-from lpmops.tui.screens.live import LiveScreen
+from lpmops.model import Route, to_data
+from lpmops.tui.place import Place
+from lpmops.tui.screens.live import TIME_ROWS, LiveScreen
+from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets import companies
 from lpmops.tui.widgets.caption import Caption
 from lpmops.tui.widgets.company import CompanyCard
 from lpmops.tui.widgets.filter_line import FilterLine
-from lpmops.tui.widgets.header import Header
-from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.latency import LatencyBar
 from lpmops.tui.widgets.pipeline import Pipeline
-from lpmops.tui.widgets.suspects import Suspects
+from lpmops.tui.widgets.suspects import Suspects, findings
 from lpmops.tui.widgets.table import LiveTable
 
 
@@ -33,64 +30,30 @@ class EnvironmentScreen(LiveScreen):
 
     CSS_PATH = "environment.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]  # noqa: RUF012 as Textual declares it
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape",
-            "back",
-            "back",
-            id="environment.back",
-            tooltip="Back to all environments; with a filter, first clear it",
-        ),
-        Binding(
-            "slash",
-            "filter",
-            "filter",
-            id="environment.filter",
-            tooltip="Show companies that match; ! in front shows the others",
-        ),
-    ]
 
-    class Left(Message):
-        """The operator goes back to the overview."""
-
-    class CompanyOpened(Message):
-        """The card of a company is asked for."""
-
-        def __init__(self, environment: str, company_id: str) -> None:
-            super().__init__()
-            self.environment = environment
-            self.company_id = company_id
-
-    def __init__(self, environment: str, scene: Scene) -> None:
-        super().__init__()
-        self.environment = environment
+    def __init__(self, place: Place, scene: Scene) -> None:
+        super().__init__(place)
         self.table: LiveTable[Route] = LiveTable(
             companies.COLUMNS, key=companies.key, haystack=companies.haystack, now=scene.now
         )
         self.table.sort_by(companies.BY_TROUBLE)
 
-    def compose(self) -> ComposeResult:
-        """Header, strip, latency, suspects, companies, keys."""
-        yield Header(self.environment)
+    def body(self) -> Iterable[Widget]:
+        """Strip, latency, suspects, companies."""
         yield Pipeline(self.environment, alone=True)
         yield LatencyBar(self.environment)
         yield Suspects(self.environment)
         yield Caption(self.table, self.environment)
-        with Horizontal():
-            yield self.table
-            with Vertical(id="beside"):
-                yield CompanyCard(self.environment)
-        yield FilterLine()
-        yield KeyBar()
+        yield Horizontal(self.table, Vertical(CompanyCard(self.environment), id="beside"))
+        yield FilterLine("part of a name, id, database or state; ! shows the others, ~ letters in order")
 
     def on_mount(self) -> None:
         """The rows take the keys."""
         self.table.focus()
 
-    def show(self, scene: Scene) -> None:
-        """Takes new values."""
-        height = self.size.height
-        self.query_one(Header).show(scene)
+    def draw(self, scene: Scene) -> None:
+        """Draws the environment."""
+        height = self.size.height - (TIME_ROWS if scene.line else 0)
         self.query_one(Pipeline).show(scene, _strip_rows(height))
         self.query_one(LatencyBar).show(scene)
         self.query_one(Suspects).show(scene, _suspect_rows(height))
@@ -113,38 +76,42 @@ class EnvironmentScreen(LiveScreen):
     def _show_beside(self, scene: Scene) -> None:
         self.query_one(Caption).show(scene)
         self.query_one(CompanyCard).show(scene, self.table.cursor_key)
-        self.query_one(KeyBar).redraw()
 
-    def action_back(self) -> None:
-        """Clears the filter, or goes back."""
-        if self.table.pattern:
-            self.query_one(FilterLine).value = ""
-            self.table.filter("")
-            self._show_beside(self.latest())
-        else:
-            self.post_message(self.Left())
+    # What the commands of the app need -----------------------------------------------------------------------------------------------------------
 
-    def action_filter(self) -> None:
-        """Opens the line to type a filter on."""
-        line = self.query_one(FilterLine)
-        line.add_class("-open")
-        line.focus()
+    @property
+    def can_filter(self) -> bool:
+        """Companies can be filtered."""
+        return True
 
-    def on_input_changed(self, message: Input.Changed) -> None:
+    def open_filter(self, pattern: str | None = None) -> None:
+        """Filters the companies."""
+        self.query_one(FilterLine).open(pattern)
+
+    def step_out(self) -> bool:
+        """Clears the filter."""
+        return self.query_one(FilterLine).drop()
+
+    def copyable(self) -> Copyable | None:
+        """The company under the cursor."""
+        row = self.table.cursor_row
+        if row is None:
+            return None
+        found = findings(self.latest(), self.environment)
+        command = found[0].suspect.next[0] if found and found[0].suspect.next else ""
+        return Copyable(row.company_id, self.table.cursor_text, row, command)
+
+    def sheet(self) -> Sheet | None:
+        """The companies as they are filtered and sorted."""
+        return Sheet(f"{self.environment}-companies", [to_data(row) for row in self.table.rows])
+
+    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
         """Filters while typing."""
-        self.table.filter(message.value)
-        self.show(self.latest())
+        self.table.filter(message.pattern)
+        self.draw(self.latest())
 
-    def on_filter_line_kept(self, _message: FilterLine.Kept) -> None:
+    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
         """Gives the keys back to the rows."""
-        self._close_filter()
-
-    def on_filter_line_dropped(self, _message: FilterLine.Dropped) -> None:
-        """Gives the keys back to the rows."""
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        self.query_one(FilterLine).remove_class("-open")
         self.table.focus()
 
     def on_live_table_moved(self, _message: LiveTable.Moved) -> None:
@@ -152,8 +119,8 @@ class EnvironmentScreen(LiveScreen):
         self._show_beside(self.latest())
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """Asks for the company's card."""
-        self.post_message(self.CompanyOpened(self.environment, message.key))
+        """Opens the company."""
+        self.owner.go(Place("company", self.environment, message.key))
 
 
 def _strip_rows(height: int) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Size
 
-from lpmops.tui import marks, paint
+from lpmops.tui import commands, marks, paint
 from lpmops.tui.keys import KeyGroup
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.screens.live import LiveModal
@@ -62,14 +62,7 @@ class HelpScreen(LiveModal):
     """Which keys work on the screen below, and what the signs mean."""
 
     CSS_PATH = "panel.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "back", id="help.back", tooltip="Close the help"),
-        Binding("question_mark", "dismiss", "back", show=False, id="help.close", tooltip="Close the help"),
-        Binding("j", "scroll(1)", "down", show=False, id="help.down", tooltip="One line down"),
-        Binding("down", "scroll(1)", "down", show=False, id="help.down.arrow", tooltip="One line down"),
-        Binding("k", "scroll(-1)", "up", show=False, id="help.up", tooltip="One line up"),
-        Binding("up", "scroll(-1)", "up", show=False, id="help.up.arrow", tooltip="One line up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.SCROLL)]
 
     def __init__(self, groups: list[KeyGroup]) -> None:
         super().__init__()
@@ -88,3 +81,13 @@ class HelpScreen(LiveModal):
     def action_scroll(self, by: int) -> None:
         """Moves the text by lines."""
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def action_scroll_page(self, by: int) -> None:
+        """Moves the text by pages."""
+        text = self.query_one(VerticalScroll)
+        text.scroll_relative(y=by * max(1, text.size.height - 1), animate=False)
+
+    def action_scroll_edge(self, side: int) -> None:
+        """Moves to the beginning or the end."""
+        text = self.query_one(VerticalScroll)
+        text.scroll_to(y=0 if side < 0 else text.max_scroll_y, animate=False)

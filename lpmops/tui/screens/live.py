@@ -1,23 +1,35 @@
-"""What every screen of the app has in common: it resolves the roles, and it is shown a scene whenever something changed.
+"""What every screen of the app has in common: its place, the lines around it, and that it is shown a scene whenever something changed.
 
-A screen never asks for data. The app calls `show` with an immutable `Scene`; a screen that comes back to the top is
-shown the newest one.
+A screen never asks a service. The app calls `show` with an immutable `Scene`; a screen that comes back to the top is
+shown the newest one. What a closer look needs is asked through `ask`, which answers at once with what is known.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.events import Resize, ScreenResume
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 
-from lpmops.tui.keymap import EVERYWHERE
+from lpmops.tui import commands
+from lpmops.tui.answers import Answer, Question
+from lpmops.tui.place import Place
+from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import ROLE_CLASSES
+from lpmops.tui.widgets.header import Header
+from lpmops.tui.widgets.key_bar import KeyBar
+from lpmops.tui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
     from lpmops.tui.app import LpmopsApp
+
+T = TypeVar("T")
+TIME_ROWS = 2
 
 
 class _Live:
@@ -26,9 +38,14 @@ class _Live:
     def show(self, scene: Scene) -> None:
         """Takes new values."""
 
+    @property
+    def owner(self) -> LpmopsApp:
+        """The app, by its own type."""
+        return cast("LpmopsApp", cast("Screen[None]", self).app)
+
     def latest(self) -> Scene:
         """The newest scene, straight from the app."""
-        return cast("LpmopsApp", cast("Screen[None]", self).app).scene
+        return self.owner.scene
 
     def on_screen_resume(self, _event: ScreenResume) -> None:
         """Catches up with what came while another screen was on top."""
@@ -40,15 +57,79 @@ class _Live:
 
 
 class LiveScreen(_Live, Screen[None]):
-    """A whole screen."""
+    """A whole screen: header, what `body` yields, the time line while it is open, and the keys."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(ROLE_CLASSES)
     AUTO_FOCUS: ClassVar[str | None] = ""
+    place: Place | None = None
+
+    def __init__(self, place: Place | None = None) -> None:
+        super().__init__()
+        self.place = place
+
+    @property
+    def environment(self) -> str:
+        """The environment that the screen is about, empty for all."""
+        return self.place.environment if self.place else ""
+
+    def compose(self) -> ComposeResult:
+        """The lines that every screen has, around its own."""
+        yield Header(self.environment or None)
+        yield from self.body()
+        yield TimeBar()
+        yield KeyBar()
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets of this screen, from top to bottom."""
+        return ()
+
+    def show(self, scene: Scene) -> None:
+        """Takes new values."""
+        if not self.query(Header):
+            return
+        self.query_one(Header).show(scene)
+        self.query_one(TimeBar).show(scene)
+        self.set_class(scene.past is not None, "-past")
+        self.draw(scene)
+        self.query_one(KeyBar).redraw()
+
+    def draw(self, scene: Scene) -> None:
+        """Draws the values in the screen's own widgets."""
+
+    def ask(self, question: Question[T], *, anew: bool = False) -> Answer[T]:
+        """What is known of `question` now; its answer comes with a later `show`."""
+        return self.owner.answers.get(question, self.owner.feed.now(), anew=anew)
+
+    # What the commands of the app need from a screen ---------------------------------------------------------------------------------------------
+
+    def step_out(self) -> bool:
+        """Undoes one thing inside the screen, such as a filter; False where esc should leave the screen."""
+        return False
+
+    def open_filter(self, pattern: str | None = None) -> None:
+        """Opens the line to type a filter on, or sets the filter to `pattern`."""
+
+    @property
+    def can_filter(self) -> bool:
+        """Whether there are rows to filter."""
+        return False
+
+    def copyable(self) -> Copyable | None:
+        """What stands under the cursor, for copying; None where nothing does."""
+        return None
+
+    def sheet(self) -> Sheet | None:
+        """The table that is seen, for saving; None where there is none."""
+        return None
+
+    def look_again(self) -> bool:
+        """Asks anew what the screen has asked for; False where it asks for nothing of its own."""
+        return False
 
 
 class LiveModal(_Live, ModalScreen[None]):
     """A panel over the screen below, which goes on living. It takes the keys of the app too, since Textual keeps them from it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.EVERYWHERE)]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(ROLE_CLASSES)
     AUTO_FOCUS: ClassVar[str | None] = ""

@@ -7,17 +7,17 @@ suspects, and where a third of that is enough for the companies, for them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.message import Message
+from textual.widget import Widget
 
-from lpmops.tui.screens.live import LiveScreen
+from lpmops.tui import commands
+from lpmops.tui.place import Place
+from lpmops.tui.screens.live import TIME_ROWS, LiveScreen
 from lpmops.tui.view import Scene
-from lpmops.tui.widgets.header import Header
-from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.pipeline import Pipeline
 from lpmops.tui.widgets.suspects import Suspects
 from lpmops.tui.widgets.wall import Wall
@@ -52,47 +52,37 @@ class OverviewScreen(LiveScreen):
     """Every environment with its stages."""
 
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012 as Textual declares it
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", id="overview.open", tooltip="Show the chosen environment with its companies"),
-        Binding("j", "move(1)", "down", show=False, id="overview.down", tooltip="Choose the next environment"),
-        Binding("down", "move(1)", "down", show=False, id="overview.down.arrow", tooltip="Choose the next environment"),
-        Binding("k", "move(-1)", "up", show=False, id="overview.up", tooltip="Choose the environment before"),
-        Binding("up", "move(-1)", "up", show=False, id="overview.up.arrow", tooltip="Choose the environment before"),
-        Binding("g", "move(-99)", "first", show=False, id="overview.first", tooltip="Choose the first environment"),
-        Binding("G", "move(99)", "last", show=False, id="overview.last", tooltip="Choose the last environment"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.OVERVIEW)]
 
-    class Opened(Message):
-        """An environment was opened."""
-
-        def __init__(self, environment: str) -> None:
-            super().__init__()
-            self.environment = environment
-
-    def __init__(self, environments: list[str]) -> None:
-        super().__init__()
+    def __init__(self, place: Place, environments: list[str]) -> None:
+        super().__init__(place)
         self.environments = environments
         self.chosen = 0
 
-    def compose(self) -> ComposeResult:
-        """Header, strips, suspects, keys."""
-        yield Header()
-        with Strips():
-            for number, name in enumerate(self.environments):
-                yield Pipeline(name, id=f"strip-{number}")
+    def body(self) -> Iterable[Widget]:
+        """Strips, suspects, companies."""
+        yield Strips(*(Pipeline(name, id=f"strip-{number}") for number, name in enumerate(self.environments)))
         yield Suspects()
         yield Wall()
-        yield KeyBar()
 
-    def show(self, scene: Scene) -> None:
-        """Takes new values."""
-        self.query_one(Header).show(scene)
-        rows = strip_rows(self.size.height, len(self.environments))
+    def draw(self, scene: Scene) -> None:
+        """Draws every environment."""
+        height = self.size.height - (TIME_ROWS if scene.line else 0)
+        rows = strip_rows(height, len(self.environments))
         for number, strip in enumerate(self.query(Pipeline)):
             strip.show(scene, rows, chosen=number == self.chosen)
         self.query_one(Suspects).show(scene)
-        self.query_one(Wall).show(scene, wall_rows(self.size.height, len(self.environments)))
-        self.query_one(KeyBar).redraw()
+        self.query_one(Wall).show(scene, wall_rows(height, len(self.environments)))
+
+    @property
+    def chosen_environment(self) -> str | None:
+        """The environment that the cursor is on."""
+        return self.environments[self.chosen] if self.environments else None
+
+    def choose(self, name: str) -> None:
+        """Puts the cursor on an environment."""
+        if name in self.environments:
+            self.chosen = self.environments.index(name)
 
     def action_move(self, by: int) -> None:
         """Chooses another environment."""
@@ -107,8 +97,8 @@ class OverviewScreen(LiveScreen):
 
     def action_open(self) -> None:
         """Opens the chosen environment."""
-        if self.environments:
-            self.post_message(self.Opened(self.environments[self.chosen]))
+        if self.chosen_environment is not None:
+            self.owner.go(Place("environment", self.chosen_environment))
 
     def on_pipeline_chosen(self, message: Pipeline.Chosen) -> None:
         """Follows the mouse."""

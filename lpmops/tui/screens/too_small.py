@@ -51,5 +51,5 @@ class TooSmallScreen(LiveScreen):
     CSS_PATH = "too_small.tcss"
 
     def compose(self) -> ComposeResult:
-        """Only the notice."""
+        """Only the notice, without the lines that every other screen has."""
         yield SizeNotice()

@@ -1,4 +1,4 @@
-"""The line a filter is typed on: live while typing, enter keeps it, escape drops it."""
+"""The line a filter is typed on: live while typing, enter keeps it, escape drops it. It is there only while it is typed on."""
 
 from __future__ import annotations
 
@@ -17,23 +17,48 @@ class FilterLine(Input):
         Binding("escape", "drop", "clear", id="filter.drop", tooltip="Clear the filter and go back to the rows"),
     ]
 
-    class Kept(Message):
-        """The filter stays and the rows take the keys again."""
+    class Typed(Message):
+        """The filter is now `pattern`."""
 
-    class Dropped(Message):
-        """The filter goes and the rows take the keys again."""
+        def __init__(self, pattern: str) -> None:
+            super().__init__()
+            self.pattern = pattern
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(
-            placeholder="part of a name, id, database or state; ! in front keeps the others", id=id, compact=True
-        )
+    class Left(Message):
+        """The rows take the keys again; the filter is what it is."""
+
+    def __init__(self, placeholder: str, *, id: str | None = None) -> None:
+        super().__init__(placeholder=placeholder, id=id, compact=True)
         self.cursor_blink = False
+
+    def open(self, pattern: str | None = None) -> None:
+        """Takes the keys; with a pattern, sets that filter without asking for more."""
+        if pattern is not None:
+            self.value = pattern
+            return
+        self.add_class("-open")
+        self.focus()
+
+    def drop(self) -> bool:
+        """Drops the filter; False where there was none."""
+        there_was_one = bool(self.value)
+        self.value = ""
+        return there_was_one
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Tells what is typed."""
+        message.stop()
+        self.post_message(self.Typed(message.value))
 
     def action_keep(self) -> None:
         """Keeps what is typed."""
-        self.post_message(self.Kept())
+        self._close()
 
     def action_drop(self) -> None:
         """Forgets what is typed."""
         self.value = ""
-        self.post_message(self.Dropped())
+        self._close()
+
+    def _close(self) -> None:
+        self.remove_class("-open")
+        self.post_message(self.Left())

@@ -25,7 +25,7 @@ def header_line(scene: Scene, width: int, environment: str | None = None) -> Lin
     """The header of the overview, or of one environment's screen."""
     left = _place(scene, environment)
     views = [view for view in scene.views if environment in (None, view.name)]
-    clock: Line = (Piece(words.clock(scene.now), "text"), Piece(" "))
+    clock: Line = (Piece(words.clock(scene.now, scene.zone), "then" if scene.past else "text"), Piece(" "))
     calls = sum(view.calls_in_last_minute(scene.now) for view in views)
     identity, token, remedy = _sign_in(views, scene)
     rate: Line = (Piece(f"{calls} calls/min", "muted"),) if any(view.live for view in views) else ()
@@ -46,10 +46,11 @@ def header_line(scene: Scene, width: int, environment: str | None = None) -> Lin
 
 def _place(scene: Scene, environment: str | None) -> Line:
     view = scene.view(environment) if environment else None
+    then: tuple[Piece, ...] = (Piece(" PAST ", "past"),) if scene.past else ()
     if view is None:
-        place: tuple[Piece, ...] = (Piece(" lpmops", "accent"),)
+        place: tuple[Piece, ...] = (*then, Piece(" lpmops", "accent"))
     else:
-        place = (Piece(" "), paint.piece(view.title, "prod" if view.is_prod else "accent"))
+        place = (*then, Piece(" "), paint.piece(view.title, "prod" if view.is_prod else "accent"))
         if view.is_prod:
             place += (Piece("  read-only", "muted"),)
     return (*place, Piece("  ⏸ display held", "warn")) if scene.held else place

@@ -33,9 +33,11 @@ def pipeline_lines(
     inner = max(4, width - 3 - len(margin))
     content = _content(view, scene, inner, rows, alone=alone)
     left, edge, right, side, low_left, low_right = _DOUBLE if view.is_prod else _SINGLE
-    role = "prod" if view.is_prod else "chosen" if chosen else "frame"
+    role = "then" if scene.past else "prod" if view.is_prod else "chosen" if chosen else "frame"
     line = Piece(edge, role)
     head, companies = _head(view, chosen=chosen), () if alone else _companies(view)
+    if scene.past:
+        head = (Piece(" PAST ", "past"), Piece(" "), *head)
     taken = _as_of(view, scene)
     foot = () if alone else _latency_summary(view, scene, width - 10 - paint.width_of(taken))
     return [

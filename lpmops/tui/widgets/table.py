@@ -15,14 +15,14 @@ from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.style import Style
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from lpmops.tui import paint
+from lpmops.tui import commands, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.widgets.drawn import to_strip
 
@@ -70,6 +70,24 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
+def matcher(pattern: str) -> Callable[[str], bool] | None:
+    """What tells which texts (casefolded) a filter keeps, None where it keeps all.
+
+    The pattern is looked for anywhere, small and capital letters alike; a leading `!` keeps the others, a leading `~` asks
+    only for its letters in that order.
+    """
+    inverse = pattern.startswith("!")
+    rest = pattern.removeprefix("!")
+    fuzzy = rest.startswith("~")
+    needle = rest.removeprefix("~").strip().casefold()
+    if not needle:
+        return None
+    if fuzzy:
+        found = re.compile(".*?".join(re.escape(letter) for letter in needle if not letter.isspace()), re.DOTALL)
+        return lambda text: (found.search(text) is None) is inverse
+    return lambda text: (needle not in text) is inverse
+
+
 def arranged(
     rows: Iterable[Row],
     column: Column[Row],
@@ -81,11 +99,10 @@ def arranged(
 ) -> list[Row]:
     """The rows that pass the filter, in order; unknown values come last whichever way it sorts.
 
-    `pattern` is looked for anywhere in a row, small and capital letters alike; a leading `!` keeps the rows without it.
+    `pattern` is looked for anywhere in a row (see `matcher`).
     """
-    wanted = not pattern.startswith("!")
-    needle = pattern.removeprefix("!").strip().casefold()
-    kept = [row for row in rows if (needle in haystack(row)) is wanted] if needle else list(rows)
+    matches = matcher(pattern)
+    kept = [row for row in rows if matches(haystack(row))] if matches else list(rows)
     known = [(value, row) for row in kept if (value := column.order(row)) is not None]
     known.sort(key=lambda item: tie(item[1]))
     known.sort(key=lambda item: item[0], reverse=descending)
@@ -98,21 +115,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--heading", "table--cursor", "table--cursor-blurred"}
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", id="table.open", tooltip="Show everything known about this row"),
-        Binding("s", "sort", "sort", id="table.sort", tooltip="Sort by the next column"),
-        Binding("S", "reverse", "reverse", show=False, id="table.reverse", tooltip="Turn the order round"),
-        Binding("j", "move(1)", "down", show=False, id="table.down", tooltip="One row down"),
-        Binding("down", "move(1)", "down", show=False, id="table.down.arrow", tooltip="One row down"),
-        Binding("k", "move(-1)", "up", show=False, id="table.up", tooltip="One row up"),
-        Binding("up", "move(-1)", "up", show=False, id="table.up.arrow", tooltip="One row up"),
-        Binding("pagedown", "page(1)", "page down", show=False, id="table.page_down", tooltip="One page down"),
-        Binding("pageup", "page(-1)", "page up", show=False, id="table.page_up", tooltip="One page up"),
-        Binding("g", "edge(-1)", "first", show=False, id="table.first", tooltip="To the first row"),
-        Binding("home", "edge(-1)", "first", show=False, id="table.first.home", tooltip="To the first row"),
-        Binding("G", "edge(1)", "last", show=False, id="table.last", tooltip="To the last row"),
-        Binding("end", "edge(1)", "last", show=False, id="table.last.end", tooltip="To the last row"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.TABLE)]
 
     class Opened(Message):
         """The row under the cursor was opened."""
@@ -157,6 +160,11 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
     # What stands in it -------------------------------------------------------------------------------------------------------------------------
 
     @property
+    def columns(self) -> Sequence[Column[Row]]:
+        """All columns, shown or not."""
+        return self._columns
+
+    @property
     def row_count(self) -> int:
         """Rows that pass the filter."""
         return len(self._rows)
@@ -170,6 +178,26 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
     def cursor_key(self) -> str | None:
         """The key of the row under the cursor."""
         return self._key(self._rows[self._cursor]) if self._rows else None
+
+    @property
+    def cursor_row(self) -> Row | None:
+        """The row under the cursor."""
+        return self._rows[self._cursor] if self._rows else None
+
+    @property
+    def cursor_text(self) -> str:
+        """The row under the cursor as it is drawn, its columns parted by tabs."""
+        row = self.cursor_row
+        if row is None:
+            return ""
+        return "\t".join(
+            "".join(part.text for part in column.draw(row, self._now)).strip() for column, _ in self._sized
+        )
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows in the order shown."""
+        return self._rows
 
     @property
     def keys(self) -> list[str]:

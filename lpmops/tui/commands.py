@@ -1,0 +1,122 @@
+"""Everything the app can be told to do, in one table: keys, key bar, help, palette and `:` line are all read from it.
+
+A `Command` has a stable id that a user's keymap names, the action it runs, its keys, a word for the `:` line where it
+has one, and one sentence for help and palette. Why one does not work just now is said by `reasons.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing to do. `takes` names what may follow its `word` on the line; `title` is its word in the key bar, `shown` whether it stands there."""
+
+    id: str
+    action: str
+    keys: str
+    title: str
+    sentence: str
+    word: str = ""
+    takes: str = ""
+    shown: bool = False
+    in_palette: bool = True
+
+    @property
+    def binding(self) -> Binding:
+        """The command as Textual binds it."""
+        return Binding(self.keys, self.action, self.title, show=self.shown, id=self.id, tooltip=self.sentence)
+
+
+EVERYWHERE: tuple[Command, ...] = (
+    Command("app.out", "app.out", "escape", "back", "One step out: clear the filter, close the panel, leave the past, leave the screen", shown=True, in_palette=False),
+    Command("app.command", "app.command", "colon", "command", "Type a command, with suggestions", shown=True, in_palette=False),
+    Command("app.filter", "app.filter", "slash", "filter", "Show only rows that match; ! in front shows the others", "filter", "pattern", shown=True),
+    Command("app.find", "app.find", "f", "find", "Find any command, environment or company by part of its name", in_palette=False),
+    Command("app.time", "app.time", "t", "time", "The time line: see any moment of the past on every screen", "time", "moment", shown=True),
+    Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),
+    Command("app.copy", "app.copy", "y", "copy", "Copy the cell, the row, its JSON, or the command that mends it", "copy", "copied", shown=True),
+    Command("app.save", "app.save", "w", "save", "Save the table as CSV or JSON, or the screen as a picture", "save", "saved"),
+    Command("app.refresh", "app.refresh_now", "r", "refresh", "Look again now: this environment, or all of them", "refresh", shown=True),
+    Command("app.hold", "app.hold", "p", "hold", "Hold the display or let it go on; reading goes on", "hold", shown=True),
+    Command("app.overview", "app.overview", "0", "all", "All environments", "all", shown=True),
+    *(
+        Command(f"app.environment.{number}", f"app.jump({number})", str(number), "environment", "That environment", shown=number == 1, in_palette=False)
+        for number in range(1, 10)
+    ),
+    Command("app.environment", "app.find", "", "environment", "Open an environment by its name", "env", "environment", in_palette=False),
+    Command("app.company", "app.find", "", "company", "Open a company by its id", "company", "company", in_palette=False),
+    Command("app.back", "app.visit(-1)", "left_square_bracket", "back", "The place seen before this one", "back"),
+    Command("app.forward", "app.visit(1)", "right_square_bracket", "forward", "The place seen after this one", "forward"),
+    Command("app.last", "app.visit_last", "minus", "last", "There and back: the place seen last", "last"),
+    Command("app.sign_in", "app.sign_in", "L", "sign in", "Leave the screen for a moment to sign in, and come back", "login"),
+    Command("app.settings", "app.settings", "comma", "settings", "Settings, limits, sign-ins, and where the files are", "settings"),
+    Command("app.theme", "app.theme", "T", "theme", "The next theme: dark, light, the terminal's own colours", "theme", "theme"),
+    Command("app.zone", "app.zone", "Z", "zone", "Times in UTC or in local time", "zone", "zone"),
+    Command("app.help", "app.help", "question_mark", "help", "The keys of this screen, and what the signs mean", "help", shown=True),
+    Command("app.quit", "app.quit", "q", "quit", "Leave", "quit", shown=True),
+)  # fmt: skip
+
+TIME: tuple[Command, ...] = (
+    Command("time.earlier", "app.time_step(-1)", "left", "earlier", "One step back in time", shown=True),
+    Command("time.later", "app.time_step(1)", "right", "later", "One step on in time", shown=True),
+    Command("time.much_earlier", "app.time_step(-10)", "shift+left,less_than_sign", "", "Ten steps back in time"),
+    Command("time.much_later", "app.time_step(10)", "shift+right,greater_than_sign", "", "Ten steps on in time"),
+    Command("time.turn_before", "app.time_turn(-1)", "left_curly_bracket", "turn", "To the turn of events before", shown=True),
+    Command("time.turn_after", "app.time_turn(1)", "right_curly_bracket", "turn", "To the next turn of events"),
+    Command("time.closer", "app.time_zoom(-1)", "plus", "zoom", "A shorter time line, in smaller steps", shown=True),
+    Command("time.wider", "app.time_zoom(1)", "underscore", "zoom out", "A longer time line, in bigger steps"),
+    Command("time.now", "app.time_now", "n", "now", "Back to what is true now", "now", shown=True),
+)  # fmt: skip
+
+OVERVIEW: tuple[Command, ...] = (
+    Command("overview.open", "open", "enter", "open", "Show the chosen environment with its companies", shown=True),
+    Command("overview.down", "move(1)", "j,down", "down", "Choose the next environment", in_palette=False),
+    Command("overview.up", "move(-1)", "k,up", "up", "Choose the environment before", in_palette=False),
+    Command("overview.first", "move(-99)", "g,home", "first", "Choose the first environment", in_palette=False),
+    Command("overview.last", "move(99)", "G,end", "last", "Choose the last environment", in_palette=False),
+)  # fmt: skip
+
+TABLE: tuple[Command, ...] = (
+    Command("table.open", "open", "enter", "open", "Show everything known about this row", shown=True),
+    Command("table.sort", "sort", "s", "sort", "Sort by the next column", "sort", "column", shown=True),
+    Command("table.reverse", "reverse", "S", "reverse", "Turn the order round", "reverse"),
+    Command("table.down", "move(1)", "j,down", "down", "One row down", in_palette=False),
+    Command("table.up", "move(-1)", "k,up", "up", "One row up", in_palette=False),
+    Command("table.page_down", "page(1)", "pagedown", "page down", "One page down", in_palette=False),
+    Command("table.page_up", "page(-1)", "pageup", "page up", "One page up", in_palette=False),
+    Command("table.first", "edge(-1)", "g,home", "first", "To the first row", in_palette=False),
+    Command("table.last", "edge(1)", "G,end", "last", "To the last row", in_palette=False),
+)  # fmt: skip
+
+SCROLL: tuple[Command, ...] = (
+    Command("scroll.down", "scroll(1)", "j,down", "down", "One line down", in_palette=False),
+    Command("scroll.up", "scroll(-1)", "k,up", "up", "One line up", in_palette=False),
+    Command("scroll.page_down", "scroll_page(1)", "pagedown,space", "page down", "One page down", in_palette=False),
+    Command("scroll.page_up", "scroll_page(-1)", "pageup", "page up", "One page up", in_palette=False),
+    Command("scroll.first", "scroll_edge(-1)", "g,home", "first", "To the beginning", in_palette=False),
+    Command("scroll.last", "scroll_edge(1)", "G,end", "last", "To the end", in_palette=False),
+)  # fmt: skip
+
+# ctrl+c ends the app on every screen and in every line; a keymap can't take it away.
+INTERRUPT = Binding(
+    "ctrl+c", "app.quit", "quit", show=False, id="app.interrupt", priority=True, system=True, tooltip="Leave"
+)
+ALL: tuple[Command, ...] = (*EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL)
+
+
+def bindings(commands: tuple[Command, ...]) -> list[Binding]:
+    """The bindings of those commands that have keys."""
+    return [command.binding for command in commands if command.keys]
+
+
+def by_word(word: str) -> Command | None:
+    """The command of a word of the `:` line, which may be cut short where only one begins so."""
+    exact = next((command for command in ALL if command.word == word), None)
+    if exact is not None or not word:
+        return exact
+    found = [command for command in ALL if command.word.startswith(word)]
+    return found[0] if len(found) == 1 else None

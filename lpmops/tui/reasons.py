@@ -1,0 +1,71 @@
+"""Why a command does not work just now, in one sentence; None where it does.
+
+The only place that decides it: keys are greyed, the palette and the `:` line answer by the same sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lpmops.tui.place import Place
+from lpmops.tui.view import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the reasons depend on. `can_filter` and `can_copy` are of the screen that is seen."""
+
+    place: Place
+    scene: Scene
+    can_filter: bool
+    can_copy: bool
+    visits_before: bool
+    visits_after: bool
+    in_browser: bool
+    plain: bool
+
+
+def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> str | None:
+    """Why `action` does not work now."""
+    name = action.removeprefix("app.")
+    if name == "filter" and not here.can_filter:
+        return "there are no rows to filter on this screen"
+    if name == "copy" and not here.can_copy:
+        return "there is nothing to copy here"
+    if name == "visit" and not (here.visits_after if parameters == (1,) else here.visits_before):
+        return "there is no place to go on to" if parameters == (1,) else "there is no place to go back to"
+    if name == "visit_last" and not (here.visits_before or here.visits_after):
+        return "no other place was seen yet"
+    if name == "refresh_now" and here.scene.past is not None:
+        return "the past stays as it was; n leads back to now"
+    if name == "logs" and here.place.kind == "logs":
+        return "these are the logs; tab shows the next source"
+    if name == "settings" and here.place.kind == "settings":
+        return "these are the settings"
+    if name == "theme" and here.plain:
+        return "without colours (NO_COLOR) there is one theme"
+    if name == "sign_in":
+        return _why_no_sign_in(here)
+    if name.startswith("time_") and here.scene.line is None:
+        return "the time line is closed; t opens it"
+    return None
+
+
+def _why_no_sign_in(here: Circumstances) -> str | None:
+    if here.in_browser:
+        return "a browser can't sign in for this machine; run it in a terminal there"
+    if not sign_in_command(here.scene, here.place.environment):
+        return "no sign-in is needed that a command could do"
+    return None
+
+
+def sign_in_command(scene: Scene, environment: str = "") -> str:
+    """The command that signs in where that is needed soonest: of `environment`, or of any; empty where none is."""
+    order = ("expired", "missing", "expiring")
+    found = [
+        view.snapshot.credential
+        for view in scene.views
+        if view.snapshot and environment in ("", view.name) and view.snapshot.credential.state in order
+    ]
+    found.sort(key=lambda credential: order.index(credential.state))
+    return next((credential.remedy for credential in found if credential.remedy.startswith("az ")), "")
