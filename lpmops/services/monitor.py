@@ -81,7 +81,8 @@ class MonitorService:
         """
         if not resource_ids or not names:
             return ()
-        end = (until or datetime.now(UTC)).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        # The minute under way is asked for, and left out of the past: it knows what came after the moment.
+        end = (until or datetime.now(UTC) + timedelta(minutes=1)).replace(second=0, microsecond=0)
         question = _Question(
             namespace, tuple(names), end - timedelta(minutes=minutes + 1), end, aggregation.lower(), split_by
         )

@@ -38,11 +38,16 @@ def clean(text: object, longest: int = _LONGEST) -> str:
 
 def clean_lines(text: str, most: int, longest: int = 200) -> str:
     """A text of many lines, such as a stack trace, without a secret: its first lines and its last ones, where the cause stands."""
-    lines = [clean(line, longest) for line in text.splitlines() if line.strip()]
+    lines = [_indent(line) + clean(line, longest) for line in text.splitlines() if line.strip()]
     if len(lines) <= most:
         return "\n".join(lines)
     head = most // 3
     return "\n".join((*lines[:head], f"… {len(lines) - most} lines …", *lines[head - most :]))
+
+
+def _indent(line: str) -> str:
+    """How far a line stands in, as a trace's frames do."""
+    return " " * min(8, len(line) - len(line.lstrip()))
 
 
 def address(url: str) -> str:

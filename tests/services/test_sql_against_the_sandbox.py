@@ -319,7 +319,15 @@ def test_the_newest_changes_of_one_company_are_read_now_and_as_of_then(connect: 
     rows = client.rows("records_of_company", "1001", None)
     assert sorted(row["record_id"] for row in rows) == ["r0", "r1", "r2"]
     assert {row["landed_at"] for row in rows} == {LANDED.replace(microsecond=789000)}
-    assert {"commit_timestamp", "sent_at", "enqueued_at", "hub_partition", "hub_sequence", "disposition", "sipreq"} <= set(rows[0])
+    assert {
+        "commit_timestamp",
+        "sent_at",
+        "enqueued_at",
+        "hub_partition",
+        "hub_sequence",
+        "disposition",
+        "sipreq",
+    } <= set(rows[0])
     assert len(client.rows("records_of_company", "1001", LANDED)) == 3
     assert client.rows("records_of_company", "1001", LANDED - timedelta(seconds=1)) == []
     assert client.rows("records_of_company", "' OR 1=1 --" * 40, None) == []

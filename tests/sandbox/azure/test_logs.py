@@ -167,7 +167,8 @@ def test_the_subset_means_what_kusto_means(query: str, expected: list[Any]) -> N
 
 def test_a_fuzzy_union_leaves_out_what_is_not_there_and_has_every_column() -> None:
     other = Table({"When": "datetime", "Place": "string"}, [{"When": NOW, "Place": "here"}])
-    query = "union isfuzzy=true T, Missing, Other | project Name = column_ifexists('Name', '-'), Gone = column_ifexists('Gone', 7), Place | where isnotempty(Place)"
+    shown = "Name = column_ifexists('Name', '-'), Gone = column_ifexists('Gone', 7), Place"
+    query = f"union isfuzzy=true T, Missing, Other | project {shown} | where isnotempty(Place)"
     table = run(parse(query), {"T": ROWS, "Other": other}, NOW)
     assert table.rows == [{"Name": "", "Gone": 7, "Place": "here"}]
 
