@@ -59,11 +59,11 @@ def open_app(config: Config) -> None:
     from lpmops.tui.app import LpmopsApp
     from lpmops.tui.feed import Limits
 
-    feed, warnings = open_feed(config, context.world().open_store)
+    feed = open_feed(config, context.world().open_store)
     limits = Limits(config.refresh.interval, config.thresholds.latency, config.thresholds.latency_stretch)
     app = LpmopsApp(feed, limits=limits)
     code = app.run_to_the_end()
-    for warning in warnings:
+    for warning in feed.warnings():
         output.narrate(f"warning: {warning}")
     if code:
         sys.exit(code)
@@ -82,7 +82,7 @@ def save_pictures(config: Config, folder: Path) -> list[Path]:
     )
     saved = []
     for name, environment in (("overview", None), ("environment", prod)):
-        feed, _ = open_feed(config, context.world().open_store)
+        feed = open_feed(config, context.world().open_store)
         saved.append(save_picture(feed, folder / f"{name}.svg", _PICTURE_SIZE, environment=environment))
         feed.close()
     return saved

@@ -129,7 +129,7 @@ def picture(
     with output.guarded(SCHEMA, form):
         use_config_of(sandbox_client.must_run())
         here = world()
-        feed, _ = open_feed(here.config(), here.open_store)
+        feed = open_feed(here.config(), here.open_store)
         feed.subscribe(lambda _: None)
         output.narrate(f"Looking for {lasting} ...")
         durations.let_pass(durations.seconds(lasting))

@@ -27,8 +27,10 @@ _HISTORY = timedelta(minutes=5)
 class PolledFeed:
     """Snapshots of every environment of `config`. Without a store there is no memory, and everything else works."""
 
-    def __init__(self, config: Config, store: Store | None, *, opener: Opener = open_services) -> None:
-        self._config, self._store = config, store
+    def __init__(
+        self, config: Config, store: Store | None, *, opener: Opener = open_services, warning: str = ""
+    ) -> None:
+        self._config, self._store, self._warning = config, store, warning
         shared = SharedServices(opener)
         self._pollers = {
             name: Poller(environment, config, store, opener=shared.open)
@@ -105,8 +107,10 @@ class PolledFeed:
         return places(self._config)
 
     def warnings(self) -> list[str]:
-        """What the pollers have to say about the store or themselves."""
-        return [poller.warning for poller in self._pollers.values() if poller.warning]
+        """What is wrong with the store or the pollers; each once, however many of them say it."""
+        of_store = self._store.warnings if self._store is not None else ()
+        said = (self._warning, *of_store, *(poller.warning for poller in self._pollers.values()))
+        return list(dict.fromkeys(each for each in said if each))
 
     def close(self) -> None:
         """End all pollers within a moment; those that hang are left behind."""
@@ -118,10 +122,10 @@ class PolledFeed:
             thread.join(0.5)
 
 
-def open_feed(config: Config, open_store: Callable[[str], Store]) -> tuple[PolledFeed, list[str]]:
-    """A feed over the store of `config`; what is wrong with the store is a warning, since looking works without one."""
+def open_feed(config: Config, open_store: Callable[[str], Store]) -> PolledFeed:
+    """A feed over the store of `config`; what is wrong with the store is a warning of the feed, since looking works without one."""
     try:
         store = open_store(config.state_directory)
     except StoreError as error:
-        return PolledFeed(config, None), [f"{error.message} {error.hint}".strip()]
-    return PolledFeed(config, store), list(store.warnings)
+        return PolledFeed(config, None, warning=f"{error.message} {error.hint}".strip())
+    return PolledFeed(config, store)

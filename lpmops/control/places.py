@@ -17,7 +17,6 @@ def places(config: Config) -> list[tuple[str, str]]:
         ("saved files", lambda: paths.saved_directory(kept)),
         ("reports", lambda: paths.state_directory(kept)),
         ("preferences and keys", paths.preferences_file),
-        ("sandbox", paths.sandbox_directory),
     ]
     return [("configuration", _configuration(config)), *((what, _where(path)) for what, path in found)]
 

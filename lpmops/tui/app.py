@@ -241,13 +241,21 @@ class LpmopsApp(Deeds):
 
     def show_now(self) -> None:
         """Draws what is true at this moment, or what was at the moment of the past that is shown."""
-        self.live = replace(self.live, now=self.feed.now())
+        self.live = replace(self.live, now=self.feed.now(), warnings=self._warned())
         line, views = self.machine.line, self.machine.views
         self.scene = replace(self.live, line=line, today=self.live.now)
         if line is not None and line.moment is not None and views is not None:
             self.scene = replace(self.scene, views=views, now=line.moment, held=False)
         for screen in self._seen():
             screen.show(self.scene)
+
+    def _warned(self) -> tuple[str, ...]:
+        """What is wrong on this machine now; what has become wrong since the last look is told."""
+        found = tuple(self.feed.warnings())
+        for sentence in found:
+            if sentence not in self.live.warnings:
+                self.tell(sentence)
+        return found
 
     def _seen(self) -> list[LiveScreen | LiveModal]:
         seen: list[LiveScreen | LiveModal] = []

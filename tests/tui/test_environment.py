@@ -45,13 +45,13 @@ def table(pilot: Pilot[None]) -> LiveTable[Route]:
 def lines_drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows of the table that were drawn, as they are drawn."""
     drawn: list[int] = []
-    original = LiveTable._row_line
+    original = LiveTable._new_line
 
     def counted(self: LiveTable[Route], index: int) -> Line:
         drawn.append(index)
         return original(self, index)
 
-    monkeypatch.setattr(LiveTable, "_row_line", counted)
+    monkeypatch.setattr(LiveTable, "_new_line", counted)
     # Only what a key or a snapshot causes is counted, not the ages that move with the clock.
     monkeypatch.setattr("lpmops.tui.app._TICK", 3600.0)
     return drawn
