@@ -1,7 +1,7 @@
 """A terminal of one's own: the real `lpmops` as a process on a pseudo terminal, driven by keys, sizes and signals.
 
-What it drew is kept as bytes and read back as text without its colours and movements, which is enough to tell whether
-something was ever shown and whether the terminal was restored.
+What it drew is kept as bytes: `text` tells whether something was ever shown, `screen` what stands there now, and the
+bytes themselves whether the terminal was restored.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pyte
+
 PATIENCE = 40.0
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 _STEERING = re.compile(rb"\x1b(?:\[[0-9;?<>=]*[a-zA-Z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-B0-2]|.)")
@@ -29,9 +31,20 @@ _STEERING = re.compile(rb"\x1b(?:\[[0-9;?<>=]*[a-zA-Z]|\][^\x07\x1b]*(?:\x07|\x1
 class Terminal:
     """One app on one terminal."""
 
-    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], master: int, size: tuple[int, int]) -> None:
         self.process, self.master, self.drawn = process, master, b""
+        self._screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self._screen)
+        self._fed = 0
         self.settings = termios.tcgetattr(master)
+
+    @property
+    def screen(self) -> str:
+        """What stands on the screen now, a line a row."""
+        # Drawn only when somebody looks, so that reading stays quick.
+        self._stream.feed(self.drawn[self._fed :])
+        self._fed = len(self.drawn)
+        return "\n".join(self._screen.display)
 
     @property
     def text(self) -> str:
@@ -54,11 +67,11 @@ class Terminal:
         self.drawn += taken
         return bool(taken)
 
-    def until(self, so: Callable[[], bool]) -> None:
-        """Reads until `so` holds; fails after a while."""
-        end = time.monotonic() + PATIENCE
+    def until(self, so: Callable[[], bool], patience: float = PATIENCE) -> None:
+        """Reads until `so` holds; fails after a while with what stands on the screen."""
+        end = time.monotonic() + patience
         while not so():
-            assert time.monotonic() < end, f"waited in vain; the end of what was drawn: {self.text[-600:]!r}"
+            assert time.monotonic() < end, f"waited in vain before this screen:\n{self.screen}"
             self.read()
 
     def press(self, keys: str) -> None:
@@ -67,6 +80,7 @@ class Terminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """The window has another size."""
+        self._screen.resize(rows, columns)
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def send(self, number: signal.Signals) -> None:
@@ -118,7 +132,7 @@ def on_terminal(
     )  # fmt: skip
     os.close(slave)
     try:
-        yield Terminal(process, master)
+        yield Terminal(process, master, size)
     finally:
         if process.poll() is None:
             process.kill()
