@@ -1,9 +1,8 @@
-"""One night of an engineer on call, in the app on a real terminal: what is broken leads the eye, what is mended goes, and afterwards the time line says when it began."""
+"""One night on call, in the app on a real terminal: what breaks leads the eye, what is mended goes, the time line says when it began."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,14 @@ WAIT = 90.0
 
 
 @pytest.fixture
-def night(machine: Machine, port: int, tmp_path: Path) -> Iterator[Machine]:
+def night(machine: Machine, port: int, tmp_path: Path) -> Machine:
     """A sandbox of one's own, looked at often."""
     machine.done("sandbox", "start", "--port", port, "--companies", 6, "--rate", 20)
     config = tmp_path / "lpmops.toml"
     text = (machine.sandbox / "lpmops.toml").read_text(encoding="utf-8")
     kept = "\n".join(line for line in text.splitlines() if not line.startswith("state_directory"))
     config.write_text(kept + QUICK_LOOKS, encoding="utf-8")
-    yield machine.using(LPMOPS_CONFIG=str(config))
+    return machine.using(LPMOPS_CONFIG=str(config))
 
 
 def test_a_night_on_call(night: Machine, port: int) -> None:
