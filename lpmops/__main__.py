@@ -58,10 +58,14 @@ def open_app(config: Config) -> None:
     from lpmops.control.feed import open_feed
     from lpmops.tui.app import LpmopsApp
     from lpmops.tui.feed import Limits
+    from lpmops.web import child
 
-    feed, warnings = open_feed(config, context.world().open_store)
+    here = context.world()
+    if child.is_served(here.environ):
+        child.end_with_server()
+    feed, warnings = open_feed(config, here.open_store)
     limits = Limits(config.refresh.interval, config.thresholds.latency, config.thresholds.latency_stretch)
-    app = LpmopsApp(feed, limits=limits)
+    app = LpmopsApp(feed, limits=limits, read_only=here.read_only)
     app.run()
     for warning in warnings:
         output.narrate(f"warning: {warning}")

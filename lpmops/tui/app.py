@@ -44,7 +44,7 @@ class Arrived(Message):
 
 
 class LpmopsApp(App[None]):
-    """The terminal app over a feed of snapshots. `dark` chooses the theme; with NO_COLOR set there is none."""
+    """The terminal app over a feed of snapshots. `dark` chooses the theme; with NO_COLOR set there is none. `read_only` takes every action away."""
 
     TITLE = "lpmops"
     # Textual loads no styles for the default screen, so the overview's are loaded here.
@@ -53,7 +53,9 @@ class LpmopsApp(App[None]):
     NOTIFICATION_TIMEOUT = 6
     BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE, INTERRUPT]
 
-    def __init__(self, feed: SnapshotFeed, *, limits: Limits | None = None, dark: bool = True) -> None:
+    def __init__(
+        self, feed: SnapshotFeed, *, limits: Limits | None = None, dark: bool = True, read_only: bool = False
+    ) -> None:
         # By convention an empty NO_COLOR asks for nothing; Textual would take it as a yes.
         if os.environ.get("NO_COLOR") == "":
             del os.environ["NO_COLOR"]
@@ -65,6 +67,7 @@ class LpmopsApp(App[None]):
         self.theme = theme.PLAIN.name if plain else theme.DARK.name if dark else theme.LIGHT.name
         self.faults = Faults()
         self.feed = feed
+        self.read_only = read_only
         environments = list(feed.environments())
         self.scene = Scene(
             tuple(EnvironmentView(name, kind) for name, kind in environments), feed.now(), limits or Limits()
