@@ -61,7 +61,7 @@ class Access:
             if not self._is_from_own_page(request, called):
                 self._report(f"A page of another site was refused at {request.path} ({request.remote}).")
                 raise web.HTTPForbidden(text="lpmops takes requests from its own page only.\n")
-            if self._is_signed_in(request) or request.path == SIGN_IN:
+            if self.is_signed_in(request) or request.path == SIGN_IN:
                 return await handler(request)
             if request.path == _SHELL:
                 return sign_in_page()
@@ -89,6 +89,15 @@ class Access:
             samesite="Strict",
         )
 
+    def is_signed_in(self, request: web.Request) -> bool:
+        """Whether the browser keeps a signature of ours that still holds, or needs none."""
+        if not self.has_token:
+            return True
+        until, _, signature = request.cookies.get(self._cookie, "").partition(".")
+        if not (until.isascii() and until.isdigit() and len(until) <= 12 and signature.isascii()):
+            return False
+        return hmac.compare_digest(signature, self._signature(until)) and int(until) > self._clock()
+
     @property
     def _is_secure(self) -> bool:
         return self._serving.certificate is not None
@@ -100,14 +109,6 @@ class Access:
 
     def _signature(self, until: str) -> str:
         return hmac.new(self._key, until.encode("ascii"), "sha256").hexdigest()
-
-    def _is_signed_in(self, request: web.Request) -> bool:
-        if not self.has_token:
-            return True
-        until, _, signature = request.cookies.get(self._cookie, "").partition(".")
-        if not (until.isascii() and until.isdigit() and len(until) <= 12 and signature.isascii()):
-            return False
-        return hmac.compare_digest(signature, self._signature(until)) and int(until) > self._clock()
 
     def _called(self, request: web.Request) -> Called | None:
         """How the server was called; None for a name that is not its own."""

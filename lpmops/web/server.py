@@ -203,7 +203,7 @@ class BrowserServer(Server):
 
 def serve(command: Command, serving: Serving, voice: Voice) -> int:
     """Serve until a signal comes, and give its number. Raises UsageError, LpmopsError where it can't listen."""
-    listener = _listen(serving.address, serving.port)
+    listener = listen(serving.address, serving.port)
     serving = replace(serving, port=listener.getsockname()[1])
     for name in ("aiohttp.access", "aiohttp.server", "aiohttp.web", "asyncio", "textual-serve"):
         # They print tracebacks of what strangers send; what concerns the operator is reported.
@@ -235,7 +235,8 @@ async def _serve(listener: socket.socket, command: Command, serving: Serving, vo
         await runner.cleanup()
 
 
-def _listen(address: str, port: int) -> socket.socket:
+def listen(address: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UsageError, LpmopsError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         return socket.create_server((address, port), family=family)
