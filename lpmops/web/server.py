@@ -131,12 +131,15 @@ class BrowserServer(Server):
         try:
             await visitor.start(_cells(request.query.get("width"), 80), _cells(request.query.get("height"), 24))
             who += f", process {visitor.pid}"
-            self._voice.report(f"A window was opened {who}; {len(self._visitors)} of {self._serving.visitors} are.")
+            self._voice.report(
+                f"A window was opened {who}; {len(self._visitors)} of {self._serving.visitors} are open."
+            )
             await self._attend(window, visitor)
         except OSError as error:
             await _dismiss(window, NEVER_OPENED, f"lpmops could not be started: {error.strerror}.")
         finally:
-            await visitor.stop(_ENDING_GRACE if self._ending.is_set() else _LEAVING_GRACE)
+            grace = _ENDING_GRACE if self._ending.is_set() else _LEAVING_GRACE
+            await asyncio.gather(visitor.stop(grace), window.close(code=WSCloseCode.GOING_AWAY), return_exceptions=True)
             self._visitors.discard(visitor)
             visitor.gone.set()
             self._voice.report(f"A window was closed {who}.")
@@ -162,8 +165,6 @@ class BrowserServer(Server):
             await _dismiss(window, NEVER_OPENED, f"lpmops could not open. {last}")
         elif visitor.ending is Ending.DIED:
             await _dismiss(window, DIED, f"lpmops stopped in the middle. {last}")
-        elif self._ending.is_set():
-            await window.close(code=WSCloseCode.GOING_AWAY)
 
     # Edges -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -193,7 +194,8 @@ class BrowserServer(Server):
         response.headers["Content-Security-Policy"] = policy
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Frame-Options"] = "DENY"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        # Not "no-referrer": with it a browser hides the origin of our own form, too.
+        response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         response.headers["Server"] = "lpmops"

@@ -32,7 +32,8 @@ window.shown = () => {
 """
 _WAIT = """
 new Promise((done) => {
-  const look = () => { const found = (%s); found ? done(found) : setTimeout(look, 30); };
+  const find = () => { try { return %s; } catch { return false; } };  // What is looked for may not be there yet.
+  const look = () => { const found = find(); found ? done(found) : setTimeout(look, 30); };
   look();
 })
 """

@@ -21,6 +21,12 @@ pytestmark = pytest.mark.skipif(
     reason="chromium is not installed: apt-get install chromium, or look at the other tests of lpmops/web",
 )
 
+_TEN_TIMES_AS_FAST = """
+  const [now, every] = [Date.now.bind(Date), window.setInterval.bind(window)];
+  const start = now();
+  Date.now = () => start + (now() - start) * 10;
+  window.setInterval = (act, pause) => every(act, pause / 10);
+"""
 _OVERVIEW = ("dev", "test", "PROD")
 
 
@@ -82,6 +88,24 @@ async def test_it_comes_back_after_the_server_was_started_anew(machine: dict[str
     await page.until("document.querySelector('#notice').innerText.includes('lost')")
     async with serving(machine, "--port", port) as server:
         await server.windows(1)
+        await page.shows(*_OVERVIEW)
+
+
+async def test_a_server_that_answers_no_more_is_not_mistaken_for_a_calm_one(
+    machine: dict[str, str], page: Page
+) -> None:
+    await page.call("Page.addScriptToEvaluateOnNewDocument", source=_TEN_TIMES_AS_FAST)
+    async with serving(machine) as server:
+        await page.go(server.url)
+        await page.shows(*_OVERVIEW)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            await page.until(
+                "document.querySelector('#notice').innerText.includes('The connection to lpmops was lost')"
+            )
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        await server.windows(2)
         await page.shows(*_OVERVIEW)
 
 

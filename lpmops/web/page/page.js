@@ -59,17 +59,18 @@
   window.WebSocket = class extends Plain {
     constructor(url, protocols) {
       super(url, protocols);
-      let heard = Date.now();
+      let unanswered = 0; // Since when; a page in the background asks seldom, and its own pauses are no silence.
       const asking = setInterval(() => {
-        if (Date.now() - heard > SILENCE) {
+        if (unanswered && Date.now() - unanswered > SILENCE) {
           end(0);
           this.close();
-        } else if (this.readyState === Plain.OPEN) {
+        } else if (!unanswered && this.readyState === Plain.OPEN) {
+          unanswered = Date.now();
           this.send('["alive"]');
         }
       }, ASK);
       this.addEventListener("message", (event) => {
-        heard = Date.now();
+        unanswered = 0;
         if (typeof event.data !== "string") return;
         const [kind, said] = JSON.parse(event.data);
         if (kind === "lpmops") words = said.words;
