@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import stat
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -122,3 +124,15 @@ def test_the_app_is_told_what_the_command_line_said(
     with context.using(context.World(config_path=machine["LPMOPS_CONFIG"], read_only=read_only)) as world:
         __main__.open_app(world.config())
     assert opened == [read_only]
+
+
+async def test_an_app_that_draws_nothing_ends_too_when_its_server_is_gone() -> None:
+    waits = "import threading; from lpmops.web import child; child.end_with_server(); print(flush=True); threading.Event().wait()"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", waits, stdin=PIPE, stdout=PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process.stdin.write(b"a key that is nobody's to take")
+    process.stdin.close()
+    async with asyncio.timeout(DEADLINE):
+        assert await process.wait() == -signal.SIGTERM
