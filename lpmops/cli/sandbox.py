@@ -68,6 +68,7 @@ def start(
         lines = [
             "The sandbox runs." if started else "A sandbox runs already; it was left as it is.",
             f"  open the app   lpmops --config {data['config']}",
+            f"  in a browser   lpmops --config {data['config']} serve",
             "  break it       lpmops sandbox fault sql.unreachable --env prod",
             "  end it         lpmops sandbox stop",
         ]

@@ -269,6 +269,9 @@ class Deeds(App[None]):
 
         before = self._me.preferences
         self._me.preferences = replace(before, theme=theme or before.theme, zone=zone or before.zone)
+        if self.is_web:
+            # The file is that of whoever serves, not of whoever looks.
+            return
         try:
             preferences.save(self._me.preferences)
         except OSError as error:
