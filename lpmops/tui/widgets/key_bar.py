@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from textual.events import Click, Mount
+from textual.events import Click, Mount, MouseMove
 from textual.geometry import Size
 
 from lpmops.tui import paint
@@ -69,13 +69,26 @@ class KeyBar(Drawn):
 
     def on_click(self, event: Click) -> None:
         """Presses the key that was clicked on."""
-        first_keys = {f" {group.description}  ": group.first_key for group in key_groups(self.app, self.screen)}
+        group = self._group_at(event.x)
+        if group is not None:
+            self.app.simulate_key(group.first_key)
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Says what the key under the mouse does."""
+        group = self._group_at(event.x)
+        sentence = group.tooltip if group else None
+        if sentence != self.tooltip:
+            self.tooltip = sentence
+
+    def _group_at(self, x: int) -> KeyGroup | None:
+        """The keys drawn at that cell."""
+        groups = {f" {group.description}  ": group for group in key_groups(self.app, self.screen)}
         end = 0
         for part in self._lines[0] if self._lines else ():
             end += len(part.text)
-            # A key's own piece comes before its description, so the next description names what was clicked on.
-            if event.x < end and part.text in first_keys:
-                self.app.simulate_key(first_keys[part.text])
-                return
-            if event.x < end and part.role != "key":
-                return
+            # A key's own piece comes before its description, so the next description names what is pointed at.
+            if x < end and part.text in groups:
+                return groups[part.text]
+            if x < end and part.role != "key":
+                return None
+        return None
