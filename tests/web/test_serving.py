@@ -120,7 +120,7 @@ def test_the_app_is_told_what_the_command_line_said(
     read_only: bool, machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[bool] = []
-    monkeypatch.setattr(LpmopsApp, "run", lambda app, mouse: opened.append(app.read_only))
+    monkeypatch.setattr(LpmopsApp, "run", lambda app, **_: opened.append(app.read_only))
     with context.using(context.World(config_path=machine["LPMOPS_CONFIG"], read_only=read_only)) as world:
         __main__.open_app(world.config())
     assert opened == [read_only]

@@ -158,3 +158,17 @@ async def test_a_program_that_is_not_there_is_told(serve: Serve, monkeypatch: py
         code, words = await window.closed()
         assert code == server.NEVER_OPENED
         assert "could not be started" in words
+
+
+async def test_a_file_that_is_saved_goes_to_the_browser_and_is_no_page_of_ours(serve: Serve) -> None:
+    async with serve() as served, served.open() as window:
+        await window.socket.send_json(["stdin", "s"])
+        async with asyncio.timeout(DEADLINE):
+            while (said := await window.socket.receive()).type is not aiohttp.WSMsgType.TEXT:
+                pass
+        assert said.json() == ["deliver_file_start", "k1"]
+        async with served.browser.get(f"{served.url}/download/k1") as answer:
+            assert await answer.text() == "<script>alert(1)</script>"
+            assert answer.headers["Content-Disposition"] == "attachment; filename=table.html"
+            assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        assert (await served.ask("/download/k1"))[0] == 404
