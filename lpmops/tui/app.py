@@ -154,7 +154,7 @@ class LpmopsApp(Deeds):
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
         """Runs the action of a key; where it does not work now the reason is told, and a fault in it is told and outlived."""
-        if (why := self.why_not(action)) is not None:
+        if not self.is_typing and (why := self.why_not(action)) is not None:
             self.tell(why)
             return True
         try:

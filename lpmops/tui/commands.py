@@ -25,17 +25,27 @@ class Command:
     takes: str = ""
     shown: bool = False
     in_palette: bool = True
+    # Taken before any other key is, so that what is typed right behind it is text already.
+    at_once: bool = False
 
     @property
     def binding(self) -> Binding:
         """The command as Textual binds it."""
-        return Binding(self.keys, self.action, self.title, show=self.shown, id=self.id, tooltip=self.sentence)
+        return Binding(
+            self.keys,
+            self.action,
+            self.title,
+            show=self.shown,
+            id=self.id,
+            tooltip=self.sentence,
+            priority=self.at_once,
+        )
 
 
 EVERYWHERE: tuple[Command, ...] = (
     Command("app.out", "app.out", "escape", "back", "One step out: the filter, the panel, the past, then the screen", shown=True, in_palette=False),
-    Command("app.command", "app.command", "colon", "command", "Type a command, with suggestions", shown=True, in_palette=False),
-    Command("app.filter", "app.filter", "slash", "filter", "Show only rows that match; ! in front shows the others", "filter", "pattern", shown=True),
+    Command("app.command", "app.command", "colon", "command", "Type a command, with suggestions", shown=True, in_palette=False, at_once=True),
+    Command("app.filter", "app.filter", "slash", "filter", "The rows that match; ! the others", "filter", "pattern", shown=True, at_once=True),
     Command("app.find", "app.find", "f", "find", "Find any command, environment or company by part of its name", in_palette=False),
     Command("app.time", "app.time", "t", "time", "The time line: see any moment of the past on every screen", "time", "moment", shown=True),
     Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),

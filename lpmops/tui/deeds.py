@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from textual.actions import ActionParseResult, parse
 from textual.app import App
+from textual.screen import ModalScreen
+from textual.widgets import Input
 
 from lpmops.tui import reasons, theme
 from lpmops.tui.keys import key_groups
@@ -22,6 +24,9 @@ from lpmops.tui.screens.too_small import TooSmallScreen
 
 if TYPE_CHECKING:
     from lpmops.tui.app import LpmopsApp
+
+# Commands that take what is typed behind them; inside a line or a panel their keys are that one's.
+_TYPED = frozenset({"command", "filter"})
 
 
 class Deeds(App[None]):
@@ -73,11 +78,18 @@ class Deeds(App[None]):
         """Whether a key is there now: on a covered app only quitting is, a number needs its environment, the keys of the time line need it open."""
         if self.screen_stack and isinstance(self.screen, TooSmallScreen):
             return action == "quit"
+        if action in _TYPED and self.is_typing:
+            return False
         if action == "jump":
             return isinstance(parameters[0], int) and parameters[0] <= len(self._me.live.views)
         if action.startswith("time_"):
             return self._me.machine.line is not None
         return True
+
+    @property
+    def is_typing(self) -> bool:
+        """Whether a key is text, or meant for the panel over the screen."""
+        return isinstance(self.focused, Input) or isinstance(self.screen, ModalScreen)
 
     # Places ------------------------------------------------------------------------------------------------------------------------------------
 

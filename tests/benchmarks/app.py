@@ -93,9 +93,7 @@ def keys(environ: Mapping[str, str]) -> None:
                 app.read(1.0)
             times.append(time.perf_counter() - began)
             # A person's hand is slower than this; what is under way meanwhile is part of the figure.
-            end = time.perf_counter() + 0.03
-            while (left := end - time.perf_counter()) > 0:
-                app.read(left)
+            app.read_for(0.03)
     _say("key to paint, 10,000 companies refreshing", times, "8 / 25 ms")
 
 
@@ -118,9 +116,9 @@ def idle(environ: Mapping[str, str]) -> None:
     """Processor time between refreshes."""
     with started([*_MODULE, "still"], environ) as (app, _):
         app.until(lambda: "10,000 companies" in app.text)
-        _let(app, 3.0)
+        app.read_for(3.0)
         before, began = _cpu(app.process.pid), time.perf_counter()
-        _let(app, 15.0)
+        app.read_for(15.0)
         used, lasted = _cpu(app.process.pid) - before, time.perf_counter() - began
     print(f"idle between refreshes                       {used / lasted * 100:5.2f} % of a core   (promise 1 %)")
 
@@ -142,12 +140,6 @@ def leaving(environ: Mapping[str, str]) -> None:
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _let(app: Terminal, seconds: float) -> None:
-    end = time.perf_counter() + seconds
-    while (left := end - time.perf_counter()) > 0:
-        app.read(left)
 
 
 @contextmanager

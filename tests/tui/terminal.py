@@ -67,6 +67,12 @@ class Terminal:
         self.drawn += taken
         return bool(taken)
 
+    def read_for(self, seconds: float) -> None:
+        """Takes in what is drawn for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.read(left)
+
     def until(self, so: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Reads until `so` holds; fails after a while with what stands on the screen."""
         end = time.monotonic() + patience

@@ -103,11 +103,28 @@ def test_a_storm_of_sizes_and_keys_ends_in_an_app_that_still_answers(environ: Ma
             app.read(0.01)
         app.resize(100, 30)
         place = len(app.drawn)
-        app.press("\x1b\x1b\x1b0")
-        app.until(lambda: "12 companies" in app.since(place))
+        for _ in range(4):
+            # An escape is one only where nothing follows it for a moment.
+            app.press("\x1b")
+            app.read_for(0.3)
+        app.press("0")
+        app.until(lambda: "quit" in app.since(place) and "PROD" in app.screen)
         app.press("q")
         assert app.ended() == 0
         assert app.is_restored
+
+
+def test_what_is_typed_or_pasted_at_once_behind_a_colon_or_a_slash_is_text(environ: Mapping[str, str]) -> None:
+    """Each letter of these is a key of its own elsewhere: q leaves, p holds, T changes the theme."""
+    with terminal(environ) as app:
+        app.until(lambda: is_up(app))
+        app.press(":env prod\r")
+        app.until(lambda: app.screen.startswith(" PROD"))
+        app.press("/Tpq\r")
+        app.until(lambda: "match Tpq" in app.screen or "no company matches" in app.screen)
+        assert "display held" not in app.text
+        app.press("q")
+        assert app.ended() == 0
 
 
 def test_a_locked_store_is_said_and_the_app_opens_all_the_same(environ: Mapping[str, str]) -> None:

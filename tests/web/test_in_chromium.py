@@ -50,11 +50,7 @@ async def test_it_shows_the_environments_takes_keys_and_asks_nobody_else(machine
         await page.press("0")
         await page.shows(*_OVERVIEW)
         await page.press("?")
-<<<<<<< HEAD
-        await page.shows("on this screen")
-=======
         await page.shows("everywhere")
->>>>>>> serve
         assert {urlsplit(url).netloc for url in page.requested if not url.startswith("data:")} == {
             urlsplit(server.url).netloc
         }
@@ -68,11 +64,7 @@ async def test_it_comes_back_after_its_process_was_killed(machine: dict[str, str
         await server.windows(2)
         await page.shows(*_OVERVIEW)
         await page.press("?")
-<<<<<<< HEAD
-        await page.shows("on this screen")
-=======
         await page.shows("everywhere")
->>>>>>> serve
 
 
 async def test_it_comes_back_after_its_websocket_was_dropped_and_says_so_meanwhile(

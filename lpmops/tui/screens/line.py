@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.suggester import Suggester
 from textual.widgets import Input
 
@@ -18,6 +19,10 @@ from lpmops.tui import line
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.line_hint import LineHint
+
+_EARLY = {
+    "enter": "run", "escape": "leave", "backspace": "delete_left", "tab": "cursor_right", "up": "remember(-1)", "down": "remember(1)",
+}  # fmt: skip
 
 
 class _Ghost(Suggester):
@@ -84,6 +89,16 @@ class LineScreen(LiveModal):
         """Nothing blinks."""
         self.query_one(CommandInput).cursor_blink = False
         self._at = len(self.owner.typed)
+
+    async def on_key(self, event: Key) -> None:
+        """What was typed before the line had the keys belongs to the line all the same."""
+        event.stop()
+        event.prevent_default()
+        field = self.query_one(CommandInput)
+        if event.is_printable and event.character is not None:
+            field.insert_text_at_cursor(event.character)
+        elif (action := _EARLY.get(event.key)) is not None:
+            await field.run_action(action)
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Says what the command does, and what it wants."""

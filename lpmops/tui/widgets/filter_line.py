@@ -37,7 +37,8 @@ class FilterLine(Input):
             self.value = pattern
             return
         self.add_class("-open")
-        self.focus()
+        # At once, because what is typed next is meant for this line.
+        self.screen.set_focus(self)
 
     def drop(self) -> bool:
         """Drops the filter; False where there was none."""
