@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 
 _PICTURE_SIZE = (120, 36)
+# By name, the keys that lead there; PROD stands for the number of the environment.
+_PICTURES = {
+    "overview": (),
+    "environment": ("PROD",),
+    "company": ("PROD", "enter"),
+    "record": ("PROD", "enter", "enter"),
+    "logs": ("PROD", "l"),
+    "time": ("t", "left_curly_bracket"),
+}
 
 
 def main() -> NoReturn:
@@ -83,20 +92,23 @@ def open_app(config: Config) -> None:
 
 
 def save_pictures(config: Config, folder: Path) -> list[Path]:
-    """Draw the overview, and prod where there is one, as SVG into `folder`. Raises LpmopsError, OSError."""
+    """Draw the app's screens, those of prod where there is one, as SVG into `folder`. Raises LpmopsError, OSError."""
     from lpmops.cli import context
     from lpmops.control.feed import open_feed
     from lpmops.model import Kind
     from lpmops.tui.picture import save_picture
 
     folder.mkdir(parents=True, exist_ok=True)
-    prod = next(
-        (environment.name for environment in config.environments.values() if environment.kind is Kind.PROD), None
-    )
+    kinds = [environment.kind for environment in config.environments.values()]
+    number = str(kinds.index(Kind.PROD) + 1 if Kind.PROD in kinds else 1)
     saved = []
-    for name, environment in (("overview", None), ("environment", prod)):
+    for name, keys in _PICTURES.items():
         feed = open_feed(config, context.world().open_store)
-        saved.append(save_picture(feed, folder / f"{name}.svg", _PICTURE_SIZE, environment=environment))
+        saved.append(
+            save_picture(
+                feed, folder / f"{name}.svg", _PICTURE_SIZE, keys=[number if key == "PROD" else key for key in keys]
+            )
+        )
         feed.close()
     return saved
 

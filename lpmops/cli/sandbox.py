@@ -123,7 +123,7 @@ def picture(
     ] = "60s",
     form: Form = Output.TABLE,
 ) -> None:
-    """Save what the app shows of the sandbox as SVG: the overview, and prod."""
+    """Save what the app shows of the sandbox as SVG: the overview, and the screens of prod."""
     from lpmops.cli import sandbox_client
     from lpmops.control.feed import open_feed
 

@@ -58,6 +58,12 @@ class Answers:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[Hashable, ...], Answer[Any]] = OrderedDict()
 
+    @property
+    def asking(self) -> bool:
+        """Whether any answer is still to come."""
+        with self._lock:
+            return any(answer.asking for answer in self._known.values())
+
     def get(self, question: Question[T], now: datetime, *, anew: bool = False) -> Answer[T]:
         """What is known; asks where nothing is, where it is too old, or where `anew` says so."""
         with self._lock:

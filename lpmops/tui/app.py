@@ -271,6 +271,12 @@ class LpmopsApp(Deeds):
         """Whether the local store has answered for every environment, and what it said is drawn."""
         return all(view.settled for view in self.live.views)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything that was asked for has come, and is drawn or about to be."""
+        line = self.machine.line
+        return self.settled and not self.answers.asking and not (line and line.loading)
+
     # Room --------------------------------------------------------------------------------------------------------------------------------------
 
     def on_resize(self, event: Resize) -> None:
