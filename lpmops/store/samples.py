@@ -7,8 +7,9 @@ the first. Raw samples are kept for RAW_DAYS, minutes as long as the configurati
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,10 @@ MINUTE = 60_000
 DAY = 24 * HOUR
 RAW_DAYS = 7
 HOUR_DAYS = 400
+POINTS = 400
+RAW_UP_TO = 2 * HOUR
+MINUTES_UP_TO = 4 * DAY
+_RATES = frozenset({"rate", "rows_per_minute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def minutes(store: Store, environment: str, name: str, start: datetime, end: dat
             " WHERE environment = ? AND name = ? AND hour BETWEEN ? AND ? ORDER BY hour",
             (environment, name, low - HOUR, high),
         ):
-            for offset, samples, lowest, highest, total, last in codec.unpack_json(body):
+            for offset, samples, lowest, highest, total, last in codec.unpack_minutes(body):
                 found[hour + offset] = Rollup(codec.moment(hour + offset), samples, lowest, highest, total, last)
         open_since = _open_since(store, environment)
         if open_since is not None:
@@ -109,6 +114,36 @@ def hours(store: Store, environment: str, name: str, start: datetime, end: datet
             (environment, name, codec.milliseconds(start) - HOUR + 1, codec.milliseconds(end)),
         ).fetchall()
     return [Rollup(codec.moment(hour), *rest) for hour, *rest in rows]
+
+
+def drawn(
+    store: Store, environment: str, name: str, start: datetime, end: datetime, most: int = POINTS
+) -> list[Sample]:
+    """A series as a line of at most about `most` points, oldest first, from raw samples, minutes or hours as the span asks for. Raises StoreError.
+
+    Where several samples make a point, a rate is their mean and everything else (lag, latency, age) their highest, so that no peak is averaged away.
+    """
+    low, high = codec.milliseconds(start), codec.milliseconds(end)
+    width = max(1, (high - low) // most)
+    with store.reading():
+        source = _source(store, environment, name, low, high)
+        if source == HOUR:
+            sealed = {item.at: item for item in hours(store, environment, name, start, end)}
+            sealed.update((item.at, item) for item in _open_hours(store, environment, name, low, high))
+            rollups = [sealed[at] for at in sorted(sealed)]
+        elif source == MINUTE:
+            rollups = minutes(store, environment, name, start, end)
+        else:
+            found = _raw(store, environment, name, low, high)
+            if len(found) <= most:
+                return [Sample(codec.moment(at), value) for at, value in found]
+            rollups = list(_rolled(found, width))
+    wide = -(-width // source) * source
+    mean = name.rpartition(".")[2] in _RATES
+    return [
+        Sample(max(start, codec.moment(at)), _mean(group) if mean else max(item.high for item in group))
+        for at, group in _together(rollups, wide if len(rollups) > most else source)
+    ]
 
 
 def names(store: Store, environment: str) -> list[str]:
@@ -160,6 +195,39 @@ def expire(store: Store, environment: str, now: datetime, keep_days: int) -> Non
 # Inside ------------------------------------------------------------------------------------------------------------------------------------------
 
 
+def _source(store: Store, environment: str, name: str, low: int, high: int) -> int:
+    """How fine a series is read for a line: 1 (raw), MINUTE or HOUR, and no finer than it is still kept."""
+    wanted = 1 if high - low <= RAW_UP_TO else MINUTE if high - low <= MINUTES_UP_TO else HOUR
+    connection = store.connection()
+    (series,) = connection.execute(
+        "SELECT MAX(id) FROM series WHERE environment = ? AND name = ?", (environment, name)
+    ).fetchone()
+    oldest: dict[int, int] = {}
+    for source, table in ((1, "chunk"), (MINUTE, "minute_rollup"), (HOUR, "hour_rollup")):
+        (hour,) = connection.execute(f"SELECT MIN(hour) FROM {table} WHERE series = ?", (series,)).fetchone()
+        oldest[source] = high if hour is None else hour
+    if wanted == 1 and oldest[MINUTE] < oldest[1] and low < oldest[1]:
+        wanted = MINUTE
+    if wanted == MINUTE and oldest[HOUR] < oldest[MINUTE] and low < oldest[MINUTE]:
+        wanted = HOUR
+    return wanted
+
+
+def _open_hours(store: Store, environment: str, name: str, low: int, high: int) -> list[Rollup]:
+    """The hours that are not sealed yet."""
+    since = _open_since(store, environment)
+    return [] if since is None else list(_rolled(_raw(store, environment, name, max(low, since), high), HOUR))
+
+
+def _together(rollups: Iterable[Rollup], width: int) -> Iterator[tuple[int, list[Rollup]]]:
+    for start, group in itertools.groupby(rollups, key=lambda item: codec.milliseconds(item.at) // width * width):
+        yield start, list(group)
+
+
+def _mean(rollups: Sequence[Rollup]) -> float:
+    return math.fsum(item.total for item in rollups) / sum(item.samples for item in rollups)
+
+
 def _open_since(store: Store, environment: str) -> int | None:
     row = store.connection().execute("SELECT MIN(at) FROM tick WHERE environment = ?", (environment,)).fetchone()
     return None if row[0] is None else int(row[0]) // HOUR * HOUR
@@ -182,7 +250,7 @@ def _raw(store: Store, environment: str, name: str, low: int, high: int) -> list
         for at, body in connection.execute(
             "SELECT at, body FROM tick WHERE environment = ? AND at BETWEEN ? AND ?", (environment, low, high)
         ):
-            value = codec.unpack_tick(body).get(series)
+            value = codec.tick_value(body, series)
             if value is not None:
                 samples[at] = value
     return [(at, samples[at]) for at in sorted(samples) if low <= at <= high]
@@ -203,7 +271,7 @@ def _seal_series(store: Store, hour: int, series: int, samples: list[tuple[int, 
     )
     connection.execute(
         "INSERT OR REPLACE INTO minute_rollup (hour, series, body) VALUES (?, ?, ?)",
-        (hour, series, codec.pack_json(by_minute)),
+        (hour, series, codec.pack_minutes(by_minute)),
     )
     connection.execute(
         "INSERT OR REPLACE INTO hour_rollup (hour, series, samples, low, high, total, last) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -214,4 +282,6 @@ def _seal_series(store: Store, hour: int, series: int, samples: list[tuple[int, 
 def _rolled(samples: Iterable[tuple[int, float]], width: int) -> Iterator[Rollup]:
     for start, group in itertools.groupby(samples, key=lambda sample: sample[0] // width * width):
         values = [value for _, value in group]
-        yield Rollup(codec.moment(start), len(values), min(values), max(values), sum(values), values[-1])
+        # To the millionth: the dust of adding thousandths would make a sum no whole number of them.
+        total = round(math.fsum(values), 6)
+        yield Rollup(codec.moment(start), len(values), min(values), max(values), total, values[-1])

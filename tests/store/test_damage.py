@@ -15,6 +15,7 @@ from lpmops.store.marks import Increment, Mark
 
 FLIPS = int(os.environ.get("LPMOPS_TEST_FLIPS", "300"))
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 def _fill(path: Path) -> None:
@@ -23,6 +24,7 @@ def _fill(path: Path) -> None:
         stage = Stage("sql", Health.HEALTHY, "running", readings=(Reading("rows", 5, "rows", NOW, "azuresql"),))
         routes = tuple(Route(str(n), f"County {n}", "lpm-01", "flowing", n * 100) for n in range(40))
         snapshots.save(store, Snapshot(name, kind, NOW, Health.HEALTHY, {"sql": stage}, routes=routes))
+        snapshots.save(store, Snapshot(name, kind, NOW + SECOND, Health.DOWN, {"sql": stage}, routes=routes))
         samples.append(store, name, NOW, {f"s{n}": n * 1.5 for n in range(50)})
         increment = Increment(1, 2, 3, {"total": {100: 3}}, {"1": {100: 3}})
         marks.advance(store, name, NOW, {"lpm-01": (Mark(2, ((0, 1),), {"1": 3}), increment)})
@@ -35,6 +37,8 @@ def _read(path: Path) -> list[object]:
         hour = timedelta(hours=1)
         return [
             snapshots.latest(store),
+            [found for found in [snapshots.at(store, "prod", NOW)] if found is not None],
+            snapshots.changes(store, "prod", NOW - hour, NOW + hour),
             samples.read(store, "prod", "s7", NOW - hour, NOW + hour),
             marks.read(store, "prod"),
             marks.recent(store, "prod", NOW - hour),
