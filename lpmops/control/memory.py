@@ -21,6 +21,7 @@ from lpmops.store.marks import Increment, Mark
 
 RECENT_MILLISECONDS = 30_000
 _RATE_REACH = timedelta(minutes=5)
+_STEADY_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,9 @@ class Memory:
     def _keep_up(self, store: Store, now: datetime) -> None:
         hour = int(now.timestamp()) // 3600
         if hour != self._upkeep_hour:
-            upkeep.keep(store, self.environment, now, self.keep_days)
+            # A clock that has just leapt may leap back: an hour later is soon enough to drop what it makes too old.
+            steady = self._upkeep_hour is not None and abs(hour - self._upkeep_hour) <= _STEADY_HOURS
+            upkeep.keep(store, self.environment, now, self.keep_days, expiring=steady)
             marks.remember(store, self.environment, "upkeep", now, hour)
             self._upkeep_hour = hour
 
