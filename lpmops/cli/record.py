@@ -1,8 +1,8 @@
 """`lpmops record`: keep what is seen in the local store without a terminal, as a plain process for a service manager.
 
-It shares the one poller of each environment with the apps of this machine: while another reads the clouds it waits, and takes over when that one goes.
-On stderr stands one line a turn of events: who leads, a health that changed, trouble with the store and its end. SIGTERM ends it with exit 0, as does
-`--for`; an interrupt with 130.
+It shares the one poller of each environment with the apps of this machine: while another reads the clouds it follows, and takes over when that one
+goes. On stderr stands one line a turn of events: who leads, a health that changed, trouble with the store and its end. SIGTERM ends it with exit 0,
+as does `--for`; an interrupt with 130.
 """
 
 from __future__ import annotations
