@@ -28,3 +28,29 @@ DROP INDEX snapshot_history_moment;
 ALTER TABLE snapshot_history DROP COLUMN outline;
 CREATE INDEX snapshot_history_moment ON snapshot_history (environment, taken_at, bytes, basis, turn);
 CREATE INDEX snapshot_history_turn ON snapshot_history (environment, taken_at, turn) WHERE turn IS NOT NULL;
+
+-- Sealed hours stand by the block of neighbouring series: a row for each series left half of every page empty. The tables of before
+-- (chunk, minute_rollup) are still read until what they hold has expired; nothing is written to them any more.
+CREATE TABLE raw_block (
+    environment TEXT NOT NULL,
+    block INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (environment, block, hour)
+) STRICT;
+
+CREATE TABLE minute_block (
+    environment TEXT NOT NULL,
+    block INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (environment, block, hour)
+) STRICT;
+
+-- How far the hour is that is being sealed: the ticks it had when that began, and the next block.
+CREATE TABLE sealing (
+    environment TEXT NOT NULL PRIMARY KEY,
+    hour INTEGER NOT NULL,
+    ticks INTEGER NOT NULL,
+    block INTEGER NOT NULL
+) STRICT;

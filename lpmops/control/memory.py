@@ -22,6 +22,8 @@ from lpmops.store.marks import Increment, Mark
 RECENT_MILLISECONDS = 30_000
 _RATE_REACH = timedelta(minutes=5)
 _STEADY_HOURS = 24
+# After one look; thousands of series take several.
+_UPKEEP_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,9 @@ class Memory:
         if hour != self._upkeep_hour:
             # A clock that has just leapt may leap back: an hour later is soon enough to drop what it makes too old.
             steady = self._upkeep_hour is not None and abs(hour - self._upkeep_hour) <= _STEADY_HOURS
-            upkeep.keep(store, self.environment, now, self.keep_days, expiring=steady)
-            marks.remember(store, self.environment, "upkeep", now, hour)
-            self._upkeep_hour = hour
+            if upkeep.keep(store, self.environment, now, self.keep_days, expiring=steady, seconds=_UPKEEP_SECONDS):
+                marks.remember(store, self.environment, "upkeep", now, hour)
+                self._upkeep_hour = hour
 
     def _lose(self, error: StoreError) -> None:
         self.warning = f"{error.message} {error.hint}".strip()

@@ -53,6 +53,7 @@ def unpack_bytes(body: bytes) -> bytes:
 
 _PLAIN_TICK = b"T"
 _WHOLE_MILLIS = b"M"
+_BLOCK = b"K"
 _CHECK = struct.Struct("<II")
 _COUNT = struct.Struct("<I")
 _ID = struct.Struct("=I")
@@ -70,12 +71,14 @@ def pack_tick(values: Mapping[int, float]) -> bytes:
 
 def unpack_tick(body: bytes) -> dict[int, float]:
     """Series id to value. Raises ValueError where it is damaged."""
+    return dict(zip(*tick_arrays(body), strict=True))
+
+
+def tick_arrays(body: bytes) -> tuple[array[Any], array[Any]]:
+    """The series ids and the values of a tick. Raises ValueError where it is damaged."""
     if body[:1] != _PLAIN_TICK:
-        ids, values = _two_arrays(unpack_bytes(body))
-    else:
-        raw, count = _plain_tick(body)
-        ids, values = _arrays(raw, count)
-    return dict(zip(ids, values, strict=True))
+        return _two_arrays(unpack_bytes(body))
+    return _arrays(*_plain_tick(body))
 
 
 def tick_value(body: bytes, series: int) -> float | None:
@@ -83,10 +86,16 @@ def tick_value(body: bytes, series: int) -> float | None:
     if body[:1] != _PLAIN_TICK:
         return unpack_tick(body).get(series)
     raw, count = _plain_tick(body)
-    wanted, place = _ID.pack(series), -1
-    while (place := raw.find(wanted, place + 1, count * _ID.size)) >= 0:
-        if place % _ID.size == 0:
-            return float(_VALUE.unpack_from(raw, count * _ID.size + place // _ID.size * _VALUE.size)[0])
+    place = _place(raw, count, series)
+    return None if place is None else float(_VALUE.unpack_from(raw, count * _ID.size + place * _VALUE.size)[0])
+
+
+def _place(raw: bytes, count: int, series: int) -> int | None:
+    """Where among the `count` ids that `raw` begins with a series stands: searching the bytes is a hundred times quicker than unpacking them."""
+    wanted, found = _ID.pack(series), -1
+    while (found := raw.find(wanted, found + 1, count * _ID.size)) >= 0:
+        if found % _ID.size == 0:
+            return found // _ID.size
     return None
 
 
@@ -148,6 +157,46 @@ def unpack_minutes(body: bytes) -> list[Minute]:
             accumulate(offsets), counts, accumulate(lows), highs, lasts, totals, strict=True
         )
     ]
+
+
+def pack_block(parts: Mapping[int, bytes], hour: int) -> bytes:
+    """The packed hours or minutes of several series in one body, which says of which hour it is."""
+    head = array("I", parts).tobytes() + array("I", map(len, parts.values())).tobytes()
+    return _BLOCK + _CHECK.pack(_check(head, hour), len(parts)) + head + b"".join(parts.values())
+
+
+def unpack_block(body: bytes, hour: int) -> dict[int, bytes]:
+    """The packed parts of a block by series. Raises ValueError where it is damaged or of another hour; each part has its own checksum."""
+    ids, ends, begin = _block_head(body, hour)
+    return {
+        series: body[begin + start : begin + end]
+        for series, start, end in zip(ids, [0, *ends], ends, strict=False)
+    }  # fmt: skip
+
+
+def block_part(body: bytes, hour: int, series: int) -> bytes | None:
+    """The packed part of one series of a block, None where it has none. Raises ValueError where the block is damaged or of another hour."""
+    return unpack_block(body, hour).get(series)
+
+
+def _block_head(body: bytes, hour: int) -> tuple[array[Any], list[int], int]:
+    start = 1 + _CHECK.size
+    if body[:1] != _BLOCK or len(body) < start:
+        raise ValueError("a block of samples can't be read")
+    check, count = _CHECK.unpack_from(body, 1)
+    begin = start + 2 * count * _ID.size
+    head = body[start:begin]
+    if len(head) != 2 * count * _ID.size or _check(head, hour) != check:
+        raise ValueError("a block of samples is damaged, or stands under another hour")
+    ids, lengths = array("I", head[: count * _ID.size]), array("I", head[count * _ID.size :])
+    ends = list(accumulate(lengths))
+    if len(body) != begin + (ends[-1] if ends else 0):
+        raise ValueError("a block of samples is cut short")
+    return ids, ends, begin
+
+
+def _check(head: bytes, hour: int) -> int:
+    return zlib.crc32(head, zlib.crc32(str(hour).encode("ascii")))
 
 
 def in_millis(values: Sequence[float]) -> list[int] | None:

@@ -35,7 +35,7 @@ from lpmops.model import (
     Suspect,
     to_data,
 )
-from lpmops.store import codec, lease, marks, samples, snapshot_codec, snapshots, upkeep
+from lpmops.store import codec, lease, marks, samples, sealing, snapshot_codec, snapshots, upkeep
 from lpmops.store.connection import Store, open_store
 from lpmops.store.marks import Increment, Mark
 from lpmops.store.snapshots import Change, Outline
@@ -304,20 +304,67 @@ def fill(store: Store, hours: int, series: Mapping[str, float]) -> None:
         )
 
 
+def ticks(store: Store) -> int:
+    return int(store.connection().execute("SELECT COUNT(*) FROM tick").fetchone()[0])
+
+
 def test_sealing_changes_no_answer(store: Store) -> None:
     fill(store, 3, {"a": 0.0, "b": 100.0})
     window = (NOW, NOW + 4 * HOUR)
     before = (samples.read(store, "prod", "a", *window), samples.minutes(store, "prod", "b", *window))
     assert len(before[0]) == 36
-    sealed = samples.seal(store, "prod", NOW + 2 * HOUR + timedelta(minutes=30))
-    assert sealed == 24
+    assert sealing.seal(store, "prod", NOW + 2 * HOUR + timedelta(minutes=30))
+    assert ticks(store) == 12
     assert (samples.read(store, "prod", "a", *window), samples.minutes(store, "prod", "b", *window)) == before
-    assert samples.seal(store, "prod", NOW + 2 * HOUR + timedelta(minutes=30)) == 0
+    assert sealing.seal(store, "prod", NOW + 2 * HOUR + timedelta(minutes=30))
+    assert ticks(store) == 12
+
+
+def test_sealing_that_is_stopped_on_the_way_is_gone_on_with(store: Store) -> None:
+    names = {f"s{number}": float(number) for number in range(5 * sealing.BLOCK)}
+    fill(store, 2, names)
+    window = (NOW, NOW + 4 * HOUR)
+
+    def answers() -> list[object]:
+        return [
+            [read(store, "prod", name, *window) for read in (samples.read, samples.minutes)] for name in ("s0", "s200")
+        ]
+
+    before, steps = answers(), 1
+    while not sealing.seal(store, "prod", NOW + 5 * HOUR, seconds=0.0):
+        steps += 1
+        assert answers() == before
+        if steps == 3:
+            # A tick that comes late, when some blocks are sealed without it.
+            samples.append(store, "prod", NOW + timedelta(minutes=1), dict.fromkeys(names, 7.0))
+            before = answers()
+    assert steps > 8
+    assert ticks(store) == 0
+    assert answers() == before
+    assert [len(samples.read(store, "prod", name, *window)) for name in ("s0", "s200")] == [25, 25]
+
+
+def test_hours_that_an_older_lpmops_sealed_are_still_read_and_go_in_their_time(store: Store) -> None:
+    samples.append(store, "prod", NOW + HOUR, {"a": 4.0})
+    series, at = samples.name_series(store, "prod", ["a"])["a"], codec.milliseconds(NOW)
+    with store.writing() as connection:
+        connection.execute(
+            "INSERT INTO chunk VALUES (?, ?, ?)", (at, series, codec.pack_chunk([(0, 1.5), (60_000, 2.5)]))
+        )
+        minutes = codec.pack_json([[0, 1, 1.5, 1.5, 1.5, 1.5], [60_000, 1, 2.5, 2.5, 2.5, 2.5]])
+        connection.execute("INSERT INTO minute_rollup VALUES (?, ?, ?)", (at, series, minutes))
+    window = (NOW, NOW + 2 * HOUR)
+    for _ in range(2):
+        assert [sample.value for sample in samples.read(store, "prod", "a", *window)] == [1.5, 2.5, 4.0]
+        assert [minute.mean for minute in samples.minutes(store, "prod", "a", *window)] == [1.5, 2.5, 4.0]
+        sealing.seal(store, "prod", NOW + 3 * HOUR)
+    upkeep.keep(store, "prod", NOW + timedelta(days=31), keep_days=30)
+    assert samples.minutes(store, "prod", "a", *window) == []
 
 
 def test_hours_hold_lowest_highest_and_mean(store: Store) -> None:
     fill(store, 2, {"a": 0.0})
-    samples.seal(store, "prod", NOW + 5 * HOUR)
+    sealing.seal(store, "prod", NOW + 5 * HOUR)
     first, second = samples.hours(store, "prod", "a", NOW, NOW + 2 * HOUR)
     assert (first.samples, first.low, first.high, first.mean, first.last) == (12, 0.0, 11.0, 5.5, 11.0)
     assert second.low == 12.0
@@ -325,9 +372,9 @@ def test_hours_hold_lowest_highest_and_mean(store: Store) -> None:
 
 def test_samples_that_come_after_their_hour_was_sealed_join_it(store: Store) -> None:
     fill(store, 1, {"a": 0.0})
-    samples.seal(store, "prod", NOW + HOUR)
+    sealing.seal(store, "prod", NOW + HOUR)
     samples.append(store, "prod", NOW + timedelta(minutes=31), {"a": 500.0})
-    samples.seal(store, "prod", NOW + HOUR)
+    sealing.seal(store, "prod", NOW + HOUR)
     (hour,) = samples.hours(store, "prod", "a", NOW, NOW)
     assert (hour.samples, hour.high) == (13, 500.0)
 
@@ -380,6 +427,19 @@ def test_the_minutes_of_an_hour_come_back_as_they_were(
 ) -> None:
     minutes = [(minute * 60_000, *found) for minute, found in sorted(values.items())]
     assert codec.unpack_minutes(codec.pack_minutes(minutes)) == minutes
+
+
+@given(st.dictionaries(st.integers(0, 2**32 - 1), st.binary(max_size=9), max_size=9), st.integers(0, 10**13))
+def test_a_block_gives_back_each_part_and_only_for_its_hour(parts: dict[int, bytes], hour: int) -> None:
+    body = codec.pack_block(parts, hour)
+    assert codec.unpack_block(body, hour) == parts
+    for series in (*parts, 5):
+        assert codec.block_part(body, hour, series) == parts.get(series)
+    for wrong in (body + b"x", body[:-1], body[1:]):
+        with pytest.raises(ValueError):
+            codec.unpack_block(wrong, hour)
+    with pytest.raises(ValueError):
+        codec.unpack_block(body, hour + 3_600_000)
 
 
 def test_the_samples_of_an_older_lpmops_are_still_read() -> None:
