@@ -76,7 +76,8 @@ def _moment(text: str, now: datetime) -> datetime:
         return _before(now, text, lowered.removesuffix(" ago").removeprefix("-"))
     try:
         if clock := _TIME_OF_DAY.fullmatch(text):
-            today = datetime.combine(now.date(), time(*(int(part or 0) for part in clock.groups())), UTC)
+            hour, minute, second = (int(part or 0) for part in clock.groups())
+            today = datetime.combine(now.date(), time(hour, minute, second), UTC)
             return today if today <= now else today - timedelta(days=1)
         if date := _DATE.fullmatch(text):
             return _on_a_date(date)

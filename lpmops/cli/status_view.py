@@ -36,7 +36,7 @@ def lines(snapshots: Sequence[Snapshot], now: datetime, *, routes: bool) -> list
 def _environment(snapshot: Snapshot, now: datetime) -> Iterator[str]:
     name = snapshot.environment.upper() if snapshot.kind.value == "prod" else snapshot.environment
     companies = f"{len(snapshot.routes):,} {'company' if len(snapshot.routes) == 1 else 'companies'}"
-    yield f"{_sign(snapshot.health)} {paint(plain(name), 'bold')}  {snapshot.health.value}, {companies}, seen {age(snapshot.taken_at, now)} ago"
+    yield f"{sign(snapshot.health)} {paint(plain(name), 'bold')}  {snapshot.health.value}, {companies}, seen {age(snapshot.taken_at, now)} ago"
     stages = [snapshot.stages[stage] for stage in STAGES if stage in snapshot.stages]
     rows = [_stage(stage) for stage in stages]
     yield from (f"  {line}" for line in table(("stage", "state", "lag", "rate", "why"), rows, frozenset({2, 3})))
@@ -55,7 +55,7 @@ def _stage(stage: Stage) -> tuple[str, ...]:
     )
     rate = "-" if stage.rate is None else f"{stage.rate:,.1f}/s"
     return (
-        f"{_sign(stage.health)} {_TITLES.get(stage.name, stage.name)}",
+        f"{sign(stage.health)} {_TITLES.get(stage.name, stage.name)}",
         plain(stage.state),
         lag,
         rate,
@@ -131,7 +131,8 @@ def age(moment: datetime, now: datetime) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def _sign(health: Health) -> str:
+def sign(health: Health) -> str:
+    """The sign of a health, in its colour where colour goes."""
     sign, colour = _SIGNS[health]
     return paint(sign, colour)
 

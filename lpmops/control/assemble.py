@@ -146,7 +146,7 @@ def _route(row: RouteRow, database: Database | None, facts: Facts, memory: Memor
         database=row.database,
         state=state,
         rows=rows_of(mark, row.company_id),
-        rows_per_minute=sum(events.values()) * 60 / span if known and span > 0 else None,
+        rows_per_minute=round(sum(events.values()) * 60 / span, 3) if known and span > 0 else None,
         last_landed_at=last_landed_at,
         latency_p95=percentile(events, 0.95),
     )

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from lpmops.config import Config
 from lpmops.control.collect import utc_now
 from lpmops.control.inspect import Inspector
+from lpmops.control.past import StoredPast
 from lpmops.control.places import places
 from lpmops.control.poller import Opener, Poller, open_services
 from lpmops.control.shared import SharedServices
 from lpmops.errors import StoreError
-from lpmops.model import STAGES, CallMinute, Kind, LandedRecord, LogLine, Snapshot
-from lpmops.store import samples, snapshots
+from lpmops.model import CallMinute, Kind, LandedRecord, LogLine, Snapshot, Turn
+from lpmops.store import snapshots
 from lpmops.store.connection import Store
-
-_HISTORY = timedelta(minutes=5)
 
 
 class PolledFeed:
@@ -31,6 +30,7 @@ class PolledFeed:
         self, config: Config, store: Store | None, *, opener: Opener = open_services, warning: str = ""
     ) -> None:
         self._config, self._store, self._warning = config, store, warning
+        self._past = StoredPast(store)
         shared = SharedServices(opener)
         self._pollers = {
             name: Poller(environment, config, store, opener=shared.open)
@@ -57,15 +57,27 @@ class PolledFeed:
 
     def rates(self, environment: str) -> Mapping[str, Sequence[float | None]]:
         """Events a second of the last minutes by stage, oldest first. Raises StoreError."""
-        if self._store is None:
-            return {}
-        now = utc_now()
-        return {
-            stage: [
-                sample.value for sample in samples.read(self._store, environment, f"{stage}.rate", now - _HISTORY, now)
-            ]
-            for stage in STAGES
-        }
+        return self._past.rates_until(environment, utc_now())
+
+    def extent(self, environment: str) -> tuple[datetime, datetime] | None:
+        """The oldest and the newest moment that can be shown, None where nothing was kept. Raises StoreError."""
+        return self._past.extent(environment)
+
+    def at(self, environment: str, moment: datetime) -> Snapshot | None:
+        """What was known of an environment at `moment`. Raises StoreError."""
+        return self._past.at(environment, moment)
+
+    def rates_until(self, environment: str, moment: datetime) -> Mapping[str, Sequence[float | None]]:
+        """The same as `rates`, for the minutes before `moment`. Raises StoreError."""
+        return self._past.rates_until(environment, moment)
+
+    def turns(self, environment: str, start: datetime, end: datetime) -> Sequence[Turn]:
+        """What became otherwise between two moments, oldest first. Raises StoreError."""
+        return self._past.turns(environment, start, end)
+
+    def series(self, environment: str, name: str, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        """A series of numbers as a line, oldest first. Raises StoreError."""
+        return self._past.series(environment, name, start, end)
 
     def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
         """Call back with every new snapshot, from the pollers' threads; the first subscriber sets them to work."""

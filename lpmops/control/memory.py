@@ -21,6 +21,9 @@ from lpmops.store.marks import Increment, Mark
 
 RECENT_MILLISECONDS = 30_000
 _RATE_REACH = timedelta(minutes=5)
+_STEADY_HOURS = 24
+# After one look; thousands of series take several.
+_UPKEEP_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +173,21 @@ class Memory:
     def _keep_up(self, store: Store, now: datetime) -> None:
         hour = int(now.timestamp()) // 3600
         if hour != self._upkeep_hour:
-            upkeep.keep(store, self.environment, now, self.keep_days)
-            marks.remember(store, self.environment, "upkeep", now, hour)
-            self._upkeep_hour = hour
+            # A clock that has just leapt may leap back: an hour later is soon enough to drop what it makes too old.
+            steady = self._upkeep_hour is not None and abs(hour - self._upkeep_hour) <= _STEADY_HOURS
+            if upkeep.keep(store, self.environment, now, self.keep_days, expiring=steady, seconds=_UPKEEP_SECONDS):
+                marks.remember(store, self.environment, "upkeep", now, hour)
+                self._upkeep_hour = hour
 
     def _lose(self, error: StoreError) -> None:
         self.warning = f"{error.message} {error.hint}".strip()
 
 
 def series_of(snapshot: Snapshot) -> dict[str, float]:
-    """The numbers of a snapshot that are worth a line over time, by series name; unknown ones are left out."""
+    """The numbers of a snapshot that are worth a line over time, by series name; unknown ones are left out.
+
+    In thousandths, which is as fine as the stamps are, and lets the store keep months of them in little room.
+    """
     found: dict[str, float | None] = {
         "latency.p50": snapshot.latency.p50,
         "latency.p95": snapshot.latency.p95,
@@ -193,4 +201,4 @@ def series_of(snapshot: Snapshot) -> dict[str, float]:
     for route in snapshot.routes:
         found[f"company.{route.company_id}.rows_per_minute"] = route.rows_per_minute
         found[f"company.{route.company_id}.latency_p95"] = route.latency_p95
-    return {name: float(value) for name, value in found.items() if value is not None}
+    return {name: round(float(value), 3) for name, value in found.items() if value is not None}

@@ -1,7 +1,8 @@
 """One poller an environment and machine: looks again and again in daemon threads and tells whoever subscribed.
 
-Several apps on one machine share one poller through the store: the lease says who reads the clouds, the others read the store and take over when the
-lease ends. `close` returns at once, whatever hangs. Time between looks is monotonic, so a clock that jumps changes nothing here.
+Several apps on one machine share one poller through the store: the lease says who reads the clouds, the others follow. They see a sample within a
+moment of its being kept, and take over when the lease ends. `close` returns at once, whatever hangs. Time between looks is monotonic, so a clock that
+jumps changes nothing here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from lpmops.config import Config, Environment
 from lpmops.control.collect import Collector, utc_now
@@ -23,9 +25,11 @@ from lpmops.model import Snapshot
 from lpmops.store import lease, snapshots
 from lpmops.store.connection import Store
 
+T = TypeVar("T")
 Opener = Callable[[Environment, float], EnvironmentServices]
 _LONGEST_PATIENCE = 5.0
 _SHORTEST_PAUSE = 0.2
+_GLANCE = 0.2
 _GOODBYE = 0.3
 
 
@@ -67,7 +71,10 @@ def look_once(
 
 
 class Poller:
-    """Keeps the snapshot of one environment fresh. `warning` is what a face should tell about the store or this poller itself."""
+    """Keeps the snapshot of one environment fresh.
+
+    `warning` is what a face should tell about the store or this poller itself; `leading` whether it reads the clouds, None before the first look.
+    """
 
     def __init__(
         self,
@@ -79,6 +86,7 @@ class Poller:
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.environment, self.warning = environment, ""
+        self.leading: bool | None = None
         self._config, self._store, self._opener, self._now = config, store, opener, now
         self._owner = f"{os.getpid()}-{uuid.uuid4()}"
         self._subscribers: dict[int, Callable[[Snapshot], None]] = {}
@@ -86,6 +94,7 @@ class Poller:
         self._lock = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._working: tuple[Collector, EnvironmentServices] | None = None
+        self._store_version: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._run, name=f"lpmops-poller-{environment.name}", daemon=True)
 
     def start(self) -> None:
@@ -129,23 +138,50 @@ class Poller:
             self._thread.join(_GOODBYE)
 
     def _run(self) -> None:
-        interval = self._config.refresh.interval
         while not self._stop.is_set():
             self._wake.clear()
             began = time.monotonic()
-            try:
-                snapshot = self._look()
-                if snapshot is not None and not self._stop.is_set():
-                    self._publish(snapshot)
-            except LpmopsError as error:
-                self.warning = f"{error.message} {error.hint}".strip()
-            except Exception as error:  # noqa: BLE001 - the edge of the thread: said to the face, tried again
-                self.warning = f"lpmops failed to look at {self.environment.name}: {type(error).__name__}: {error}"
-            self._wake.wait(max(_SHORTEST_PAUSE, interval - (time.monotonic() - began)))
+            self._reporting(self._look_and_publish)
+            self._pause(max(_SHORTEST_PAUSE, self._config.refresh.interval - (time.monotonic() - began)))
         self._leave()
 
+    def _reporting(self, work: Callable[[], T]) -> T | None:
+        """Do it; what goes wrong is said to the face and tried again."""
+        try:
+            return work()
+        except LpmopsError as error:
+            self.warning = f"{error.message} {error.hint}".strip()
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: said to the face, tried again
+            self.warning = f"lpmops failed to look at {self.environment.name}: {type(error).__name__}: {error}"
+        return None
+
+    def _look_and_publish(self) -> None:
+        snapshot = self._look()
+        if snapshot is not None and not self._stop.is_set():
+            self._publish(snapshot)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for the next look. One that follows glances at the store meanwhile, and is done where nobody leads any more."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._wake.wait(left if self.leading else min(left, _GLANCE)):
+                return
+            if not self.leading and self._reporting(self._glance):
+                return
+
+    def _glance(self) -> bool:
+        """Publish what the leading poller has just kept; True where it has let go."""
+        if self._store is None or (version := self._store.version()) == self._store_version:
+            return False
+        self._store_version = version
+        snapshot = self._stored()
+        if snapshot is not None:
+            self._publish(snapshot)
+        return lease.holder(self._store, self.environment.name, self._now()) is None
+
     def _look(self) -> Snapshot | None:
-        if not self._leads():
+        self.leading = self._leads()
+        if not self.leading:
             self._drop()
             return self._stored()
         collector = self._collector()
@@ -156,11 +192,13 @@ class Poller:
         return snapshot
 
     def _leads(self) -> bool:
-        """Whether this poller reads the clouds; without a store that can be written every poller does."""
-        if self._store is None or not self._store.writable:
+        """Whether this poller reads the clouds: without a store every one does, over one that it can't write where no other keeps it fresh."""
+        if self._store is None:
             return True
         seconds = max(lease.LEASE_SECONDS, 3 * self._config.refresh.interval + _LONGEST_PATIENCE)
         try:
+            if not self._store.writable:
+                return lease.holder(self._store, self.environment.name, self._now()) is None
             return lease.take(self._store, self.environment.name, self._owner, self._now(), seconds)
         except StoreError as error:
             self.warning = f"{error.message} {error.hint}".strip()
@@ -182,11 +220,14 @@ class Poller:
         return self._working[0]
 
     def _stored(self) -> Snapshot | None:
+        """The newest kept snapshot, unless it is shown already."""
         if self._store is None:
             return None
-        found = snapshots.latest(self._store, [self.environment.name])
-        latest = self.latest
-        return found[0] if found and (latest is None or found[0].taken_at != latest.taken_at) else None
+        newest, latest = snapshots.newest_moment(self._store, self.environment.name), self.latest
+        self.warning = ""
+        if newest is None or (latest is not None and newest == latest.taken_at):
+            return None
+        return next(iter(snapshots.latest(self._store, [self.environment.name])), None)
 
     def _publish(self, snapshot: Snapshot) -> None:
         with self._lock:

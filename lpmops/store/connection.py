@@ -46,19 +46,33 @@ class Store:
         self._lock = threading.Lock()
         self._open: list[sqlite3.Connection] = []
         self._closed = False
+        self._file = _identity(path)
 
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection. Raises StoreError."""
+        """This thread's connection, a new one where the file was moved aside or deleted meanwhile. Raises StoreError."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is not None:
+        if found is not None and (found.in_transaction or self._local.file == _identity(self.path)):
             return found
         with explained(self.path), self._lock:
             if self._closed:
                 raise StoreError(f"The store {self.path} is closed.")
+            if self.writable and self._file != _identity(self.path):
+                # What is written into a file that no name leads to is lost: begin the new one that the operator asked for.
+                _prepare(self.path)
+                self._file = _identity(self.path)
+            if found is not None:
+                self._open.remove(found)
+                found.close()
             made = _connect(self.path, writable=self.writable, immutable=self._immutable)
             self._open.append(made)
-        self._local.connection = made
+        self._local.connection, self._local.file = made, self._file
         return made
+
+    def version(self) -> tuple[int, int]:
+        """What differs from this thread's last answer where somebody else has written since; quick to ask again and again. Raises StoreError."""
+        connection = self.connection()
+        with explained(self.path):
+            return self._local.file, int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -118,16 +132,29 @@ def open_store(path: Path) -> Store:
             hint="Set LPMOPS_STATE_DIR to a folder on a local disk.",
         )
     with explained(path):
-        if not path.exists():
-            _create(path)
-        if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
             return _read_only(path)
-        connection = _connect(path, writable=True, immutable=False)
-        try:
-            _bring_up_to_date(connection, path)
-        finally:
-            connection.close()
+        _prepare(path)
     return Store(path, writable=True)
+
+
+def _prepare(path: Path) -> None:
+    """Make the file where there is none, and bring its schema up to date."""
+    if not path.exists():
+        _create(path)
+    connection = _connect(path, writable=True, immutable=False)
+    try:
+        _bring_up_to_date(connection, path)
+    finally:
+        connection.close()
+
+
+def _identity(path: Path) -> int:
+    """Which file stands under that name, 0 for none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _is_busy(connection: sqlite3.Connection) -> bool:

@@ -18,18 +18,26 @@ LEASE_SECONDS = 20.0
 
 def take(store: Store, environment: str, owner: str, now: datetime, seconds: float = LEASE_SECONDS) -> bool:
     """Take or renew the lease for `owner` (unique to a poller) for `seconds`; False where another that lives holds it. Raises StoreError."""
-    at, host = codec.milliseconds(now), socket.gethostname()
+    if holder(store, environment, now) not in (None, owner):
+        # Read first: one that only follows never keeps the others from writing.
+        return False
     with store.writing() as connection:
-        row = connection.execute(
-            "SELECT owner, host, pid, renewed_at, lasts FROM poller WHERE environment = ?", (environment,)
-        ).fetchone()
-        if row is not None and row[0] != owner and _lives(at, *row[1:]):
+        if holder(store, environment, now) not in (None, owner):
             return False
         connection.execute(
             "INSERT OR REPLACE INTO poller (environment, owner, host, pid, renewed_at, lasts) VALUES (?, ?, ?, ?, ?, ?)",
-            (environment, owner, host, os.getpid(), at, int(seconds * 1000)),
+            (environment, owner, socket.gethostname(), os.getpid(), codec.milliseconds(now), int(seconds * 1000)),
         )
     return True
+
+
+def holder(store: Store, environment: str, now: datetime) -> str | None:
+    """Who holds the lease and lives, or None. Raises StoreError."""
+    with store.reading() as connection:
+        row = connection.execute(
+            "SELECT owner, host, pid, renewed_at, lasts FROM poller WHERE environment = ?", (environment,)
+        ).fetchone()
+    return str(row[0]) if row is not None and _lives(codec.milliseconds(now), *row[1:]) else None
 
 
 def release(store: Store, environment: str, owner: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from lpmops.store import codec
 from lpmops.store.connection import Store
 from lpmops.store.failures import believing
-from lpmops.store.samples import HOUR, MINUTE
+from lpmops.store.rollups import HOUR, MINUTE
 
 COMPANY_LATENCY_DAYS = 2
 

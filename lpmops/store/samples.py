@@ -1,51 +1,25 @@
-"""Numbers over time: appended as one compressed body a tick, sealed once an hour into one chunk a series, rolled up to minutes and hours.
+"""Numbers over time: appended as one body a tick, sealed hour by hour (`sealing`), and read again as samples, minutes, hours or a line.
 
 Rows would take nine times the room and slow down with the days; this way the last day of a month is written as fast as
-the first. Raw samples are kept for RAW_DAYS, minutes as long as the configuration says, hours for HOUR_DAYS.
+the first. Raw samples are kept for a week, minutes as long as the configuration says, hours for more than a year.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from lpmops.store import codec
+from lpmops.store import codec, sealing
 from lpmops.store.connection import Store
 from lpmops.store.failures import believing
+from lpmops.store.rollups import DAY, HOUR, MINUTE, Rollup, Sample, rolled, rollup
 
-HOUR = 3_600_000
-MINUTE = 60_000
-DAY = 24 * HOUR
-RAW_DAYS = 7
-HOUR_DAYS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One value at one moment."""
-
-    at: datetime
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Rollup:
-    """The samples of one minute or hour that begins at `at`."""
-
-    at: datetime
-    samples: int
-    low: float
-    high: float
-    total: float
-    last: float
-
-    @property
-    def mean(self) -> float:
-        """The mean of the samples."""
-        return self.total / self.samples
+POINTS = 400
+RAW_UP_TO = 2 * HOUR
+MINUTES_UP_TO = 4 * DAY
+_RATES = frozenset({"rate", "rows_per_minute"})
 
 
 def name_series(store: Store, environment: str, names: Iterable[str]) -> dict[str, int]:
@@ -84,19 +58,17 @@ def read(store: Store, environment: str, name: str, start: datetime, end: dateti
 def minutes(store: Store, environment: str, name: str, start: datetime, end: datetime) -> list[Rollup]:
     """A series by the minute, oldest first; the hours that are not sealed yet are rolled up here. Raises StoreError."""
     low, high = codec.milliseconds(start), codec.milliseconds(end)
-    with store.reading() as connection, believing(store.path):
+    with store.reading(), believing(store.path):
+        series = _series(store, environment, name)
+        if series is None:
+            return []
         found: dict[int, Rollup] = {}
-        for hour, body in connection.execute(
-            "SELECT hour, body FROM minute_rollup JOIN series ON series.id = minute_rollup.series"
-            " WHERE environment = ? AND name = ? AND hour BETWEEN ? AND ? ORDER BY hour",
-            (environment, name, low - HOUR, high),
-        ):
-            for offset, samples, lowest, highest, total, last in codec.unpack_json(body):
-                found[hour + offset] = Rollup(codec.moment(hour + offset), samples, lowest, highest, total, last)
-        open_since = _open_since(store, environment)
-        if open_since is not None:
-            for rollup in _rolled(_raw(store, environment, name, max(low, open_since), high), MINUTE):
-                found[codec.milliseconds(rollup.at)] = rollup
+        for hour, body in sealing.parts(store, sealing.MINUTES, environment, series, low - HOUR, high):
+            found.update((hour + minute[0], rollup(minute, hour)) for minute in codec.unpack_minutes(body))
+        since = sealing.open_since(store, environment)
+        if since is not None:
+            fresh = rolled(_raw(store, environment, name, max(low, since), high), MINUTE)
+            found.update((codec.milliseconds(item.at), item) for item in fresh)
     return [found[at] for at in sorted(found) if low - MINUTE < at <= high]
 
 
@@ -111,6 +83,36 @@ def hours(store: Store, environment: str, name: str, start: datetime, end: datet
     return [Rollup(codec.moment(hour), *rest) for hour, *rest in rows]
 
 
+def drawn(
+    store: Store, environment: str, name: str, start: datetime, end: datetime, most: int = POINTS
+) -> list[Sample]:
+    """A series as a line of at most about `most` points, oldest first, from raw samples, minutes or hours as the span asks for. Raises StoreError.
+
+    Where several samples make a point, a rate is their mean and everything else (lag, latency, age) their highest, so that no peak is averaged away.
+    """
+    low, high = codec.milliseconds(start), codec.milliseconds(end)
+    width = max(1, (high - low) // most)
+    with store.reading():
+        source = _source(store, environment, name, low, high)
+        if source == HOUR:
+            sealed = {item.at: item for item in hours(store, environment, name, start, end)}
+            sealed.update((item.at, item) for item in _open_hours(store, environment, name, low, high))
+            rollups = [sealed[at] for at in sorted(sealed)]
+        elif source == MINUTE:
+            rollups = minutes(store, environment, name, start, end)
+        else:
+            found = _raw(store, environment, name, low, high)
+            if len(found) <= most:
+                return [Sample(codec.moment(at), value) for at, value in found]
+            rollups = rolled(found, width)
+    wide = -(-width // source) * source
+    mean = name.rpartition(".")[2] in _RATES
+    return [
+        Sample(max(start, codec.moment(at)), _mean(group) if mean else max(item.high for item in group))
+        for at, group in _together(rollups, wide if len(rollups) > most else source)
+    ]
+
+
 def names(store: Store, environment: str) -> list[str]:
     """The series that an environment has. Raises StoreError."""
     with store.reading() as connection:
@@ -122,96 +124,60 @@ def names(store: Store, environment: str) -> list[str]:
         ]
 
 
-def seal(store: Store, environment: str, now: datetime) -> int:
-    """Turn the ticks of past hours into chunks and rollups; how many ticks. Doing it twice changes nothing. Raises StoreError."""
-    this_hour = codec.milliseconds(now) // HOUR * HOUR
-    sealed = 0
-    with store.writing() as connection, believing(store.path):
-        ticks = connection.execute(
-            "SELECT at, body FROM tick WHERE environment = ? AND at < ? ORDER BY at", (environment, this_hour)
-        ).fetchall()
-        for hour, group in itertools.groupby(ticks, key=lambda row: row[0] // HOUR * HOUR):
-            by_series: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
-            for at, body in group:
-                sealed += 1
-                for series, value in codec.unpack_tick(body).items():
-                    by_series[series].append((at - hour, value))
-            for series, samples in by_series.items():
-                _seal_series(store, hour, series, samples)
-        connection.execute("DELETE FROM tick WHERE environment = ? AND at < ?", (environment, this_hour))
-    return sealed
-
-
-def expire(store: Store, environment: str, now: datetime, keep_days: int) -> None:
-    """Drop what is older than its time. Raises StoreError."""
-    at = codec.milliseconds(now)
-    with store.writing() as connection:
-        for table, days in (
-            ("chunk", min(RAW_DAYS, keep_days)),
-            ("minute_rollup", keep_days),
-            ("hour_rollup", max(HOUR_DAYS, keep_days)),
-        ):
-            connection.execute(
-                f"DELETE FROM {table} WHERE hour < ? AND series IN (SELECT id FROM series WHERE environment = ?)",
-                (at - days * DAY, environment),
-            )
-
-
 # Inside ------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _open_since(store: Store, environment: str) -> int | None:
-    row = store.connection().execute("SELECT MIN(at) FROM tick WHERE environment = ?", (environment,)).fetchone()
-    return None if row[0] is None else int(row[0]) // HOUR * HOUR
+def _source(store: Store, environment: str, name: str, low: int, high: int) -> int:
+    """How fine a series is read for a line: 1 (raw), MINUTE or HOUR, and no finer than it is still kept."""
+    wanted = 1 if high - low <= RAW_UP_TO else MINUTE if high - low <= MINUTES_UP_TO else HOUR
+    series = _series(store, environment, name)
+    if series is None or wanted == HOUR:
+        return wanted
+    (hour,) = store.connection().execute("SELECT MIN(hour) FROM hour_rollup WHERE series = ?", (series,)).fetchone()
+    raw, by_minute = (sealing.oldest(store, kind, environment, series) for kind in (sealing.RAW, sealing.MINUTES))
+    first = {1: _or(raw, high), MINUTE: _or(by_minute, high), HOUR: _or(hour, high)}
+    for finer, coarser in ((1, MINUTE), (MINUTE, HOUR)):
+        if wanted == finer and low < first[finer] and first[coarser] < first[finer]:
+            wanted = coarser
+    return wanted
+
+
+def _or(hour: int | None, otherwise: int) -> int:
+    return otherwise if hour is None else hour
+
+
+def _series(store: Store, environment: str, name: str) -> int | None:
+    row = store.connection().execute("SELECT id FROM series WHERE environment = ? AND name = ?", (environment, name)).fetchone()  # fmt: skip
+    return None if row is None else int(row[0])
+
+
+def _open_hours(store: Store, environment: str, name: str, low: int, high: int) -> list[Rollup]:
+    """The hours that are not sealed yet."""
+    since = sealing.open_since(store, environment)
+    return [] if since is None else rolled(_raw(store, environment, name, max(low, since), high), HOUR)
+
+
+def _together(rollups: Iterable[Rollup], width: int) -> Iterator[tuple[int, list[Rollup]]]:
+    for start, group in itertools.groupby(rollups, key=lambda item: codec.milliseconds(item.at) // width * width):
+        yield start, list(group)
+
+
+def _mean(rollups: Sequence[Rollup]) -> float:
+    return math.fsum(item.total for item in rollups) / sum(item.samples for item in rollups)
 
 
 def _raw(store: Store, environment: str, name: str, low: int, high: int) -> list[tuple[int, float]]:
     with store.reading() as connection, believing(store.path):
-        row = connection.execute(
-            "SELECT id FROM series WHERE environment = ? AND name = ?", (environment, name)
-        ).fetchone()
-        if row is None:
+        series = _series(store, environment, name)
+        if series is None:
             return []
-        series = row[0]
         samples: dict[int, float] = {}
-        first, last = low // HOUR * HOUR, high // HOUR * HOUR
-        for hour, body in connection.execute(
-            "SELECT hour, body FROM chunk WHERE series = ? AND hour BETWEEN ? AND ?", (series, first, last)
-        ):
+        for hour, body in sealing.parts(store, sealing.RAW, environment, series, low // HOUR * HOUR, high):
             samples.update((hour + offset, value) for offset, value in codec.unpack_chunk(body))
         for at, body in connection.execute(
             "SELECT at, body FROM tick WHERE environment = ? AND at BETWEEN ? AND ?", (environment, low, high)
         ):
-            value = codec.unpack_tick(body).get(series)
+            value = codec.tick_value(body, series)
             if value is not None:
                 samples[at] = value
     return [(at, samples[at]) for at in sorted(samples) if low <= at <= high]
-
-
-def _seal_series(store: Store, hour: int, series: int, samples: list[tuple[int, float]]) -> None:
-    """Merge with what a tick that came late (a clock set back) finds already sealed."""
-    connection = store.connection()
-    row = connection.execute("SELECT body FROM chunk WHERE hour = ? AND series = ?", (hour, series)).fetchone()
-    merged = sorted({**(dict(codec.unpack_chunk(row[0])) if row else {}), **dict(samples)}.items())
-    by_minute = [
-        (codec.milliseconds(item.at) - hour, item.samples, item.low, item.high, item.total, item.last)
-        for item in _rolled(((hour + offset, value) for offset, value in merged), MINUTE)
-    ]
-    (whole,) = _rolled(((hour + offset, value) for offset, value in merged), HOUR)
-    connection.execute(
-        "INSERT OR REPLACE INTO chunk (hour, series, body) VALUES (?, ?, ?)", (hour, series, codec.pack_chunk(merged))
-    )
-    connection.execute(
-        "INSERT OR REPLACE INTO minute_rollup (hour, series, body) VALUES (?, ?, ?)",
-        (hour, series, codec.pack_json(by_minute)),
-    )
-    connection.execute(
-        "INSERT OR REPLACE INTO hour_rollup (hour, series, samples, low, high, total, last) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (hour, series, whole.samples, whole.low, whole.high, whole.total, whole.last),
-    )
-
-
-def _rolled(samples: Iterable[tuple[int, float]], width: int) -> Iterator[Rollup]:
-    for start, group in itertools.groupby(samples, key=lambda sample: sample[0] // width * width):
-        values = [value for _, value in group]
-        yield Rollup(codec.moment(start), len(values), min(values), max(values), sum(values), values[-1])

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lpmops.cli import context, status, wait
+from lpmops.cli import context, history, record, status, wait
 from lpmops.cli.context import World
 from lpmops.config import Config, Refresh
 from lpmops.errors import NotFoundError
@@ -69,11 +69,11 @@ class CommandLine:
             open_store=self.store,
         )
 
-    def run(self, *words: str) -> Said:
+    def run(self, *words: str, world: World | None = None) -> Said:
         app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-        status.register(app)
-        wait.register(app)
-        with context.using(self.world()) as world:
+        for room in (status, wait, history, record):
+            room.register(app)
+        with context.using(world or self.world()) as world:
             result = CliRunner().invoke(app, list(words))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from lpmops.config import Config, Refresh
 from lpmops.control.poller import Poller
 from lpmops.model import Health, Snapshot
+from lpmops.store import failures, snapshots
 from lpmops.store.connection import Store, open_store
 from tests.control.pretend import World
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -38,13 +42,6 @@ def start(store: Store) -> Iterator[Callable[..., tuple[Poller, list[Snapshot]]]
     yield make
     for poller in pollers:
         poller.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def test_subscribers_get_look_after_look(start: Callable[..., tuple[Poller, list[Snapshot]]]) -> None:
@@ -81,6 +78,37 @@ def test_a_clock_that_jumps_ends_nothing(start: Callable[..., tuple[Poller, list
         had = len(seen)
         until(lambda had=had: len(seen) >= had + 2)  # type: ignore[misc]
     assert all(snapshot.health in Health for snapshot in seen)
+
+
+def test_a_clock_that_leaps_and_comes_back_costs_no_history(
+    start: Callable[..., tuple[Poller, list[Snapshot]]], store: Store
+) -> None:
+    world = World()
+    _, seen = start(world)
+    before = world.now
+    until(lambda: bool(seen))
+
+    def seen_at(moment: datetime) -> None:
+        world.now = moment
+        until(lambda: seen[-1].taken_at == moment)
+
+    seen_at(before + timedelta(days=400))
+    seen_at(before + timedelta(seconds=5))
+    kept = snapshots.moments(store, "test", before, before + timedelta(minutes=1))
+    assert kept == [before, before + timedelta(seconds=5)]
+    assert snapshots.extent(store, "test") == (kept[0], kept[-1])
+
+
+def test_what_is_too_old_goes_once_the_clock_is_steady(
+    start: Callable[..., tuple[Poller, list[Snapshot]]], store: Store
+) -> None:
+    world = World()
+    _, seen = start(world)
+    first = world.now
+    for moment in (first, first + timedelta(days=40), first + timedelta(days=40, hours=1)):
+        world.now = moment
+        until(lambda moment=moment: bool(seen) and seen[-1].taken_at == moment)  # type: ignore[misc]
+    until(lambda: snapshots.moments(store, "test", first, first + timedelta(days=1)) == [])
 
 
 def test_closing_takes_no_second_while_every_service_hangs(start: Callable[..., tuple[Poller, list[Snapshot]]]) -> None:
@@ -137,7 +165,17 @@ def test_without_a_store_it_looks_all_the_same(start: Callable[..., tuple[Poller
     until(lambda: len(seen) >= 2)
 
 
-def test_a_store_that_breaks_on_the_way_is_a_warning(
+def kept(store: Store) -> int:
+    whole = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    return len(snapshots.moments(store, "test", *whole))
+
+
+def is_whole(path: Path) -> bool:
+    with sqlite3.connect(path) as raw:
+        return bool(raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+
+
+def test_a_store_that_breaks_is_a_warning_and_history_goes_on_in_a_new_one(
     start: Callable[..., tuple[Poller, list[Snapshot]]], store: Store
 ) -> None:
     poller, seen = start(World())
@@ -146,3 +184,53 @@ def test_a_store_that_breaks_on_the_way_is_a_warning(
     until(lambda: "damaged" in poller.warning)
     had = len(seen)
     until(lambda: len(seen) > had)
+    # As the warning says: move it aside.
+    store.path.rename(store.path.with_name("lpmops.db.damaged"))
+    until(lambda: poller.warning == "")
+    until(lambda: kept(store) > 0)
+    assert is_whole(store.path)
+
+
+def test_a_store_that_somebody_keeps_locked_is_a_warning_and_history_goes_on_afterwards(
+    start: Callable[..., tuple[Poller, list[Snapshot]]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "BUSY_MILLISECONDS", 50)
+    world = World()
+    poller, seen = start(world)
+    until(lambda: kept(store) == 1)
+    other = sqlite3.connect(store.path, isolation_level=None)
+    until(lambda: is_locked_by(other))
+    until(lambda: "locked" in poller.warning)
+    had = len(seen)
+    until(lambda: len(seen) >= had + 2)
+    other.execute("ROLLBACK")
+    world.now += timedelta(seconds=5)
+    until(lambda: kept(store) == 2)
+    until(lambda: poller.warning == "")
+    assert is_whole(store.path)
+
+
+def is_locked_by(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def test_over_a_store_that_can_only_be_read_it_looks_itself_unless_another_keeps_it_fresh(
+    start: Callable[..., tuple[Poller, list[Snapshot]]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leading, reading = World(), World()
+    leader, seen = start(leading)
+    until(lambda: bool(seen))
+    # Rights do not bind root, under which tests may run: the question for them is answered instead.
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    follower, shared = start(reading, store=open_store(store.path))
+    until(lambda: bool(shared))
+    assert (follower.leading, reading.asked.total()) == (False, 0)
+    leader.close()
+    until(lambda: reading.asked.total() > 0)
+    had, looks = kept(store), len(shared)
+    until(lambda: len(shared) >= looks + 2)
+    assert kept(store) == had

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from lpmops.errors import StoreError
 from lpmops.model import Health, Kind, Reading, Route, Snapshot, Stage
-from lpmops.store import marks, samples, snapshots
+from lpmops.store import marks, samples, sealing, snapshots
 from lpmops.store.connection import open_store
 from lpmops.store.marks import Increment, Mark
 
 FLIPS = int(os.environ.get("LPMOPS_TEST_FLIPS", "300"))
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
 def _fill(path: Path) -> None:
@@ -23,7 +24,10 @@ def _fill(path: Path) -> None:
         stage = Stage("sql", Health.HEALTHY, "running", readings=(Reading("rows", 5, "rows", NOW, "azuresql"),))
         routes = tuple(Route(str(n), f"County {n}", "lpm-01", "flowing", n * 100) for n in range(40))
         snapshots.save(store, Snapshot(name, kind, NOW, Health.HEALTHY, {"sql": stage}, routes=routes))
-        samples.append(store, name, NOW, {f"s{n}": n * 1.5 for n in range(50)})
+        snapshots.save(store, Snapshot(name, kind, NOW + SECOND, Health.DOWN, {"sql": stage}, routes=routes))
+        for at in (NOW - 2 * HOUR, NOW - 2 * HOUR + SECOND, NOW):
+            samples.append(store, name, at, {f"s{n}": n * 1.5 for n in range(50)})
+        sealing.seal(store, name, NOW)
         increment = Increment(1, 2, 3, {"total": {100: 3}}, {"1": {100: 3}})
         marks.advance(store, name, NOW, {"lpm-01": (Mark(2, ((0, 1),), {"1": 3}), increment)})
     store.close()
@@ -32,10 +36,13 @@ def _fill(path: Path) -> None:
 def _read(path: Path) -> list[object]:
     store = open_store(path)
     try:
-        hour = timedelta(hours=1)
+        hour = 3 * HOUR
         return [
             snapshots.latest(store),
+            [found for found in [snapshots.at(store, "prod", NOW)] if found is not None],
+            snapshots.changes(store, "prod", NOW - hour, NOW + hour),
             samples.read(store, "prod", "s7", NOW - hour, NOW + hour),
+            samples.minutes(store, "prod", "s7", NOW - hour, NOW - HOUR),
             marks.read(store, "prod"),
             marks.recent(store, "prod", NOW - hour),
         ]
