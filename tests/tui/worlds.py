@@ -334,25 +334,33 @@ def throttled(name: str, kind: Kind) -> Snapshot:
         reason="lpm-07 refuses writes: log rate at 100 %",
         rate=0.0,
     )
-    cause = Suspect("sql.throttled", "sql", Confidence.SURE, "database lpm-07 is at its log rate and refuses writes",
-                    ("log write 100 % for 3 min", "errors 40501 from 4 of 25 databases"), ("lpmops route list -e prod --database lpm-07",))  # fmt: skip
+    cause = Suspect(
+        "sql.throttled",
+        "sql",
+        Confidence.SURE,
+        "database lpm-07 is at its log rate and refuses writes",
+        ("log write 100 % for 3 min", "errors 40501 from 4 of 25 databases"),
+        ("lpmops route list -e prod --database lpm-07",),
+    )
     return replace(base, health=Health.DOWN, stages={**base.stages, "sql": sql}, suspects=(cause, *base.suspects))
 
 
 def a_bad_night() -> MemoryFeed:
-    """A bad day after a worse night: production saturated at 03:04, down at 03:19, well again at 03:39; test without a sign-in for a quarter of an hour."""
+    """A bad day after a worse night: production saturated at 03:04, down at 03:19, well again at 03:39; test signed out from 03:10 to 03:25."""
     feed = bad_day()
-    for minute in range(0, 120):
-        at = night(2, 0, 5) + timedelta(minutes=minute)
+    for minute in range(120):
+        at = night(1, 59, 57) + timedelta(minutes=minute)
         prod = (
             throttled("prod", Kind.PROD)
-            if night(3, 19) <= at < night(3, 31)
+            if night(3, 18, 57) <= at < night(3, 30, 57)
             else saturated("prod", Kind.PROD)
-            if night(3, 4) <= at < night(3, 39)
+            if night(3, 3, 57) <= at < night(3, 38, 57)
             else good("prod", Kind.PROD, companies=812, rate=940.0)
         )
         test = (
-            unreadable("test", Kind.TEST) if night(3, 10) <= at < night(3, 25) else good("test", Kind.TEST, rate=40.0)
+            unreadable("test", Kind.TEST)
+            if night(3, 9, 57) <= at < night(3, 24, 57)
+            else good("test", Kind.TEST, rate=40.0)
         )
         feed.keep(*(taken(each, at) for each in (good("dev", Kind.DEV), test, prod)))
     for minutes in (90, 30, 1):
@@ -364,20 +372,20 @@ def a_bad_night() -> MemoryFeed:
         feed.happened.append(Turn(at, name, kind, what, health, began))
 
     down, degraded, healthy, unknown = Health.DOWN, Health.DEGRADED, Health.HEALTHY, Health.UNKNOWN
-    turn(night(2, 51, 5), "dev", "cdf.lagging", degraded)
-    turn(night(2, 54, 5), "dev", "cdf.lagging", healthy, began=False)
-    turn(night(3, 4, 5), "prod", "degraded", degraded)
-    turn(night(3, 4, 5), "prod", "asa.saturated", degraded)
-    turn(night(3, 10, 5), "test", "unknown", unknown)
-    turn(night(3, 10, 5), "test", "auth.expired", unknown)
-    turn(night(3, 19, 5), "prod", "down", down)
-    turn(night(3, 19, 5), "prod", "sql.throttled", down)
-    turn(night(3, 25, 5), "test", "healthy", healthy)
-    turn(night(3, 25, 5), "test", "auth.expired", healthy, began=False)
-    turn(night(3, 31, 5), "prod", "degraded", degraded)
-    turn(night(3, 31, 5), "prod", "sql.throttled", degraded, began=False)
-    turn(night(3, 39, 5), "prod", "healthy", healthy)
-    turn(night(3, 39, 5), "prod", "asa.saturated", healthy, began=False)
+    turn(night(2, 50, 57), "dev", "cdf.lagging", degraded)
+    turn(night(2, 53, 57), "dev", "cdf.lagging", healthy, began=False)
+    turn(night(3, 3, 57), "prod", "degraded", degraded)
+    turn(night(3, 3, 57), "prod", "asa.saturated", degraded)
+    turn(night(3, 9, 57), "test", "unknown", unknown)
+    turn(night(3, 9, 57), "test", "auth.expired", unknown)
+    turn(night(3, 18, 57), "prod", "down", down)
+    turn(night(3, 18, 57), "prod", "sql.throttled", down)
+    turn(night(3, 24, 57), "test", "healthy", healthy)
+    turn(night(3, 24, 57), "test", "auth.expired", healthy, began=False)
+    turn(night(3, 30, 57), "prod", "degraded", degraded)
+    turn(night(3, 30, 57), "prod", "sql.throttled", degraded, began=False)
+    turn(night(3, 38, 57), "prod", "healthy", healthy)
+    turn(night(3, 38, 57), "prod", "asa.saturated", healthy, began=False)
     turn(NOW - timedelta(minutes=30), "prod", "degraded", degraded)
     turn(NOW - timedelta(minutes=30), "prod", "asa.saturated", degraded)
     turn(NOW - timedelta(minutes=12), "test", "degraded", degraded)

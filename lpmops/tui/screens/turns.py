@@ -109,7 +109,7 @@ class TurnsScreen(LiveModal):
 
     def show(self, scene: Scene) -> None:
         """Takes what turned by now."""
-        if not self.is_mounted:
+        if not self.query(TurnsCaption):
             return
         turns = scene.line.turns if scene.line else ()
         self.query_one(TurnsCaption).show(scene)

@@ -17,7 +17,7 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.geometry import Size
 from textual.message import Message
 
-from lpmops.model import Health, Turn
+from lpmops.model import Turn
 from lpmops.tui import marks, paint, words
 from lpmops.tui.axis import Axis, Wish, place
 from lpmops.tui.marks import Mark
@@ -31,6 +31,7 @@ _ENDED = "◇"
 _LONGEST_LABEL = 28
 _TICKED = {"─": "┬", "━": "┯", "╌": "┬"}
 _APART = 12
+_CALM = ("frame", "faint")
 
 
 def time_rows(height: int) -> int:
@@ -139,6 +140,7 @@ def weight(turn: Turn) -> tuple[int, bool]:
 
 
 def words_of(turn: Turn, began: str = "") -> str:
+    """What turned: a health by its word, a suspicion by its id and whether it `began` or ended."""
     if turn.kind != "suspect":
         return marks.of_health(turn.health).word
     return f"{turn.what} {began if turn.began else 'ended'}".strip()
@@ -264,7 +266,11 @@ class TimeChart:
         for cell, at in self._axis.ticks(self._scene.zone, _APART):
             text = _tick_text(at, self._scene)
             start, stop = cell - len(text) // 2 - 1, cell - len(text) // 2 + len(text) + 1
-            if self._rows <= 2 and start >= 0 and stop <= len(cells) and taken.isdisjoint(range(start, stop)):
+            around = cells[max(0, start) : stop]
+            # Words over trouble would shorten it.
+            is_calm = all(piece is not None and piece.role in _CALM for piece in around)
+            fits = start >= 0 and stop <= len(cells) and taken.isdisjoint(range(start, stop))
+            if self._rows <= 2 and fits and is_calm:
                 cells[start:stop] = [Piece(f" {text} ", "muted"), *[None] * (stop - start - 1)]
             elif cell not in taken and (under := cells[cell]) is not None:
                 cells[cell] = Piece(_TICKED.get(under.text, under.text), under.role)
