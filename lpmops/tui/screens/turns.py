@@ -18,6 +18,9 @@ from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.table import Column, LiveTable
 from lpmops.tui.widgets.time_bar import long_ago, mark_of, words_of
 
+# Border, padding, caption, heading, keys, and the lines between them.
+_AROUND = 8
+
 
 def key(turn: Turn) -> str:
     """What names a turn for as long as it is on screen."""
@@ -44,13 +47,14 @@ def columns(scene: Scene) -> tuple[Column[Turn], ...]:
         return (Piece(f"{mark.glyph} ", mark.role), paint.piece(words_of(turn, "began"), mark.role))
 
     def ago(turn: Turn, now: datetime) -> Line:
-        return (Piece(long_ago(turn.at, now), "muted"),)
+        # The last cell is the scroll bar's.
+        return (Piece(long_ago(turn.at, now).removesuffix(" ago") + " ", "muted"),)
 
     return (
         Column("time", " time", 20, when, lambda turn: turn.at, most=20),
-        Column("environment", "where", 10, environment, lambda turn: turn.environment, wanted=1),
+        Column("environment", "where", 8, environment, lambda turn: turn.environment, wanted=1),
         Column("what", "what turned", 20, what, lambda turn: -mark_of(turn).weight, grows=True),
-        Column("ago", "how long ago", 17, ago, lambda turn: turn.at, right=True, wanted=2),
+        Column("ago", "ago ", 14, ago, lambda turn: turn.at, right=True, wanted=2),
     )
 
 
@@ -115,6 +119,8 @@ class TurnsScreen(LiveModal):
         self.query_one(TurnsCaption).show(scene)
         self.table.show(turns, scene.today or scene.now)
         self.query_one(KeyBar).redraw()
+        # The panel is as high as its list, as far as the screen goes.
+        self.query_one(".panel").styles.max_height = _AROUND + max(1, len(turns))
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
         """Goes to the moment of the turn."""

@@ -104,7 +104,7 @@ def _news(scene: Scene, line: TimeLine) -> tuple[Line, Line]:
     found = sorted(_told([turn for turn in before if turn.at == last]), key=weight)
     more = (Piece(f"  +{len(found) - 1} more", "muted"),) if len(found) > 1 else ()
     since = int((here - last).total_seconds())
-    ago: Line = (Piece(f"  {lasting(since)} before", "muted"),) if since and line.moment else ()
+    ago: Line = (Piece(f"  {lasting(since)} {'before' if line.moment else 'ago'}", "muted"),) if since else ()
     return (Piece("   "), *said(found[-1]), *more), ago
 
 
