@@ -242,10 +242,7 @@ class LpmopsApp(Deeds):
     def show_now(self) -> None:
         """Draws what is true at this moment, or what was at the moment of the past that is shown."""
         self.live = replace(self.live, now=self.feed.now(), warnings=self._warned())
-        line, views = self.machine.line, self.machine.views
-        self.scene = replace(self.live, line=line, today=self.live.now)
-        if line is not None and line.moment is not None and views is not None:
-            self.scene = replace(self.scene, views=views, now=line.moment, held=False)
+        self.scene = self.machine.scene(self.live)
         for screen in self._seen():
             screen.show(self.scene)
 

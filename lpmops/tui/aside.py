@@ -8,7 +8,11 @@ of names.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Wish = TypeVar("Wish")
 
 
 class Aside:
@@ -43,3 +47,42 @@ class Aside:
         finally:
             with self._lock:
                 self._working.pop(name, None)
+
+
+class Latest(Generic[Wish]):
+    """Work on the newest wish only, one at a time: of those that come meanwhile the last replaces the others.
+
+    `work` must not raise; what it does with a wish that nobody has any more is its own affair.
+    """
+
+    def __init__(self, name: str, work: Callable[[Wish], None]) -> None:
+        self._name, self._work = name, work
+        self._lock = threading.Lock()
+        self._wish: tuple[Wish] | None = None
+        self._since: float | None = None
+
+    def ask(self, wish: Wish) -> None:
+        """Wishes for this, instead of what was wished for before."""
+        with self._lock:
+            self._wish = (wish,)
+            if self._since is not None:
+                return
+            self._since = time.monotonic()
+        threading.Thread(target=self._run, name=f"lpmops-tui {self._name}", daemon=True).start()
+
+    @property
+    def busy(self) -> float:
+        """Seconds that the work at hand has taken so far, 0 where there is none."""
+        with self._lock:
+            return 0.0 if self._since is None else time.monotonic() - self._since
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                # Ending and being asked are told apart under one lock, so that no wish comes too late to be seen.
+                if self._wish is None:
+                    self._since = None
+                    return
+                (wish,), self._wish = self._wish, None
+                self._since = time.monotonic()
+            self._work(wish)

@@ -78,6 +78,7 @@ TIME: tuple[Command, ...] = (
     Command("time.much_later", "app.time_step(10)", "shift+right,greater_than_sign", "", "Ten steps on in time"),
     Command("time.turn_before", "app.time_turn(-1)", "left_curly_bracket", "turn", "To the turn of events before", shown=True),
     Command("time.turn_after", "app.time_turn(1)", "right_curly_bracket", "turn", "To the next turn of events"),
+    Command("time.turns", "app.time_turns", "e", "events", "What turned within the time line; enter goes there", "events", shown=True),
     Command("time.closer", "app.time_zoom(-1)", "plus", "zoom", "A shorter time line, in smaller steps", shown=True),
     Command("time.wider", "app.time_zoom(1)", "underscore", "zoom out", "A longer time line, in bigger steps"),
     Command("time.now", "app.time_now", "n", "now", "Back to what is true now", "now", shown=True),

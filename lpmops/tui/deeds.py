@@ -83,7 +83,7 @@ class Deeds(App[None]):
         if action == "jump":
             return isinstance(parameters[0], int) and parameters[0] <= len(self._me.live.views)
         if action.startswith("time_"):
-            return self._me.machine.line is not None
+            return self._me.machine.is_open
         return True
 
     @property
@@ -112,9 +112,9 @@ class Deeds(App[None]):
         seen = self.seen
         if seen is not None and seen.step_out():
             return
-        if self._me.machine.line is not None:
+        if self._me.machine.is_open:
             self._me.machine.close()
-            self._me.show_now()
+            self._moved()
             return
         here = self._me.navigator.here
         if here.outside != here:
@@ -194,7 +194,7 @@ class Deeds(App[None]):
     def action_time(self) -> None:
         """Opens the time line; once more closes it."""
         machine = self._me.machine
-        if machine.line is None:
+        if not machine.is_open:
             machine.open(self._me.feed.now())
         else:
             machine.close()
@@ -228,6 +228,12 @@ class Deeds(App[None]):
         """Shows that moment; one that is not over yet is now."""
         self._me.machine.go(moment, self._me.feed.now())
         self._moved()
+
+    def action_time_turns(self) -> None:
+        """Lists what turned."""
+        from lpmops.tui.screens.turns import TurnsScreen
+
+        self.push_screen(TurnsScreen(self._me.scene))
 
     def _moved(self) -> None:
         self._me.show_now()

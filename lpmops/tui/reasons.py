@@ -43,6 +43,8 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return "no other place was seen yet"
     if name == "refresh_now" and here.scene.past is not None:
         return "the past stays as it was; n leads back to now"
+    if name == "hold" and here.scene.past is not None:
+        return "the past stands still already; n leads back to now"
     if name == "logs" and here.place.kind == "logs":
         return "these are the logs; tab shows the next source"
     if name == "settings" and here.place.kind == "settings":
@@ -57,6 +59,8 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
 
 
 def _why_no_sign_in(here: Circumstances) -> str | None:
+    if here.scene.past is not None:
+        return "the past needs no sign-in; n leads back to now"
     if here.in_browser:
         return "a browser can't sign in for this machine; run it in a terminal there"
     if not sign_in_command(here.scene, here.place.environment):

@@ -71,17 +71,24 @@ class EnvironmentView:
 class TimeLine:
     """The time line while it is open: its window, what happened in it, and the moment that is shown (None: now).
 
-    `kept` is the oldest and newest moment that can be shown; `seconds` the length of one step.
+    `wanted` is the moment that was asked for last; `before` the health of an environment from a moment at or before the
+    start on; `kept` the oldest and newest moment that can be shown; `seconds` the length of one step.
     """
 
     start: datetime
     end: datetime
     moment: datetime | None = None
+    wanted: datetime | None = None
     turns: tuple[Turn, ...] = ()
+    before: tuple[tuple[datetime, str, Health], ...] = ()
     kept: tuple[datetime, datetime] | None = None
     seconds: float = 60.0
-    loading: bool = False
     fault: str = ""
+
+    @property
+    def loading(self) -> bool:
+        """Whether the moment that was asked for is still being read."""
+        return self.wanted != self.moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from lpmops.model import (
     CallMinute,
@@ -153,6 +154,26 @@ def rates(level: float, number: int = 40) -> dict[str, tuple[float | None, ...]]
     return dict.fromkeys(("cdf", "eventhub", "asa", "sql"), values)
 
 
+def moved(value: Any, by: timedelta) -> Any:
+    """A value as it would have been at another time: every moment in it moved."""
+    if isinstance(value, datetime):
+        return value + by
+    if isinstance(value, tuple):
+        return tuple(moved(each, by) for each in value)
+    if isinstance(value, dict):
+        return {key: moved(each, by) for key, each in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: moved(getattr(value, each.name), by) for each in fields(value)})
+    return value
+
+
+def taken(snapshot: Snapshot, at: datetime) -> Snapshot:
+    """A snapshot as if it had been taken at another moment."""
+    shifted = moved(snapshot, at - snapshot.taken_at)
+    assert isinstance(shifted, Snapshot)
+    return shifted
+
+
 class MemoryFeed:
     """A feed whose answers are set by the test. `hanging` holds every call that may hang, until the test lets go."""
 
@@ -172,6 +193,9 @@ class MemoryFeed:
         self.written: list[LogLine] = []
         self.asked: list[tuple[str, str]] = []
         self.refusing: dict[str, Exception] = {}
+        self.past_broken: dict[str, Exception] = {}
+        self.past_hanging: dict[str, threading.Event] = {}
+        self.past_asked: list[tuple[str, datetime]] = []
         self.let_go = threading.Event()
         if not hanging:
             self.let_go.set()
@@ -206,13 +230,18 @@ class MemoryFeed:
 
     # The past -----------------------------------------------------------------------------------------------------------------------------------
 
+    def keep(self, *snapshots: Snapshot) -> None:
+        for snapshot in snapshots:
+            self.kept[snapshot.environment, snapshot.taken_at] = snapshot
+
     def extent(self, environment: str) -> tuple[datetime, datetime] | None:
-        self._answer()
+        self._answer_of_the_past(environment)
         kept = [taken for name, taken in self.kept if name == environment]
         return (min(kept), max(kept)) if kept else None
 
     def at(self, environment: str, moment: datetime) -> Snapshot | None:
-        self._answer()
+        self.past_asked.append((environment, moment))
+        self._answer_of_the_past(environment)
         kept = [taken for name, taken in self.kept if name == environment and taken <= moment]
         return self.kept[environment, max(kept)] if kept else None
 
@@ -222,7 +251,7 @@ class MemoryFeed:
         return rates(level) if level else {}
 
     def turns(self, environment: str, start: datetime, end: datetime) -> Sequence[Turn]:
-        self._answer()
+        self._answer_of_the_past(environment)
         return [turn for turn in self.happened if turn.environment == environment and start <= turn.at <= end]
 
     def series(self, environment: str, name: str, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
@@ -267,6 +296,13 @@ class MemoryFeed:
         for callback in list(self.callbacks):
             callback(snapshot)
 
+    def _answer_of_the_past(self, environment: str) -> None:
+        self._answer()
+        if environment in self.past_hanging:
+            self.past_hanging[environment].wait(60)
+        if environment in self.past_broken:
+            raise self.past_broken[environment]
+
     def _answer(self) -> None:
         self.let_go.wait(60)
         if self.broken:
@@ -281,3 +317,76 @@ def good_day() -> MemoryFeed:
 
 def bad_day() -> MemoryFeed:
     return MemoryFeed(good("dev", Kind.DEV), paused("test", Kind.TEST), saturated("prod", Kind.PROD))
+
+
+def night(hour: int, minute: int, second: int = 0) -> datetime:
+    """A moment of the night before now."""
+    return NOW.replace(hour=hour, minute=minute, second=second, microsecond=0)
+
+
+def throttled(name: str, kind: Kind) -> Snapshot:
+    """What began as too few streaming units has reached the databases."""
+    base = saturated(name, kind)
+    sql = replace(
+        base.stages["sql"],
+        health=Health.DOWN,
+        state="throttled",
+        reason="lpm-07 refuses writes: log rate at 100 %",
+        rate=0.0,
+    )
+    cause = Suspect(
+        "sql.throttled",
+        "sql",
+        Confidence.SURE,
+        "database lpm-07 is at its log rate and refuses writes",
+        ("log write 100 % for 3 min", "errors 40501 from 4 of 25 databases"),
+        ("lpmops route list -e prod --database lpm-07",),
+    )
+    return replace(base, health=Health.DOWN, stages={**base.stages, "sql": sql}, suspects=(cause, *base.suspects))
+
+
+def a_bad_night() -> MemoryFeed:
+    """A bad day after a worse night: production saturated at 03:04, down at 03:19, well again at 03:39; test signed out from 03:10 to 03:25."""
+    feed = bad_day()
+    for minute in range(120):
+        at = night(1, 59, 57) + timedelta(minutes=minute)
+        prod = (
+            throttled("prod", Kind.PROD)
+            if night(3, 18, 57) <= at < night(3, 30, 57)
+            else saturated("prod", Kind.PROD)
+            if night(3, 3, 57) <= at < night(3, 38, 57)
+            else good("prod", Kind.PROD, companies=812, rate=940.0)
+        )
+        test = (
+            unreadable("test", Kind.TEST)
+            if night(3, 9, 57) <= at < night(3, 24, 57)
+            else good("test", Kind.TEST, rate=40.0)
+        )
+        feed.keep(*(taken(each, at) for each in (good("dev", Kind.DEV), test, prod)))
+    for minutes in (90, 30, 1):
+        at = NOW - timedelta(minutes=minutes)
+        feed.keep(*(taken(each, at) for each in bad_day().snapshots.values()))
+
+    def turn(at: datetime, name: str, what: str, health: Health, *, began: bool = True) -> None:
+        kind = "health" if what in {each.value for each in Health} else "suspect"
+        feed.happened.append(Turn(at, name, kind, what, health, began))
+
+    down, degraded, healthy, unknown = Health.DOWN, Health.DEGRADED, Health.HEALTHY, Health.UNKNOWN
+    turn(night(2, 50, 57), "dev", "cdf.lagging", degraded)
+    turn(night(2, 53, 57), "dev", "cdf.lagging", healthy, began=False)
+    turn(night(3, 3, 57), "prod", "degraded", degraded)
+    turn(night(3, 3, 57), "prod", "asa.saturated", degraded)
+    turn(night(3, 9, 57), "test", "unknown", unknown)
+    turn(night(3, 9, 57), "test", "auth.expired", unknown)
+    turn(night(3, 18, 57), "prod", "down", down)
+    turn(night(3, 18, 57), "prod", "sql.throttled", down)
+    turn(night(3, 24, 57), "test", "healthy", healthy)
+    turn(night(3, 24, 57), "test", "auth.expired", healthy, began=False)
+    turn(night(3, 30, 57), "prod", "degraded", degraded)
+    turn(night(3, 30, 57), "prod", "sql.throttled", degraded, began=False)
+    turn(night(3, 38, 57), "prod", "healthy", healthy)
+    turn(night(3, 38, 57), "prod", "asa.saturated", healthy, began=False)
+    turn(NOW - timedelta(minutes=30), "prod", "degraded", degraded)
+    turn(NOW - timedelta(minutes=30), "prod", "asa.saturated", degraded)
+    turn(NOW - timedelta(minutes=12), "test", "degraded", degraded)
+    return feed

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from lpmops.model import Route, to_data
 from lpmops.tui.place import Place
-from lpmops.tui.screens.live import TIME_ROWS, LiveScreen
+from lpmops.tui.screens.live import LiveScreen
 from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets import companies
@@ -20,7 +20,7 @@ from lpmops.tui.widgets.caption import Caption
 from lpmops.tui.widgets.company import CompanyCard
 from lpmops.tui.widgets.filter_line import FilterLine
 from lpmops.tui.widgets.latency import LatencyBar
-from lpmops.tui.widgets.pipeline import Pipeline
+from lpmops.tui.widgets.pipeline import NOT_KEPT, Pipeline
 from lpmops.tui.widgets.suspects import Suspects, findings
 from lpmops.tui.widgets.table import LiveTable
 
@@ -53,7 +53,7 @@ class EnvironmentScreen(LiveScreen):
 
     def draw(self, scene: Scene) -> None:
         """Draws the environment."""
-        height = self.size.height - (TIME_ROWS if scene.line else 0)
+        height = self.room(scene)
         self.query_one(Pipeline).show(scene, _strip_rows(height))
         self.query_one(LatencyBar).show(scene)
         self.query_one(Suspects).show(scene, _suspect_rows(height))
@@ -64,6 +64,8 @@ class EnvironmentScreen(LiveScreen):
             if self.table.pattern
             else "no company is routed here yet"
             if view and view.companies_known
+            else NOT_KEPT
+            if scene.past and snapshot is None
             else "the companies could not be read"
         )
         self.table.show(

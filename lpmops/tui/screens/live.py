@@ -23,13 +23,12 @@ from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import ROLE_CLASSES
 from lpmops.tui.widgets.header import Header
 from lpmops.tui.widgets.key_bar import KeyBar
-from lpmops.tui.widgets.time_bar import TimeBar
+from lpmops.tui.widgets.time_bar import TimeBar, time_rows
 
 if TYPE_CHECKING:
     from lpmops.tui.app import LpmopsApp
 
 T = TypeVar("T")
-TIME_ROWS = 2
 
 
 class _Live:
@@ -95,6 +94,18 @@ class LiveScreen(_Live, Screen[None]):
 
     def draw(self, scene: Scene) -> None:
         """Draws the values in the screen's own widgets."""
+
+    def room(self, scene: Scene) -> int:
+        """Rows of the screen without those of the time line."""
+        return self.size.height - (time_rows(self.size.height) if scene.line else 0)
+
+    def on_time_bar_chosen(self, message: TimeBar.Chosen) -> None:
+        """Goes to the moment that was clicked on."""
+        self.owner.go_to_moment(message.moment)
+
+    def on_time_bar_stepped(self, message: TimeBar.Stepped) -> None:
+        """Follows the wheel."""
+        self.owner.action_time_step(message.by)
 
     def ask(self, question: Question[T], *, anew: bool = False) -> Answer[T]:
         """What is known of `question` now; its answer comes with a later `show`."""

@@ -16,7 +16,7 @@ from textual.widget import Widget
 
 from lpmops.tui import commands
 from lpmops.tui.place import Place
-from lpmops.tui.screens.live import TIME_ROWS, LiveScreen
+from lpmops.tui.screens.live import LiveScreen
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.pipeline import Pipeline
 from lpmops.tui.widgets.suspects import Suspects
@@ -67,7 +67,7 @@ class OverviewScreen(LiveScreen):
 
     def draw(self, scene: Scene) -> None:
         """Draws every environment."""
-        height = self.size.height - (TIME_ROWS if scene.line else 0)
+        height = self.room(scene)
         rows = strip_rows(height, len(self.environments))
         for number, strip in enumerate(self.query(Pipeline)):
             strip.show(scene, rows, chosen=number == self.chosen)

@@ -20,6 +20,8 @@ def company_lines(view: EnvironmentView, scene: Scene, company_id: str, width: i
     """The company's card; a company that is no longer routed says so."""
     snapshot = view.snapshot
     route = next((item for item in snapshot.routes if item.company_id == company_id), None) if snapshot else None
+    if snapshot is None and scene.past:
+        return [(paint.piece(f"nothing was kept of {view.title} at this moment", "muted"),)]
     if snapshot is None or route is None:
         return [(paint.piece(f"{company_id} is not routed in {view.title}", "muted"),)]
     mark = marks.of_route(route.state)

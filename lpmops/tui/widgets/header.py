@@ -65,11 +65,15 @@ def _sign_in(views: list[EnvironmentView], scene: Scene) -> tuple[Line, Line, Li
     if not known:
         return (), (), ()
     view, credential = min(known, key=lambda item: (_rank(item[1]), _left(item[1], scene), item[0].order))
+    is_away = credential.state in ("expired", "missing")
+    where = f" in {paint.piece(view.title).text}" if len(views) > 1 else ""
+    if scene.past:
+        # Who is signed in and for how long is of today; that nobody was explains what was not known then.
+        return (), (Piece(f"✖ sign-in was {credential.state}{where}", "bad"),) if is_away else (), ()
     identity: Line = (
         (paint.piece(paint.crop_text(_who(credential.identity), 32), "muted"),) if credential.identity else ()
     )
-    if credential.state in ("expired", "missing"):
-        where = f" in {paint.piece(view.title).text}" if len(views) > 1 else ""
+    if is_away:
         remedy: Line = (paint.piece(f": {credential.remedy}", "muted"),) if credential.remedy else ()
         return identity, (Piece(f"✖ sign-in {credential.state}{where}", "bad"),), remedy
     if credential.expires_at is None:

@@ -21,6 +21,7 @@ from lpmops.tui.widgets.stages import SHORT_NAMES, strip_lines
 
 _SINGLE = ("┌", "─", "┐", "│", "└", "┘")
 _DOUBLE = ("╔", "═", "╗", "║", "╚", "╝")
+NOT_KEPT = "nothing was kept of this moment"
 _WORST_FIRST = (Health.DOWN, Health.UNKNOWN, Health.DEGRADED)
 
 
@@ -120,10 +121,8 @@ def _content(view: EnvironmentView, scene: Scene, width: int, rows: int, *, alon
         if view.fault:
             first: Line = (Piece("✖ ", "bad"), paint.piece(view.fault))
         else:
-            first = (
-                Piece("○ ", "unknown"),
-                Piece("no snapshot recorded yet; waiting for the first look" if view.settled else "reading…", "muted"),
-            )
+            waiting = "no snapshot recorded yet; waiting for the first look" if view.settled else "reading…"
+            first = (Piece("○ ", "unknown"), Piece(NOT_KEPT if scene.past else waiting, "muted"))
         return [paint.crop(first, width), *[paint.BLANK] * (rows - 1)][:rows]
     why = _why(view, snapshot, width, rows, alone=alone) if rows >= 3 else None
     if why is None and view.fault and rows >= 3:

@@ -111,8 +111,8 @@ def arranged(
     return [row for _, row in known] + unknown
 
 
-class LiveTable(ScrollView, Generic[Row], can_focus=True):
-    """Keyed rows under a fixed heading, with a cursor."""
+class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
+    """Keyed rows under a fixed heading, with a cursor. It never scrolls sideways, so left and right are left to the time line."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--heading", "table--cursor", "table--cursor-blurred"}
