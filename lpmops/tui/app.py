@@ -271,8 +271,7 @@ class LpmopsApp(Deeds):
     @property
     def is_quiet(self) -> bool:
         """Whether everything that was asked for has come, and is drawn or about to be."""
-        line = self.machine.line
-        return self.settled and not self.answers.asking and not (line and line.loading)
+        return self.settled and not self.answers.asking and not self.machine.is_reading
 
     # Room --------------------------------------------------------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def _is_here(app: LpmopsApp, command: commands.Command) -> bool:
     """Whether a command of a table can be meant: only where one has the keys."""
     seen = app.seen
     if command in commands.TIME:
-        return app.machine.line is not None
+        return app.machine.is_open
     return command in commands.EVERYWHERE or (seen is not None and seen.can_filter)
 
 

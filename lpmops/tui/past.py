@@ -69,6 +69,11 @@ class TimeMachine:
         return self._window is not None
 
     @property
+    def is_reading(self) -> bool:
+        """Whether something of the past is still to come."""
+        return self._rewind.is_reading or any(reader.busy for reader in self._readers.values())
+
+    @property
     def moment(self) -> datetime | None:
         """The moment that was asked for last, None where that is now."""
         return self._rewind.wanted

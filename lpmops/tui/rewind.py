@@ -71,6 +71,12 @@ class Rewind:
             )
 
     @property
+    def is_reading(self) -> bool:
+        """Whether a moment is still being read."""
+        with self._lock:
+            return self._reading is not None and any(reader.busy for reader in self._readers.values())
+
+    @property
     def hangs(self) -> bool:
         """Whether no environment has answered for the moment that is being read, for too long."""
         with self._lock:
