@@ -59,6 +59,10 @@ class Navigator:
         self.visits.visit(place)
         self._show(place)
 
+    def exchange(self, place: Place) -> None:
+        """The screen that is seen shows its like at `place` from now on; that is no step that could be gone back."""
+        self.visits.exchange(place)
+
     def move(self, by: int) -> bool:
         """Back or forward; False where there is nothing."""
         place = self.visits.move(by)

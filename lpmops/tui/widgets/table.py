@@ -22,7 +22,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from lpmops.tui import commands, paint
+from lpmops.tui import commands, folding, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.widgets.drawn import to_strip
 
@@ -31,7 +31,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """One column. `wanted` 0 is always shown, higher ones go first where the width is short; `grows` takes what is left."""
+    """One column. `wanted` 0 is always shown, higher ones go first where the width is short.
+
+    `grows` takes what is left, up to `most`; one that `keeps_end` is cut at its beginning.
+    """
 
     key: str
     title: str
@@ -42,6 +45,7 @@ class Column(Generic[Row]):
     grows: bool = False
     wanted: int = 0
     most: int = 0
+    keeps_end: bool = False
 
 
 def fitting_columns(columns: Sequence[Column[Row]], width: int) -> list[tuple[Column[Row], int]]:
@@ -332,7 +336,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
 
     def on_resize(self, _event: Resize) -> None:
         """Chooses the columns for the new width."""
-        self._sized = fitting_columns(self._columns, self.size.width)
+        # The scrollbar stands inside the size.
+        self._sized = fitting_columns(self._columns, self.scrollable_content_region.width)
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self._keep_cursor_in_sight()
         self.refresh()
@@ -365,7 +370,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
         for column, width in self._sized:
             if line:
                 line.append(Piece(" "))
-            line += paint.fit(column.draw(row, self._now), width, right=column.right)
+            drawn = column.draw(row, self._now)
+            line += paint.fit(folding.end_of(drawn, width) if column.keeps_end else drawn, width, right=column.right)
         if self.stale:
             line = [Piece(part.text, "stale" if part.role in ("text", "strong") else part.role) for part in line]
         return tuple(line)
