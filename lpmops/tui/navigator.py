@@ -36,7 +36,7 @@ def screen_of(place: Place, app: LpmopsApp) -> LiveScreen:
     if place.kind == "settings":
         from lpmops.tui.screens.settings import SettingsScreen
 
-        return SettingsScreen(place)
+        return SettingsScreen(place, app.scene)
     from lpmops.tui.screens.overview import OverviewScreen
 
     return OverviewScreen(place, [view.name for view in app.scene.views])

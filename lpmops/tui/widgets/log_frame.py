@@ -48,21 +48,27 @@ def log_lines(view: LogView, scene: Scene, environment: str, width: int) -> list
         tabs.append(paint.piece(SOURCE_NAMES.get(source, source), "accent" if is_open else "muted"))
         tabs.append(Piece(" " * (_BETWEEN - 2)))
     inner = frame.inner_width(width)
-    content = paint.spread(tabs, _counts(view), inner)
+    content = paint.spread(tabs, _counts(view, inner - paint.width_of(tabs) - 1), inner)
     return frame.framed([content], found, scene, width, head=head, foot=_left_out(view), foot_right=right)
 
 
-def _counts(view: LogView) -> Line:
-    """How many warnings and errors there are, whether they are shown or not."""
+def _counts(view: LogView, room: int) -> Line:
+    """How many warnings and errors there are, whether they are shown or not; without their words where there is no room."""
     if view.answer.value is None:
         return ()
     counted = Counter(mark_of(line.level) for line in view.answer.value)
     marks = sorted((mark for mark in counted if mark.weight), key=lambda mark: -mark.weight)
-    parts: list[Line] = [
-        (Piece(f"{mark.glyph} {words.count(counted[mark])} ", mark.role), paint.piece(mark.word, mark.role))
-        for mark in marks
-    ]
-    return paint.joined([*parts, (Piece(f"{words.count(len(view.answer.value))} lines", "muted"),)], Piece("  "))
+    lines: Line = (Piece(f"{words.count(len(view.answer.value))} lines", "muted"),)
+    line: Line = ()
+    for worded in (True, False):
+        parts: list[Line] = []
+        for mark in marks:
+            word = paint.piece(f" {mark.word}{'' if counted[mark] == 1 else 's'}", mark.role)
+            parts.append((Piece(f"{mark.glyph} {words.count(counted[mark])}", mark.role), *((word,) if worded else ())))
+        line = paint.joined([*parts, lines], Piece("  "))
+        if paint.width_of(line) <= room:
+            break
+    return line
 
 
 def _left_out(view: LogView) -> Line:

@@ -29,6 +29,7 @@ class Pager(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._text: Sequence[Line] = ()
         self._laid: list[Line] = []
+        self._laid_for = 0
         self.wrap = True
 
     @property
@@ -40,24 +41,35 @@ class Pager(ScrollView, can_focus=True):
         """Takes the text; the same text again costs nothing."""
         if text is self._text and wrap == self.wrap:
             return
-        self._text, self.wrap = text, wrap
+        self._text, self.wrap, self._laid_for = text, wrap, 0
         self._lay_out()
 
     def on_resize(self, _event: Resize) -> None:
         """Lays out for the new width."""
         self._lay_out()
 
+    def get_content_height(self, _container: Size, _viewport: Size, width: int) -> int:
+        """Lines that an automatic height takes."""
+        self._fold(width)
+        return len(self._laid)
+
     def _lay_out(self) -> None:
         # The scrollbar stands inside the size.
         width = self.scrollable_content_region.width
-        if width <= 0:
+        if width > 0:
+            self._fold(width)
+            self.virtual_size = Size(width, len(self._laid))
+            self.refresh(layout=self.styles.is_auto_height)
+
+    def _fold(self, width: int) -> None:
+        if width == self._laid_for or width <= 0:
             return
+        self._laid_for = width
         if self.wrap:
-            self._laid = [part for line in self._text for part in folding.folded(line, width, min(_INDENT, width // 4))]
+            indent = min(_INDENT, width // 4)
+            self._laid = [part for line in self._text for part in folding.folded(line, width, indent)]
         else:
             self._laid = [folding.cut(line, width) for line in self._text]
-        self.virtual_size = Size(width, len(self._laid))
-        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """One line, for the compositor."""
