@@ -42,7 +42,7 @@ class CompanyScreen(CloserScreen):
         super().__init__(place)
         self.company = place.company
         self.table: LiveTable[LandedRecord] = LiveTable(
-            records.columns(scene.limits), key=changes.key, haystack=records.haystack, now=scene.now
+            records.columns(scene.limits), key=changes.key, haystack=records.haystack, now=scene.now, follows=True
         )
         self.table.sort_by(0, descending=True)
 

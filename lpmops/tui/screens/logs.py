@@ -34,7 +34,9 @@ class LogsScreen(CloserScreen):
 
     def __init__(self, place: Place, scene: Scene) -> None:
         super().__init__(place)
-        self.table: LiveTable[LogRow] = LiveTable(logs.COLUMNS, key=logs.key, haystack=logs.haystack, now=scene.now)
+        self.table: LiveTable[LogRow] = LiveTable(
+            logs.COLUMNS, key=logs.key, haystack=logs.haystack, now=scene.now, follows=True
+        )
         self.table.sort_by(0, descending=True)
         self.level, self.wrap = 0, False
         self._laid: _Laid | None = None

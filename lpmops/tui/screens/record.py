@@ -97,7 +97,7 @@ class RecordScreen(CloserScreen):
             else -1
         )
         if below is None or not 0 <= index < len(rows):
-            self.owner.tell_once(f"there is no record {'before' if by < 0 else 'after'} this one in the table")
+            self.owner.tell(f"there is no record {'before' if by < 0 else 'after'} this one in the table")
             return
         below.table.place(keys[index])
         assert self.place is not None

@@ -43,6 +43,8 @@ class Pager(ScrollView, can_focus=True):
             return
         self._text, self.wrap, self._laid_for = text, wrap, 0
         self._lay_out()
+        if self.styles.is_auto_height:
+            self.refresh(layout=True)
 
     def on_resize(self, _event: Resize) -> None:
         """Lays out for the new width."""
@@ -50,7 +52,7 @@ class Pager(ScrollView, can_focus=True):
 
     def get_content_height(self, _container: Size, _viewport: Size, width: int) -> int:
         """Lines that an automatic height takes."""
-        self._fold(width)
+        self._fold(width - self.scrollbar_gutter.width)
         return len(self._laid)
 
     def _lay_out(self) -> None:
@@ -59,7 +61,7 @@ class Pager(ScrollView, can_focus=True):
         if width > 0:
             self._fold(width)
             self.virtual_size = Size(width, len(self._laid))
-            self.refresh(layout=self.styles.is_auto_height)
+            self.refresh()
 
     def _fold(self, width: int) -> None:
         if width == self._laid_for or width <= 0:

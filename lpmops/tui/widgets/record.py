@@ -21,7 +21,7 @@ from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.tui.widgets.way import hop_bar
 
-_LABEL, _STAMP, _HOP = 12, 25, 11
+_LABEL, _HOP = 12, 9
 _LEAST_BAR = 12
 _NAMES = ("committed", "sent", "enqueued", "landed")
 _MEMBER = re.compile(r'(\s*)("(?:[^"\\]|\\.)*")(: )(.*)')
@@ -51,15 +51,21 @@ def _end(record: LandedRecord, scene: Scene) -> float:
     return ruler.end_of(changes.total(record), scene.limits)
 
 
+def _stamp_width(record: LandedRecord, scene: Scene) -> int:
+    """Cells that the widest stamp takes, which depends on the zone."""
+    return 1 + max(len(words.stamp(getattr(record, name), scene.zone)) for name in changes.STAMPS)
+
+
 def _stamps(record: LandedRecord, scene: Scene, width: int) -> list[Line]:
     """A line a stamp, with the hop that led to it."""
     lines: list[Line] = []
-    room, start = width - _LABEL - _STAMP - _HOP - 2, 0.0
+    stamp = _stamp_width(record, scene)
+    room, start = width - _LABEL - stamp - _HOP - 2, 0.0
     for number, (label, name) in enumerate(zip(_NAMES, changes.STAMPS, strict=True)):
         at = getattr(record, name)
         line: Line = (
             Piece(label.ljust(_LABEL), "muted"),
-            Piece(words.stamp(at, scene.zone).ljust(_STAMP), "text" if at else "unknown"),
+            Piece(words.stamp(at, scene.zone).ljust(stamp), "text" if at else "unknown"),
         )
         if number:
             seconds = changes.seconds(record, HOPS[number - 1])
@@ -75,11 +81,12 @@ def _whole(record: LandedRecord, scene: Scene, width: int) -> Line:
     """Commit to landed against the limits; what was replayed is not held against them."""
     seconds, replayed = changes.total(record), record.replay_id is not None
     role = "muted" if replayed and seconds is not None else marks.of_latency(seconds, scene.limits)
+    stamp = _stamp_width(record, scene)
     label = (
-        Piece("commit→landed".ljust(_LABEL + _STAMP), "muted"),
+        Piece("commit→landed".ljust(_LABEL + stamp), "muted"),
         Piece(words.exact_duration(seconds).rjust(_HOP), role),
     )
-    room, end = width - _LABEL - _STAMP - _HOP - 2, _end(record, scene)
+    room, end = width - _LABEL - stamp - _HOP - 2, _end(record, scene)
     if room < _LEAST_BAR:
         return paint.crop((*label, Piece(f" of {words.duration(scene.limits.latency)}", "muted")), width)
     stroke = Piece("━", "accent" if role == "text" else role)
@@ -93,18 +100,20 @@ def _whole(record: LandedRecord, scene: Scene, width: int) -> Line:
 
 def _numbers(record: LandedRecord, width: int) -> Line:
     negative = any((seconds := changes.seconds(record, hop)) is not None and seconds < 0 for hop in HOPS)
-    parts: list[Line] = [
+    parts: list[Line] = [(Piece("▲ two clocks differ", "warn"),)] if negative else []
+    if record.replay_id is not None:
+        parts.append((Piece("↻ replay ", "accent"), paint.piece(record.replay_id, "accent")))
+    parts += [
         (Piece("version ", "muted"), Piece(words.count(record.commit_version))),
         (Piece("partition ", "muted"), _number(record.partition)),
         (Piece("sequence ", "muted"), _number(record.sequence)),
         (Piece("change ", "muted"), paint.piece(record.change_type)),
     ]
-    if record.replay_id is not None:
-        parts.append((Piece("↻ replay ", "accent"), paint.piece(record.replay_id, "accent")))
-    if negative:
-        parts.append((Piece("▲ two clocks differ", "warn"),))
-    line = paint.joined(parts, Piece("   "))
-    return paint.crop(line if paint.width_of(line) <= width else paint.joined(parts, Piece("  ")), width)
+    between = Piece("   ")
+    # What stands last is said elsewhere too, so it is the first to go.
+    while len(parts) > 1 and paint.width_of(paint.joined(parts, between)) > width:
+        parts.pop()
+    return paint.crop(paint.joined(parts, between), width)
 
 
 def _number(value: int | None) -> Piece:

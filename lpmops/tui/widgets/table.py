@@ -115,7 +115,11 @@ def arranged(
 
 
 class LiveTable(ScrollView, Generic[Row], can_focus=True):
-    """Keyed rows under a fixed heading, with a cursor."""
+    """Keyed rows under a fixed heading, with a cursor.
+
+    One that `follows` is of things that come in at its top: until the cursor is moved off the first row it stays there, and
+    the first row stays in sight while it was.
+    """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--heading", "table--cursor", "table--cursor-blurred"}
@@ -142,6 +146,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
         key: Callable[[Row], str],
         haystack: Callable[[Row], str],
         now: datetime,
+        follows: bool = False,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -149,6 +154,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
         self._key = key
         self._haystack = haystack
         self._now = now
+        self._follows, self._pinned = follows, False
         self._all: Sequence[Row] = ()
         self._rows: list[Row] = []
         self._sized: list[tuple[Column[Row], int]] = []
@@ -239,16 +245,20 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
             haystack=self._haystack,
             tie=lambda row: natural(self._key(row)),
         )
-        before = self._cursor_key
+        before = wanted = self._cursor_key
+        follows_on = self._follows and round(self.scroll_y) == 0
+        if self._follows and not self._pinned:
+            self._cursor, wanted = 0, None
         found = (
-            next((number for number, row in enumerate(self._rows) if self._key(row) == before), None)
-            if before
+            next((number for number, row in enumerate(self._rows) if self._key(row) == wanted), None)
+            if wanted
             else None
         )
         self._cursor = found if found is not None else min(self._cursor, max(0, len(self._rows) - 1))
         self._cursor_key = self.cursor_key
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
-        if self.is_attached and found is not None:
+        # What comes in above is seen as long as the first row was.
+        if self.is_attached and found is not None and not follows_on:
             self.scroll_to(y=self._cursor - place, animate=False, immediate=True)
         self._keep_cursor_in_sight()
         if self._cursor_key != before:
@@ -263,6 +273,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
     def _go(self, index: int) -> None:
         if not self._rows:
             return
+        self._pinned = index > 0
         before, self._cursor = self._cursor, max(0, min(index, len(self._rows) - 1))
         self._cursor_key = self.cursor_key
         self._keep_cursor_in_sight()
