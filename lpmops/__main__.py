@@ -54,19 +54,32 @@ def run() -> int:
 
 def open_app(config: Config) -> None:
     """Open the app over the environments of `config` and come back when the person leaves it. Raises LpmopsError."""
+    from lpmops import paths
     from lpmops.cli import context, output
     from lpmops.control.feed import open_feed
+    from lpmops.tui import preferences
     from lpmops.tui.app import LpmopsApp
     from lpmops.tui.feed import Limits
+    from lpmops.web import child
 
-    feed, warnings = open_feed(config, context.world().open_store)
+    here = context.world()
+    if child.is_served(here.environ):
+        child.end_with_server()
+    feed = open_feed(config, here.open_store)
     limits = Limits(config.refresh.interval, config.thresholds.latency, config.thresholds.latency_stretch)
-    app = LpmopsApp(feed, limits=limits)
-    app.run()
-    for warning in warnings:
+    liked = preferences.load(paths.preferences_file())
+    app = LpmopsApp(
+        feed,
+        limits=limits,
+        preferences=liked,
+        read_only=here.read_only,
+        state_directory=config.state_directory,
+    )
+    code = app.run_to_the_end(mouse=liked.mouse and here.mouse)
+    for warning in feed.warnings():
         output.narrate(f"warning: {warning}")
-    if app.return_code:
-        sys.exit(app.return_code)
+    if code:
+        sys.exit(code)
 
 
 def save_pictures(config: Config, folder: Path) -> list[Path]:
@@ -82,7 +95,7 @@ def save_pictures(config: Config, folder: Path) -> list[Path]:
     )
     saved = []
     for name, environment in (("overview", None), ("environment", prod)):
-        feed, _ = open_feed(config, context.world().open_store)
+        feed = open_feed(config, context.world().open_store)
         saved.append(save_picture(feed, folder / f"{name}.svg", _PICTURE_SIZE, environment=environment))
         feed.close()
     return saved

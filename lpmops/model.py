@@ -245,6 +245,17 @@ class StreamRun:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class StreamEnding:
+    """One run of the streaming job for its log: what set it off, the service's word for how it ended, and what its output says where it failed."""
+
+    run: StreamRun
+    trigger: str = ""
+    code: str = ""
+    error: str = ""
+    trace: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StreamProgress:
     """How far the streaming query is: the version it has planned, its rates (rows a second) and its newest batch."""
 
@@ -292,6 +303,15 @@ class PartitionState:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Condition:
+    """What a service says of itself that deserves attention, and since when."""
+
+    since: datetime | None
+    code: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class JobPart:
     """An input or output of a job. `kind` is the service's own type name; `details` holds no secret."""
 
@@ -299,6 +319,7 @@ class JobPart:
     kind: str
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     etag: str | None = None
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -319,6 +340,18 @@ class StreamingJob:
     compatibility_level: str | None = None
     output_error_policy: str | None = None
     etag: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActivityEvent:
+    """An entry of the Azure activity log. `level` and `status` are the service's own words, `message` what it says beyond the operation."""
+
+    at: datetime
+    level: str
+    operation: str
+    status: str
+    resource_id: str
+    message: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ KNOWN_DEVIATIONS = (
         r"(diagnosticSettings|metricNamespaces).*NO-OPERATION",
         "diagnostic settings and metric namespaces are not among the files",
     ),
+    Deviation(r"eventtypes/management/values.*NO-OPERATION", "the activity log is not among the files"),
     Deviation(
         r"(2018-01-01|2026-01-01|2024-05-01-preview|2023-01-01-preview): NO-OPERATION",
         "the files have one version of each service",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lpmops.cli import config, demo, init, sandbox, status, wait
+from lpmops.cli import config, demo, init, sandbox, serve, status, wait
 from lpmops.cli.context import world
 
 _HELP = """Make and operate the stream that carries call records from Databricks to each company's database.
@@ -25,7 +25,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(top)
-    for room in (status, wait, init, config, demo, sandbox):
+    for room in (status, wait, init, config, serve, demo, sandbox):
         room.register(app)
     return app
 
@@ -35,11 +35,18 @@ def top(
     config_path: Annotated[
         str | None, typer.Option("--config", metavar="FILE", help="The configuration to use.")
     ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", envvar="LPMOPS_READ_ONLY", help="Open the app unable to change anything.")
+    ] = False,
+    no_mouse: Annotated[
+        bool, typer.Option("--no-mouse", envvar="LPMOPS_NO_MOUSE", help="Leave the mouse to the terminal.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
 ) -> None:
     """What holds for every command; without one, the app opens."""
     here = world()
     here.config_path = config_path
+    here.read_only, here.mouse = read_only, not no_mouse
     if version:
         from lpmops import __version__
         from lpmops.cli import output
@@ -51,11 +58,12 @@ def top(
 
 
 def _open_app(context: typer.Context) -> None:
-    """Open the app on a terminal; elsewhere nobody could see it, so the help is shown."""
+    """Open the app on a terminal or for a browser; elsewhere nobody could see it, so the help is shown."""
     from lpmops.cli import output
+    from lpmops.web import child
 
     here = world()
-    if not (here.is_terminal(here.stdin) and here.is_terminal(here.stdout)):
+    if not (child.is_served(here.environ) or (here.is_terminal(here.stdin) and here.is_terminal(here.stdout))):
         output.say(context.get_help())
         output.narrate("The app needs a terminal; for scripts there is: lpmops status -o json")
         raise typer.Exit(2)

@@ -69,7 +69,8 @@ def _open_store(configured: str) -> Store:
 
 @dataclass(slots=True)
 class World:
-    """Everything outside of a command. `config_path` is what `--config` said."""
+    """Everything outside of a command. `config_path` is what `--config` said, `read_only` whether the app may change nothing,
+    `mouse` whether it takes the mouse."""
 
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -80,6 +81,8 @@ class World:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     config_path: str | None = None
+    read_only: bool = False
+    mouse: bool = True
     load_config: Callable[[str | None], Config] = _load_config
     open_services: Callable[[Environment, float], EnvironmentServices] = _open_services
     open_store: Callable[[str], Store] = _open_store

@@ -80,7 +80,7 @@ def _look(seconds: float, form: Output) -> None:
     here = world()
     config = here.config()
     newest: dict[str, Snapshot] = {}
-    feed, warnings = open_feed(config, here.open_store)
+    feed = open_feed(config, here.open_store)
     unsubscribe = feed.subscribe(lambda snapshot: newest.__setitem__(snapshot.environment, snapshot))
     try:
         durations.let_pass(seconds)
@@ -89,5 +89,5 @@ def _look(seconds: float, form: Output) -> None:
         feed.close()
     shown = [newest[name] for name in config.environments if name in newest]
     unseen = [f"{name} was not seen within {seconds:g} s." for name in config.environments if name not in newest]
-    code = status.show(status.Seen(shown, warnings + feed.warnings() + unseen), (), form, check=True)
+    code = status.show(status.Seen(shown, feed.warnings() + unseen), (), form, check=True)
     output.leave(ExitCode.UNHEALTHY if unseen and code is ExitCode.OK else code)

@@ -68,6 +68,7 @@ def start(
         lines = [
             "The sandbox runs." if started else "A sandbox runs already; it was left as it is.",
             f"  open the app   lpmops --config {data['config']}",
+            f"  in a browser   lpmops --config {data['config']} serve",
             "  break it       lpmops sandbox fault sql.unreachable --env prod",
             "  end it         lpmops sandbox stop",
         ]
@@ -129,7 +130,7 @@ def picture(
     with output.guarded(SCHEMA, form):
         use_config_of(sandbox_client.must_run())
         here = world()
-        feed, _ = open_feed(here.config(), here.open_store)
+        feed = open_feed(here.config(), here.open_store)
         feed.subscribe(lambda _: None)
         output.narrate(f"Looking for {lasting} ...")
         durations.let_pass(durations.seconds(lasting))

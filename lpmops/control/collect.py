@@ -51,6 +51,7 @@ class Collector:
         self._pool = Probes(environment.name, now)
         self._probes = self._make_probes()
         self._seen: dict[str, int] = {}
+        self._counted = services.calls.total
         self._run_failed: tuple[str | None, datetime] | None = None
 
     def _make_probes(self) -> dict[str, Probe]:
@@ -99,7 +100,7 @@ class Collector:
 
     def refresh(self, patience: float) -> Snapshot:
         """One look: wait for the sources no longer than `patience` seconds, judge, keep it in the store. Never raises for a source that fails."""
-        began, calls = time.monotonic(), self._services.calls.total
+        began = time.monotonic()
         self._pool.refresh([probe for name, probe in self._probes.items() if not self._comes_second(name)], patience)
         self._take_in_landed()
         left = max(0.0, patience - (time.monotonic() - began))
@@ -109,6 +110,8 @@ class Collector:
         self._take_in_gaps()
         facts = self._facts()
         by_stage = health.stages(facts, self._thresholds)
+        # Calls between two looks are counted too: somebody asked a closer question.
+        counted, self._counted = self._counted, self._services.calls.total
         snapshot = Snapshot(
             environment=self.environment.name,
             kind=self.environment.kind,
@@ -119,7 +122,7 @@ class Collector:
             routes=assemble.routes(facts, self.memory, self._thresholds),
             suspects=diagnose(facts, self.environment, self._thresholds),
             credential=facts.credential,
-            calls=self._services.calls.total - calls,
+            calls=self._counted - counted,
             seconds=time.monotonic() - began,
             heartbeat_age=facts.heartbeat.age if facts.heartbeat is not None else None,
         )

@@ -12,9 +12,12 @@ from datetime import datetime, timedelta
 
 from lpmops.config import Config
 from lpmops.control.collect import utc_now
+from lpmops.control.inspect import Inspector
+from lpmops.control.places import places
 from lpmops.control.poller import Opener, Poller, open_services
+from lpmops.control.shared import SharedServices
 from lpmops.errors import StoreError
-from lpmops.model import STAGES, Kind, Snapshot
+from lpmops.model import STAGES, CallMinute, Kind, LandedRecord, LogLine, Snapshot
 from lpmops.store import samples, snapshots
 from lpmops.store.connection import Store
 
@@ -24,11 +27,16 @@ _HISTORY = timedelta(minutes=5)
 class PolledFeed:
     """Snapshots of every environment of `config`. Without a store there is no memory, and everything else works."""
 
-    def __init__(self, config: Config, store: Store | None, *, opener: Opener = open_services) -> None:
-        self._config, self._store = config, store
+    def __init__(
+        self, config: Config, store: Store | None, *, opener: Opener = open_services, warning: str = ""
+    ) -> None:
+        self._config, self._store, self._warning = config, store, warning
+        shared = SharedServices(opener)
         self._pollers = {
-            name: Poller(environment, config, store, opener=opener) for name, environment in config.environments.items()
+            name: Poller(environment, config, store, opener=shared.open)
+            for name, environment in config.environments.items()
         }
+        self._inspector = Inspector(config, shared.open, utc_now)
         self._started = False
         self._lock = threading.Lock()
 
@@ -78,12 +86,35 @@ class PolledFeed:
         """Ask for a new snapshot of one environment."""
         self._pollers[environment].refresh_now()
 
+    def records(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[LandedRecord]:
+        """The newest changes that landed for a company, newest first. Raises lpmops.errors types."""
+        return self._inspector.records(environment, company_id, until)
+
+    def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of a company by the minute over an hour, oldest first. Raises lpmops.errors types."""
+        return self._inspector.calls(environment, company_id, until)
+
+    def log_sources(self, environment: str) -> Sequence[str]:
+        """What `logs` can be asked for."""
+        return self._inspector.log_sources(environment)
+
+    def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
+        """What that source wrote, newest first. Raises lpmops.errors types."""
+        return self._inspector.logs(environment, source, until)
+
+    def places(self) -> Sequence[tuple[str, str]]:
+        """Where the files are, as pairs of what and where."""
+        return places(self._config)
+
     def warnings(self) -> list[str]:
-        """What the pollers have to say about the store or themselves."""
-        return [poller.warning for poller in self._pollers.values() if poller.warning]
+        """What is wrong with the store or the pollers; each once, however many of them say it."""
+        of_store = self._store.warnings if self._store is not None else ()
+        said = (self._warning, *of_store, *(poller.warning for poller in self._pollers.values()))
+        return list(dict.fromkeys(each for each in said if each))
 
     def close(self) -> None:
         """End all pollers within a moment; those that hang are left behind."""
+        self._inspector.close()
         closing = [threading.Thread(target=poller.close, daemon=True) for poller in self._pollers.values()]
         for thread in closing:
             thread.start()
@@ -91,10 +122,10 @@ class PolledFeed:
             thread.join(0.5)
 
 
-def open_feed(config: Config, open_store: Callable[[str], Store]) -> tuple[PolledFeed, list[str]]:
-    """A feed over the store of `config`; what is wrong with the store is a warning, since looking works without one."""
+def open_feed(config: Config, open_store: Callable[[str], Store]) -> PolledFeed:
+    """A feed over the store of `config`; what is wrong with the store is a warning of the feed, since looking works without one."""
     try:
         store = open_store(config.state_directory)
     except StoreError as error:
-        return PolledFeed(config, None), [f"{error.message} {error.hint}".strip()]
-    return PolledFeed(config, store), list(store.warnings)
+        return PolledFeed(config, None, warning=f"{error.message} {error.hint}".strip())
+    return PolledFeed(config, store)

@@ -6,14 +6,17 @@ Every call returns within its own deadline and raises only `lpmops.errors` types
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from lpmops.model import (
+    ActivityEvent,
     Credential,
     HubState,
     MetricSeries,
     NamespaceState,
     PartitionState,
+    StreamEnding,
     StreamingJob,
     StreamProgress,
     StreamRun,
@@ -44,6 +47,10 @@ class DatabricksSource(Protocol):
         """How far the streaming query is; None where it has left no trace yet."""
         ...
 
+    def endings(self, until: datetime | None = None) -> Sequence[StreamEnding]:
+        """The newest runs, newest first, with what the output of failed ones says; none that started after `until`."""
+        ...
+
 
 class EventHubSource(Protocol):
     """The hub: its management plane, and its partitions read live."""
@@ -70,7 +77,7 @@ class StreamAnalyticsSource(Protocol):
 
 
 class MonitorSource(Protocol):
-    """Platform metrics: whole minutes, one to three minutes late."""
+    """Platform metrics (whole minutes, one to three minutes late), diagnostic logs and the activity log."""
 
     def metrics(
         self,
@@ -80,8 +87,17 @@ class MonitorSource(Protocol):
         minutes: int,
         aggregation: str,
         split_by: str | None = None,
+        until: datetime | None = None,
     ) -> Sequence[MetricSeries]:
-        """The last `minutes` of the named metrics of several resources of one type."""
+        """The `minutes` up to now or `until` of the named metrics of several resources of one type."""
+        ...
+
+    def logs(self, query: str, minutes: int, until: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+        """The rows of a Kusto query over the workspace; times are text. Raises ConfigError where there is no workspace."""
+        ...
+
+    def activity(self, minutes: int, until: datetime | None = None) -> Sequence[ActivityEvent]:
+        """What people did to the environment's resources and what Azure says of them, newest first."""
         ...
 
 

@@ -1,6 +1,8 @@
-"""How names and values become text of Stream Analytics or T-SQL: the only place that quotes."""
+"""How names and values become text of Stream Analytics, T-SQL or Kusto: the only place that quotes."""
 
 from __future__ import annotations
+
+import json
 
 
 def identifier(name: str) -> str:
@@ -20,3 +22,8 @@ def literal(value: str) -> str:
     if "\0" in value:
         raise ValueError("a text constant holds no NUL")
     return "'" + value.replace("'", "''") + "'"
+
+
+def kusto_literal(value: str) -> str:
+    """`value` as a text constant of Kusto, whose escapes are those of JSON."""
+    return json.dumps(value, ensure_ascii=False)

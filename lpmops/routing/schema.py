@@ -23,6 +23,7 @@ CONTROL_STATEMENTS = (
     "control_heartbeat_recent_index",
     "control_kpi",
     "control_kpi_index",
+    "control_kpi_company_index",
     "control_lock",
     "control_audit_head",
 )
@@ -33,7 +34,7 @@ def landing_statements(columns: Iterable[Column], routing: Routing) -> tuple[str
     table = Template(query("tsql/landing_table.sql")).substitute(
         columns=landing.declaration(landing.landing_columns(columns, routing))
     )
-    rest = ("landing_unique_index", "landing_recent_index", "landing_view")
+    rest = ("landing_unique_index", "landing_recent_index", "landing_company_index", "landing_view")
     return (query("tsql/landing_schema.sql"), table, *(query(f"tsql/{name}.sql") for name in rest))
 
 

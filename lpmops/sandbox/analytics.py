@@ -14,7 +14,7 @@ from typing import Any, cast
 from lpmops.sandbox.asa import seams
 from lpmops.sandbox.asa.compiler import InputKind, compile_query
 from lpmops.sandbox.asa.diagnostics import CompileError
-from lpmops.sandbox.asa.joblog import LogRecord
+from lpmops.sandbox.asa.joblog import JobLog, LogRecord
 from lpmops.sandbox.asa.metrics import MetricValue
 from lpmops.sandbox.asa.runtime import AT_WORK, JobState, StreamingJob
 from lpmops.sandbox.asa.seams import JobSettings
@@ -92,6 +92,10 @@ class AnalyticsRuntime:
         with self._lock:
             job = self._job
         return job.step() if job is not None else 0
+
+    def complain(self, operation: str, message: str) -> None:
+        """Write an error into the job's execution log."""
+        JobLog(self.key.name, self._write_log).error(self._clock.now(), operation, self.key.name, message)
 
     def close(self) -> None:
         """Let go as the process ends; the job goes on when it is started again."""

@@ -18,13 +18,16 @@ from lpmops.sandbox import deploy
 from lpmops.sandbox.analytics import AnalyticsRuntime
 from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account, ResourceGroup, Subscription
+from lpmops.sandbox.azure.activity import Happening
 from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
 from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
+from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
+from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
@@ -48,6 +51,8 @@ EVENTS_PER_UNIT = 1_000.0
 # The hub's own words are "Please wait 4 seconds and try again" (error code 50002).
 _BUSY_SECONDS = 4.0
 _HANG_SECONDS = 300.0
+# assumed: the service's text for a job that it gives up
+_ENGINE_FAILED = "The streaming job failed: the job has exceeded its memory limit. Increase the streaming units of the job, then start it again."
 _JOB_FAILED = (
     "[STREAM_FAILED] Query tdr_stream terminated with exception: the driver ran out of memory. SQLSTATE: XXKST"
 )
@@ -102,6 +107,7 @@ class SandboxEnvironment:
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
+        self._hub_errors: HubErrors | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._troubles: dict[str, str] = {}
@@ -132,8 +138,13 @@ class SandboxEnvironment:
         account.add_workspace(
             plan.subscription_id, plan.resource_group, f"log-lpm-{plan.name}", plan.region, plan.log_analytics_workspace
         )
-        self._meters.append(
-            (Meter(account.metrics, f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}"), self.hub)
+        namespace = f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}"
+        self._meters.append((Meter(account.metrics, namespace), self.hub))
+        self._hub_errors = HubErrors(
+            plan.namespace,
+            self.hub,
+            self._clock,
+            lambda row, at: account.write_log(namespace, CATEGORY, TABLE, row, at.timestamp()),
         )
         server = f"sql-lpm-{plan.name}"
         account.add_sql_server(plan.subscription_id, plan.resource_group, server, plan.region)
@@ -152,6 +163,11 @@ class SandboxEnvironment:
             plan.subscription_id, plan.resource_group, plan.namespace,
             {"location": plan.region, "sku": {"name": "Standard", "tier": "Standard", "capacity": self.units}},
         )  # fmt: skip
+        account.diagnostics.put(
+            f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}",
+            "lpmops",
+            {**self._to_workspace(CATEGORY), "logAnalyticsDestinationType": "Dedicated"},
+        )
         for job in plan.jobs:
             key = JobKey(plan.subscription_id, plan.resource_group, job.name)
             account.stream_analytics.delete(key)
@@ -159,13 +175,17 @@ class SandboxEnvironment:
             account.diagnostics.put(
                 f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
                 "lpmops",
-                {
-                    "workspaceId": f"{self._providers}/Microsoft.OperationalInsights/workspaces/log-lpm-{plan.name}",
-                    "logs": [{"category": name, "enabled": True} for name in ("Execution", "Authoring")],
-                },
+                self._to_workspace("Execution", "Authoring"),
             )
             account.stream_analytics.start(key, "JobStartTime", None)
         (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
+
+    def _to_workspace(self, *categories: str) -> dict[str, Any]:
+        """The properties of a diagnostic setting that sends these logs to the environment's workspace."""
+        return {
+            "workspaceId": f"{self._providers}/Microsoft.OperationalInsights/workspaces/log-lpm-{self.plan.name}",
+            "logs": [{"category": name, "enabled": True} for name in categories],
+        }
 
     def runtime(self, key: JobKey, write_log: Callable[[JobKey, LogRecord], None]) -> AnalyticsRuntime:
         """The engine of one of this environment's jobs."""
@@ -268,6 +288,8 @@ class SandboxEnvironment:
     def _measure(self) -> float:
         for meter, source in self._meters:
             meter.read_hub(source) if isinstance(source, Hub) else meter.read_job(source.metrics())
+        if self._hub_errors is not None:
+            self._hub_errors.step()
         self.hub.expire()
         return _METER_SECONDS
 
@@ -293,8 +315,20 @@ class SandboxEnvironment:
 
     def stop_analytics(self) -> None:
         """Stop the jobs at once, whatever they were about to do, as somebody with the portal open would."""
+        assert self._account is not None
         for job in self._deployed_jobs():
             self._jobs().halt(job.key)
+            for status in ("Accepted", "Succeeded"):
+                self._account.activity.write(
+                    Happening(job.id, f"{JOB_TYPE}/stop/action", status, caller="operator@lpm.example")
+                )
+
+    def fail_analytics(self) -> None:
+        """Put the jobs into Failed, as an error does that the engine can't get over, and write down why."""
+        for job in self._deployed_jobs():
+            self._jobs().fail(job.key)
+            if (runtime := self.runtimes.get(job.key.text)) is not None:
+                runtime.complain("Process Events", _ENGINE_FAILED)
 
     def start_analytics(self) -> None:
         """Start them again where they left off; one that somebody else has started meanwhile is left alone."""

@@ -41,6 +41,9 @@ class Breakable(Protocol):
     def start_analytics(self) -> None:
         """Start them from their last output."""
 
+    def fail_analytics(self) -> None:
+        """Put the Stream Analytics jobs into Failed."""
+
     def throttle_hub(self, on: bool) -> None:
         """Take most of the hub's throughput away, or give it back."""
 
@@ -74,6 +77,10 @@ def _analytics(environment: Breakable, _: frozenset[str], on: bool) -> None:
     environment.stop_analytics() if on else environment.start_analytics()
 
 
+def _engine(environment: Breakable, _: frozenset[str], on: bool) -> None:
+    environment.fail_analytics() if on else environment.start_analytics()
+
+
 def _databases(environment: Breakable, companies: frozenset[str], on: bool) -> None:
     environment.close_databases({environment.database_of(company) or "" for company in companies}, on)
 
@@ -82,6 +89,7 @@ FAULTS = {
     fault.name: fault
     for fault in (
         Fault("asa.stopped", "the Stream Analytics job is stopped; events wait in the hub", _analytics),
+        Fault("asa.failed", "the Stream Analytics job has failed; nothing is read until somebody starts it", _engine),
         Fault(
             "hub.throttled",
             "the hub's throughput units are used up; the streaming job is told to wait",

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from lpmops.sandbox.analytics import diagnose
 from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account
+from lpmops.sandbox.azure.activity import Happening
 from lpmops.sandbox.azure.gateway import AzureGateway
 from lpmops.sandbox.azure.identity import EVENT_HUBS, SQL, Principal, TokenAuthority, TokenError
 from lpmops.sandbox.azure.jobs import JobKey
@@ -96,6 +97,11 @@ class World:
             "status_s": record.status,
             "properties_s": json.dumps(record.properties),
         }
+        if record.level == "Error":
+            # azure-docs stream-analytics-job-diagnostic-logs: the activity log has such an operation too, with these properties.
+            said = {name: str(record.properties.get(name) or "") for name in ("Message", "Type", "Error")}
+            said["Correlation ID"] = str(record.properties.get("CorrelationId") or "")
+            self.account.activity.write(Happening(resource, record.operation_name, "Failed", "Error", properties=said))
         self.account.write_log(resource, record.category, "AzureDiagnostics", fields, record.time.timestamp())
 
     async def open(

@@ -16,18 +16,23 @@ from urllib.parse import quote
 
 from lpmops import resources
 from lpmops.config import Environment
-from lpmops.errors import BadAnswerError, ServiceNotFoundError
-from lpmops.model import Commit, StreamProgress, StreamRun, TableState
+from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError
+from lpmops.model import Commit, StreamEnding, StreamProgress, StreamRun, TableState
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
+from lpmops.services.redact import clean, clean_lines
 from lpmops.services.sqltext import without_comments
 from lpmops.services.transport import Transport
 
 # The application id of Azure Databricks, the same in every tenant.
 SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 _PAGE_LIMIT = 50
+_RUNS = 25
+_OUTPUTS = 5
+_TRACE_LINES = 24
+_TEXT_LENGTH = 1_000
 _RIGHTS = (
     "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
 )
@@ -104,6 +109,53 @@ class DatabricksService:
         if not runs:
             return StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
         return _run(job_id, name, runs[0], is_paused)
+
+    def endings(self, until: datetime | None = None) -> tuple[StreamEnding, ...]:
+        """The newest 25 runs of the job, newest first, the last five failures with what their output says; none that started after `until`.
+
+        Raises ServiceNotFoundError where there is no such job.
+        """
+        deadline = Deadline.after(self._seconds)
+        job = self._job(deadline)
+        if job is None:
+            raise ServiceNotFoundError(
+                f"There is no job {self._settings.job!r}.",
+                service="databricks",
+                hint="Check databricks.job in lpmops.toml: it takes the job's name or its id.",
+            )
+        name = job.object("settings").maybe_text("name") or self._settings.job
+        parameters = {"job_id": str(job.integer("job_id")), "limit": str(_RUNS), "expand_tasks": "true"}
+        if until is not None:
+            parameters["start_time_to"] = str(int(until.timestamp() * 1000))
+        answer = self._client.get("/api/2.2/jobs/runs/list", operation="runs", deadline=deadline, params=parameters)
+        found: list[StreamEnding] = []
+        outputs = 0
+        for fields in answer.fields().objects("runs"):
+            run = _run(parameters["job_id"], name, fields, is_paused=False)
+            failed = run.state == "failed" and outputs < _OUTPUTS
+            outputs += failed
+            error, trace = self._output(fields, deadline) if failed else ("", "")
+            found.append(StreamEnding(run, fields.maybe_text("trigger") or "", _ending_code(fields), error, trace))
+        return tuple(found)
+
+    def _output(self, run: Fields, deadline: Deadline) -> tuple[str, str]:
+        """Error and trace of a failed run: of its task, as a run of several has no output of its own."""
+        tasks = [task for task in run.objects("tasks") if _run("", "", task, is_paused=False).state == "failed"]
+        number = (tasks[0] if tasks else run).integer("run_id")
+        try:
+            output = self._client.get(
+                "/api/2.2/jobs/runs/get-output",
+                operation="output",
+                deadline=deadline,
+                params={"run_id": str(number)},
+            ).fields()
+        except ServiceError as error:
+            # The run is told about all the same: outputs are kept for 60 days and need a right of their own.
+            return f"Its output could not be read: {error.message}", ""
+        return (
+            clean(output.maybe_text("error") or "", _TEXT_LENGTH),
+            clean_lines(output.maybe_text("error_trace") or "", _TRACE_LINES),
+        )
 
     def progress(self) -> StreamProgress | None:
         """How far the stream is; None where it has left no trace yet."""
@@ -217,7 +269,7 @@ def _run(job_id: str, name: str, run: Fields, is_paused: bool) -> StreamRun:
     status, older = run.object("status"), run.object("state")
     phase = status.maybe_text("state") or older.maybe_text("life_cycle_state") or ""
     ending = status.object("termination_details")
-    code = ending.maybe_text("code") or older.maybe_text("result_state") or ""
+    code = _ending_code(run)
     ended_at = run.maybe_epoch_milliseconds("end_time")
     message = ending.maybe_text("message") or older.maybe_text("state_message") or ""
     if phase == "RUNNING":
@@ -241,12 +293,18 @@ def _run(job_id: str, name: str, run: Fields, is_paused: bool) -> StreamRun:
         job_id=job_id,
         name=name,
         state=state,
-        message=message,
+        message=clean(message),
         run_id=str(run.integer("run_id")),
         started_at=run.maybe_epoch_milliseconds("start_time"),
         ended_at=ended_at,
         url=run.maybe_text("run_page_url") or "",
     )
+
+
+def _ending_code(run: Fields) -> str:
+    """The service's word for how a run ended; empty while it goes on."""
+    newer = run.object("status").object("termination_details").maybe_text("code")
+    return newer or run.object("state").maybe_text("result_state") or ""
 
 
 def _written_progress(answer: Answer) -> StreamProgress:

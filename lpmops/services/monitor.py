@@ -2,7 +2,8 @@
 
 Metrics come from metrics:getBatch (2024-02-01, 50 resources a call, Monitoring Reader on the subscription) or, where that is forbidden, resource by
 resource from Azure Resource Manager; which way works is remembered for an hour. Values arrive one to three minutes late: the newest minute
-with data is not now. A minute without data is None, never zero. Logs come from the Log Analytics query API v1.
+with data is not now. A minute without data is None, never zero. Logs come from the Log Analytics query API v1, what people did and what happened to
+a resource from the activity log (2015-04-01), which is kept for 90 days and needs no setting.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from lpmops.config import Environment
 from lpmops.errors import ConfigError, ForbiddenError, ServiceError
-from lpmops.model import MetricPoint, MetricSeries
+from lpmops.model import ActivityEvent, MetricPoint, MetricSeries
 from lpmops.services import failures
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
+from lpmops.services.redact import clean
 from lpmops.services.resourcemanager import resource_manager
 from lpmops.services.transport import Client, Transport
 
@@ -28,6 +31,8 @@ _REMEMBER_SECONDS = 3600.0
 _METRICS_SCOPE = "https://metrics.monitor.azure.com/.default"
 _LOGS_SCOPE = "https://api.loganalytics.io/.default"
 _METRIC_ID = "/providers/microsoft.insights/metrics/"
+_ACTIVITY_VERSION = "2015-04-01"
+_ACTIVITY_EVENTS = 500
 
 
 class MonitorService:
@@ -38,6 +43,7 @@ class MonitorService:
     ) -> None:
         self._seconds = seconds
         self._subscription = environment.subscription_id
+        self._group = environment.resource_group
         self._workspace = environment.monitor.log_analytics_workspace
         region = "".join(environment.streamanalytics.region.split()).lower()
         self._batch = transport.client(
@@ -67,14 +73,16 @@ class MonitorService:
         minutes: int,
         aggregation: str,
         split_by: str | None = None,
+        until: datetime | None = None,
     ) -> tuple[MetricSeries, ...]:
-        """The last whole `minutes` of the metrics `names` of resources of one type (`namespace`) and region.
+        """The whole `minutes` up to now, or up to `until`, of the metrics `names` of resources of one type (`namespace`) and region.
 
         `aggregation` is total, average, maximum, minimum or count; `split_by` names a dimension, one series for each of its values.
         """
         if not resource_ids or not names:
             return ()
-        end = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        # The minute under way is asked for, and left out of the past: it knows what came after the moment.
+        end = (until or datetime.now(UTC) + timedelta(minutes=1)).replace(second=0, microsecond=0)
         question = _Question(
             namespace, tuple(names), end - timedelta(minutes=minutes + 1), end, aggregation.lower(), split_by
         )
@@ -86,20 +94,41 @@ class MonitorService:
                 self._forbidden_until = time.monotonic() + _REMEMBER_SECONDS
         return tuple(self._one_by_one(question, resource_ids, deadline))
 
-    def logs(self, query: str, minutes: int) -> list[dict[str, Any]]:
-        """The rows of a KQL query over the last `minutes`, as the service types them (times stay text). Raises ConfigError without a workspace."""
+    def logs(self, query: str, minutes: int, until: datetime | None = None) -> list[dict[str, Any]]:
+        """The rows of a KQL query over the `minutes` up to now, or up to `until`, as the service types them (times stay text).
+
+        Raises ConfigError without a workspace.
+        """
         if not self._workspace:
             raise ConfigError(
                 "This environment names no Log Analytics workspace.",
                 hint="Set monitor.log_analytics_workspace in lpmops.toml to the workspace id.",
             )
+        span = f"PT{minutes}M" if until is None else f"PT{minutes}M/{_stamp(until)}"
         answer = self._logs.read(
             f"/v1/workspaces/{self._workspace}/query",
-            {"query": query, "timespan": f"PT{minutes}M"},
+            {"query": query, "timespan": span},
             operation="logs",
             deadline=Deadline.after(self._seconds),
         )
         return _log_rows(answer)
+
+    def activity(self, minutes: int, until: datetime | None = None) -> tuple[ActivityEvent, ...]:
+        """The newest entries of the activity log of the environment's resource group in the `minutes` up to now or `until`, newest first.
+
+        At most some hundreds, which is more than a group makes in a day; a change takes some minutes to appear (3 to 20 by Azure's own word).
+        """
+        end = until or datetime.now(UTC)
+        group = self._group.replace("'", "''")
+        span = f"eventTimestamp ge '{_stamp(end - timedelta(minutes=minutes))}' and eventTimestamp le '{_stamp(end)}'"
+        pages = self._single.pages(
+            f"/subscriptions/{self._subscription}/providers/Microsoft.Insights/eventtypes/management/values",
+            operation="activity",
+            deadline=Deadline.after(self._seconds),
+            params={"api-version": _ACTIVITY_VERSION, "$filter": f"{span} and resourceGroupName eq '{group}'"},
+        )
+        found = [_event(fields) for fields in islice(pages, _ACTIVITY_EVENTS)]
+        return tuple(sorted(found, key=lambda event: event.at, reverse=True))
 
     def _by_batch(self, question: _Question, resource_ids: Sequence[str], deadline: Deadline) -> Iterator[MetricSeries]:
         for start in range(0, len(resource_ids), _BATCH_SIZE):
@@ -143,7 +172,7 @@ class _Question:
         self.aggregation = aggregation
         self._namespace = namespace
         self._names = ",".join(names)
-        self._start, self._end = (f"{moment:%Y-%m-%dT%H:%M:%S.000Z}" for moment in (start, end))
+        self._start, self._end = _stamp(start), _stamp(end)
         self._split_by = split_by
 
     def _parameters(self, filter_name: str) -> dict[str, str]:
@@ -156,6 +185,29 @@ class _Question:
 
     def single_parameters(self) -> dict[str, str]:
         return self._parameters("$filter") | {"timespan": f"{self._start}/{self._end}"}
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+
+
+def _event(fields: Fields) -> ActivityEvent:
+    """An entry; a resource's own complaint stands among its properties, under a name that each provider chooses."""
+    properties = {name.lower(): text for name, text in fields.texts("properties").items()}
+    said = (properties.get(name) for name in ("message", "error", "statusmessage"))
+    return ActivityEvent(
+        at=fields.time("eventTimestamp"),
+        level=fields.maybe_text("level") or "",
+        operation=_localized(fields.object("operationName")),
+        status=_localized(fields.object("status")),
+        resource_id=fields.maybe_text("resourceId") or "",
+        message=clean(next((text for text in said if text), None) or fields.maybe_text("description") or ""),
+    )
+
+
+def _localized(name: Fields) -> str:
+    """The words for people, or else the stable ones."""
+    return clean(name.maybe_text("localizedValue") or name.maybe_text("value") or "")
 
 
 def _series(metric: Fields, resource_id: str | None, question: _Question) -> Iterator[MetricSeries]:

@@ -1,6 +1,7 @@
 """Takes secrets out of text before it is logged, shown or raised: tokens, keys, signatures, passwords.
 
-Texts of other systems pass here once on their way into an error. What comes out is one line of printable characters, at most 400 long.
+Texts of other systems pass here once on their way into an error. What `clean` gives is one line of printable characters, at
+most 400 long.
 """
 
 from __future__ import annotations
@@ -26,13 +27,27 @@ _SECRETS = (
 )
 
 
-def clean(text: object) -> str:
+def clean(text: object, longest: int = _LONGEST) -> str:
     """`text` as one short printable line without a secret."""
     line = str(text).encode("utf-8", "replace").decode("utf-8")
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
     line = " ".join("".join(char if char.isprintable() else " " for char in line).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def clean_lines(text: str, most: int, longest: int = 200) -> str:
+    """A text of many lines, such as a stack trace, without a secret: its first lines and its last ones, where the cause stands."""
+    lines = [_indent(line) + clean(line, longest) for line in text.splitlines() if line.strip()]
+    if len(lines) <= most:
+        return "\n".join(lines)
+    head = most // 3
+    return "\n".join((*lines[:head], f"… {len(lines) - most} lines …", *lines[head - most :]))
+
+
+def _indent(line: str) -> str:
+    """How far a line stands in, as a trace's frames do."""
+    return " " * min(8, len(line) - len(line.lstrip()))
 
 
 def address(url: str) -> str:

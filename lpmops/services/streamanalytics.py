@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from lpmops.config import Environment
-from lpmops.model import JobPart, StreamingJob
+from lpmops.model import Condition, JobPart, StreamingJob
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
+from lpmops.services.redact import clean
 from lpmops.services.resourcemanager import group_path, resource_manager
 from lpmops.services.transport import Transport
 
@@ -95,6 +96,14 @@ def _part(fields: Fields) -> JobPart:
         kind=source.maybe_text("type") or "",
         details=_without_secrets(details),
         etag=properties.maybe_text("etag"),
+        conditions=tuple(
+            Condition(
+                since=condition.maybe_time("since"),
+                code=condition.maybe_text("code") or "",
+                message=clean(condition.maybe_text("message") or ""),
+            )
+            for condition in properties.object("diagnostics").objects("conditions")
+        ),
     )
 
 

@@ -54,7 +54,7 @@ class Answers:
 
     def __init__(self, feed: Feed, wake: Callable[[], None]) -> None:
         self._feed, self._wake = feed, wake
-        self._aside = Aside(lambda name, error: None)
+        self._aside = Aside(self._failed)
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[Hashable, ...], Answer[Any]] = OrderedDict()
 
@@ -68,6 +68,9 @@ class Answers:
             self._keep(question, known)
         self._aside.run(repr(question.name), lambda: self._ask(question))
         return cast("Answer[T]", known)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        report(None, name, error)
 
     def _ask(self, question: Question[T]) -> None:
         before = self._known.get(question.name, Answer())

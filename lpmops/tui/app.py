@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from rich.segment import Segment, Segments
 from textual.actions import ActionParseResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.events import Mount, Resize, Unmount
 from textual.geometry import Size
@@ -36,11 +36,12 @@ from lpmops.tui.reader import Change, Reader
 from lpmops.tui.screens.live import LiveModal, LiveScreen
 from lpmops.tui.screens.overview import OverviewScreen
 from lpmops.tui.screens.too_small import TooSmallScreen, is_too_small
-from lpmops.tui.signals import leave_on_signal
+from lpmops.tui.signals import LastResort, leave_on_signal
 from lpmops.tui.view import EnvironmentView, Scene
 
 _COALESCE = 1 / 30
 _TICK = 1.0
+_LEAVING = 2.0
 
 
 class Arrived(Message):
@@ -99,6 +100,7 @@ class LpmopsApp(Deeds):
         self._kept_back: dict[str, Change] = {}
         self._drawing_soon = False
         self._forget_signals: Callable[[], None] = lambda: None
+        self._last_resort = LastResort(_LEAVING)
         self.reader = Reader(feed, self._wake, self._failed)
         # The store is read while Textual starts, so that its answer is there for the first paint.
         for name, _ in environments:
@@ -113,7 +115,7 @@ class LpmopsApp(Deeds):
     def on_mount(self, _event: Mount) -> None:
         """Goes live."""
         if not self.is_headless:
-            self._forget_signals = leave_on_signal(lambda code: self.exit(return_code=code))
+            self._forget_signals = leave_on_signal(self.leave)
         if self.preferences.keys:
             self.set_keymap(dict(self.preferences.keys))
         for problem in self.preferences.problems:
@@ -122,10 +124,23 @@ class LpmopsApp(Deeds):
         self.set_interval(_TICK, self._tick, name="clock")
         self._cover_or_uncover(self.size)
 
-    def handle_bindings_clash(self, clashed_bindings: set[Binding], _node: DOMNode) -> None:
-        """Says which key of a keymap does two things; the keymap's own meaning holds."""
-        for binding in clashed_bindings:
-            self.tell_once(f"your keymap takes the key {binding.key} from {binding.id or binding.action}")
+    def leave(self, code: int = 0) -> None:
+        """Ends the app with that exit code, whatever hangs."""
+        if not self.is_headless:
+            self._last_resort.arm(code)
+        self.exit(return_code=code)
+
+    async def action_quit(self) -> None:
+        """Ends the app."""
+        self.leave()
+
+    def run_to_the_end(self, *, mouse: bool = True) -> int:
+        """Runs the app on this terminal until it is left; the exit code."""
+        try:
+            self.run(mouse=mouse)
+        finally:
+            self._last_resort.disarm()
+        return self.return_code or 0
 
     def on_unmount(self, _event: Unmount) -> None:
         """Lets go of the feed, without waiting for it."""
@@ -226,13 +241,21 @@ class LpmopsApp(Deeds):
 
     def show_now(self) -> None:
         """Draws what is true at this moment, or what was at the moment of the past that is shown."""
-        self.live = replace(self.live, now=self.feed.now())
+        self.live = replace(self.live, now=self.feed.now(), warnings=self._warned())
         line, views = self.machine.line, self.machine.views
         self.scene = replace(self.live, line=line, today=self.live.now)
         if line is not None and line.moment is not None and views is not None:
             self.scene = replace(self.scene, views=views, now=line.moment, held=False)
         for screen in self._seen():
             screen.show(self.scene)
+
+    def _warned(self) -> tuple[str, ...]:
+        """What is wrong on this machine now; what has become wrong since the last look is told."""
+        found = tuple(self.feed.warnings())
+        for sentence in found:
+            if sentence not in self.live.warnings:
+                self.tell(sentence)
+        return found
 
     def _seen(self) -> list[LiveScreen | LiveModal]:
         seen: list[LiveScreen | LiveModal] = []

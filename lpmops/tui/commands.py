@@ -6,6 +6,7 @@ has one, and one sentence for help and palette. Why one does not work just now i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding
@@ -32,7 +33,7 @@ class Command:
 
 
 EVERYWHERE: tuple[Command, ...] = (
-    Command("app.out", "app.out", "escape", "back", "One step out: clear the filter, close the panel, leave the past, leave the screen", shown=True, in_palette=False),
+    Command("app.out", "app.out", "escape", "back", "One step out: the filter, the panel, the past, then the screen", shown=True, in_palette=False),
     Command("app.command", "app.command", "colon", "command", "Type a command, with suggestions", shown=True, in_palette=False),
     Command("app.filter", "app.filter", "slash", "filter", "Show only rows that match; ! in front shows the others", "filter", "pattern", shown=True),
     Command("app.find", "app.find", "f", "find", "Find any command, environment or company by part of its name", in_palette=False),
@@ -44,8 +45,8 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.hold", "app.hold", "p", "hold", "Hold the display or let it go on; reading goes on", "hold", shown=True),
     Command("app.overview", "app.overview", "0", "all", "All environments", "all", shown=True),
     *(
-        Command(f"app.environment.{number}", f"app.jump({number})", str(number), "environment", "That environment", shown=number == 1, in_palette=False)
-        for number in range(1, 10)
+        Command(f"app.environment.{n}", f"app.jump({n})", f"{n}", "environment", "That environment", shown=n < 2, in_palette=False)
+        for n in range(1, 10)
     ),
     Command("app.environment", "app.find", "", "environment", "Open an environment by its name", "env", "environment", in_palette=False),
     Command("app.company", "app.find", "", "company", "Open a company by its id", "company", "company", in_palette=False),
@@ -135,3 +136,24 @@ def by_word(word: str) -> Command | None:
         return exact
     found = [command for command in ALL if command.word.startswith(word)]
     return found[0] if len(found) == 1 else None
+
+
+def taken(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The keys that a keymap takes from commands it leaves alone, as (command, key, from which)."""
+    found: list[tuple[str, str, str]] = []
+    for place in ((*EVERYWHERE, *TIME), OVERVIEW, TABLE, SCROLL):
+        for command in place:
+            for key in keymap.get(command.id, "").split(","):
+                found += [
+                    (command.id, key, other.id)
+                    for other in place
+                    if key
+                    and other.id not in keymap
+                    and key in {_named(each) for each in other.keys.split(",")} | set(other.keys.split(","))
+                ]
+    return found
+
+
+def _named(key: str) -> str:
+    """A key as it is typed, for one that a binding names."""
+    return {"colon": ":", "slash": "/", "comma": ",", "minus": "-", "plus": "+", "question_mark": "?"}.get(key, key)

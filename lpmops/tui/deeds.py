@@ -59,6 +59,7 @@ class Deeds(App[None]):
         here = reasons.Circumstances(
             place=self._me.navigator.here,
             scene=self._me.scene,
+            panel=isinstance(self.screen, LiveModal),
             can_filter=seen.can_filter,
             can_copy=seen.copyable() is not None if name == "copy" else False,
             visits_before=visits.index > 0,
@@ -268,6 +269,9 @@ class Deeds(App[None]):
 
         before = self._me.preferences
         self._me.preferences = replace(before, theme=theme or before.theme, zone=zone or before.zone)
+        if self.is_web:
+            # The file is that of whoever serves, not of whoever looks.
+            return
         try:
             preferences.save(self._me.preferences)
         except OSError as error:

@@ -5,6 +5,7 @@ The key bar and the help read the same live bindings, so a key that moves or is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,12 @@ _SIGNS = {
 }  # fmt: skip
 
 
+_OWNERS = {"app": "everywhere", "time": "time"}
+
+
 @dataclass(frozen=True, slots=True)
 class KeyGroup:
-    """Keys that do the same thing. `owner` is the kind of widget, screen or app that takes them."""
+    """Keys that do the same thing. `owner` is where they work: here, time or everywhere; `why` says why they do not just now."""
 
     keys: tuple[str, ...]
     first_key: str
@@ -32,6 +36,7 @@ class KeyGroup:
     owner: str
     shown: bool
     last: bool
+    why: str = ""
 
     @property
     def label(self) -> str:
@@ -42,26 +47,31 @@ class KeyGroup:
         return " ".join(self.keys)
 
 
+def key_sign(key: str) -> str:
+    """The name of a key as it is written on the screen."""
+    return _SIGNS.get(key, key)
+
+
 def sign(app: App[Any], binding: Binding) -> str:
-    """One key as it is written on the screen."""
+    """The key of a binding as it is written on the screen."""
     return binding.key_display or _SIGNS.get(binding.key) or app.get_key_display(binding)
 
 
 def key_groups(app: App[Any], screen: Screen[Any]) -> list[KeyGroup]:
-    """The live keys of `screen`, nearest first; Textual's own and system keys are left out."""
+    """The keys of `screen`, nearest first, with why those that do not work now do not; Textual's own and system keys are left out."""
     groups: dict[tuple[str, str], KeyGroup] = {}
+    why_not: Callable[[str], str | None] = getattr(app, "why_not", lambda _action: None)
     for active in screen.active_bindings.values():
         binding = active.binding
         # Textual's own keys for scrolling and focus have no id; they do nothing here that ours do not.
         if binding.system or not binding.id or not active.enabled:
             continue
-        name = (
-            binding.action.partition("(")[0] if binding.action.startswith("app.jump(") else binding.action,
-            binding.description,
-        )
-        owner = "everywhere" if binding.id.startswith("app.") else "here"
+        # The numbers of the environments are one row.
+        action = binding.action.partition("(")[0] if binding.action.startswith("app.jump(") else binding.action
+        name = (action, binding.description)
         before = groups.get(name)
         keys = (*before.keys, sign(app, binding)) if before else (sign(app, binding),)
+        owner = _OWNERS.get(binding.id.partition(".")[0], "here")
         groups[name] = KeyGroup(
             keys=tuple(dict.fromkeys(keys)),
             first_key=before.first_key if before else binding.key,
@@ -70,5 +80,6 @@ def key_groups(app: App[Any], screen: Screen[Any]) -> list[KeyGroup]:
             owner=owner,
             shown=binding.show or bool(before and before.shown),
             last=owner == "everywhere",
+            why=why_not(binding.action) or "",
         )
     return list(groups.values())

@@ -5,23 +5,31 @@ The searching and the drawing are Textual's own palette. Names from outside go i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
-from textual.markup import escape
+from textual.fuzzy import Matcher
+from textual.style import Style
 
 from lpmops.plain_text import plain_line
 from lpmops.tui import commands, marks
+from lpmops.tui.keys import key_sign
 from lpmops.tui.place import Place
 
 if TYPE_CHECKING:
     from lpmops.tui.app import LpmopsApp
 
 _MOST_COMPANIES = 50
+
+
+class Palette(CommandPalette):
+    """Textual's palette in the looks of the house."""
+
+    CSS_PATH = "palette.tcss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +46,12 @@ def entries(app: LpmopsApp) -> Iterable[Entry]:
     for view in app.live.views:
         mark = marks.of_health(view.snapshot.health) if view.snapshot else marks.UNKNOWN
         yield Entry(f"environment: {view.title}", f"{mark.glyph} {mark.word}", partial(app.open_environment, view.name))
-    for place in (commands.EVERYWHERE, commands.TABLE):
-        for command in place:
-            if command.in_palette and _is_here(app, command):
-                why = app.why_not(command.action)
-                sentence = f"not now: {why}" if why else command.sentence
-                yield Entry(
-                    f"{command.title}: {command.word or command.id}"
-                    if command.word != command.title
-                    else command.title,
-                    sentence,
-                    partial(_run, app, command),
-                )
+    for command in (*commands.EVERYWHERE, *commands.TIME, *commands.TABLE):
+        if command.in_palette and _is_here(app, command):
+            why = app.why_not(command.action)
+            keys = " or ".join(key_sign(key) for key in command.keys.split(",") if key)
+            name = command.word or command.title or command.sentence
+            yield Entry(f"{name}  {keys}", f"not now: {why}" if why else command.sentence, partial(_run, app, command))
 
 
 def companies(app: LpmopsApp) -> Iterable[Entry]:
@@ -64,12 +66,14 @@ def companies(app: LpmopsApp) -> Iterable[Entry]:
 
 def open_palette(app: LpmopsApp) -> None:
     """Shows the palette over what is seen."""
-    app.push_screen(CommandPalette(providers=[_Found], placeholder="a command, an environment, a company"))
+    app.push_screen(Palette(providers=[_Found], placeholder="a command, an environment, a company"))
 
 
 def _is_here(app: LpmopsApp, command: commands.Command) -> bool:
     """Whether a command of a table can be meant: only where one has the keys."""
     seen = app.seen
+    if command in commands.TIME:
+        return app.machine.line is not None
     return command in commands.EVERYWHERE or (seen is not None and seen.can_filter)
 
 
@@ -87,26 +91,34 @@ class _Found(Provider):
     async def discover(self) -> Hits:
         """What there is before anything is typed."""
         for entry in entries(self._owner):
-            yield DiscoveryHit(
-                Content(plain_line(entry.name)), entry.do, plain_line(entry.name), escape(plain_line(entry.help))
-            )
+            name = plain_line(entry.name)
+            yield DiscoveryHit(_drawn(name, entry.help, (), self.matcher("").match_style), entry.do, name)
 
     async def search(self, query: str) -> Hits:
         """What matches, the best companies only."""
         matcher = self.matcher(query)
         for entry in entries(self._owner):
-            name = plain_line(entry.name)
-            if (score := matcher.match(name)) > 0:
-                yield Hit(score, matcher.highlight(name), entry.do, name, escape(plain_line(entry.help)))
-        shown = 0
-        needle = query.casefold()
+            if (hit := _hit(entry, matcher)) is not None:
+                yield hit
+        shown, needle = 0, query.casefold()
         for entry in companies(self._owner):
-            name = plain_line(entry.name)
             # Part of a name is what is meant by a company, and ten thousand of them have to be looked through between two keys.
-            if needle in name.casefold():
-                yield Hit(
-                    matcher.match(name) or 0.1, matcher.highlight(name), entry.do, name, escape(plain_line(entry.help))
-                )
+            if needle in entry.name.casefold() and (hit := _hit(entry, matcher)) is not None:
+                yield hit
                 shown += 1
                 if shown >= _MOST_COMPANIES:
                     return
+
+
+def _hit(entry: Entry, matcher: Matcher) -> Hit | None:
+    name = plain_line(entry.name)
+    score, offsets = matcher.fuzzy_search.match(matcher.query, name)
+    return Hit(score, _drawn(name, entry.help, offsets, matcher.match_style), entry.do, name) if score > 0 else None
+
+
+def _drawn(name: str, sentence: str, offsets: Sequence[int], style: Style) -> Content:
+    """The name with what matches, and the sentence under it. Textual's own way reads both as markup."""
+    drawn = Content(name)
+    for offset in offsets:
+        drawn = drawn.stylize(style, offset, offset + 1)
+    return Content("\n").join([drawn, Content(plain_line(sentence)).stylize("dim")])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from lpmops.errors import TimedOutError
 from lpmops.tui.app import LpmopsApp
-from lpmops.tui.feed import Limits, SnapshotFeed
+from lpmops.tui.feed import Feed, Limits
 
 _DEADLINE = 10.0
 
 
 def save_picture(
-    feed: SnapshotFeed,
+    feed: Feed,
     path: Path | str,
     size: tuple[int, int] = (120, 40),
     *,

@@ -92,4 +92,5 @@ def _keys(found: Any, path: Path, problems: list[str]) -> dict[str, str]:
             problems.append(f'{path}: the keys of {name} are names parted by commas, such as "f5,r"')
         else:
             kept[name] = ",".join(part.strip() for part in keys.split(","))
+    problems += [f"{path}: {name} takes the key {key} from {other}" for name, key, other in commands.taken(kept)]
     return kept

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpmops.tui.place import Place
+from lpmops.tui.place import OVERVIEW, Place
 from lpmops.tui.view import Scene
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What the reasons depend on. `can_filter` and `can_copy` are of the screen that is seen."""
+    """What the reasons depend on. `panel` where one lies over the screen; `can_filter` and `can_copy` are of the screen that is seen."""
 
     place: Place
     scene: Scene
+    panel: bool
     can_filter: bool
     can_copy: bool
     visits_before: bool
@@ -28,6 +29,10 @@ class Circumstances:
 def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> str | None:
     """Why `action` does not work now."""
     name = action.removeprefix("app.")
+    if name == "out" and here.place == OVERVIEW and here.scene.line is None and not here.panel:
+        return "this is the outermost place; q leaves"
+    if name == "overview" and here.place == OVERVIEW:
+        return "these are all environments"
     if name == "filter" and not here.can_filter:
         return "there are no rows to filter on this screen"
     if name == "copy" and not here.can_copy:

@@ -86,8 +86,9 @@ class TimeLine:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything a screen draws from: the environments, the time, the limits, whether the display is held, and the time line.
+    """Everything a screen draws from: the environments, the time, the limits, whether the display is held, the time line.
 
+    `warnings` are what is wrong with the store or the reading on this machine.
     In the past `now` is the moment that is shown, so that every age is what it was then.
     """
 
@@ -98,6 +99,7 @@ class Scene:
     line: TimeLine | None = None
     zone: tzinfo = UTC
     today: datetime | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def past(self) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("commands", "status", "calls", "sandbox")
+NAMES = ("commands", "status", "calls", "app", "sandbox")
 
 
 def main() -> None:

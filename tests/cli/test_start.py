@@ -29,6 +29,8 @@ _HEAVY = (
     "uvicorn",
     "starlette",
     "pydantic",
+    "aiohttp",
+    "textual_serve",
 )
 _LOOK = f"""
 import json, sys
@@ -72,6 +74,7 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["demo", "--help"],
         ["init", "--help"],
         ["wait", "--help"],
+        ["serve", "--help"],
     ],
     ids=" ".join,
 )

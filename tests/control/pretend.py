@@ -21,6 +21,7 @@ from lpmops.errors import (
     ThrottledError,
 )
 from lpmops.model import (
+    ActivityEvent,
     Credential,
     HubState,
     JobPart,
@@ -29,6 +30,7 @@ from lpmops.model import (
     MetricSeries,
     NamespaceState,
     PartitionState,
+    StreamEnding,
     StreamingJob,
     StreamProgress,
     StreamRun,
@@ -107,6 +109,11 @@ class World:
     conversion_errors: float = 0.0
     watermark_delay: float = 2.0
     throttled_requests: float = 0.0
+    minutes: list[Mapping[str, Any]] = field(default_factory=list)
+    written: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    activities: list[ActivityEvent] = field(default_factory=list)
+    runs: list[StreamEnding] = field(default_factory=list)
+    untils: list[object] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -232,6 +239,22 @@ class World:
         self.ask("progress", "databricks")
         return StreamProgress(self.sent_version, at=self.now, input_rate=2.0)
 
+    def endings(self, until: datetime | None = None) -> tuple[StreamEnding, ...]:
+        self.ask("endings", "databricks")
+        self.untils.append(until)
+        return tuple(self.runs)
+
+    def logs(self, query: str, minutes: int, until: datetime | None = None) -> list[Mapping[str, Any]]:
+        """Rows by a word of the query's text; a workspace without them has none."""
+        self.ask("logs", "monitor")
+        self.untils.append(until)
+        return next((rows for word, rows in self.written.items() if word in query), [])
+
+    def activity(self, minutes: int, until: datetime | None = None) -> tuple[ActivityEvent, ...]:
+        self.ask("activity", "monitor", arm=True)
+        self.untils.append(until)
+        return tuple(self.activities)
+
     def namespace(self) -> NamespaceState:
         self.ask("namespace", "eventhub", arm=True)
         return NamespaceState("evhns-lpm-tdr-test", "id", "Standard", 2, "Succeeded")
@@ -268,6 +291,7 @@ class World:
         minutes: int,
         aggregation: str,
         split_by: str | None = None,
+        until: datetime | None = None,
     ) -> tuple[MetricSeries, ...]:
         self.ask("metrics", "monitor", arm=True)
         minute = self.now.replace(second=0, microsecond=0) - timedelta(minutes=2)
@@ -308,6 +332,45 @@ class World:
             }
             for n in range(self.companies)
         ]
+
+    def _route_of_company(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        return [
+            {"database_name": row["database_name"]}
+            for row in self._routes(database, ())
+            if row["company_id"] == parameters[0]
+        ]
+
+    def _records_of_company(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        company, until = parameters
+        assert until is None or isinstance(until, datetime)
+        found = [
+            row
+            for row in self.landed
+            if (row.company, row.database) == (company, database) and (until is None or row.landed <= until)
+        ]
+        return [
+            {
+                "company_id": row.company,
+                "record_id": f"r{row.sequence}",
+                "commit_version": row.sequence,
+                "change_type": "insert",
+                "commit_timestamp": row.committed.replace(tzinfo=None),
+                "sent_at": row.sent.replace(tzinfo=None),
+                "enqueued_at": row.enqueued.replace(tzinfo=None),
+                "landed_at": row.landed.replace(tzinfo=None),
+                "hub_partition": 0,
+                "hub_sequence": row.sequence,
+                "replay_id": "r-1" if row.replay else None,
+                "caller_number": "+1-202-555-0143",
+                "sipreq": '{"method":"INVITE","from":"<sip:+12025550143@esinet.example>"}',
+                "of_nobody": "not configured",
+            }
+            for row in found[-40:]
+        ]
+
+    def _calls_of_company(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        self.untils += parameters[1:]
+        return [row for row in self.minutes if row["company_id"] == parameters[0]]
 
     def _heartbeat(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
         beat = self.beat

@@ -33,6 +33,9 @@ class Environment:
     def start_analytics(self) -> None:
         self._note("start_analytics", None)
 
+    def fail_analytics(self) -> None:
+        self._note("fail_analytics", None)
+
     def throttle_hub(self, on: bool) -> None:
         self._note("throttle_hub", on)
 

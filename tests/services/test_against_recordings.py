@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -154,6 +155,20 @@ def test_the_official_list_of_jobs_is_read_whole(server: FaultyServer, checked_t
     assert len(server.requests) == 1
     assert "$expand=inputs%2Coutputs%2Ctransformation" in server.requests[0].target
     assert server.requests[0].path.lower().startswith(GROUP.lower())
+
+
+def test_what_a_job_says_of_its_own_inputs_is_read(server: FaultyServer, checked_traffic: CheckedTraffic) -> None:
+    examples = "streamanalytics/resource-manager/Microsoft.StreamAnalytics/stable/2020-03-01/examples"
+    body = example(f"{examples}/StreamingJob_List_ByResourceGroup_Expand.json")
+    job = {**body["value"][0], "name": "asa-lpm-tdr-dev-01"}
+    job["properties"]["inputs"] = example(f"{examples}/Input_ListByStreamingJob_Diagnostics.json")["value"]
+    server.serve(answer(200, {"value": [job]}))
+    world, transport, credential = at_home(server, checked_traffic)
+    (found,) = StreamAnalyticsService(world, transport, credential, 5.0).jobs()
+    (condition,) = found.inputs[0].conditions
+    assert (condition.code, condition.since) == ("INP-3", datetime(2017, 5, 11, 4, 38, 42, 493868, UTC))
+    assert condition.message.startswith("Could not deserialize the input event as Json.")
+    assert found.outputs[0].conditions == ()
 
 
 def test_the_official_metrics_batch_is_read_and_asked_in_fifties(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from lpmops import resources
 from lpmops.config import Endpoints, Identity, Monitor
 from lpmops.errors import DeadlineError, ServiceNotFoundError, SignInError, ThrottledError
+from lpmops.routing.quoting import kusto_literal
 from lpmops.services.cloud import EnvironmentServices, open_environment
 from lpmops.services.databricks import DatabricksService
 from lpmops.services.transport import Transport
@@ -152,18 +154,72 @@ def test_metrics_of_the_last_minutes_come_by_batch_split_by_output(azure: Azure,
     assert cloud.calls.operations()["monitor", "metrics:getBatch"] == 1
 
 
-def test_the_errors_of_the_jobs_are_found_by_our_own_query(azure: Azure, cloud: EnvironmentServices) -> None:
+def send_to_workspace(azure: Azure, resource: str, category: str) -> None:
     workspace = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-lpm-tdr-dev/providers/Microsoft.OperationalInsights/workspaces/log-lpm-tdr-dev"
-    setting = {"properties": {"workspaceId": workspace, "logs": [{"category": "Execution", "enabled": True}]}}
-    path = f"{JOB_ID}/providers/Microsoft.Insights/diagnosticSettings/to-workspace?api-version=2021-05-01-preview"
+    setting = {"properties": {"workspaceId": workspace, "logs": [{"category": category, "enabled": True}]}}
+    path = f"{resource}/providers/Microsoft.Insights/diagnosticSettings/to-workspace?api-version=2021-05-01-preview"
     assert azure.call("PUT", path, setting).status_code == 200
-    properties = {"Message": "Cannot convert.", "DataErrorType": "OutputDataConversionError.TypeConversionError"}
+
+
+def test_the_errors_of_the_jobs_are_found_by_our_own_query(azure: Azure, cloud: EnvironmentServices) -> None:
+    send_to_workspace(azure, JOB_ID, "Execution")
+    properties = {
+        "Message": "Cannot convert.",
+        "DataErrorType": "OutputDataConversionError.TypeConversionError",
+        "EventCount": 3,
+        "ExampleEvents": "a caller",
+    }
     fields = {"OperationName": "Send Events", "Level": "Error", "properties_s": properties}
     assert azure.account.write_log(JOB_ID, "Execution", "AzureDiagnostics", fields)
     azure.clock.advance(timedelta(minutes=15).total_seconds())
-    (row,) = cloud.monitor.logs(resources.query("kql/asa_errors.kql"), 60)
-    assert (row["events"], row["message"]) == (1, "Cannot convert.")
+    query = Template(resources.query("kql/asa_log.kql"))
+    ours = query.substitute(jobs=kusto_literal(JOB_ID.removesuffix("01")))
+    (row,) = cloud.monitor.logs(ours, 60)
+    assert (row["Level"], row["Message"], row["EventCount"]) == ("Error", "Cannot convert.", 3)
     assert row["DataErrorType"] == "OutputDataConversionError.TypeConversionError"
+    assert "ExampleEvents" not in str(row)
+    assert cloud.monitor.logs(ours, 60, until=azure.clock.now() - timedelta(minutes=20)) == []
+    assert cloud.monitor.logs(query.substitute(jobs=kusto_literal('/other" or "1" == "1')), 60) == []
+
+
+def test_what_a_namespace_refused_is_found_in_its_own_table(azure: Azure, cloud: EnvironmentServices) -> None:
+    query = Template(resources.query("kql/eventhub_errors.kql")).substitute(namespace=kusto_literal(NAMESPACE_ID))
+    assert cloud.monitor.logs(query, 60) == []
+    send_to_workspace(azure, NAMESPACE_ID, "DiagnosticErrorLogs")
+    fields = {"EntityName": "tdr", "ActivityName": "SendMessage", "OperationResult": "ServerBusy", "ErrorCount": 12}
+    assert azure.account.write_log(NAMESPACE_ID, "DiagnosticErrorLogs", "AZMSDiagnosticErrorLogs", fields)
+    azure.clock.advance(timedelta(minutes=15).total_seconds())
+    (row,) = cloud.monitor.logs(query, 60)
+    assert (row["Entity"], row["Activity"], row["Result"], row["Errors"]) == ("tdr", "SendMessage", "ServerBusy", 12)
+
+
+def test_the_activity_log_says_who_did_what_and_how_it_went(azure: Azure, cloud: EnvironmentServices) -> None:
+    assert azure.call("POST", f"{JOB_ID}/start?api-version=2020-03-01").status_code == 202
+    assert azure.call("POST", f"{JOB_ID}/start?api-version=2020-03-01").status_code == 409
+    azure.clock.advance(90)
+    until = azure.clock.now()
+    refused, started = cloud.monitor.activity(60, until)[:2]
+    assert (started.operation, started.status, started.level) == (
+        "Start Stream Analytics Job",
+        "Accepted",
+        "Informational",
+    )
+    assert (refused.operation, refused.status, refused.level) == ("Start Stream Analytics Job", "Failed", "Error")
+    assert "not in a valid state" in refused.message
+    assert {started.resource_id.lower(), refused.resource_id.lower()} == {JOB_ID.lower()}
+    assert cloud.monitor.activity(60, until - timedelta(hours=3)) == ()
+
+
+def test_metrics_of_then_are_of_the_minutes_before_it(azure: Azure, cloud: EnvironmentServices) -> None:
+    now = int(azure.clock.time()) // 60 * 60
+    for back in range(60):
+        azure.account.metrics.record(NAMESPACE_ID, "ThrottledRequests", back, {"EntityName": "tdr"}, now - back * 60)
+    then = azure.clock.now() - timedelta(minutes=30)
+    (series,) = cloud.monitor.metrics(
+        "Microsoft.EventHub/namespaces", [NAMESPACE_ID], ["ThrottledRequests"], 5, "Total", until=then
+    )
+    assert series.points[-1].at + timedelta(minutes=1) <= then
+    assert series.points[-1].value == 31
 
 
 def test_an_expired_sign_in_is_told_from_everything_else(azure: Azure, cloud: EnvironmentServices) -> None:

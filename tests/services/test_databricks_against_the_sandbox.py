@@ -115,6 +115,40 @@ def test_a_table_that_is_not_there_is_named(still: World) -> None:
         Client(still, table="lpm_dev.gold.tdr_other").table()
 
 
+def test_runs_tell_how_they_ended_and_what_their_output_says(world: World) -> None:
+    client = Client(world)
+    world.pass_time(2)
+    (running,) = client.endings()
+    assert (running.run.state, running.code, running.error, running.trigger) == ("running", "", "", "CONTINUOUS")
+    world.workspace.break_runs(
+        "[STREAM_FAILED] Query tdr_stream terminated: password=hunter22 of the driver. SQLSTATE: XXKST"
+    )
+    world.pass_time(20)
+    ended = [ending for ending in client.endings() if ending.run.state == "failed"]
+    assert len(ended) > 1
+    newest = ended[0]
+    assert newest.code == "RUN_EXECUTION_ERROR"
+    assert newest.run.ended_at is not None
+    assert newest.error.startswith("[STREAM_FAILED]")
+    assert newest.trace.splitlines()[0] == "Traceback (most recent call last):"
+    assert newest.trace.splitlines()[-1].startswith("pyspark.errors")
+    assert "hunter22" not in str(ended)
+    assert client.calls.operations()["databricks", "output"] == min(5, len(ended))
+    oldest = ended[-1].run
+    assert oldest.started_at is not None
+    assert all(
+        ending.run.started_at <= oldest.started_at
+        for ending in client.endings(oldest.started_at)
+        if ending.run.started_at
+    )
+
+
+def test_the_log_of_a_job_that_is_not_there_names_the_setting(still: World) -> None:
+    with pytest.raises(ServiceNotFoundError, match="no job 'other'") as caught:
+        Client(still, job="other").endings()
+    assert "databricks.job" in caught.value.hint
+
+
 # Statements ------------------------------------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import pytest
 from lpmops.errors import ConfigError, ForbiddenError
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
+from lpmops.services.redact import clean_lines
 from lpmops.services.secrets import SecretReader
 from lpmops.services.transport import Transport
 from tests.services.recorded import session_of
@@ -76,3 +77,15 @@ def test_a_key_vault_that_refuses_names_the_role() -> None:
         reader.read("keyvault:https://kv-lpm.vault.azure.net/secrets/sql-password", soon())
     assert "Key Vault Secrets User" in caught.value.hint
     assert vault.asked == 1
+
+
+def test_a_long_trace_keeps_its_head_its_cause_and_no_secret() -> None:
+    trace = "\n".join(
+        ["Traceback:", *(f"    frame {number}" for number in range(90)), "", "Error: AccountKey=abc123=="]
+    )
+    lines = clean_lines(trace, 9).splitlines()
+    assert lines[:3] == ["Traceback:", "    frame 0", "    frame 1"]
+    assert lines[3] == "… 83 lines …"
+    assert lines[-2:] == ["    frame 89", "Error: AccountKey=[removed]"]
+    assert len(lines) == 10
+    assert clean_lines("one\n\ntwo", 9) == "one\ntwo"

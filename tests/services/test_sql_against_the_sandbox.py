@@ -188,7 +188,8 @@ class Client:
     calls: CallCounter
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        database = "lpm-01" if query in {"landed_since", "landed_between", "rows_by_table"} else "lpm-control"
+        landing = {"landed_since", "landed_between", "rows_by_table", "records_of_company"}
+        database = "lpm-01" if query in landing else "lpm-control"
         return self.service.rows(database, query, parameters)
 
 
@@ -311,6 +312,51 @@ def test_one_pass_over_the_landing_table_tells_latency_hops_and_partitions(conne
         assert abs(row["server_time"] - datetime.now(UTC)) < timedelta(minutes=1)
         assert row["settled_at"].tzinfo is UTC
         assert row["enqueued_at"] == LANDED - timedelta(seconds=1)
+
+
+def test_the_newest_changes_of_one_company_are_read_now_and_as_of_then(connect: Connect) -> None:
+    client = connect()
+    rows = client.rows("records_of_company", "1001", None)
+    assert sorted(row["record_id"] for row in rows) == ["r0", "r1", "r2"]
+    assert {row["landed_at"] for row in rows} == {LANDED.replace(microsecond=789000)}
+    assert {
+        "commit_timestamp",
+        "sent_at",
+        "enqueued_at",
+        "hub_partition",
+        "hub_sequence",
+        "disposition",
+        "sipreq",
+    } <= set(rows[0])
+    assert len(client.rows("records_of_company", "1001", LANDED)) == 3
+    assert client.rows("records_of_company", "1001", LANDED - timedelta(seconds=1)) == []
+    assert client.rows("records_of_company", "' OR 1=1 --" * 40, None) == []
+
+
+def test_the_calls_of_one_company_are_read_for_an_hour(server: Server, connect: Connect) -> None:
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    for company, back in (("kpi", 1), ("kpi", 59), ("kpi", 90), ("other", 1)):
+        server.execute(
+            "lpm-control",
+            "INSERT INTO lpmops.kpi_minute (company_id, window_end, calls, answered, failed, mean_duration_seconds)"
+            " VALUES (@company, @at, 3, 2, 1, 61.5)",
+            company=company,
+            at=(minute - timedelta(minutes=back)).replace(tzinfo=None),
+        )
+    client = connect()
+    found = client.rows("calls_of_company", "kpi", None, None)
+    assert [row["window_end"] for row in found] == [minute - timedelta(minutes=back) for back in (59, 1)]
+    assert (found[0]["calls"], found[0]["answered"], found[0]["failed"]) == (3, 2, 1)
+    assert (found[0]["mean_duration_seconds"], found[0]["p95_duration_seconds"]) == (61.5, None)
+    then = minute - timedelta(minutes=30)
+    assert [row["window_end"] for row in client.rows("calls_of_company", "kpi", then, then)] == [
+        minute - timedelta(minutes=back) for back in (59,)
+    ]
+
+
+def test_where_one_company_lands_is_one_look(connect: Connect) -> None:
+    assert connect().rows("route_of_company", "1001") == [{"database_name": "lpm-01"}]
+    assert connect().rows("route_of_company", "1002") == []
 
 
 def test_where_nothing_landed_there_is_still_the_servers_clock(connect: Connect) -> None:

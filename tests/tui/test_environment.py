@@ -8,15 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from textual.binding import Binding
 from textual.pilot import Pilot
 
 from lpmops.model import Kind, Route, Snapshot
-from lpmops.tui.app import LpmopsApp
 from lpmops.tui.paint import Line
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.environment import EnvironmentScreen
-from lpmops.tui.screens.help import HelpScreen
 from lpmops.tui.screens.overview import OverviewScreen
 from lpmops.tui.widgets.table import LiveTable
 from tests.tui.driving import opened, rows, text, until
@@ -48,13 +45,13 @@ def table(pilot: Pilot[None]) -> LiveTable[Route]:
 def lines_drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows of the table that were drawn, as they are drawn."""
     drawn: list[int] = []
-    original = LiveTable._row_line
+    original = LiveTable._new_line
 
     def counted(self: LiveTable[Route], index: int) -> Line:
         drawn.append(index)
         return original(self, index)
 
-    monkeypatch.setattr(LiveTable, "_row_line", counted)
+    monkeypatch.setattr(LiveTable, "_new_line", counted)
     # Only what a key or a snapshot causes is counted, not the ages that move with the clock.
     monkeypatch.setattr("lpmops.tui.app._TICK", 3600.0)
     return drawn
@@ -192,28 +189,6 @@ async def test_columns_follow_the_width(width: int, columns: tuple[str, ...]) ->
         heading = next(row for row in rows(pilot) if "state" in row and "landed" in row)
         assert all(column in heading for column in columns)
         assert ("last row" in heading) == (width == 120)
-
-
-async def test_help_lists_the_keys_of_the_screen_below() -> None:
-    async with environment(good("dev", Kind.DEV), (120, 40)) as (pilot, _):
-        await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
-        await pilot.pause()
-        shown = text(pilot)
-        for binding in [*LiveTable.BINDINGS, *EnvironmentScreen.BINDINGS]:
-            assert isinstance(binding, Binding)
-            assert binding.tooltip.split(";")[0] in shown
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, EnvironmentScreen))
-
-
-def test_every_key_has_an_id_and_says_what_it_is_for() -> None:
-    owners = (LpmopsApp, LiveTable, EnvironmentScreen, OverviewScreen, HelpScreen)
-    bindings = [binding for owner in owners for binding in owner.BINDINGS if isinstance(binding, Binding)]
-    assert len(bindings) == sum(len(owner.BINDINGS) for owner in owners)
-    assert all(binding.id and binding.tooltip for binding in bindings)
-    assert len({binding.id for binding in bindings}) == len(bindings)
-    assert [binding.key for binding in bindings if binding.key.startswith("ctrl+")] == ["ctrl+c"]
 
 
 async def test_ten_thousand_companies_cost_no_more_than_those_in_sight(lines_drawn: list[int]) -> None:

@@ -174,10 +174,13 @@ async def test_a_click_on_a_key_presses_it() -> None:
         await until(pilot, lambda: "everywhere" in text(pilot))
 
 
-async def test_the_theme_turns_light_and_back() -> None:
+async def test_the_theme_turns_light_then_the_terminals_own_and_back() -> None:
     async with opened(good_day()) as pilot:
         await pilot.press("T")
         assert pilot.app.theme == "lpmops-light"
+        await pilot.press("T")
+        assert pilot.app.theme == "lpmops-terminal"
+        assert "94/s" in text(pilot)
         await pilot.press("T")
         assert pilot.app.theme == "lpmops-dark"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lpmops.sandbox.azure.access import Access
+from lpmops.sandbox.azure.activity import ActivityLog
 from lpmops.sandbox.azure.diagnostic_settings import DiagnosticSettings
 from lpmops.sandbox.azure.documents import Documents
 from lpmops.sandbox.azure.event_hubs import EventHubs, HubProvider
@@ -121,6 +122,7 @@ class Account:
         self.buckets = TokenBuckets(clock)
         self.metrics = Metrics(clock, metric_delay)
         self.logs = LogStore(clock, log_delay)
+        self.activity = ActivityLog(clock, log_delay)
         self.access = Access(Documents(folder / "access"))
         self.diagnostics = DiagnosticSettings(Documents(folder / "diagnostic-settings"))
         self.event_hubs = EventHubs(clock, Documents(folder / "namespaces"), hubs, self.durations.namespace)

@@ -109,7 +109,17 @@ class Dispatcher:
         origin = f"{request.url.scheme}://{request.url.netloc}"
         asked = {k.lower(): v for k, v in request.headers.items()}
         call = Call(request.method, path, found.names, query, asked, parse_body(raw), principal, origin)
-        return found.operation.handler(call)
+        try:
+            answer = found.operation.handler(call)
+        except ApiError as error:
+            self._note(call, action, error.status, str(error.body))
+            raise
+        self._note(call, action, answer.status)
+        return answer
+
+    def _note(self, call: Call, action: str, status: int, message: str = "") -> None:
+        if call.subscription:
+            self._account.activity.write_call(call, action, status, message)
 
     def _authenticate(self, request: Request, environment: str) -> Principal:
         authority = self._account.authority

@@ -1,6 +1,7 @@
-"""A Kusto query as a tree: a table and the steps it is piped through.
+"""A Kusto query as a tree: a table, or a union of some, and the steps it is piped through.
 
-The subset: where, extend, project, summarize, order/sort by, top, take/limit, count, getschema. Any other operator is refused by name.
+The subset: union at the beginning (with isfuzzy),
+where, extend, project, summarize, order/sort by, top, take/limit, count, getschema. Any other operator is refused by name.
 """
 
 from __future__ import annotations
@@ -127,10 +128,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A table piped through steps."""
+    """Tables piped through steps. `fuzzy` leaves out those of several tables that do not exist."""
 
-    table: Token
+    tables: tuple[Token, ...]
     steps: tuple[Step, ...]
+    fuzzy: bool = False
 
 
 def parse(text: str) -> Query:
@@ -147,11 +149,14 @@ class _Parser:
 
     def query(self) -> Query:
         table = self._name()
-        if table.text.lower() in (
+        tables: tuple[Token, ...] = (table,)
+        fuzzy = False
+        if table.text.lower() == "union":
+            tables, fuzzy = self._union()
+        elif table.text.lower() in (
             "let",
             "set",
             "declare",
-            "union",
             "search",
             "find",
             "print",
@@ -167,7 +172,24 @@ class _Parser:
         self._take(";")
         if self._peek().kind != "end":
             raise self._bad()
-        return Query(table, tuple(steps))
+        return Query(tables, tuple(steps), fuzzy)
+
+    def _union(self) -> tuple[tuple[Token, ...], bool]:
+        """The tables of a union, and whether it is fuzzy; its other options are refused."""
+        fuzzy = False
+        if self._peek().kind == "name" and self._tokens[self._at + 1].text == "=":
+            option = self._name()
+            if option.text.lower() != "isfuzzy":
+                raise self._refused(option)
+            self._at += 1
+            value = self._next()
+            if value.text.lower() not in ("true", "false"):
+                raise syntax_error(value, self._text)
+            fuzzy = value.text.lower() == "true"
+        tables = [self._name()]
+        while self._take(","):
+            tables.append(self._name())
+        return tuple(tables), fuzzy
 
     def _step(self) -> Step:
         token = self._name()

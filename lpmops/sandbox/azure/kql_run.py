@@ -61,14 +61,27 @@ def semantic_error(message: str, code: str = "SEM0100") -> KqlError:
 
 def run(query: Query, tables: Mapping[str, Table], now: datetime) -> Table:
     """The query's answer. Raises KqlError for unknown tables, columns, functions and impossible comparisons."""
-    table = tables.get(query.table.text)
-    if table is None:
-        raise semantic_error(
-            f"'{query.table.text}' operator: Failed to resolve table or column expression named '{query.table.text}'"
-        )
+    table = _source(query, tables)
     for step in query.steps:
         table = _STEPS[step.operator](step, table, _Binder(table.schema, now, step.operator))
     return table
+
+
+def _source(query: Query, tables: Mapping[str, Table]) -> Table:
+    """The rows that the query begins with; a union has the columns of all its tables."""
+    found = [tables[token.text] for token in query.tables if token.text in tables]
+    missing = [token.text for token in query.tables if token.text not in tables]
+    if missing and (not query.fuzzy or not found):
+        raise semantic_error(
+            f"'{missing[0]}' operator: Failed to resolve table or column expression named '{missing[0]}'"
+        )
+    schema: Schema = {}
+    for table in found:
+        for name, kind in table.schema.items():
+            if schema.setdefault(name, kind) != kind:
+                # Kusto makes two columns of such a one (Name_string, Name_long).
+                raise semantic_error(f"'union' operator: the column '{name}' is of two types, which is not run here")
+    return Table(schema, [row for table in found for row in table.rows])
 
 
 class _Binder:
@@ -163,9 +176,11 @@ class _Binder:
                 raise semantic_error(f"Function 'ago' needs a timespan, not {span.type}")
             now = self._now
             return Bound("datetime", lambda row: now - span.value(row))
+        if name == "column_ifexists" and len(expression.arguments) == 2:
+            return self._column_if_exists(expression)
         if name not in FUNCTIONS:
             raise semantic_error(
-                f"Unknown function: '{name}'. This sandbox runs {', '.join(sorted([*FUNCTIONS, 'ago', 'now']))}",
+                f"Unknown function: '{name}'. This sandbox runs {', '.join(sorted([*FUNCTIONS, 'ago', 'column_ifexists', 'now']))}",
                 "SEM0260",
             )
         count, result, function = FUNCTIONS[name]
@@ -176,6 +191,13 @@ class _Binder:
             )
         kind = result or (arguments[1].type if name in ("iff", "iif") else arguments[0].type)
         return Bound(kind, lambda row: function(*[each.value(row) for each in arguments]))
+
+    def _column_if_exists(self, expression: Invoke) -> Bound:
+        name, default = expression.arguments
+        if not isinstance(name, Literal) or not isinstance(name.value, str):
+            raise semantic_error("Function 'column_ifexists' needs the name of a column as a text")
+        exists = name.value in self.schema
+        return self.bind(Column(name.value, expression.token) if exists else default)
 
 
 def _where(step: Step, table: Table, binder: _Binder) -> Table:

@@ -1,4 +1,5 @@
-"""The rest of Resource Manager that the product reads: tenants, subscriptions, groups, SQL and workspaces, rights, diagnostic settings.
+"""The rest of Resource Manager that the product reads: tenants, subscriptions, groups, SQL and workspaces, rights, diagnostic settings,
+the activity log.
 
 Nothing here changes a resource; only role assignments and diagnostic settings can be written.
 """
@@ -25,6 +26,7 @@ _SQL = frozenset({
 })  # fmt: skip
 _WORKSPACES = frozenset({"2020-08-01", "2021-06-01", "2022-10-01", "2023-09-01", "2025-02-01", "2025-07-01"})
 _ROLES = frozenset({"2015-07-01", "2018-01-01-preview", "2018-07-01", "2020-04-01-preview", "2022-04-01"})
+_ACTIVITY = frozenset({"2014-04-01", "2015-04-01"})
 _SETTINGS = frozenset({"2017-05-01-preview", "2021-05-01-preview"})
 _SUBSCRIPTION = "/subscriptions/{subscription}"
 _GROUP = f"{_SUBSCRIPTION}/resourceGroups/{{group}}"
@@ -53,6 +55,13 @@ def resource_operations(account: Account) -> list[Operation]:
             shown.groups,
         ),
         Operation("GET", _GROUP, "Microsoft.Resources/subscriptions/resourceGroups/read", _RESOURCES, shown.group),
+        Operation(
+            "GET",
+            f"{_SUBSCRIPTION}/providers/Microsoft.Insights/eventtypes/management/values",
+            "Microsoft.Insights/eventtypes/values/read",
+            _ACTIVITY,
+            account.activity.list,
+        ),
         Operation(
             "GET",
             f"{_GROUP}/resources",

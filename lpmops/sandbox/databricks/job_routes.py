@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from lpmops.sandbox.databricks.calls import Answer, Call, Handler, identifier, text
 from lpmops.sandbox.databricks.errors import ApiError, invalid, malformed
 from lpmops.sandbox.databricks.jobs import Job, Jobs
-from lpmops.sandbox.databricks.runs import Run, run_document, task_document
+from lpmops.sandbox.databricks.runs import Run, error_trace, run_document, task_document
 
 _TOKEN_LENGTH = 64
 _RUN_FIELDS = (
@@ -128,6 +128,9 @@ class JobRoutes:
             output["notebook_output"] = {"result": run.output, "truncated": False}
         if run.result in ("FAILED", "LOST") and not run.is_active:
             output["error"] = run.message
+            # databricks-sdk 0.156 `RunOutput`: any available stack traces.
+            if trace := error_trace(run):
+                output["error_trace"] = trace
         return Answer(output)
 
     def _cancel(self, call: Call) -> Answer:

@@ -100,6 +100,15 @@ def task_document(run: Run, task: Mapping[str, Any], base_url: str, workspace_id
     return {**task, "run_id": run_id, "attempt_number": 0, "run_page_url": page, **_life(run)}
 
 
+def error_trace(run: Run) -> str:
+    """The stack trace of a run that failed with one of Spark's error classes, [NAME], in a file; empty for any other. Its frames are assumed."""
+    files = [task["spark_python_task"]["python_file"] for task in run.tasks if "spark_python_task" in task]
+    if run.result != "FAILED" or run.is_active or not files or not run.message.startswith("["):
+        return ""
+    frame = f'  File "{files[0]}", line 1, in <module>\n    query.awaitTermination()'
+    return f"Traceback (most recent call last):\n{frame}\npyspark.errors.exceptions.captured.StreamingQueryException: {run.message}"
+
+
 def _page(run: Run, run_id: int, base_url: str, workspace_id: str) -> str:
     return f"{base_url}/?o={workspace_id}#job/{run.job_id}/run/{run_id}"
 

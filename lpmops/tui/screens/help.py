@@ -21,14 +21,14 @@ _KEYS = 14
 
 
 def help_lines(groups: list[KeyGroup], width: int) -> list[Line]:
-    """Keys by where they work, then what the signs mean."""
+    """Keys by where they work, those that do not work now with the reason, then what the signs mean."""
     lines: list[Line] = []
-    for owner, title in (("here", "on this screen"), ("everywhere", "everywhere")):
+    for owner, title in (("here", "on this screen"), ("time", "on the time line"), ("everywhere", "everywhere")):
+        here = [group for group in groups if group.owner == owner]
+        if not here:
+            continue
         lines.append((Piece(title, "strong"),))
-        for group in groups:
-            if group.owner == owner:
-                keys = Piece(paint.fit_text(group.label, _KEYS), "key")
-                lines.append(paint.crop((keys, Piece(group.tooltip or group.description)), width))
+        lines += [_key(group, width) for group in here]
         lines.append(paint.BLANK)
     signs = (marks.FINE, marks.DEGRADED, marks.DOWN, marks.UNKNOWN, marks.PAUSED)
     lines.append((Piece("signs", "strong"),))
@@ -37,13 +37,17 @@ def help_lines(groups: list[KeyGroup], width: int) -> list[Line]:
             paint.joined([(Piece(f"{mark.glyph} {mark.word}", mark.role),) for mark in signs], Piece("  ")), width
         )
     )
-    lines.append(
-        paint.crop(
-            (Piece("– unknown; ", "muted"), Piece("italic", "stale"), Piece(": two refreshes old or more", "muted")),
-            width,
-        )
-    )
+    unknown = (Piece("– unknown; ", "muted"), Piece("italic", "stale"), Piece(": two refreshes old or more", "muted"))
+    lines.append(paint.crop(unknown, width))
     return lines
+
+
+def _key(group: KeyGroup, width: int) -> Line:
+    """The keys of one command and what it does, or why it does not now."""
+    keys = Piece(paint.fit_text(group.label, _KEYS), "faint" if group.why else "key")
+    if group.why:
+        return paint.crop((keys, Piece(f"{group.description}: ", "faint"), paint.piece(group.why, "faint")), width)
+    return paint.crop((keys, Piece(group.tooltip or group.description)), width)
 
 
 class KeyList(Drawn):

@@ -47,7 +47,7 @@ class CommandInput(Input):
         """Runs the line."""
         screen = self.screen
         assert isinstance(screen, LineScreen)
-        self.run_worker(screen.run(self.value), exit_on_error=False)
+        screen.run(self.value)
 
     def action_leave(self) -> None:
         """Leaves the line."""
@@ -92,7 +92,7 @@ class LineScreen(LiveModal):
     def _complete(self, value: str) -> str | None:
         return line.completed(value, self.owner)
 
-    async def run(self, text: str) -> None:
+    def run(self, text: str) -> None:
         """Runs what was typed; where that can't be, the line stays with the reason over it."""
         problem = line.problem(text, self.owner)
         if problem:
@@ -100,8 +100,9 @@ class LineScreen(LiveModal):
             return
         if text.strip():
             self.owner.typed.append(text.strip())
-        await self.dismiss()
-        await line.run(text, self.owner)
+        self.dismiss()
+        # The command may lead to another screen, so this one has to be gone first.
+        self.owner.call_later(line.run, text, self.owner)
 
     def remember(self, by: int) -> None:
         """Another line of those typed before; past the newest one it is empty again."""

@@ -53,6 +53,9 @@ def _place(scene: Scene, environment: str | None) -> Line:
         place = (*then, Piece(" "), paint.piece(view.title, "prod" if view.is_prod else "accent"))
         if view.is_prod:
             place += (Piece("  read-only", "muted"),)
+    if scene.warnings:
+        # The sentence itself was told when it began, and stands in the settings.
+        place = (*place, Piece("  ▲ warning: see settings", "warn"))
     return (*place, Piece("  ⏸ display held", "warn")) if scene.held else place
 
 

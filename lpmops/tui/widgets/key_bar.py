@@ -1,11 +1,11 @@
 """The bottom line: the keys that work here and now, straight from the bindings; a click does what the key does.
 
-`key_line` is pure. Where the room is short the keys of the screen are cut before `help` and `quit`.
+`key_line` is pure. Where the room is short the least wanted keys of the app go first; `help` and `quit` go last.
 """
 
 from __future__ import annotations
 
-from textual.events import Click, Mount
+from textual.events import Click, Mount, MouseMove
 from textual.geometry import Size
 
 from lpmops.tui import paint
@@ -13,18 +13,21 @@ from lpmops.tui.keys import KeyGroup, key_groups
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.widgets.drawn import Drawn
 
-_MOST = 10
+_MOST = 12
+_ESSENTIAL = ("help", "quit")
+# Of the keys of the whole app, in the order in which they leave a narrow screen.
+_FIRST_TO_GO = ("all", "environment", "hold", "refresh", "copy", "logs", "time", "command", "filter", "back")
 
 
 def fitting(groups: list[KeyGroup], width: int) -> list[KeyGroup]:
-    """The shown groups that fit in `width` cells, those of the whole app kept longest."""
-    shown = [group for group in groups if group.shown]
+    """The groups that work now and fit in `width` cells; those of the whole app go before those of the screen, `help` and `quit` last."""
+    shown = [group for group in groups if group.shown and not group.why]
     shown.sort(key=lambda group: group.last)
     while shown and (len(shown) > _MOST or _width(shown) > width):
+        spare = [group for group in shown if group.last and group.description not in _ESSENTIAL]
+        spare.sort(key=lambda group: _FIRST_TO_GO.index(group.description) if group.description in _FIRST_TO_GO else -1)
         here = [group for group in shown if not group.last]
-        essential = ("help", "quit")
-        spare = [group for group in shown if group.last and group.description not in essential]
-        shown.remove(spare[-1] if spare else here[-1] if here else shown[0])
+        shown.remove(spare[0] if spare else here[-1] if here else shown[0])
     return shown
 
 
@@ -66,13 +69,26 @@ class KeyBar(Drawn):
 
     def on_click(self, event: Click) -> None:
         """Presses the key that was clicked on."""
-        first_keys = {f" {group.description}  ": group.first_key for group in key_groups(self.app, self.screen)}
+        group = self._group_at(event.x)
+        if group is not None:
+            self.app.simulate_key(group.first_key)
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Says what the key under the mouse does."""
+        group = self._group_at(event.x)
+        sentence = group.tooltip if group else None
+        if sentence != self.tooltip:
+            self.tooltip = sentence
+
+    def _group_at(self, x: int) -> KeyGroup | None:
+        """The keys drawn at that cell."""
+        groups = {f" {group.description}  ": group for group in key_groups(self.app, self.screen)}
         end = 0
         for part in self._lines[0] if self._lines else ():
             end += len(part.text)
-            # A key's own piece comes before its description, so the next description names what was clicked on.
-            if event.x < end and part.text in first_keys:
-                self.app.simulate_key(first_keys[part.text])
-                return
-            if event.x < end and part.role != "key":
-                return
+            # A key's own piece comes before its description, so the next description names what is pointed at.
+            if x < end and part.text in groups:
+                return groups[part.text]
+            if x < end and part.role != "key":
+                return None
+        return None

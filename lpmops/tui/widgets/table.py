@@ -27,6 +27,7 @@ from lpmops.tui.paint import Line, Piece
 from lpmops.tui.widgets.drawn import to_strip
 
 Row = TypeVar("Row")
+_STRIPS_KEPT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
         self._rows: list[Row] = []
         self._sized: list[tuple[Column[Row], int]] = []
         self._drawn: dict[int, Line] = {}
+        self._lines: dict[int, Line] = {}
+        self._strips: dict[tuple[Line, str], Strip] = {}
         self._cursor_key: str | None = None
         self._cursor = 0
         self._sort = 0
@@ -217,6 +220,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
     def show(self, rows: Sequence[Row], now: datetime, *, stale: bool = False) -> None:
         """Takes the rows of a new snapshot, or the same rows at a later time."""
         self._now, self.stale = now, stale
+        self._lines.clear()
         if rows is not self._all:
             self._all = rows
             self._arrange()
@@ -236,6 +240,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
             self._go(index)
 
     def _arrange(self) -> None:
+        self._lines.clear()
         place = self._cursor - round(self.scroll_y)
         self._rows = arranged(
             self._all,
@@ -349,6 +354,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
         """Chooses the columns for the new width."""
         # The scrollbar stands inside the size.
         self._sized = fitting_columns(self._columns, self.scrollable_content_region.width)
+        self._lines.clear()
+        self._strips.clear()
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self._keep_cursor_in_sight()
         self.refresh()
@@ -370,6 +377,13 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def _row_line(self, index: int) -> Line:
+        """A row as it is drawn; kept until the rows, the time or the width change, so that scrolling draws only what is new."""
+        line = self._lines.get(index)
+        if line is None:
+            line = self._lines[index] = self._new_line(index)
+        return line
+
+    def _new_line(self, index: int) -> Line:
         if index >= len(self._rows):
             return (
                 (Piece(f" {self.empty_text}", "muted"),)
@@ -402,12 +416,26 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True):
         """One row, for the compositor."""
         width = self.size.width
         if y == 0:
-            return to_strip(self, self._heading(), width, self._base("table--heading"))
+            return self._strip(self._heading(), "table--heading", width)
         index = round(self.scroll_y) + y - 1
         line = self._drawn[y] = self._row_line(index)
         on_cursor = index == self._cursor and bool(self._rows)
         name = ("table--cursor" if self.has_focus else "table--cursor-blurred") if on_cursor else ""
-        return to_strip(self, line, width, self._base(name))
+        return self._strip(line, name, width)
+
+    def _strip(self, line: Line, component: str, width: int) -> Strip:
+        """A line in its colours; the same line is not coloured twice."""
+        found = self._strips.get((line, component))
+        if found is None:
+            if len(self._strips) > _STRIPS_KEPT:
+                self._strips.clear()
+            found = self._strips[line, component] = to_strip(self, line, width, self._base(component))
+        return found
+
+    def notify_style_update(self) -> None:
+        """Forgets the colours of another theme."""
+        super().notify_style_update()
+        self._strips.clear()
 
     def _base(self, component: str) -> Style:
         base = self.visual_style.rich_style

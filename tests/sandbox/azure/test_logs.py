@@ -91,7 +91,10 @@ def test_a_batch_answers_each_query_by_itself(checked_azure: Azure) -> None:
     [
         ("AzureDiagnostics | join kind=inner (X) on Y", "SyntaxError", "'join' on line [1,19]"),
         ("AzureDiagnostics\n| where ==", "SyntaxError", "at '==' on line [2,8]"),
-        ("union A, B", "SyntaxError", "'union'"),
+        ("union kind=inner A, B", "SyntaxError", "'kind'"),
+        ("union AzureDiagnostics, Nothing", "SemanticError", "named 'Nothing'"),
+        ("union isfuzzy=true Nothing, Nowhere", "SemanticError", "named 'Nothing'"),
+        ("AzureDiagnostics | extend x = column_ifexists(Level, '')", "SemanticError", "column_ifexists"),
         ("Nothing | take 1", "SemanticError", "named 'Nothing'"),
         ("AzureDiagnostics | where Colour == 'red'", "SemanticError", "named 'Colour'"),
         ("AzureDiagnostics | extend x = strcmp('a', 'b')", "SemanticError", "'strcmp'"),
@@ -160,6 +163,14 @@ def names(query: str) -> list[Any]:
 )
 def test_the_subset_means_what_kusto_means(query: str, expected: list[Any]) -> None:
     assert names(query) == expected
+
+
+def test_a_fuzzy_union_leaves_out_what_is_not_there_and_has_every_column() -> None:
+    other = Table({"When": "datetime", "Place": "string"}, [{"When": NOW, "Place": "here"}])
+    shown = "Name = column_ifexists('Name', '-'), Gone = column_ifexists('Gone', 7), Place"
+    query = f"union isfuzzy=true T, Missing, Other | project {shown} | where isnotempty(Place)"
+    table = run(parse(query), {"T": ROWS, "Other": other}, NOW)
+    assert table.rows == [{"Name": "", "Gone": 7, "Place": "here"}]
 
 
 def test_summarize_groups_and_names_as_kusto_does() -> None:

@@ -60,6 +60,8 @@ def test_a_failed_run_says_why_and_the_next_one_comes_after_the_back_off(make_wo
     assert failed.run_id is not None
     output = world.sdk().jobs.get_run_output(failed.run_id)
     assert output.error == "[DELTA_MISSING_CHANGE_DATA] gone"
+    assert output.error_trace is not None
+    assert output.error_trace.endswith("StreamingQueryException: [DELTA_MISSING_CHANGE_DATA] gone")
     world.pass_time(2)
     assert world.workspace.stream_is_running()
     assert newest(world).number_in_job == 2

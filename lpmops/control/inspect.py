@@ -1,0 +1,157 @@
+"""A closer look at one environment, when somebody opens it: the last records of a company, its calls, what the services wrote down.
+
+Nothing is asked before the first question. Answers are bounded, masked and as of a moment where one is named. Every call ends within the configured
+deadline; what can't be asked raises the LpmopsError that says what to do. Safe to call from several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from lpmops.config import Config, Environment
+from lpmops.control import logs, masking
+from lpmops.control.landing import timestamp
+from lpmops.control.sources import EnvironmentServices
+from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, UsageError
+from lpmops.model import CallMinute, LandedRecord, LogLine
+from lpmops.routing.columns import landing_columns
+
+
+class Inspector:
+    """Answers questions about the environments of `config`; `opener` gives an environment's services, closed by `close`."""
+
+    def __init__(
+        self,
+        config: Config,
+        opener: Callable[[Environment, float], EnvironmentServices],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._config, self._opener, self._now = config, opener, now
+        self._columns = tuple(column.name for column in landing_columns(config.columns, config.routing))
+        self._lock = threading.Lock()
+        self._opened: dict[str, EnvironmentServices] = {}
+        self._closed = False
+        self._databases: dict[tuple[str, str], str] = {}
+
+    def records(self, environment: str, company_id: str, until: datetime | None = None) -> tuple[LandedRecord, ...]:
+        """The newest changes that landed for a company, at most 40, newest first, without personal data. Raises lpmops.errors types."""
+        services = self._services(environment)
+        database = self._database_of(services, environment, company_id)
+        rows = services.sql.rows(database, "records_of_company", (company_id, until))
+        found = [_record(row, self._columns) for row in rows]
+        return tuple(sorted(found, key=_newest_first, reverse=True))
+
+    def calls(self, environment: str, company_id: str, until: datetime | None = None) -> tuple[CallMinute, ...]:
+        """The calls of a company by the minute over an hour, oldest first; a minute without a call is not there. Raises lpmops.errors types."""
+        control = self._config.environment(environment).sql.control_database
+        rows = self._services(environment).sql.rows(control, "calls_of_company", (company_id, until, until))
+        return tuple(_call_minute(row) for row in rows)
+
+    def log_sources(self, environment: str) -> tuple[str, ...]:
+        """What `logs` can be asked for."""
+        del environment
+        return tuple(logs.SOURCES)
+
+    def logs(self, environment: str, source: str, until: datetime | None = None) -> tuple[LogLine, ...]:
+        """What that source wrote in the last hours, newest first, at most 300 lines, without personal data. Raises lpmops.errors types."""
+        if source not in logs.SOURCES:
+            raise UsageError(f"There is no log {source!r}.", hint=f"There are: {', '.join(logs.SOURCES)}.")
+        question = logs.Question(self._services(environment), self._config.environment(environment), self._now(), until)
+        lines = logs.SOURCES[source](question)
+        return tuple(logs.newest_first(lines)[: logs.MOST_LINES])
+
+    def close(self) -> None:
+        """Let go of the services; calls under way end by themselves."""
+        with self._lock:
+            self._closed = True
+            opened = list(self._opened.values())
+            self._opened.clear()
+        for services in opened:
+            services.close()
+
+    def _services(self, environment: str) -> EnvironmentServices:
+        settings = self._config.environment(environment)
+        with self._lock:
+            if self._closed:
+                raise LpmopsError("lpmops is closing.")
+            if environment not in self._opened:
+                self._opened[environment] = self._opener(settings, self._config.refresh.deadline)
+            return self._opened[environment]
+
+    def _database_of(self, services: EnvironmentServices, environment: str, company_id: str) -> str:
+        """Where a company lands; what was known last, while the control database does not answer."""
+        key = (environment, company_id)
+        control = self._config.environment(environment).sql.control_database
+        try:
+            rows = services.sql.rows(control, "route_of_company", (company_id,))
+        except LpmopsError:
+            if key in self._databases:
+                return self._databases[key]
+            raise
+        if not rows:
+            raise NotFoundError(
+                f"No route leads company {company_id} anywhere in {environment}.",
+                hint=f"The companies that have one: lpmops status -e {environment}",
+            )
+        self._databases[key] = str(rows[0]["database_name"])
+        return self._databases[key]
+
+
+def _newest_first(record: LandedRecord) -> tuple[float, int, int]:
+    landed = record.landed_at.timestamp() if record.landed_at is not None else 0.0
+    return landed, record.commit_version, record.sequence or 0
+
+
+def _record(row: Mapping[str, Any], columns: Sequence[str]) -> LandedRecord:
+    held = {name.lower(): value for name, value in row.items()}
+    try:
+        return LandedRecord(
+            company_id=str(held["company_id"]),
+            record_id=str(held["record_id"]),
+            commit_version=int(held["commit_version"]),
+            change_type=str(held["change_type"]),
+            commit_at=timestamp(held["commit_timestamp"]),
+            sent_at=timestamp(held["sent_at"]),
+            enqueued_at=timestamp(held["enqueued_at"]),
+            landed_at=timestamp(held["landed_at"]),
+            partition=None if held["hub_partition"] is None else int(held["hub_partition"]),
+            sequence=None if held["hub_sequence"] is None else int(held["hub_sequence"]),
+            replay_id=None if held["replay_id"] is None else str(held["replay_id"]),
+            # A column that the table does not have yet is left out, as no value is not null.
+            values=masking.record({name: held[name.lower()] for name in columns if name.lower() in held}),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise _unlike("lpm.tdr", error) from error
+
+
+def _call_minute(row: Mapping[str, Any]) -> CallMinute:
+    try:
+        at = timestamp(row["window_end"])
+        if at is None:
+            raise ValueError("no end of the minute")
+        return CallMinute(
+            at=at,
+            calls=int(row["calls"]),
+            answered=int(row["answered"]),
+            failed=int(row["failed"]),
+            mean_duration=_seconds(row["mean_duration_seconds"]),
+            p95_duration=_seconds(row["p95_duration_seconds"]),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise _unlike("lpmops.kpi_minute", error) from error
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _unlike(table: str, error: Exception) -> BadAnswerError:
+    # Only what kind of error it was: its own text may hold the value.
+    return BadAnswerError(
+        f"The table {table} is not as lpmops makes it ({type(error).__name__}).",
+        service="azuresql",
+        hint="Compare its columns with those that the configuration names.",
+    )
