@@ -69,7 +69,7 @@ def _parts(line: LogLine, width: int) -> list[str]:
         return parts
     kept = parts[: MOST_ROWS - 1]
     left = len(text) - sum(len(part) for part in kept)
-    return [*kept, f"… about {words.count(left)} characters more; enter shows them"]
+    return [*kept, f"… {words.count(left)} characters more: enter"]
 
 
 def _counted(line: LogLine) -> str:

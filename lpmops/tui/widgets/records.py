@@ -84,7 +84,7 @@ def columns(limits: Limits) -> tuple[Column[LandedRecord], ...]:
         hop("commit_to_sent", "to sent", 4),
         hop("sent_to_enqueued", "to hub", 3),
         hop("enqueued_to_landed", "to SQL", 2),
-        Column("replay", " replay", 26, _replay, _replay_order, wanted=5),
+        Column("replay", " replay", 30, _replay, _replay_order, wanted=5),
     )  # fmt: skip
 
 

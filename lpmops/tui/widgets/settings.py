@@ -142,7 +142,7 @@ def _note(row: Setting, _now: datetime) -> Line:
 COLUMNS: tuple[Column[Setting], ...] = (
     Column("section", " section", 9, _section, lambda row: row.position),
     Column("setting", "setting", 14, lambda row, _: (paint.piece(row.name, "strong"),), lambda row: natural(row.name)),
-    Column("value", "value", 34, _value, lambda row: natural(row.value), grows=True),
+    Column("value", "value", 34, _value, lambda row: natural(row.value), grows=True, most=72),
     Column("note", "note", 30, _note, lambda row: natural(row.command or row.note), wanted=1),
 )
 
