@@ -42,9 +42,10 @@ def mark_limits(cells: list[Piece], limits: Limits, end: float, *, named: bool =
                 cells[at] = Piece("┊", "faint")
             continue
         text = f"┤{words.duration(limit)}├" if limit < limits.latency else f"┃{words.duration(limit)}"
-        for offset, sign in enumerate(text):
-            if 0 <= at + offset < width:
-                cells[at + offset] = Piece(sign, "muted")
+        # A name that would be cut is left out.
+        shown = text if at + len(text) <= width else text[0]
+        for offset, sign in enumerate(shown if at < width else ""):
+            cells[at + offset] = Piece(sign, "muted")
 
 
 def merged(cells: list[Piece]) -> Line:

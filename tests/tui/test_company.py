@@ -282,6 +282,26 @@ async def test_a_record_is_copied_and_the_table_saved_as_they_are_seen() -> None
         assert [row["record_id"] for row in sheet.plain_rows] == [each.record_id for each in records()]
 
 
+async def test_a_fault_that_calls_and_records_share_is_told_once() -> None:
+    feed = closer_day()
+    feed.refusing = dict.fromkeys(
+        ("records", "calls"), DatabaseUnavailableError("The server is gone.", service="azuresql")
+    )
+    async with company(feed, (120, 40), answered=False) as pilot:
+        await until(pilot, lambda: text(pilot).count("not read") == 2)
+        assert text(pilot).count("The server is gone.") == 1
+
+
+async def test_the_smallest_terminal_keeps_the_card_the_way_and_rows() -> None:
+    async with company(closer_day(), (60, 16)) as pilot:
+        shown = rows(pilot)
+        assert "● flowing  lpm-01  rows 18,442,120" in shown[2]
+        assert "812/min  p95 5.3 s of 60 s  2 s ago" in shown[3]
+        assert "3 s old" in shown[3]
+        assert "enqueued 1.3 s ▶ landed" in shown[5]
+        assert sum("~ update" in row or "+ insert" in row or "× delete" in row for row in shown) == 5
+
+
 async def test_every_size_is_filled_without_a_line_too_wide() -> None:
     feed = closer_day()
     async with company(feed, (60, 16)) as pilot:

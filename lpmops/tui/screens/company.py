@@ -28,7 +28,7 @@ from lpmops.tui.widgets.suspects import findings
 from lpmops.tui.widgets.table import LiveTable
 from lpmops.tui.widgets.way import Way
 
-_WIDE, _TALL = 150, 32
+_WIDE, _TALL, _LOW = 150, 32, 20
 
 
 class CompanyScreen(CloserScreen):
@@ -73,21 +73,23 @@ class CompanyScreen(CloserScreen):
 
     def draw(self, scene: Scene) -> None:
         """Draws the company."""
-        self.query_one(CompanyCard).show(scene, self.company)
+        height = self.size.height - (TIME_ROWS if scene.line else 0)
+        self.query_one(CompanyCard).show(scene, self.company, compact=height < _LOW)
         answer = self.look(scene, questions.records(scene, self.environment, self.company))
         self.take(answer, scene)
         old = answered.is_old(answer, scene, questions.RECORDS_EVERY)
-        height = self.size.height - (TIME_ROWS if scene.line else 0)
         self.query_one(Way).show(scene, answer.value, way.TALL if height >= _TALL else 2, old=old)
         self.query_one(records.RecordsCaption).show(scene, answer)
         self.query_one(FaultLines).show(answer)
-        self._draw_hour(scene, height)
+        self._draw_hour(scene, height, told=answer.fault)
 
     def take(self, answer: Answer[Sequence[LandedRecord]], scene: Scene) -> None:
         """Puts what landed into the table, also while a record of it is looked at."""
         self.table.empty_text = (
             "no record matches"
             if self.table.pattern and answer.value
+            else "no record had landed by then"
+            if scene.past
             else "no record has landed yet"
             if answer.value is not None
             else ""
@@ -98,7 +100,7 @@ class CompanyScreen(CloserScreen):
             stale=answered.is_old(answer, scene, questions.RECORDS_EVERY),
         )
 
-    def _draw_hour(self, scene: Scene, height: int) -> None:
+    def _draw_hour(self, scene: Scene, height: int, *, told: str) -> None:
         wide, tall = self.size.width >= _WIDE, height >= _TALL
         rows = max(2, min(8, (height - 20) // 3)) if wide else 4 if height < 46 else 6
         if wide or tall:
@@ -108,7 +110,7 @@ class CompanyScreen(CloserScreen):
         # Two plots with heading and axis, and the two lines between them, are above the calls.
         table = height - 2 * (rows + 3) - 5 if wide else 0
         calls = self.look(scene, questions.calls(scene, self.environment, self.company))
-        self.query_one(Calls).show(scene, calls, max(1, table))
+        self.query_one(Calls).show(scene, calls, max(1, table), told=told)
 
     # What the commands of the app need -----------------------------------------------------------------------------------------------------------
 

@@ -23,15 +23,17 @@ _LEAST_BAR = 10
 _LEAST_TABLE = 4
 
 
-def calls_lines(answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, rows: int) -> list[Line]:
-    """The hour in a line; with four rows or more a table of its newest minutes beneath."""
+def calls_lines(
+    answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, rows: int, *, told: str = ""
+) -> list[Line]:
+    """The hour in a line; with four rows or more a table of its newest minutes beneath. A fault that is `told` elsewhere is not repeated."""
     old = answered.is_old(answer, scene, CALLS_EVERY)
     minutes = answer.value
     lines = [_summary(answer, scene, width, old=old)]
+    if answer.fault != told:
+        lines += answered.fault_lines(answer, width, 2)
     if minutes is None:
-        return lines + answered.fault_lines(answer, width, 2)
-    if old:
-        lines += answered.fault_lines(answer, width, 1)
+        return lines
     if rows < _LEAST_TABLE or not minutes or width < _TABLE:
         return lines
     newest = list(reversed(minutes))[: rows - 2]
@@ -57,6 +59,9 @@ def _summary(answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, *, 
         (Piece("mean ", "muted"), Piece(words.duration(_mean(minutes)), role)),
         (Piece("p95 up to ", "muted"), Piece(words.duration(_worst(minutes)), role)),
     ]
+    # What does not fit whole is left out, the durations first.
+    while len(parts) > 1 and paint.width_of((*left, *paint.joined(parts, Piece("  ")))) >= width:
+        parts.pop()
     line = (*left, *paint.joined(parts, Piece("  ")))
     right = (*state, Piece(" "))
     return paint.spread(line, right if old or paint.width_of(line) + paint.width_of(right) < width else (), width)
@@ -109,13 +114,15 @@ class Calls(Drawn):
         super().__init__(id=id)
         self.scene: Scene | None = None
         self._answer: Answer[Sequence[CallMinute]] = Answer()
-        self._rows = 1
+        self._rows, self._told = 1, ""
 
-    def show(self, scene: Scene, answer: Answer[Sequence[CallMinute]], rows: int) -> None:
-        """Takes new values."""
-        self.scene, self._answer, self._rows = scene, answer, rows
+    def show(self, scene: Scene, answer: Answer[Sequence[CallMinute]], rows: int, *, told: str = "") -> None:
+        """Takes new values; `told` is a fault that stands elsewhere on the screen."""
+        self.scene, self._answer, self._rows, self._told = scene, answer, rows, told
         self.redraw()
 
     def lines(self, size: Size) -> list[Line]:
         """The hour, and its minutes."""
-        return calls_lines(self._answer, self.scene, size.width, self._rows) if self.scene else []
+        if self.scene is None:
+            return []
+        return calls_lines(self._answer, self.scene, size.width, self._rows, told=self._told)

@@ -51,10 +51,16 @@ def company_lines(view: EnvironmentView, scene: Scene, company_id: str, width: i
 
 
 def company_frame(
-    view: EnvironmentView | None, scene: Scene, environment: str, company_id: str, size: Size
+    view: EnvironmentView | None,
+    scene: Scene,
+    environment: str,
+    company_id: str,
+    width: int,
+    *,
+    compact: bool = False,
 ) -> list[Line]:
-    """The company's card in its environment's frame, in two columns where there is room; two lines of it where there is little height."""
-    width, route = frame.inner_width(size.width), route_of(view, company_id)
+    """The company's card in its environment's frame, in two columns where there is room; `compact` on two lines where there is neither."""
+    inner, route = frame.inner_width(width), route_of(view, company_id)
     who: Line = (frame.name_of(view, environment), Piece("  "))
     content: list[Line]
     if view is None or route is None:
@@ -64,12 +70,14 @@ def company_frame(
         mark = marks.of_route(route.state)
         name = (paint.piece(route.company_id, "strong"), Piece(" "), paint.piece(route.company, "strong"))
         who += (Piece(f"{mark.glyph} ", mark.role), *name)
-        content = _columns(view, route, scene, width)
-    return frame.framed(content, view, scene, size.width, head=paint.crop(who, size.width - 8))
+        content = _columns(view, route, scene, inner, compact=compact)
+    return frame.framed(content, view, scene, width, head=paint.crop(who, width - 8))
 
 
-def _columns(view: EnvironmentView, route: Route, scene: Scene, width: int) -> list[Line]:
+def _columns(view: EnvironmentView, route: Route, scene: Scene, width: int, *, compact: bool) -> list[Line]:
     facts, old = _facts(view, route, scene), _is_old(view, scene)
+    if width < _TWO_COLUMNS and compact:
+        return _two_lines(facts, width, old=old)
     if width < _TWO_COLUMNS:
         return [_line(fact, width, _LABEL, old=old) for fact in facts]
     half = (width - _GAP) // 2
@@ -80,6 +88,16 @@ def _columns(view: EnvironmentView, route: Route, scene: Scene, width: int) -> l
         first = paint.fit(_line(left, half, label, old=old), half)
         lines.append((*first, Piece(" " * (width - 2 * half)), *_line(right, half, _LABEL, old=old)))
     return lines
+
+
+def _two_lines(facts: list[Fact], width: int, *, old: bool) -> list[Line]:
+    """The values that change, with the age of them all."""
+    database, state, landed, rows, rate, latency = facts
+    between = Piece("  ")
+    first = paint.joined([(state.value,), (database.value,), (Piece("rows ", "muted"), rows.value)], between)
+    rates = [(rate.value, Piece("/min", "muted")), (Piece("p95 ", "muted"), latency.value), (landed.shorter,)]
+    age = (Piece(f" {latency.age} old", "late" if old else "faint"),)
+    return [paint.crop(first, width), paint.spread(paint.joined(rates, between), age, width)]
 
 
 def _line(fact: Fact, width: int, label: int, *, old: bool) -> Line:
@@ -140,13 +158,13 @@ class CompanyCard(Drawn):
     def __init__(self, environment: str, *, framed: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self.environment = environment
-        self.framed = framed
+        self.framed, self.compact = framed, False
         self.company_id: str | None = None
         self.scene: Scene | None = None
 
-    def show(self, scene: Scene, company_id: str | None) -> None:
-        """Takes new values, or another company."""
-        self.scene, self.company_id = scene, company_id
+    def show(self, scene: Scene, company_id: str | None, *, compact: bool = False) -> None:
+        """Takes new values, or another company; `compact` where there is little height."""
+        self.scene, self.company_id, self.compact = scene, company_id, compact
         self.redraw()
 
     def lines(self, size: Size) -> list[Line]:
@@ -155,5 +173,5 @@ class CompanyCard(Drawn):
         if self.scene is None or self.company_id is None:
             return [(Piece("no company is chosen", "muted"),)]
         if self.framed:
-            return company_frame(view, self.scene, self.environment, self.company_id, size)
+            return company_frame(view, self.scene, self.environment, self.company_id, size.width, compact=self.compact)
         return company_lines(view, self.scene, self.company_id, size.width) if view else []

@@ -95,8 +95,9 @@ def _heading(
     for name, value in (("now" if not scene.past else "then", known[-1]), ("most", max(known))):
         role = "stale" if old else marks.of_latency(value, limits) if limits else "text"
         right += [Piece(f"  {name} ", "muted"), Piece(write(value), role)]
-    if old:
-        right += [Piece("  "), *answered.state(answer, scene, SERIES_EVERY)]
+    age: Line = (Piece("  "), *answered.state(answer, scene, SERIES_EVERY))
+    if old or paint.width_of((*left, *right, *age)) < width:
+        right += age
     return paint.spread(left, (*right, Piece(" ")), width)
 
 

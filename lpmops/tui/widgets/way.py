@@ -44,15 +44,19 @@ def way_lines(records: Sequence[LandedRecord] | None, scene: Scene, width: int, 
 
 def _arrows(hops: dict[str, Spread], whole: Spread, width: int, *, old: bool) -> Line:
     role = "stale" if old else "text"
-    line: tuple[Piece, ...] = (Piece(" commit ", "muted"),)
-    for hop in HOPS:
-        seconds = hops[hop].p50
-        line += (
-            Piece("── ", "frame"),
-            Piece(words.duration(seconds), role if seconds is not None else "unknown"),
-            Piece(" ─▶ ", "frame"),
-            Piece(f"{hop.rpartition('_')[2]} ", "muted"),
-        )
+    line: tuple[Piece, ...] = ()
+    for before, behind in (("── ", " ─▶ "), ("", " ▶ ")):
+        line = (Piece(" commit ", "muted"),)
+        for hop in HOPS:
+            seconds = hops[hop].p50
+            line += (
+                Piece(before, "frame"),
+                Piece(words.duration(seconds), role if seconds is not None else "unknown"),
+                Piece(behind, "frame"),
+                Piece(f"{hop.rpartition('_')[2]} ", "muted"),
+            )
+        if paint.width_of(line) <= width:
+            break
     right = (Piece(f"p50 of {_records(whole.number)} ", "muted"),)
     return paint.spread(line, right if paint.width_of((*line, *right)) < width else (), width)
 
