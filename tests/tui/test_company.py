@@ -296,7 +296,7 @@ async def test_the_smallest_terminal_keeps_the_card_the_way_and_rows() -> None:
     async with company(closer_day(), (60, 16)) as pilot:
         shown = rows(pilot)
         assert "● flowing  lpm-01  rows 18,442,120" in shown[2]
-        assert "812/min  p95 5.3 s of 60 s  2 s ago" in shown[3]
+        assert "812/min  p95 5.3 s of 60 s  landed 2 s ago" in shown[3]
         assert "3 s old" in shown[3]
         assert "enqueued 1.3 s ▶ landed" in shown[5]
         assert sum("~ update" in row or "+ insert" in row or "× delete" in row for row in shown) == 5

@@ -95,7 +95,11 @@ def _two_lines(facts: list[Fact], width: int, *, old: bool) -> list[Line]:
     database, state, landed, rows, rate, latency = facts
     between = Piece("  ")
     first = paint.joined([(state.value,), (database.value,), (Piece("rows ", "muted"), rows.value)], between)
-    rates = [(rate.value, Piece("/min", "muted")), (Piece("p95 ", "muted"), latency.value), (landed.shorter,)]
+    rates = [
+        (rate.value, Piece("/min", "muted")),
+        (Piece("p95 ", "muted"), latency.value),
+        (Piece("landed ", "muted"), landed.shorter),
+    ]
     age = (Piece(f" {latency.age} old", "late" if old else "faint"),)
     return [paint.crop(first, width), paint.spread(paint.joined(rates, between), age, width)]
 

@@ -53,13 +53,12 @@ def log_lines(view: LogView, scene: Scene, environment: str, width: int) -> list
 
 
 def _counts(view: LogView, room: int) -> Line:
-    """How many warnings and errors there are, whether they are shown or not; without their words where there is no room."""
+    """How many warnings and errors there are, whether they are shown or not; without their words, or not at all, where there is no room."""
     if view.answer.value is None:
         return ()
     counted = Counter(mark_of(line.level) for line in view.answer.value)
     marks = sorted((mark for mark in counted if mark.weight), key=lambda mark: -mark.weight)
     lines: Line = (Piece(f"{words.count(len(view.answer.value))} lines", "muted"),)
-    line: Line = ()
     for worded in (True, False):
         parts: list[Line] = []
         for mark in marks:
@@ -67,8 +66,8 @@ def _counts(view: LogView, room: int) -> Line:
             parts.append((Piece(f"{mark.glyph} {words.count(counted[mark])}", mark.role), *((word,) if worded else ())))
         line = paint.joined([*parts, lines], Piece("  "))
         if paint.width_of(line) <= room:
-            break
-    return line
+            return line
+    return ()
 
 
 def _left_out(view: LogView) -> Line:
