@@ -84,7 +84,7 @@ class Answers:
             value = question.ask(self._feed)
             answer: Answer[T] = Answer(value, self._feed.now(), tried_at=before.tried_at)
         except LpmopsError as error:
-            answer = replace(before, asking=False, fault=error.message, hint=error.hint)
+            answer = replace(before, asking=False, fault=error.message or type(error).__name__, hint=error.hint)
         except Exception as error:  # noqa: BLE001 the edge of a thread: logged, and shown where the answer would stand
             sentence = report(None, f"asking for {question.name[0]}", error)
             answer = replace(before, asking=False, fault=sentence, hint="")

@@ -23,6 +23,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 
+from lpmops.plain_text import plain_line
 from lpmops.tui import commands, theme
 from lpmops.tui.answers import Answers
 from lpmops.tui.deeds import Deeds
@@ -169,7 +170,7 @@ class LpmopsApp(Deeds):
     def tell(self, sentence: str) -> None:
         """Shows `sentence` as a warning; callable from any thread."""
         if self.is_running:
-            self.notify(sentence, severity="warning", markup=False)
+            self.notify(plain_line(sentence), severity="warning", markup=False)
 
     def tell_once(self, sentence: str) -> None:
         """Shows `sentence` unless it was shown within the last minute."""
@@ -179,7 +180,7 @@ class LpmopsApp(Deeds):
     def say(self, sentence: str) -> None:
         """Shows `sentence` as something that went well."""
         if self.is_running:
-            self.notify(sentence, markup=False)
+            self.notify(plain_line(sentence), markup=False)
 
     def _fatal_error(self) -> None:
         """Says what ended the app without the local variables that Textual would print, which may hold what must not be shown."""

@@ -113,11 +113,26 @@ SCROLL: tuple[Command, ...] = (
     Command("scroll.last", "scroll_edge(1)", "G,end", "last", "To the end", in_palette=False),
 )  # fmt: skip
 
+RECORD: tuple[Command, ...] = (
+    Command("record.next", "screen.neighbour(1)", "J", "next", "The next record of the table", shown=True, in_palette=False),
+    Command("record.before", "screen.neighbour(-1)", "K", "before", "The record before it in the table", shown=True, in_palette=False),
+)  # fmt: skip
+
+TEXT: tuple[Command, ...] = (
+    Command("text.wrap", "screen.wrap", "b", "wrap", "Break long lines, or cut them at the edge", "wrap", shown=True, in_palette=False),
+)  # fmt: skip
+
+LOGS: tuple[Command, ...] = (
+    Command("logs.next", "screen.source(1)", "tab", "source", "The logs of the next source", shown=True, in_palette=False),
+    Command("logs.before", "screen.source(-1)", "shift+tab", "source", "The logs of the source before", in_palette=False),
+    Command("logs.level", "screen.level", "e", "level", "All levels, warnings and errors, or errors alone", "level", shown=True, in_palette=False),
+)  # fmt: skip
+
 # ctrl+c ends the app on every screen and in every line; a keymap can't take it away.
 INTERRUPT = Binding(
     "ctrl+c", "app.quit", "quit", show=False, id="app.interrupt", priority=True, system=True, tooltip="Leave"
 )
-ALL: tuple[Command, ...] = (*EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL)
+ALL: tuple[Command, ...] = (*EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS)
 
 
 def bindings(commands: tuple[Command, ...]) -> list[Binding]:

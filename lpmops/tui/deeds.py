@@ -58,7 +58,7 @@ class Deeds(App[None]):
         """Why `action` does not work now, in a sentence."""
         namespace, name, parameters = parse(action) if isinstance(action, str) else action
         seen = self.seen
-        if namespace not in ("app", "") or seen is None or isinstance(seen, TooSmallScreen):
+        if namespace not in ("app", "screen", "") or seen is None or isinstance(seen, TooSmallScreen):
             return None
         visits = self._me.navigator.visits
         here = reasons.Circumstances(

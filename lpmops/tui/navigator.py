@@ -36,7 +36,7 @@ def screen_of(place: Place, app: LpmopsApp) -> LiveScreen:
     if place.kind == "settings":
         from lpmops.tui.screens.settings import SettingsScreen
 
-        return SettingsScreen(place)
+        return SettingsScreen(place, app.scene)
     from lpmops.tui.screens.overview import OverviewScreen
 
     return OverviewScreen(place, [view.name for view in app.scene.views])
@@ -58,6 +58,10 @@ class Navigator:
         """Shows `place`; it can be come back from."""
         self.visits.visit(place)
         self._show(place)
+
+    def exchange(self, place: Place) -> None:
+        """The screen that is seen shows its like at `place` from now on; that is no step that could be gone back."""
+        self.visits.exchange(place)
 
     def move(self, by: int) -> bool:
         """Back or forward; False where there is nothing."""

@@ -76,6 +76,10 @@ class Visits:
         self.index = len(self.places) - 1
         self._before = min(self._before, self.index)
 
+    def exchange(self, place: Place) -> None:
+        """The place that is seen has become another."""
+        self.places[self.index] = place
+
     def move(self, by: int) -> Place | None:
         """Back or forward by so many places, None where there is nothing."""
         index = self.index + by

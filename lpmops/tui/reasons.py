@@ -37,6 +37,10 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return "there are no rows to filter on this screen"
     if name == "copy" and not here.can_copy:
         return "there is nothing to copy here"
+    if name == "wrap" and here.place.kind not in ("record", "logs"):
+        return "there are no long lines on this screen"
+    if name == "level" and here.place.kind != "logs":
+        return "only logs have levels; l opens them"
     if name == "visit" and not (here.visits_after if parameters == (1,) else here.visits_before):
         return "there is no place to go on to" if parameters == (1,) else "there is no place to go back to"
     if name == "visit_last" and not (here.visits_before or here.visits_after):

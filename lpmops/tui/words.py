@@ -7,6 +7,7 @@ A negative duration comes from two clocks that disagree and is written as zero.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 UNKNOWN = "–"
@@ -55,6 +56,13 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 86_400:,.0f} d"
 
 
+def exact_duration(seconds: float | None) -> str:
+    """To the millisecond while that is worth reading: 1.104 s; a negative one says that two clocks differ."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    return f"{seconds:.3f} s" if abs(seconds) < 100 else ("-" if seconds < 0 else "") + duration(abs(seconds))
+
+
 def tight_duration(seconds: float | None) -> str:
     """The same in at most four cells, for the arrows: 3.2s, 51s, 12m, 3h, 6d."""
     if seconds is None or not math.isfinite(seconds):
@@ -98,6 +106,21 @@ def stamp(at: datetime | None, zone: tzinfo = UTC) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d}{_offset(at, zone)}"
 
 
+def row_time(at: datetime | None, now: datetime, *, milliseconds: bool = False) -> str:
+    """A time in a table, in the zone of `now`, at most twelve cells: 14:03:12, of another day Nov 22 14:03."""
+    if at is None:
+        return UNKNOWN
+    local = at.astimezone(now.tzinfo)
+    if local.date() != now.date():
+        return f"{local:%b %d %H:%M}"
+    return f"{local:%H:%M:%S}" + (f".{local.microsecond // 1000:03d}" if milliseconds else "")
+
+
+def zone_name(now: datetime) -> str:
+    """The zone of `now`: UTC, or its distance from that."""
+    return "UTC" if now.tzinfo is UTC else f"UTC{_offset(now, now.tzinfo or UTC)}"
+
+
 def _offset(at: datetime, zone: tzinfo) -> str:
     if zone is UTC:
         return "Z"
@@ -113,18 +136,21 @@ def sparkline(values: tuple[float | None, ...], width: int, rows: int = 1) -> tu
     shown = values[-width:] if width > 0 else ()
     numbers = sorted(value for value in shown if value is not None and math.isfinite(value))
     top = max(numbers[-1], _STEADY * numbers[len(numbers) // 2]) if numbers else 0.0
+    return tuple(row.rjust(max(0, width)) for row in bars(shown, top, rows))
+
+
+def bars(values: Sequence[float | None], top: float, rows: int) -> tuple[str, ...]:
+    """A bar for each value over `rows` lines, the uppermost first; one that reaches `top` fills them, unknown is a dot."""
     # The highest eighth of each bar, None where it is unknown.
     heights = [
         None
         if value is None or not math.isfinite(value)
-        else int(max(0.0, value) / top * (8 * rows - 0.01))
+        else int(min(max(0.0, value) / top, 1.0) * (8 * rows - 0.01))
         if top > 0
         else 0
-        for value in shown
+        for value in values
     ]
-    return tuple(
-        "".join(_bar(height, row) for height in heights).rjust(max(0, width)) for row in range(rows - 1, -1, -1)
-    )
+    return tuple("".join(_bar(height, row) for height in heights) for row in range(rows - 1, -1, -1))
 
 
 def _bar(height: int | None, row: int) -> str:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lpmops.model import Confidence, Credential, Health, Kind, Reading, Route, Snapshot, Stage, Suspect
-from tests.tui.driving import app_of, opened, rows, text
-from tests.tui.worlds import MemoryFeed, good, reading
+from lpmops.errors import LpmopsError
+from lpmops.model import Confidence, Credential, Health, Kind, LogLine, Reading, Route, Snapshot, Stage, Suspect
+from lpmops.plain_text import plain
+from lpmops.tui.folding import folded, folded_text
+from lpmops.tui.paint import Piece
+from lpmops.tui.place import Place
+from lpmops.tui.screens.entry import EntryScreen
+from lpmops.tui.sheet import json_text
+from tests.tui.closer_worlds import minutes, records
+from tests.tui.driving import app_of, opened, rows, text, until
+from tests.tui.worlds import MemoryFeed, ago, good, reading
 
 NASTY = {
     "markup": "[/] [bold]x[/red] [@click=app.quit]quit[/]",
@@ -75,3 +86,90 @@ async def test_a_fault_told_in_a_notice_is_no_markup() -> None:
         app_of(pilot).tell("refused [/subscriptions/1] \x1b[31m")
         await pilot.pause()
         assert pilot.app.is_running
+
+
+def closer_world(word: str) -> MemoryFeed:
+    """A feed whose every closer look answers with `word` wherever text comes from outside."""
+    base = good("prod", Kind.PROD)
+    feed = MemoryFeed(replace(base, routes=(replace(base.routes[0], company=word, database=word, state=word),)))
+    values = {
+        word: word,
+        "nested": {word: [word, {word: word}]},
+        "json": json.dumps({word: [word, None]}),
+        "text": word,
+    }
+    feed.landed = [
+        replace(each, record_id=word, change_type=word, replay_id=word, values=values) for each in records(3)
+    ]
+    feed.minutes = minutes(5)
+    feed.written = [LogLine(ago(number), "asa", word, word, f"{word}{number}", number) for number in range(4)]
+    return feed
+
+
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_hostile_text_in_every_closer_look_changes_nothing_but_its_own_cells(
+    name: str, size: tuple[int, int]
+) -> None:
+    feed = closer_world(NASTY[name])
+    async with opened(feed, size) as pilot:
+        app_of(pilot).go(Place("company", "prod", "1001"))
+        await until(pilot, lambda: "newest records 3" in text(pilot))
+        for keys in (
+            (),
+            ("s",),
+            ("enter",),
+            ("J",),
+            ("b",),
+            ("G",),
+            ("escape", "slash", "x", "enter"),
+            ("escape", "l"),
+            ("b",),
+            ("e",),
+            ("enter",),
+        ):
+            await pilot.press(*keys)
+            await pilot.pause()
+            await until(pilot, lambda: "reading …" not in text(pilot))
+            assert {cell_len(row) for row in rows(pilot)} == {size[0]}, keys
+            assert not {"\x1b", "\x00", "\x9b", "\u202e", "\ud800"} & set(text(pilot)), keys
+            assert not any("\n" in row for row in rows(pilot)), keys
+        assert isinstance(pilot.app.screen, EntryScreen)
+        found = app_of(pilot).seen
+        assert found is not None
+        sheet, copied = found.sheet(), found.copyable()
+        assert sheet is not None
+        assert copied is not None
+        json_text([*sheet.plain_rows, copied.data]).encode()
+
+
+@pytest.mark.parametrize("name", NASTY)
+async def test_hostile_faults_places_and_warnings_are_only_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    word = NASTY[name]
+    feed = closer_world("x")
+    feed.refusing = dict.fromkeys(("records", "calls", "logs"), LpmopsError(word, hint=word))
+    monkeypatch.setattr(feed, "places", lambda: [(word, word)])
+    monkeypatch.setattr(feed, "warnings", lambda: [word])
+    monkeypatch.setattr(feed, "log_sources", lambda _environment: ("asa", word))
+    async with opened(feed) as pilot:
+        for place in (Place("company", "prod", "1001"), Place("logs", "prod"), Place("settings")):
+            app_of(pilot).go(place)
+            await pilot.pause()
+            await until(pilot, lambda: "reading …" not in text(pilot))
+            await pilot.press("G")
+            assert {cell_len(row) for row in rows(pilot)} == {80}, place
+            assert not {"\x1b", "\x00", "\x9b", "\u202e", "\ud800"} & set(text(pilot)), place
+        assert pilot.app.is_running
+
+
+@given(st.text(max_size=300), st.integers(1, 40), st.integers(0, 6))
+def test_folding_loses_no_word_and_no_line_is_too_wide(word: str, width: int, indent: int) -> None:
+    clean = plain(word)
+    parts = folded_text(clean, width, min(indent, width - 1))
+    assert "".join(parts).replace(" ", "") == clean.replace(" ", "")
+    # A character may be wider than the room there is.
+    assert all(cell_len(part) <= max(2, width) for part in parts)
+    half = len(clean) // 2
+    lines = folded((Piece(clean[:half]), Piece(clean[half:], "muted")), width, min(indent, width - 1))
+    drawn = "".join(part.text for line in lines for part in line)
+    assert drawn.replace(" ", "") == clean.replace(" ", "")

@@ -70,7 +70,7 @@ class EnvironmentScreen(LiveScreen):
         )
         self.table.show(
             snapshot.routes if snapshot else (),
-            scene.now,
+            scene.now.astimezone(scene.zone),
             stale=snapshot is not None and scene.is_old(snapshot.taken_at),
         )
         self._show_beside(scene)

@@ -2,7 +2,7 @@
 in.
 
 The order of a first look is by trouble, so that what needs a person stands at the top. Everything here is a function
-of a `Route` and the time.
+of a `Route` and the time, whose zone is the one that times are shown in.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def _landed(route: Route, now: datetime) -> Line:
     return _number(words.age(words.age_seconds(now, route.last_landed_at)))
 
 
-def _landed_at(route: Route, _now: datetime) -> Line:
-    return _number(words.clock(route.last_landed_at))
+def _landed_at(route: Route, now: datetime) -> Line:
+    return _number(words.row_time(route.last_landed_at, now))
 
 
 def _state(route: Route, _now: datetime) -> Line:
@@ -79,7 +79,7 @@ COLUMNS: tuple[Column[Route], ...] = (
         right=True,
         wanted=1,
     ),
-    Column("landed_at", "last row", 10, _landed_at, _landed_order, right=True, wanted=4),
+    Column("landed_at", "last row", 12, _landed_at, _landed_order, right=True, wanted=4),
     Column("landed", "landed", 7, _landed, _landed_order, right=True),
     Column(
         "p95",

@@ -9,13 +9,11 @@ from __future__ import annotations
 from textual.geometry import Size
 
 from lpmops.model import HOPS, Health, Percentiles, Snapshot
-from lpmops.tui import marks, paint, words
+from lpmops.tui import marks, paint, ruler, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import Scene
 from lpmops.tui.waiting import HeldUp, held_up
 from lpmops.tui.widgets.drawn import Drawn
-
-_SCALE = 1.25
 
 
 def latency_lines(scene: Scene, environment: str, width: int) -> list[Line]:
@@ -43,7 +41,7 @@ def latency_lines(scene: Scene, environment: str, width: int) -> list[Line]:
 
 
 def _bar(latency: Percentiles, held: HeldUp | None, scene: Scene, width: int, *, old: bool, over: bool) -> Line:
-    end = scene.limits.latency * _SCALE
+    end = scene.limits.latency * ruler.MARGIN
     worst = marks.of_latency(latency.p99, scene.limits, over=over)
     role = "stale" if old else "accent" if worst == "text" else worst
     cells: list[Piece] = []
@@ -60,25 +58,8 @@ def _bar(latency: Percentiles, held: HeldUp | None, scene: Scene, width: int, *,
             cells.append(Piece("░", "stale" if old else held.role))
         else:
             cells.append(Piece("·", "faint"))
-    for limit in (scene.limits.stretch, scene.limits.latency):
-        at = round(limit / end * width)
-        # A limit is only marked where its name fits behind it.
-        for offset, sign in enumerate(
-            f"┤{words.duration(limit)}├" if limit < scene.limits.latency else f"┃{words.duration(limit)}"
-        ):
-            if 0 <= at + offset < width:
-                cells[at + offset] = Piece(sign, "muted")
-    return _merged(cells)
-
-
-def _merged(cells: list[Piece]) -> Line:
-    line: list[Piece] = []
-    for part in cells:
-        if line and line[-1].role == part.role:
-            line[-1] = Piece(line[-1].text + part.text, part.role)
-        else:
-            line.append(part)
-    return tuple(line)
+    ruler.mark_limits(cells, scene.limits, end)
+    return ruler.merged(cells)
 
 
 def _hops(snapshot: Snapshot, scene: Scene, width: int) -> Line:

@@ -12,15 +12,13 @@ from textual.geometry import Size
 from textual.message import Message
 
 from lpmops.model import STAGES, Health, Snapshot
-from lpmops.tui import marks, paint, words
+from lpmops.tui import frame, marks, paint, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene
 from lpmops.tui.waiting import held_up
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.tui.widgets.stages import SHORT_NAMES, strip_lines
 
-_SINGLE = ("┌", "─", "┐", "│", "└", "┘")
-_DOUBLE = ("╔", "═", "╗", "║", "╚", "╝")
 NOT_KEPT = "nothing was kept of this moment"
 _WORST_FIRST = (Health.DOWN, Health.UNKNOWN, Health.DEGRADED)
 
@@ -29,32 +27,19 @@ def pipeline_lines(
     view: EnvironmentView, scene: Scene, width: int, rows: int, *, chosen: bool = False, alone: bool = False
 ) -> list[Line]:
     """The strip of `view` in `width` cells and `rows` + 2 lines; `alone` on a screen that says the rest elsewhere."""
-    # On a narrow screen the last cell before the edge is worth more as room.
-    margin = " " if width >= 90 else ""
-    inner = max(4, width - 3 - len(margin))
-    content = _content(view, scene, inner, rows, alone=alone)
-    left, edge, right, side, low_left, low_right = _DOUBLE if view.is_prod else _SINGLE
-    role = "then" if scene.past else "prod" if view.is_prod else "chosen" if chosen else "frame"
-    line = Piece(edge, role)
-    head, companies = _head(view, chosen=chosen), () if alone else _companies(view)
-    if scene.past:
-        head = (Piece(" PAST ", "past"), Piece(" "), *head)
+    content = _content(view, scene, frame.inner_width(width), rows, alone=alone)
     taken = _as_of(view, scene)
-    foot = () if alone else _latency_summary(view, scene, width - 10 - paint.width_of(taken))
-    return [
-        (Piece(left, role), *_edge(head, companies, width - 2, line), Piece(right, role)),
-        *((Piece(f"{side} ", role), *paint.fit(row, inner), Piece(f"{margin}{side}", role)) for row in content),
-        (Piece(low_left, role), *_edge(foot, taken, width - 2, line), Piece(low_right, role)),
-    ]
-
-
-def _edge(left: Line, right: Line, width: int, line: Piece) -> Line:
-    ends = (
-        (Piece(" "), *right, Piece(" "), line)
-        if right and paint.width_of(left) + paint.width_of(right) + 8 <= width
-        else ()
+    return frame.framed(
+        content,
+        view,
+        scene,
+        width,
+        head=_head(view, chosen=chosen),
+        head_right=() if alone else _companies(view),
+        foot=() if alone else _latency_summary(view, scene, width - 10 - paint.width_of(taken)),
+        foot_right=taken,
+        chosen=chosen,
     )
-    return paint.spread((line, Piece(" "), *left, Piece(" ")) if left else (line,), ends, width, fill=line)
 
 
 def _head(view: EnvironmentView, *, chosen: bool) -> Line:

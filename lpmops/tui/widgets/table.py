@@ -22,7 +22,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from lpmops.tui import commands, paint
+from lpmops.tui import commands, folding, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.widgets.drawn import to_strip
 
@@ -32,7 +32,10 @@ _STRIPS_KEPT = 512
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """One column. `wanted` 0 is always shown, higher ones go first where the width is short; `grows` takes what is left."""
+    """One column. `wanted` 0 is always shown, higher ones go first where the width is short.
+
+    `grows` takes what is left, up to `most`; one that `keeps_end` is cut at its beginning.
+    """
 
     key: str
     title: str
@@ -43,6 +46,7 @@ class Column(Generic[Row]):
     grows: bool = False
     wanted: int = 0
     most: int = 0
+    keeps_end: bool = False
 
 
 def fitting_columns(columns: Sequence[Column[Row]], width: int) -> list[tuple[Column[Row], int]]:
@@ -112,7 +116,11 @@ def arranged(
 
 
 class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
-    """Keyed rows under a fixed heading, with a cursor. It never scrolls sideways, so left and right are left to the time line."""
+    """Keyed rows under a fixed heading, with a cursor. It never scrolls sideways, so left and right are left to the time line.
+
+    One that `follows` is of things that come in at its top: until the cursor is moved off the first row it stays there, and
+    the first row stays in sight while it was.
+    """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--heading", "table--cursor", "table--cursor-blurred"}
@@ -139,6 +147,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         key: Callable[[Row], str],
         haystack: Callable[[Row], str],
         now: datetime,
+        follows: bool = False,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -146,6 +155,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._key = key
         self._haystack = haystack
         self._now = now
+        self._follows, self._pinned = follows, False
         self._all: Sequence[Row] = ()
         self._rows: list[Row] = []
         self._sized: list[tuple[Column[Row], int]] = []
@@ -240,16 +250,20 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             haystack=self._haystack,
             tie=lambda row: natural(self._key(row)),
         )
-        before = self._cursor_key
+        before = wanted = self._cursor_key
+        follows_on = self._follows and round(self.scroll_y) == 0
+        if self._follows and not self._pinned:
+            self._cursor, wanted = 0, None
         found = (
-            next((number for number, row in enumerate(self._rows) if self._key(row) == before), None)
-            if before
+            next((number for number, row in enumerate(self._rows) if self._key(row) == wanted), None)
+            if wanted
             else None
         )
         self._cursor = found if found is not None else min(self._cursor, max(0, len(self._rows) - 1))
         self._cursor_key = self.cursor_key
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
-        if self.is_attached and found is not None:
+        # What comes in above is seen as long as the first row was.
+        if self.is_attached and found is not None and not follows_on:
             self.scroll_to(y=self._cursor - place, animate=False, immediate=True)
         self._keep_cursor_in_sight()
         if self._cursor_key != before:
@@ -264,6 +278,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
     def _go(self, index: int) -> None:
         if not self._rows:
             return
+        self._pinned = index > 0
         before, self._cursor = self._cursor, max(0, min(index, len(self._rows) - 1))
         self._cursor_key = self.cursor_key
         self._keep_cursor_in_sight()
@@ -337,7 +352,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def on_resize(self, _event: Resize) -> None:
         """Chooses the columns for the new width."""
-        self._sized = fitting_columns(self._columns, self.size.width)
+        # The scrollbar stands inside the size.
+        self._sized = fitting_columns(self._columns, self.scrollable_content_region.width)
         self._lines.clear()
         self._strips.clear()
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
@@ -379,7 +395,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         for column, width in self._sized:
             if line:
                 line.append(Piece(" "))
-            line += paint.fit(column.draw(row, self._now), width, right=column.right)
+            drawn = column.draw(row, self._now)
+            line += paint.fit(folding.end_of(drawn, width) if column.keeps_end else drawn, width, right=column.right)
         if self.stale:
             line = [Piece(part.text, "stale" if part.role in ("text", "strong") else part.role) for part in line]
         return tuple(line)

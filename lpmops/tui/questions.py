@@ -1,0 +1,67 @@
+"""The closer looks that the screens ask for, each with its name, how often it is asked anew, and the moment it is about.
+
+In the past, and while the display is held, an answer stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from lpmops.model import CallMinute, LandedRecord, LogLine
+from lpmops.tui.answers import Question
+from lpmops.tui.feed import Feed
+from lpmops.tui.view import Scene
+
+HOUR = timedelta(hours=1)
+RECORDS_EVERY = 10.0
+CALLS_EVERY = 30.0
+SERIES_EVERY = 30.0
+LOGS_EVERY = 15.0
+
+Points = Sequence[tuple[datetime, float]]
+
+
+def records(scene: Scene, environment: str, company: str) -> Question[Sequence[LandedRecord]]:
+    """The newest changes of a company."""
+    until = scene.past
+    return Question(
+        ("records", environment, company, until),
+        lambda feed: tuple(feed.records(environment, company, until)),
+        _every(scene, RECORDS_EVERY),
+    )
+
+
+def calls(scene: Scene, environment: str, company: str) -> Question[Sequence[CallMinute]]:
+    """Its calls by the minute."""
+    until = scene.past
+    return Question(
+        ("calls", environment, company, until),
+        lambda feed: tuple(feed.calls(environment, company, until)),
+        _every(scene, CALLS_EVERY),
+    )
+
+
+def series(scene: Scene, environment: str, name: str) -> Question[Points]:
+    """A series of numbers over the hour before the moment that is shown."""
+    until = scene.past
+
+    def ask(feed: Feed) -> Points:
+        end = until or feed.now()
+        return tuple(feed.series(environment, name, end - HOUR, end))
+
+    return Question(("series", environment, name, until), ask, _every(scene, SERIES_EVERY))
+
+
+def logs(scene: Scene, environment: str, source: str) -> Question[Sequence[LogLine]]:
+    """What a source wrote down."""
+    until = scene.past
+    return Question(
+        ("logs", environment, source, until),
+        lambda feed: tuple(feed.logs(environment, source, until)),
+        _every(scene, LOGS_EVERY),
+    )
+
+
+def _every(scene: Scene, seconds: float) -> float | None:
+    return None if scene.past or scene.held else seconds
