@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
 from textual.pilot import Pilot
@@ -419,3 +420,15 @@ def test_the_newest_wish_is_never_lost() -> None:
         latest.ask(wish)
     assert seen.wait(10)
     assert done == sorted(set(done)), "in order, and none twice"
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30))])
+async def test_the_list_of_turns_is_whole_in_the_smallest_room(zone: tzinfo) -> None:
+    async with at_night((66, 16)) as (pilot, _):
+        app_of(pilot).live = replace(app_of(pilot).live, zone=zone)
+        app_of(pilot).show_now()
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TurnsScreen))
+        await pilot.pause()
+        assert "sql.throttled began" in text(pilot)
+        assert ("03:18:57Z" if zone is UTC else "08:48:57+05:30") in text(pilot)

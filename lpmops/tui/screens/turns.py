@@ -50,8 +50,10 @@ def columns(scene: Scene) -> tuple[Column[Turn], ...]:
         # The last cell is the scroll bar's.
         return (Piece(long_ago(turn.at, now).removesuffix(" ago") + " ", "muted"),)
 
+    # As wide as the zone's offset makes it.
+    wide = len(f" Nov 23 {words.clock(scene.now, scene.zone)} ")
     return (
-        Column("time", " time", 20, when, lambda turn: turn.at, most=20),
+        Column("time", " time", wide, when, lambda turn: turn.at, most=wide),
         Column("environment", "where", 8, environment, lambda turn: turn.environment, wanted=1),
         Column("what", "what turned", 20, what, lambda turn: -mark_of(turn).weight, grows=True),
         Column("ago", "ago ", 14, ago, lambda turn: turn.at, right=True, wanted=2),
