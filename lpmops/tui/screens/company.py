@@ -16,7 +16,6 @@ from lpmops.tui import answered, changes, questions
 from lpmops.tui.answers import Answer
 from lpmops.tui.place import Place
 from lpmops.tui.screens.closer import CloserScreen, FaultLines
-from lpmops.tui.screens.live import TIME_ROWS
 from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets import records, way
@@ -73,7 +72,7 @@ class CompanyScreen(CloserScreen):
 
     def draw(self, scene: Scene) -> None:
         """Draws the company."""
-        height = self.size.height - (TIME_ROWS if scene.line else 0)
+        height = self.room(scene)
         self.query_one(CompanyCard).show(scene, self.company, compact=height < _LOW)
         answer = self.look(scene, questions.records(scene, self.environment, self.company))
         self.take(answer, scene)
