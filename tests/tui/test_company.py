@@ -241,7 +241,7 @@ async def test_moments_that_fly_by_are_not_asked_for(monkeypatch: pytest.MonkeyP
     async with company(feed) as pilot:
         before = len(feed.asked)
         await pilot.press("t", *["left"] * 12)
-        await until(pilot, lambda: "PAST 2026-11-23 13:51" in text(pilot))
+        await until(pilot, lambda: "PAST 2026-11-23 13:52" in text(pilot))
         assert len(feed.asked) == before
         assert "reading …" in text(pilot)
 

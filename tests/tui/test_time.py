@@ -223,7 +223,7 @@ async def test_every_screen_shows_that_moment_and_nothing_of_now() -> None:
         drawn = text(pilot)
         assert "7,777" not in drawn
         assert "asa.saturated" in drawn
-        assert "2026-11-23 02:34:00Z, 38 min ago" in drawn, "the card beside the table counts to that moment"
+        assert "38 min ago, 02:34:00" in drawn, "the card beside the table counts to that moment"
         await pilot.press("n")
         await until(pilot, lambda: "7,777/s" in text(pilot))
 
