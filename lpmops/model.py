@@ -322,6 +322,32 @@ class StreamingJob:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class FeedState:
+    """The source table's change feed. `kind` is delta, automatic or off; `first_version` the first that is recorded, as far as the history tells.
+
+    `retention` is how many seconds a version's changes outlast it at least; `writer_version` and `features` are the table's protocol.
+    """
+
+    kind: str
+    latest_version: int
+    latest_commit_at: datetime
+    first_version: int | None = None
+    first_commit_at: datetime | None = None
+    retention: float | None = None
+    writer_version: int | None = None
+    features: tuple[str, ...] = ()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a service answered to a write: the id its support asks for, and the address at which a long-running operation is followed."""
+
+    request_id: str | None = None
+    location: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class MetricPoint:
     """One minute of one metric; `value` None where the service has no data."""
 

@@ -1,4 +1,4 @@
-"""The source table and its streaming job: Unity Catalog, table history, job and newest run, how far the query is.
+"""The source table and its streaming job: Unity Catalog, table history and change feed, job and newest run, how far the query is.
 
 Spoken over REST directly (Unity Catalog 2.1, Jobs 2.2, Statements and Files 2.0): the SDK re-sends writes and costs seconds to import. What the
 stream has read comes from the progress file that the stream job keeps beside its checkpoint, or from the checkpoint itself, without a cluster.
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceNotFoundError
-from lpmops.model import Commit, StreamProgress, StreamRun, TableState
+from lpmops.model import Commit, FeedState, Receipt, StreamProgress, StreamRun, TableState
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
@@ -38,6 +38,13 @@ _ROW_METRICS = (
     ("numDeletedRows",),
     ("numOutputRows",),
 )
+
+
+# How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
+_FEED_HISTORY = 1_000
+_FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
+_REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
+_UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
 
 
 class DatabricksService:
@@ -78,6 +85,46 @@ class DatabricksService:
     def history(self, limit: int) -> list[Commit]:
         """The newest commits, newest first."""
         return self._commits(limit, Deadline.after(self._seconds))
+
+    def workspace_id(self) -> str | None:
+        """The id that the workspace itself says in its answers."""
+        path = f"/api/2.1/unity-catalog/tables/{quote(self._settings.table, safe='.')}"
+        answer = self._client.get(path, operation="table", deadline=Deadline.after(self._seconds))
+        return answer.headers.get("x-databricks-org-id")
+
+    def feed(self) -> FeedState:
+        """The change feed: whether it is on, since which version, and how long its versions last. Two statements."""
+        deadline = Deadline.after(self._seconds)
+        text = without_comments(resources.query("databricks/table_detail.sql"))
+        (detail,) = self._run(text.format(table=quoted(self._settings.table)), deadline) or ({},)
+        given = detail.get("properties")
+        properties = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
+        history = self._history(_FEED_HISTORY, deadline)
+        if not history:
+            raise BadAnswerError(
+                f"{self._settings.table} has no history.", service="databricks", hint="Check that it is a Delta table."
+            )
+        kind, newest = change_feed(properties), _commit(history[0])
+        first = _first_recorded(history) if kind == "delta" else None
+        features = detail.get("tableFeatures")
+        writer = detail.get("minWriterVersion")
+        return FeedState(
+            kind=kind,
+            latest_version=newest.version,
+            latest_commit_at=newest.at,
+            first_version=first.version if first is not None else None,
+            first_commit_at=first.at if first is not None else None,
+            retention=_interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
+            writer_version=writer if isinstance(writer, int) else None,
+            features=tuple(str(item) for item in features) if isinstance(features, list) else (),
+            properties=properties,
+        )
+
+    def enable_feed(self) -> Receipt:
+        """Record every change of the table from now on: one ALTER TABLE, sent once. Raises StatementError with Delta's error class."""
+        text = without_comments(resources.query("databricks/enable_change_feed.sql"))
+        self._run(text.format(table=quoted(self._settings.table)), Deadline.after(self._seconds))
+        return Receipt()
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of a statement on the warehouse, `:name` marks bound to `parameters`. Raises StatementError with Delta's error class."""
@@ -123,10 +170,14 @@ class DatabricksService:
         return self._client.get(path, operation="table", deadline=deadline).fields()
 
     def _commits(self, limit: int, deadline: Deadline) -> list[Commit]:
+        return [_commit(row) for row in self._history(limit, deadline)]
+
+    def _history(self, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
         text = without_comments(resources.query("databricks/table_history.sql"))
-        statement = text.format(table=quoted(self._settings.table), limit=int(limit))
-        rows = statements.run(self._client, self._settings.warehouse, statement, {}, deadline)
-        return [_commit(row) for row in rows]
+        return self._run(text.format(table=quoted(self._settings.table), limit=int(limit)), deadline)
+
+    def _run(self, statement: str, deadline: Deadline) -> list[dict[str, Any]]:
+        return statements.run(self._client, self._settings.warehouse, statement, {}, deadline)
 
     def _job(self, deadline: Deadline) -> Fields | None:
         name = self._settings.job
@@ -191,6 +242,27 @@ def change_feed(properties: Mapping[str, str]) -> str:
     if properties.get("delta.enableChangeDataFeed", "").lower() == "true":
         return "delta"
     return "automatic" if properties.get("delta.enableRowTracking", "").lower() == "true" else "off"
+
+
+def _first_recorded(history: list[dict[str, Any]]) -> Commit | None:
+    """The commit since which every change is recorded, from a history that begins with the newest: the last that switched the feed on.
+
+    None where the history does not reach back to it: then the feed is older than all of it.
+    """
+    since: Commit | None = None
+    for row in history:
+        words = _FEED_SWITCH.findall(str(row.get("operationParameters") or ""))
+        if words and words[-1].lower() == "true":
+            since = _commit(row)
+        elif words or row.get("operation") in _REMADE:
+            return since
+    return since
+
+
+def _interval(text: str) -> float | None:
+    """Seconds of a Delta interval such as `interval 7 days`; None for one that is not understood."""
+    found = re.fullmatch(r"(?:interval )?([0-9]{1,6}) (week|day|hour|minute|second)s?", text.strip().lower())
+    return float(found[1]) * _UNIT_SECONDS[found[2]] if found else None
 
 
 def _commit(row: Mapping[str, Any]) -> Commit:

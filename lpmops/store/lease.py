@@ -1,7 +1,7 @@
-"""Which process polls an environment on this machine: one row an environment, renewed while the process lives.
+"""Which process of this machine does what only one need do: poll an environment, run an operation. One row a name, renewed while the process lives.
 
-It saves calls and is no lock: two pollers for a moment (a clock set forward) only read twice. What changes things is
-locked in the control database.
+It saves calls and tells the living from the dead, and is no lock: two pollers for a moment (a clock set forward) only
+read twice. What changes things is locked in the control database.
 """
 
 from __future__ import annotations
@@ -16,26 +16,33 @@ from lpmops.store.connection import Store
 LEASE_SECONDS = 20.0
 
 
-def take(store: Store, environment: str, owner: str, now: datetime, seconds: float = LEASE_SECONDS) -> bool:
+def take(store: Store, name: str, owner: str, now: datetime, seconds: float = LEASE_SECONDS) -> bool:
     """Take or renew the lease for `owner` (unique to a poller) for `seconds`; False where another that lives holds it. Raises StoreError."""
     at, host = codec.milliseconds(now), socket.gethostname()
     with store.writing() as connection:
         row = connection.execute(
-            "SELECT owner, host, pid, renewed_at, lasts FROM poller WHERE environment = ?", (environment,)
+            "SELECT owner, host, pid, renewed_at, lasts FROM lease WHERE name = ?", (name,)
         ).fetchone()
         if row is not None and row[0] != owner and _lives(at, *row[1:]):
             return False
         connection.execute(
-            "INSERT OR REPLACE INTO poller (environment, owner, host, pid, renewed_at, lasts) VALUES (?, ?, ?, ?, ?, ?)",
-            (environment, owner, host, os.getpid(), at, int(seconds * 1000)),
+            "INSERT OR REPLACE INTO lease (name, owner, host, pid, renewed_at, lasts) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, owner, host, os.getpid(), at, int(seconds * 1000)),
         )
     return True
 
 
-def release(store: Store, environment: str, owner: str) -> None:
+def release(store: Store, name: str, owner: str) -> None:
     """Give the lease back, so that another takes over at once. Raises StoreError."""
     with store.writing() as connection:
-        connection.execute("DELETE FROM poller WHERE environment = ? AND owner = ?", (environment, owner))
+        connection.execute("DELETE FROM lease WHERE name = ? AND owner = ?", (name, owner))
+
+
+def holder(store: Store, name: str, now: datetime) -> tuple[str, int] | None:
+    """Host and process of the one that holds the lease and lives, or None. Raises StoreError."""
+    with store.reading() as connection:
+        row = connection.execute("SELECT host, pid, renewed_at, lasts FROM lease WHERE name = ?", (name,)).fetchone()
+    return (str(row[0]), int(row[1])) if row is not None and _lives(codec.milliseconds(now), *row) else None
 
 
 def _lives(at: int, host: str, pid: int, renewed_at: int, lasts: int) -> bool:
