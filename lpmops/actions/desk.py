@@ -68,6 +68,10 @@ class Desk:
         """What the action would do now."""
         return action.plan(self.bench(), wish)
 
+    def refuse_unfinished(self) -> None:
+        """Raises RefusedError or LockedError where an operation of this environment is not over."""
+        self._engine(tell_nobody, None).refuse_unfinished()
+
     def apply(
         self,
         plan: Plan,

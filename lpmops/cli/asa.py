@@ -66,8 +66,6 @@ def pause(
     with output.guarded(changing.SCHEMA, form):
         end = changing.moment(until, "--until")
         with changing.desk(environment) as desk:
-            from lpmops.actions import registry
-
             wish = {
                 "jobs": changing.listed(job),
                 "reason": reason.strip(),
@@ -75,7 +73,7 @@ def pause(
                 "until": end,
                 "by": desk.who(),
             }
-            changing.carry_on(desk, desk.plan(registry.action("asa.pause"), wish), agreed, form)
+            changing.plan_and_carry_on(desk, "asa.pause", wish, agreed, form)
 
 
 @group.command()
@@ -106,12 +104,10 @@ def start(
     with output.guarded(changing.SCHEMA, form):
         at = changing.past_moment(begin, "--from")
         with changing.desk(environment) as desk:
-            from lpmops.actions import registry
-
             if mode is None:
                 raise _no_mode(desk, changing.listed(job))
             wish = {"jobs": changing.listed(job), "mode": mode, "begin": at, "reason": reason.strip(), "ticket": ticket}
-            changing.carry_on(desk, desk.plan(registry.action("asa.start"), wish), agreed, form)
+            changing.plan_and_carry_on(desk, "asa.start", wish, agreed, form)
 
 
 def _no_mode(desk: Desk, names: list[str]) -> LpmopsError:

@@ -89,10 +89,17 @@ def desk(name: str) -> Iterator[Desk]:
 
 def act(action: str, environment: str, wish: Wish, agreed: Agreement, form: Output) -> None:
     """Plan an action and go as far with it as was agreed."""
+    with output.guarded(SCHEMA, form), desk(environment) as made:
+        plan_and_carry_on(made, action, wish, agreed, form)
+
+
+def plan_and_carry_on(made: Desk, action: str, wish: Wish, agreed: Agreement, form: Output) -> None:
+    """The same at a desk that is open. What is unfinished goes first: it may be why the world looks odd."""
     from lpmops.actions import registry
 
-    with output.guarded(SCHEMA, form), desk(environment) as made:
-        carry_on(made, made.plan(registry.action(action), wish), agreed, form)
+    if not agreed.dry_run and agreed.out is None:
+        made.refuse_unfinished()
+    carry_on(made, made.plan(registry.action(action), wish), agreed, form)
 
 
 def carry_on(made: Desk, plan: Plan, agreed: Agreement, form: Output) -> None:

@@ -78,7 +78,7 @@ class Engine:
         plans.check_fits(plan, self._environment, self._now())
         guard.refuse_unapplyable(plan)
         guard.check_approval(plan, approval, self._now())
-        self._refuse_unfinished()
+        self.refuse_unfinished()
         identifier = new_id(self._now())
         lock = self._lock(identifier)
         lock.take()
@@ -364,7 +364,8 @@ class Engine:
 
         return Lock(self._control, self._who, identifier, monotonic=self._monotonic, beat=beat)
 
-    def _refuse_unfinished(self) -> None:
+    def refuse_unfinished(self) -> None:
+        """Raises RefusedError where this machine's journal has an operation of the environment that is not over, LockedError where it runs."""
         for operation, _ in journal.operations(self._store, self._environment.name, unfinished=True):
             if lease.holder(self._store, _lease(operation.id), self._now()) is not None:
                 raise LockedError(

@@ -33,9 +33,12 @@ def sign_in(environment: Environment, credential: Credential) -> str:
 
 def start_job(environment: Environment, job: str) -> str:
     """Start a Stream Analytics job where its output ended: any other mode skips or repeats."""
-    return command(
-        "az", "stream-analytics", "job", "start", *_job(environment, job), "--output-start-mode", "LastOutputEventTime"
-    )
+    return command("lpmops", "asa", "start", "-e", environment.name, "--job", job, "--mode", "last-output")
+
+
+def enable_feed(environment: Environment) -> str:
+    """Let the source table record its changes."""
+    return command("lpmops", "cdf", "enable", "-e", environment.name)
 
 
 def show_job(environment: Environment, job: str) -> str:

@@ -107,6 +107,7 @@ class World:
     conversion_errors: float = 0.0
     watermark_delay: float = 2.0
     throttled_requests: float = 0.0
+    pauses: list[Mapping[str, Any]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -334,6 +335,9 @@ class World:
             }
             for company, events in self.unrouted
         ]
+
+    def _pauses(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        return self.pauses
 
     def _rows_by_table(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
         return [{"row_count": sum(row.database == database for row in self.landed)}]

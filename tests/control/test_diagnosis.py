@@ -76,9 +76,7 @@ def test_of_two_faults_the_first_hop_is_named_first(pair: tuple[str, str]) -> No
 
 def test_a_stopped_job_comes_with_the_command_that_loses_nothing() -> None:
     suspect = first(looks(World(), ["asa.stopped"])[-1])
-    assert any(
-        "--output-start-mode LastOutputEventTime" in step and "asa-lpm-tdr-test-01" in step for step in suspect.next
-    )
+    assert any("--mode last-output" in step and "asa-lpm-tdr-test-01" in step for step in suspect.next)
     assert any("events wait in the hub" in evidence for evidence in suspect.evidence)
 
 

@@ -16,7 +16,7 @@ from lpmops import resources
 from lpmops.errors import StoreError
 from lpmops.model import Health, Kind, Snapshot
 from lpmops.store import failures, filesystem, samples, snapshots
-from lpmops.store.connection import journal_mode, open_store
+from lpmops.store.connection import journal_mode, latest_version, open_store
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SNAPSHOT = Snapshot("prod", Kind.PROD, NOW, Health.HEALTHY, {})
@@ -160,23 +160,24 @@ def test_a_migration_is_whole_or_not_at_all_and_leaves_a_copy(
     store = open_store(path)
     snapshots.save(store, SNAPSHOT)
     store.close()
-    broken = tmp_path / "0002_broken.sql"
+    latest = latest_version()
+    broken = tmp_path / f"{latest + 1:04}_broken.sql"
     broken.write_text("CREATE TABLE extra (id INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n")
     first = resources.migrations()
     monkeypatch.setattr(resources, "migrations", lambda: [*first, broken])
     with pytest.raises(StoreError):
         open_store(path)
     raw = sqlite3.connect(path)
-    assert raw.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert raw.execute("PRAGMA user_version").fetchone()[0] == latest
     assert not raw.execute("SELECT 1 FROM sqlite_schema WHERE name = 'extra'").fetchall()
     raw.close()
     broken.write_text(
         "CREATE TABLE extra (id INTEGER) STRICT;\nCREATE TRIGGER t AFTER INSERT ON extra BEGIN SELECT 1; SELECT 2; END;\n"
     )
     store = open_store(path)
-    assert store.connection().execute("PRAGMA user_version").fetchone()[0] == 2
+    assert store.connection().execute("PRAGMA user_version").fetchone()[0] == latest + 1
     assert snapshots.latest(store) == [SNAPSHOT]
-    backup = path.with_name("lpmops.db.v1.backup")
+    backup = path.with_name(f"lpmops.db.v{latest}.backup")
     assert backup.stat().st_mode & 0o777 == 0o600
     assert sqlite3.connect(backup).execute("SELECT COUNT(*) FROM snapshot").fetchone()[0] == 1
 
