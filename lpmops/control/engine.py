@@ -189,7 +189,7 @@ class Engine:
         said: LpmopsError = error
         if isinstance(error, InDoubtError):
             state = "in_doubt"
-        elif isinstance(error, InterruptError | SignInError):
+        elif isinstance(error, InterruptError | SignInError | PartlyAppliedError):
             state = "interrupted"
         elif not book.has_acted():
             state = "failed"
@@ -226,12 +226,7 @@ class Engine:
                 book.skipped(seq, seen.said)
                 return self._say(book, step, "skipped", seen.said)
             if seen.sight is not Sight.ABSENT:
-                book.failed(seq, seen.said)
-                self._say(book, step, "failed", seen.said)
-                raise RefusedError(
-                    f"{step.name} can't be done now: {seen.said}",
-                    hint=f"Look at it: lpmops status -e {book.operation.environment}",
-                )
+                raise self._cannot(book, step, seq, seen)
             self._check(lock)
             book.begun(seq, seen.said)
             self._say(book, step, "begun")
@@ -258,11 +253,13 @@ class Engine:
         """The service refused: that is the end of the step, unless somebody else had made it so by then."""
         if isinstance(error, ConflictError | PreconditionError):
             seen = self._look(step, book.steps[seq], hands, None, self._monotonic() + self._timing.patience)
-            if seen.sight is Sight.SO or (seen.sight is Sight.MOVING and self._await(book, step, seq, hands)):
-                if seen.sight is Sight.SO:
-                    book.done(seq, seen.said)
-                    self._say(book, step, "done", seen.said)
-                return
+            if seen.sight is Sight.SO:
+                book.done(seq, seen.said)
+                return self._say(book, step, "done", seen.said)
+            if seen.sight is Sight.MOVING and self._await(book, step, seq, hands):
+                return None
+            if seen.sight is Sight.OTHERWISE:
+                raise self._cannot(book, step, seq, seen)
         if isinstance(error, SignInError):
             book.planned(seq, error.message)
         else:
@@ -270,10 +267,19 @@ class Engine:
         self._say(book, step, "failed", error.message)
         raise error
 
+    def _cannot(self, book: Book, step: Step, seq: int, seen: Observation) -> RefusedError:
+        """The error for a step whose thing is in a state that no act of it leads out of."""
+        book.failed(seq, seen.said)
+        self._say(book, step, "failed", seen.said)
+        return RefusedError(
+            f"{step.name} can't be done now: {seen.said}.",
+            hint=f"Look at it: lpmops status -e {book.operation.environment}",
+        )
+
     def _await(self, book: Book, step: Step, seq: int, hands: Hands, lost: ServiceError | None = None) -> bool:
         """Look until the effect of an act shows; False where it is certain that there is none and the step may be done again.
 
-        Raises InDoubtError where that can't be told, RefusedError where the act led somewhere else.
+        Raises InDoubtError where that can't be told, PartlyAppliedError where the act led somewhere else.
         """
         row, receipt = book.steps[seq], book.receipt(seq)
         began = self._monotonic()
@@ -292,8 +298,9 @@ class Engine:
             if seen.sight is Sight.OTHERWISE:
                 book.failed(seq, seen.said)
                 self._say(book, step, "failed", seen.said)
-                raise RefusedError(
-                    f"{step.name} did not work: {seen.said}",
+                # The act went out and led somewhere: that is not nothing.
+                raise PartlyAppliedError(
+                    f"{step.name} did not work: {seen.said}.",
                     hint=f"Look at it: lpmops status -e {book.operation.environment}",
                 )
             now = self._monotonic()
