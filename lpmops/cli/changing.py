@@ -9,13 +9,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from lpmops.control.plan import Plan
     from lpmops.services.cloud import EnvironmentServices
     from lpmops.store.connection import Store
+
+    Work = Callable[[Callable[[Event], None], StopRequest], Outcome]
 
 SCHEMA, PLAN_SCHEMA = "operation", "plan"
 
@@ -125,23 +127,46 @@ def carry_on(made: Desk, plan: Plan, agreed: Agreement, form: Output) -> None:
     run(made.store, lambda tell, stop: made.apply(plan, approval, tell=tell, stop=stop), form)
 
 
-def run(store: Store, work: Any, form: Output) -> None:
-    """Run an operation: `work(tell, stop)`, its steps told on the way, its end as the document."""
+def run(store: Store, work: Work, form: Output) -> None:
+    """Run an operation, its steps told on the way, its end as the document."""
     from lpmops.control.hands import StopRequest
 
-    stop = StopRequest()
+    stop, tell, begun = StopRequest(), _teller(form), list[str]()
+
+    def follow(event: Event) -> None:
+        begun.append(event.operation)
+        tell(event)
+
     with _signals(stop) as got:
         try:
-            outcome: Outcome = work(_teller(form), stop)
+            outcome = work(follow, stop)
+        except KeyboardInterrupt:
+            _fail(store, _left(begun), form, got)
         except LpmopsError as error:
-            if error.operation is None:
-                raise
-            output.emit(Answer(SCHEMA, _data_of(store, error.operation), error=error), form)
-            ended = isinstance(error, InterruptError) and signal.SIGTERM in got
-            raise typer.Exit(int(ExitCode.TERMINATED if ended else error.exit_code)) from error
+            _fail(store, error, form, got)
     steps = [{"name": name, "state": state} for name, state in outcome.steps]
     data = {"operation": outcome.operation, "state": outcome.state, "steps": steps, "result": dict(outcome.result)}
     output.emit(Answer(SCHEMA, data, _outcome_lines(data), steps), form)
+
+
+def _fail(store: Store, error: LpmopsError, form: Output, got: set[int]) -> NoReturn:
+    """The document of an error, with how its operation stands, and the exit code."""
+    if error.operation is None:
+        raise error
+    output.emit(Answer(SCHEMA, _data_of(store, error.operation), error=error), form)
+    ended = isinstance(error, InterruptError) and signal.SIGTERM in got
+    raise typer.Exit(int(ExitCode.TERMINATED if ended else error.exit_code)) from error
+
+
+def _left(begun: list[str]) -> InterruptError:
+    """The error of somebody who left at once."""
+    if not begun:
+        return InterruptError("You left before anything was begun.")
+    return InterruptError(
+        f"You left operation {begun[-1]} while a step was under way; what it sent may still take effect.",
+        hint=f"See what became of it and go on: lpmops op resume {begun[-1]}",
+        operation=begun[-1],
+    )
 
 
 def _hand_over(plan: Plan, agreed: Agreement, form: Output) -> None:
@@ -246,7 +271,7 @@ def answered(request: guard.Request, agreed: Agreement) -> Answers:
     return replace(answers, yes=True)
 
 
-def _teller(form: Output) -> Any:
+def _teller(form: Output) -> Callable[[Event], None]:
     """How a run is told: each event as a line of JSON on stdout for jsonl, else a line for the person on stderr."""
     from lpmops.model import to_data
 
