@@ -45,6 +45,7 @@ from lpmops.store import audit, codec, journal, lease
 from lpmops.store.connection import Store
 from lpmops.store.journal import StepRow
 
+# How often one run sends a step whose earlier attempt certainly had no effect.
 _ATTEMPTS = 3
 
 
@@ -70,6 +71,7 @@ class Engine:
         self._now, self._monotonic, self._sleep = now, monotonic, sleep
         self._tell, self._stop = tell, stop or StopRequest()
         self._events = 0
+        self._earlier: list[int] = []
         self._owner = f"{os.getpid()}-{uuid.uuid4()}"
         self.warnings: list[str] = []
 
@@ -154,6 +156,8 @@ class Engine:
         done; each carries the operation's id.
         """
         quiet = True
+        # A person who resumes has looked: the attempts of earlier runs do not count.
+        self._earlier = [row.attempt for row in book.steps]
         try:
             lease.take(self._store, _lease(book.id), self._owner, self._now(), 3 * 60.0)
             book.running(lock.fence)
@@ -305,7 +309,7 @@ class Engine:
                 )
             now = self._monotonic()
             if seen.sight is Sight.ABSENT and receipt is None and now >= settled_at:
-                if hands.repeatable(step) and row.attempt < _ATTEMPTS:
+                if hands.repeatable(step) and row.attempt - self._earlier[seq] < _ATTEMPTS:
                     return False
                 raise self._doubt(book, step, seq, seen.said, lost)
             if now - began > self._timing.visible:
