@@ -6,6 +6,7 @@ a person. What an operator does to lock and freeze is audited here, as there is 
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import socket
 from collections.abc import Callable, Mapping
@@ -56,7 +57,9 @@ class Desk:
         """The operator: whom the sign-in names, else who is at this machine. Reads the control database once where nobody signed in yet."""
         name = str(self.services.credential.state().identity)
         if name in _UNKNOWN:
-            self.control.state()
+            # Without an answer nothing remote can be changed either; the journal can.
+            with contextlib.suppress(LpmopsError):
+                self.control.state()
             name = str(self.services.credential.state().identity)
         return f"{getpass.getuser()}@{socket.gethostname()}" if name in _UNKNOWN else name
 

@@ -25,6 +25,7 @@ from lpmops.control.guard import Approval
 from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, Lock
 from lpmops.control.plan import Plan, Step
+from lpmops.control.watch import Watch
 from lpmops.errors import (
     ConflictError,
     FrozenError,
@@ -40,7 +41,6 @@ from lpmops.errors import (
     SignInError,
     StoreError,
 )
-from lpmops.model import Receipt
 from lpmops.store import audit, codec, journal, lease
 from lpmops.store.connection import Store
 from lpmops.store.journal import StepRow
@@ -69,6 +69,7 @@ class Engine:
         self._store, self._environment, self._control, self._who = store, environment, control, who
         self._timing = timing or Timing()
         self._now, self._monotonic, self._sleep = now, monotonic, sleep
+        self._watch = Watch(self._timing, monotonic, sleep)
         self._tell, self._stop = tell, stop or StopRequest()
         self._events = 0
         self._earlier: list[int] = []
@@ -117,7 +118,7 @@ class Engine:
         except BaseException as error:
             lock.release()
             if isinstance(error, LpmopsError):
-                error.operation = book.id
+                self._about(book, error)
             raise
         return self._run(book, plan, lock, hands)
 
@@ -135,16 +136,20 @@ class Engine:
         return book
 
     def abort(self, identifier: str, reason: str) -> Book:
-        """Give an operation up: no further step is begun, and what was done stays. Raises NotFoundError, RefusedError, LockedError."""
+        """Give an operation up: no further step is begun, and what was done stays. Raises NotFoundError, RefusedError, LockedError.
+
+        Nothing but this machine's journal is needed for it, so that nobody is stuck with an operation while a service is away.
+        """
         book = Book.read(self._store, identifier, self._now, self._who)
         self._refuse_over_or_alive(book)
-        lock = self._lock(book.id)
-        lock.take(again=True)
+        book.end("cancelled", result={"reason": reason})
         try:
-            book.end("cancelled", result={"reason": reason})
-            self._copy_head()
-        finally:
-            lock.release()
+            self._control.release_operation(book.id)
+        except LpmopsError as error:
+            self.warnings.append(
+                f"Its lock could not be given back and ends by itself within a minute: {error.message}"
+            )
+        self._copy_head()
         return book
 
     # A run -----------------------------------------------------------------------------------------------------------------------------------------
@@ -225,13 +230,13 @@ class Engine:
         if row.state in ("begun", "accepted", "in_doubt") and self._await(book, step, seq, hands):
             return None
         while True:
-            seen = self._steady(step, book.steps[seq], hands)
+            seen = self._watch.steady(hands, step, book.steps[seq])
             if seen.sight is Sight.SO:
                 book.skipped(seq, seen.said)
                 return self._say(book, step, "skipped", seen.said)
             if seen.sight is not Sight.ABSENT:
                 raise self._cannot(book, step, seq, seen)
-            self._check(lock)
+            self._watch.check(lock)
             book.begun(seq, seen.said)
             self._say(book, step, "begun")
             if self._act(book, step, seq, hands):
@@ -256,7 +261,7 @@ class Engine:
     def _settled(self, book: Book, step: Step, seq: int, hands: Hands, error: ServiceError) -> None:
         """The service refused: that is the end of the step, unless somebody else had made it so by then."""
         if isinstance(error, ConflictError | PreconditionError):
-            seen = self._look(step, book.steps[seq], hands, None, self._monotonic() + self._timing.patience)
+            seen = self._watch.look(hands, step, book.steps[seq], None, self._monotonic() + self._timing.patience)
             if seen.sight is Sight.SO:
                 book.done(seq, seen.said)
                 return self._say(book, step, "done", seen.said)
@@ -290,7 +295,7 @@ class Engine:
         settled_at = began + self._left_to_settle(row)
         while True:
             try:
-                seen = self._look(step, row, hands, receipt, began + self._timing.visible)
+                seen = self._watch.look(hands, step, row, receipt, began + self._timing.visible)
             except SignInError:
                 raise
             except LpmopsError as error:
@@ -334,37 +339,6 @@ class Engine:
             f"Or say what you know: lpmops op resolve {book.id} --as done|not-done|retry --reason WHY\n"
             f"Or give up: lpmops op abort {book.id} --reason WHY",
         )
-
-    def _steady(self, step: Step, row: StepRow, hands: Hands) -> Observation:
-        """What is seen before an act, once nothing is on its way."""
-        end = self._monotonic() + self._timing.visible
-        while True:
-            seen = self._look(step, row, hands, None, end)
-            if seen.sight is not Sight.MOVING or self._monotonic() > end:
-                return seen
-            self._sleep(self._timing.poll)
-
-    def _check(self, lock: Lock) -> None:
-        """The last question before an act; a control database that fails for a moment is asked again for a while."""
-        until = self._monotonic() + self._timing.patience
-        while True:
-            try:
-                return lock.check()
-            except ServiceError as error:
-                if not error.retryable or self._monotonic() >= until:
-                    raise
-                self._sleep(max(self._timing.poll, min(error.retry_after or 0.0, self._timing.patience)))
-
-    def _look(self, step: Step, row: StepRow, hands: Hands, receipt: Receipt | None, end: float) -> Observation:
-        """One observation; a service that fails for a moment is asked again for a while."""
-        until = min(end, self._monotonic() + self._timing.patience)
-        while True:
-            try:
-                return hands.observe(step, row, receipt)
-            except ServiceError as error:
-                if not error.retryable or self._monotonic() >= until:
-                    raise
-                self._sleep(max(self._timing.poll, min(error.retry_after or 0.0, self._timing.patience)))
 
     # Around a run ----------------------------------------------------------------------------------------------------------------------------------
 
@@ -424,7 +398,10 @@ class Engine:
 
     def _say(self, book: Book, step: Step | None, state: str, said: str = "") -> None:
         self._events += 1
-        self._tell(Event(self._events, self._now(), book.id, step.name if step else None, state, said))
+        try:
+            self._tell(Event(self._events, self._now(), book.id, step.name if step else None, state, said))
+        except Exception:  # noqa: BLE001 - the edge to a face: one that is gone (a closed pipe) must not stop what is under way
+            self._tell = tell_nobody
 
 
 def check_fresh(plan: Plan, fresh: Plan) -> None:

@@ -118,6 +118,12 @@ class ControlDatabase:
         """Give the lease back, where it is still this owner's."""
         self._rows("lock_release", self.environment, owner, fence)
 
+    def release_operation(self, operation: str) -> None:
+        """Give back what a dead process of an operation still holds."""
+        state = self.state()
+        if state.operation == operation:
+            self.break_lock(state.fence)
+
     def break_lock(self, fence: int) -> bool:
         """Take the lease away from whoever holds it at that fence; False where that has changed meanwhile."""
         return bool(self._rows("lock_break", self.environment, fence))

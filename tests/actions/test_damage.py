@@ -40,9 +40,11 @@ def _interrupted(folder: Path) -> Path:
 def test_no_flipped_bit_of_the_journal_is_acted_on(folder: Path) -> None:
     origin = _interrupted(folder)
     content, seed = (origin / "laptop" / "lpmops.db").read_bytes(), random.Random(7)
+    # Most of a young store is empty pages, which say nothing.
+    written = [place for place, byte in enumerate(content) if byte]
     noticed = finished = 0
     for trial in range(FLIPS):
-        bit, place = seed.randrange(len(content) * 8), folder / str(trial)
+        bit, place = seed.choice(written) * 8 + seed.randrange(8), folder / str(trial)
         _copy(origin, place)
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -67,7 +69,7 @@ def test_no_flipped_bit_of_the_journal_is_acted_on(folder: Path) -> None:
         for file in sorted(place.rglob("*"), reverse=True):
             file.unlink() if file.is_file() else file.rmdir()
     assert noticed + finished == FLIPS
-    assert noticed > FLIPS // 50
+    assert noticed > FLIPS // 4, noticed
 
 
 def _copy(origin: Path, place: Path) -> None:
