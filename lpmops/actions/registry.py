@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, cdf
+from lpmops.actions import asa, cdf, stream
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
 from lpmops.errors import NotFoundError
 from lpmops.model import Kind, Snapshot
 
-ACTIONS: Mapping[str, Action] = {action.name: action for action in (asa.PAUSE, asa.START, cdf.ENABLE)}
+ACTIONS: Mapping[str, Action] = {
+    action.name: action for action in (cdf.ENABLE, stream.START, stream.STOP, stream.RESTART, asa.PAUSE, asa.START)
+}
 
 
 def action(name: str) -> Action:
@@ -36,13 +38,21 @@ def disabled(entry: Action, snapshot: Snapshot | None) -> str:
     """Why an action makes no sense now, by what was last seen; empty where it does, or where that is not known."""
     if snapshot is None:
         return ""
-    asa_state = snapshot.stages["asa"].state if "asa" in snapshot.stages else "unknown"
-    readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()
-    feed = next((str(reading.value) for reading in readings if reading.name == "change_feed"), "")
-    if entry is asa.PAUSE and asa_state in ("absent", "failed", "starting", "stopping"):
-        return f"Stream Analytics is {asa_state}."
-    if entry is asa.START and asa_state in ("running", "behind", "saturated", "starting", "stopping", "absent"):
-        return f"Stream Analytics is {asa_state}."
-    if entry is cdf.ENABLE and feed == "delta":
-        return "The change feed is on already."
-    return ""
+    states = {name: stage.state for name, stage in snapshot.stages.items()}
+    hop, state = ("asa", states.get("asa", "")) if entry in (asa.PAUSE, asa.START) else ("cdf", states.get("cdf", ""))
+    if entry is cdf.ENABLE:
+        readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()
+        is_on = any(reading.name == "change_feed" and reading.value == "delta" for reading in readings)
+        return "The change feed is on already." if is_on else ""
+    who = "Stream Analytics" if hop == "asa" else "The stream"
+    return f"{who} is {state}." if state in _SENSELESS[entry.name] else ""
+
+
+# The states of an action's hop in which it makes no sense.
+_SENSELESS: Mapping[str, tuple[str, ...]] = {
+    "asa.pause": ("absent", "failed", "starting", "stopping"),
+    "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
+    "stream.start": ("absent", "running", "starting", "lagging"),
+    "stream.stop": ("absent", "stopped", "paused"),
+    "stream.restart": ("absent", "stopped", "paused"),
+}

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceNotFoundError
-from lpmops.model import Commit, FeedState, Receipt, StreamProgress, StreamRun, TableState
+from lpmops.model import Commit, FeedState, Receipt, StreamJob, StreamProgress, StreamRun, TableState
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
@@ -31,6 +31,7 @@ _PAGE_LIMIT = 50
 _RIGHTS = (
     "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
 )
+_ORDERING = "CAN MANAGE on the job"
 _STARTING = {"PENDING", "QUEUED", "BLOCKED", "WAITING", "WAITING_FOR_RETRY"}
 _ROW_METRICS = (
     ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"),
@@ -57,6 +58,10 @@ class DatabricksService:
         self._settings = environment.databricks
         self._client = transport.client(
             "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_RIGHTS)
+        )
+
+        self._orders = transport.client(
+            "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_ORDERING)
         )
 
     def table(self) -> TableState:
@@ -112,6 +117,8 @@ class DatabricksService:
             kind=kind,
             latest_version=newest.version,
             latest_commit_at=newest.at,
+            table_id=str(detail.get("id") or ""),
+            oldest_version=_commit(history[-1]).version if len(history) < _FEED_HISTORY else None,
             first_version=first.version if first is not None else None,
             first_commit_at=first.at if first is not None else None,
             retention=_interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
@@ -134,10 +141,15 @@ class DatabricksService:
 
     def stream_run(self) -> StreamRun:
         """The job of the configured name (or id) and its newest run; state absent where there is no such job."""
+        found = self.stream_job()
+        return found.run if found else StreamRun(None, self._settings.job, "absent", "There is no job of that name.")
+
+    def stream_job(self) -> StreamJob | None:
+        """The same with how the job is set up; None where there is no such job."""
         deadline = Deadline.after(self._seconds)
         job = self._job(deadline)
         if job is None:
-            return StreamRun(None, self._settings.job, "absent", "There is no job of that name.")
+            return None
         job_id = str(job.integer("job_id"))
         settings = job.object("settings")
         is_paused = any(
@@ -148,9 +160,39 @@ class DatabricksService:
         )
         runs = answer.fields().objects("runs")
         name = settings.maybe_text("name") or self._settings.job
-        if not runs:
-            return StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
-        return _run(job_id, name, runs[0], is_paused)
+        idle = StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
+        run = _run(job_id, name, runs[0], is_paused) if runs else idle
+        return StreamJob(
+            job_id,
+            name,
+            settings.values.get("continuous") is not None,
+            is_paused,
+            run,
+            settings.object("continuous").values,
+        )
+
+    def set_paused(self, job_id: str, continuity: Mapping[str, Any], paused: bool) -> Receipt:
+        """Let the service keep a continuous job running, or not: one change of its settings; a run that is under way goes on.
+
+        `continuity` is what stands there now: the service replaces it whole.
+        """
+        changed = {**continuity, "pause_status": "PAUSED" if paused else "UNPAUSED"}
+        body = {"job_id": int(job_id), "new_settings": {"continuous": changed}}
+        return self._order("jobs/update", body, "change job")
+
+    def cancel_run(self, run_id: str) -> Receipt:
+        """Begin to end a run; one that has ended stays as it is."""
+        return self._order("jobs/runs/cancel", {"run_id": int(run_id)}, "cancel run")
+
+    def run_job(self, job_id: str, token: str) -> Receipt:
+        """Begin a new run, which replaces that of a continuous job. Of a `token` (64 characters) the service makes one run, however often asked."""
+        return self._order("jobs/run-now", {"job_id": int(job_id), "idempotency_token": token}, "run job")
+
+    def _order(self, path: str, body: Mapping[str, Any], operation: str) -> Receipt:
+        answer = self._orders.post(
+            f"/api/2.2/{path}", body, operation=operation, deadline=Deadline.after(self._seconds)
+        )
+        return Receipt(answer.request_id)
 
     def progress(self) -> StreamProgress | None:
         """How far the stream is; None where it has left no trace yet."""

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,9 @@ from lpmops.model import (
     PartitionState,
     Receipt,
     StreamingJob,
+    StreamJob,
+    StreamProgress,
+    StreamRun,
     parse_time,
     to_data,
 )
@@ -117,6 +120,9 @@ class Cloud:
             output_error_policy="Stop",
         )
         self.put("feed", kind="off", versions=7, first=None, writer=2, features=[], mapping="none")
+        self.put(
+            "stream", continuous=True, paused=False, run_id=41, state="running", tokens={}, table_id="t-1", version=6
+        )
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
 
     @contextmanager
@@ -287,6 +293,8 @@ class Cloud:
             kind=held["kind"],
             latest_version=held["versions"],
             latest_commit_at=START,
+            table_id=held.get("table_id", "t-1"),
+            oldest_version=held.get("oldest", 0),
             first_version=first,
             first_commit_at=START if first is not None else None,
             retention=604_800.0,
@@ -300,6 +308,52 @@ class Cloud:
         version = self.get("feed")["versions"] + 1
         self._did("enable", "feed", kind="delta", versions=version, first=version, writer=4)
         self.trouble("after", "enable")
+        return Receipt()
+
+    def stream_job(self) -> StreamJob | None:
+        self.trouble("before", "stream_job")
+        held = self.get("stream")
+        if not held:
+            return None
+        moves = {"stopping": "stopped", "starting": "running"}
+        if held["state"] in moves:
+            # What was ordered is done by the next look.
+            self.put("stream", state=moves[held["state"]])
+        elif held["continuous"] and not held["paused"] and held["state"] in ("stopped", "failed"):
+            self.put("stream", state="starting", run_id=held["run_id"] + 1)
+        status = "PAUSED" if held["paused"] else "UNPAUSED"
+        continuity = {"pause_status": status, "task_retry_mode": "ON_FAILURE"} if held["continuous"] else {}
+        state = "paused" if held["paused"] and held["state"] == "stopped" else held["state"]
+        run = StreamRun("77", "job", state, held.get("message", ""), str(held["run_id"]))
+        return StreamJob("77", "job", held["continuous"], held["paused"], run, continuity)
+
+    def progress(self) -> StreamProgress | None:
+        self.trouble("before", "progress")
+        held = self.get("stream")
+        return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+
+    def set_paused(self, job_id: str, continuity: Mapping[str, Any], paused: bool) -> Receipt:
+        verb = "pause_job" if paused else "continue_job"
+        self.trouble("before", verb)
+        assert continuity["task_retry_mode"] == "ON_FAILURE", "the rest of the settings is lost"
+        self._did(verb, "stream", paused=paused)
+        self.trouble("after", verb)
+        return Receipt()
+
+    def cancel_run(self, run_id: str) -> Receipt:
+        self.trouble("before", "cancel_run")
+        if run_id == str(self.get("stream")["run_id"]) and self.get("stream")["state"] in ("running", "starting"):
+            self._did("cancel_run", "stream", state="stopping")
+        self.trouble("after", "cancel_run")
+        return Receipt()
+
+    def run_job(self, job_id: str, token: str) -> Receipt:
+        self.trouble("before", "run_job")
+        held = self.get("stream")
+        if token not in held["tokens"]:
+            number = held["run_id"] + 1
+            self._did("run_job", "stream", run_id=number, state="starting", tokens={**held["tokens"], token: number})
+        self.trouble("after", "run_job")
         return Receipt()
 
     def hub(self) -> HubState:

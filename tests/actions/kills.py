@@ -8,19 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lpmops.store.connection import open_store
-from tests.actions.operator import CASES, Case, KillingStore, KillSwitch, Operator, operator
+from tests.actions.operator import CASES, RESTART, Case, KillingStore, KillSwitch, Operator, operator
 
 _ACTS = {
-    "stop",
-    "start",
-    "enable",
-    "pause_put",
-    "pause_delete",
-    "lock_take",
-    "lock_renew",
-    "lock_release",
-    "audit_head_put",
-}
+    "stop", "start", "enable", "pause_put", "pause_delete", "pause_job", "continue_job", "cancel_run", "run_job",
+    "lock_take", "lock_renew", "lock_release", "audit_head_put",
+}  # fmt: skip
+# A restart is done anew each time it is asked for, so what holds of the others after a second time does not hold of it.
+EVERY = {**CASES, "stream restart": RESTART}
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(["tests.actions.kills"])
 
@@ -33,7 +28,7 @@ def _warm() -> None:
 
 def run(name: str, folder: Path, at: int) -> None:
     """Run an action from the command, dying at the `at`-th boundary."""
-    _with_switch(folder, at, lambda worker: worker.run(CASES[name]))
+    _with_switch(folder, at, lambda worker: worker.run(EVERY[name]))
 
 
 def resume(name: str, folder: Path, at: int) -> None:

@@ -49,6 +49,23 @@ def _pause_values() -> tuple[object, ...]:
     return values + values
 
 
+def _streaming(cloud: Cloud) -> None:
+    cloud.put("feed", kind="delta", first=0)
+
+
+def _stream_stopped(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", paused=True, state="stopped")
+
+
+# Runs the stream anew each time it is applied, so it has no "so already".
+RESTART = Case(
+    "stream.restart",
+    FEED,
+    _streaming,
+    (Act("run_job", "stream"),),
+    lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
+)
 CASES = {
     "pause": Case(
         "asa.pause",
@@ -63,6 +80,20 @@ CASES = {
         _paused,
         (Act("start", JOB), Act("pause_delete", JOB)),
         lambda cloud: cloud.get(JOB)["state"] == "Running" and not cloud.query("SELECT target FROM lpmops.pause"),
+    ),
+    "stream stop": Case(
+        "stream.stop",
+        FEED,
+        _streaming,
+        (Act("pause_job", "stream"), Act("cancel_run", "stream")),
+        lambda cloud: cloud.get("stream")["paused"] and cloud.get("stream")["state"] == "stopped",
+    ),
+    "stream start": Case(
+        "stream.start",
+        FEED,
+        _stream_stopped,
+        (Act("continue_job", "stream"),),
+        lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
     ),
     "feed": Case(
         "cdf.enable",
