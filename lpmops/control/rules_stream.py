@@ -29,11 +29,11 @@ def streaming_job(case: Case) -> Found:
         )
     if evidence := signs.job_failing(facts):
         summary = f"The streaming job {environment.databricks.job} fails: changes wait in the table, none is lost while its history is kept."
-        steps = (remedies.list_runs(job_id), remedies.run_job(job_id), remedies.watch(environment))
+        steps = (remedies.list_runs(job_id), remedies.restart_stream(environment), remedies.watch(environment))
         yield CAUSE, Suspect("cdf.job_failed", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
     elif evidence := signs.job_stopped(facts):
         summary = f"The streaming job {environment.databricks.job} does not run: changes wait in the table."
-        steps = (remedies.run_job(job_id), remedies.list_runs(job_id), remedies.watch(environment))
+        steps = (remedies.start_stream(environment), remedies.list_runs(job_id), remedies.watch(environment))
         yield CAUSE, Suspect("cdf.job_stopped", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
     elif (
         (evidence := signs.lagging(facts, case.thresholds))
@@ -55,7 +55,7 @@ def streaming_job(case: Case) -> Found:
                 Confidence.POSSIBLE,
                 summary,
                 tuple(silence),
-                (remedies.list_runs(job_id), remedies.run_job(job_id)),
+                (remedies.list_runs(job_id), remedies.restart_stream(environment)),
             ),
         )
 
