@@ -342,7 +342,7 @@ PAUSE = Action(
     handlers={_RECORD: Handler(_observe_record, _act_record), _STOP: Handler(_observe_stop, _act_stop)},
     verify=_verify_pause,
     pins=("tenant", "server"),
-    key="p",
+    key="P",
 )
 START = Action(
     name="asa.start",
@@ -356,5 +356,5 @@ START = Action(
     },
     verify=_verify_start,
     pins=("tenant", "server"),
-    key="s",
+    key="S",
 )

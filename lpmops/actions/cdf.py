@@ -113,5 +113,5 @@ ENABLE = Action(
     handlers={_ENABLE: Handler(_observe, _act)},
     verify=_verify,
     pins=("tenant", "server", "workspace"),
-    key="e",
+    key="E",
 )

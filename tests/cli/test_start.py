@@ -76,6 +76,7 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["audit", "verify"],
         ["asa", "pause", "--help"],
         ["cdf", "enable", "--help"],
+        ["stream", "restart", "--help"],
         ["lock", "--help"],
         ["freeze", "--help"],
         ["apply", "--help"],
