@@ -114,3 +114,8 @@ class ActionHands:
                 hint="Use the version that made the plan, or make it again.",
             )
         return handler
+
+
+def why_words(wish: Wish) -> list[str]:
+    """Reason and ticket as they stand on a command line."""
+    return [word for name in ("reason", "ticket") for word in ((f"--{name}", str(wish[name])) if wish[name] else ())]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lpmops.actions import jobs
-from lpmops.actions.action import Action, Bench, Handler, Wish
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.lock import Pause
@@ -101,10 +101,9 @@ def _is_noted(pause: Pause | None, wish: Mapping[str, Any]) -> bool:
 
 
 def _pause_command(bench: Bench, wish: Wish) -> str:
-    words = ["lpmops", "asa", "pause", "-e", bench.environment.name, "--reason", wish["reason"]]
-    for flag, value in (("--until", wish["until"]), ("--ticket", wish["ticket"])):
-        words += [flag, value] if value else []
-    return command(*words, *_job_words(wish))
+    words = ["lpmops", "asa", "pause", "-e", bench.environment.name]
+    until = ["--until", wish["until"]] if wish["until"] else []
+    return command(*words, *why_words(wish), *until, *_job_words(wish))
 
 
 def _verify_pause(bench: Bench, plan: Plan) -> Mapping[str, Any]:
@@ -217,7 +216,7 @@ def plan_start(bench: Bench, wish: Wish) -> Plan:
         wish=dict(wish),
         made_at=bench.now(),
         who=bench.who,
-        command=command(*words, *_job_words(wish)),
+        command=command(*words, *why_words(wish), *_job_words(wish)),
         undo=command("lpmops", "asa", "pause", "-e", name, "--reason", "WHY"),
         reason=wish["reason"],
         ticket=wish["ticket"],

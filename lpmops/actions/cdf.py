@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions.action import Action, Bench, Handler, Wish
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -79,7 +79,7 @@ def plan_enable(bench: Bench, wish: Wish) -> Plan:
         wish=dict(wish),
         made_at=bench.now(),
         who=bench.who,
-        command=command("lpmops", "cdf", "enable", "-e", environment.name),
+        command=command("lpmops", "cdf", "enable", "-e", environment.name, *why_words(wish)),
         undo=f"in a SQL warehouse: ALTER TABLE {table} SET TBLPROPERTIES (delta.enableChangeDataFeed = false)",
         reason=wish["reason"],
         ticket=wish["ticket"],

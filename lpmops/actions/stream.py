@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lpmops.actions.action import Action, Bench, Handler, Wish
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -188,7 +188,7 @@ def _plan(
         wish=dict(wish),
         made_at=bench.now(),
         who=bench.who,
-        command=command("lpmops", "stream", verb, "-e", environment.name),
+        command=command("lpmops", "stream", verb, "-e", environment.name, *why_words(wish)),
         undo=command("lpmops", "stream", undo, "-e", environment.name) if undo else "",
         reason=wish["reason"],
         ticket=wish["ticket"],

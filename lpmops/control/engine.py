@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +47,8 @@ from lpmops.store.journal import StepRow
 
 # How often one run sends a step whose earlier attempt certainly had no effect.
 _ATTEMPTS = 3
+# How long a process that says nothing is believed to live, where its end does not show.
+_LEASE_SECONDS = 180.0
 
 
 class Engine:
@@ -98,41 +100,43 @@ class Engine:
         except BaseException:
             lock.release()
             raise
-        return self._run(book, plan, lock, hands)
+        with self._alone(book):
+            return self._run(book, plan, lock, hands)
 
     def resume(self, identifier: str, make_hands: Callable[[Plan], Hands]) -> Outcome:
         """Go on with an operation where it stands. Raises NotFoundError, RefusedError, LockedError and what `_run` raises."""
         book = Book.read(self._store, identifier, self._now, self._who)
         if book.operation.state == "succeeded":
             return outcome_of(book)
-        self._refuse_over_or_alive(book)
+        self._refuse_over(book)
         plan = book.plan()
         if other := plans.differences(plan.pins, plans.pins_of(self._environment)):
             raise plans.moved(other)
-        hands = make_hands(plan)
-        lock = self._lock(book.id)
-        lock.take(again=True)
-        try:
-            guard.check_pins(hands.wanted_pins(), hands.pins())
-            self._check_untouched(book, plan, hands)
-        except BaseException as error:
-            lock.release()
-            if isinstance(error, LpmopsError):
-                self._about(book, error)
-            raise
-        return self._run(book, plan, lock, hands)
+        hands, lock = make_hands(plan), self._lock(book.id)
+        with self._alone(book):
+            lock.take(again=True)
+            try:
+                guard.check_pins(hands.wanted_pins(), hands.pins())
+                self._check_untouched(book, plan, hands)
+            except BaseException as error:
+                lock.release()
+                if isinstance(error, LpmopsError):
+                    self._about(book, error)
+                raise
+            return self._run(book, plan, lock, hands)
 
     def resolve(self, identifier: str, how: str, reason: str) -> Book:
         """Say of the step that is in doubt that it is done, or not done. Raises NotFoundError, RefusedError, LockedError."""
         book = Book.read(self._store, identifier, self._now, self._who)
-        self._refuse_over_or_alive(book)
-        doubtful = [step for step in book.steps if step.state in ("in_doubt", "begun", "accepted")]
-        if not doubtful:
-            raise RefusedError(
-                f"No step of operation {book.id} is in doubt; it is {book.operation.state}.",
-                hint=f"Go on with: lpmops op resume {book.id}",
-            )
-        book.resolved(doubtful[0].seq, "done" if how == "done" else "planned", reason)
+        self._refuse_over(book)
+        with self._alone(book):
+            doubtful = [step for step in book.steps if step.state in ("in_doubt", "begun", "accepted")]
+            if not doubtful:
+                raise RefusedError(
+                    f"No step of operation {book.id} is in doubt; it is {book.operation.state}.",
+                    hint=f"Go on with: lpmops op resume {book.id}",
+                )
+            book.resolved(doubtful[0].seq, "done" if how == "done" else "planned", reason)
         return book
 
     def abort(self, identifier: str, reason: str) -> Book:
@@ -141,8 +145,9 @@ class Engine:
         Nothing but this machine's journal is needed for it, so that nobody is stuck with an operation while a service is away.
         """
         book = Book.read(self._store, identifier, self._now, self._who)
-        self._refuse_over_or_alive(book)
-        book.end("cancelled", result={"reason": reason})
+        self._refuse_over(book)
+        with self._alone(book):
+            book.end("cancelled", result={"reason": reason})
         try:
             self._control.release_operation(book.id)
         except LpmopsError as error:
@@ -164,7 +169,6 @@ class Engine:
         # A person who resumes has looked: the attempts of earlier runs do not count.
         self._earlier = [row.attempt for row in book.steps]
         try:
-            lease.take(self._store, _lease(book.id), self._owner, self._now(), 3 * 60.0)
             book.running(lock.fence)
             self._say(book, None, "running")
             for seq, step in enumerate(plan.steps):
@@ -188,8 +192,6 @@ class Engine:
             raise
         finally:
             lock.release() if quiet else lock.leave()
-            with contextlib.suppress(StoreError):
-                lease.release(self._store, _lease(book.id), self._owner)
         self._copy_head()
         return outcome_of(book)
 
@@ -345,7 +347,7 @@ class Engine:
     def _lock(self, identifier: str) -> Lock:
         def beat() -> None:
             with contextlib.suppress(StoreError):
-                lease.take(self._store, _lease(identifier), self._owner, self._now(), 3 * 60.0)
+                lease.take(self._store, _lease(identifier), self._owner, self._now(), _LEASE_SECONDS)
 
         return Lock(self._control, self._who, identifier, monotonic=self._monotonic, beat=beat)
 
@@ -364,15 +366,25 @@ class Engine:
             error.operation = operation.id
             raise error
 
-    def _refuse_over_or_alive(self, book: Book) -> None:
+    def _refuse_over(self, book: Book) -> None:
         if book.operation.state not in journal.UNFINISHED:
             raise RefusedError(
                 f"Operation {book.id} is over: it is {book.operation.state}.",
                 hint="Make a new plan: repeat its command.",
             )
-        held = lease.holder(self._store, _lease(book.id), self._now())
-        if held is not None:
-            raise LockedError(f"Operation {book.id} still runs in process {held[1]} on {held[0]}.", hint="Wait for it.")
+
+    @contextlib.contextmanager
+    def _alone(self, book: Book) -> Iterator[None]:
+        """Be the one process of this machine that has to do with an operation. Raises LockedError where another has."""
+        name = _lease(book.id)
+        if not lease.take(self._store, name, self._owner, self._now(), _LEASE_SECONDS):
+            host, process = lease.holder(self._store, name, self._now()) or ("this machine", 0)
+            raise LockedError(f"Operation {book.id} still runs in process {process} on {host}.", hint="Wait for it.")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoreError):
+                lease.release(self._store, name, self._owner)
 
     def _check_untouched(self, book: Book, plan: Plan, hands: Hands) -> None:
         """Before going on: what no step has changed is as it was planned on. Raises StalePlanError."""
