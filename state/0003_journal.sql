@@ -22,7 +22,6 @@ CREATE TABLE operation (
     result TEXT,
     checksum TEXT NOT NULL
 ) STRICT;
-CREATE INDEX operation_moment ON operation (environment, created_at);
 
 CREATE TABLE step (
     operation TEXT NOT NULL REFERENCES operation (id),

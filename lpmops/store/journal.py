@@ -87,8 +87,9 @@ def read(store: Store, identifier: str) -> tuple[OperationRow, tuple[StepRow, ..
     """An operation, by its id or the beginning of it that only it has, with its steps in order. Raises NotFoundError, StoreError."""
     with store.reading() as connection:
         found = connection.execute(
-            f"SELECT {_columns(OperationRow)}, checksum FROM operation WHERE id = ? OR substr(id, 1, ?) = ? ORDER BY id LIMIT 3",
-            (identifier, len(identifier), identifier),
+            # Not by an index: a damaged one would say of an operation that is there that it is not.
+            f"SELECT {_columns(OperationRow)}, checksum FROM operation NOT INDEXED WHERE substr(id, 1, ?) = ? LIMIT 3",
+            (len(identifier), identifier),
         ).fetchall()
         rows = [OperationRow(*_checked(store, "operation", row)) for row in found]
         exact = [row for row in rows if row.id == identifier]
@@ -108,7 +109,8 @@ def operations(
     """The newest operations, newest first, with their steps. Raises StoreError."""
     with store.reading() as connection:
         found = connection.execute(
-            f"SELECT {_columns(OperationRow)}, checksum FROM operation WHERE (? IS NULL OR environment = ?) ORDER BY created_at DESC, id DESC",
+            f"SELECT {_columns(OperationRow)}, checksum FROM operation NOT INDEXED WHERE (? IS NULL OR environment = ?)"
+            " ORDER BY created_at DESC, id DESC",
             (environment, environment),
         )
         chosen: list[tuple[OperationRow, tuple[StepRow, ...]]] = []
