@@ -30,8 +30,6 @@ _RECORD, _CLEAR, _STOP, _START = "pause.record", "pause.clear", "asa.stop", "asa
 
 def plan_pause(bench: Bench, wish: Wish) -> Plan:
     """Stop jobs and note why. `wish`: jobs (names, none for all), reason, ticket, until (RFC 3339 or None), by."""
-    if not wish["reason"].strip():
-        raise UsageError("A pause needs a reason: whoever is called at night must know why.", hint="Add: --reason WHY")
     if len(wish["reason"]) > _LONGEST_REASON or len(wish["ticket"]) > _LONGEST_TICKET:
         raise UsageError(f"A reason has at most {_LONGEST_REASON} characters, a ticket {_LONGEST_TICKET}.")
     until = parse_time(wish["until"]) if wish["until"] else None
@@ -74,7 +72,14 @@ def plan_pause(bench: Bench, wish: Wish) -> Plan:
         reason=wish["reason"],
         ticket=wish["ticket"],
         impact=jobs.impact(bench, pause_seconds=seconds),
-        warnings=(f"Events wait in the hub and are lost from {to_data(ends)} on.",),
+        warnings=(
+            f"Events wait in the hub and are lost from {to_data(ends)} on.",
+            *(
+                ()
+                if wish["reason"]
+                else ("No reason is given: whoever is called at night will not know why. --reason WHY",)
+            ),
+        ),
         refusals=tuple(refusals),
     )
 

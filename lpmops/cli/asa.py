@@ -171,7 +171,9 @@ def _lines(item: dict[str, Any]) -> list[str]:
     if item["paused"]:
         paused = item["paused"]
         until = f"until {paused['until']}" if paused["until"] else "without an end"
-        lines.append(f"  paused by {plain(paused['by'])} at {paused['at']} {until}: {plain(paused['reason'])}")
+        lines.append(
+            f"  paused by {plain(paused['by'])} at {paused['at']} {until}: {plain(paused['reason'] or 'no reason given')}"
+        )
     if item["waiting_events"] is not None:
         kept = f"; the hub keeps them until {item['events_kept_until']}" if item["events_kept_until"] else ""
         lines.append(f"  {item['waiting_events']:,} events wait{kept}")

@@ -138,7 +138,7 @@ def _pause_words(case: Case, job: StreamingJob) -> tuple[str, ...]:
         return ()
     until = f" until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until is not None else ""
     over = ", which is over" if pause.until is not None and pause.until <= case.facts.taken_at else ""
-    return (f"{pause.by} paused it{until}{over}: {pause.reason}",)
+    return (f"{pause.by} paused it{until}{over}: {pause.reason or 'no reason given'}",)
 
 
 def _asa_behind(case: Case, waits: tuple[str, ...]) -> Found:

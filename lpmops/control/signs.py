@@ -160,7 +160,7 @@ def paused(facts: Facts) -> dict[str, str]:
         pause = facts.pauses.get(job.name)
         if pause is not None and (pause.until is None or pause.until > facts.taken_at):
             until = f" until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until is not None else ""
-            found[job.name] = f"paused by {pause.by}{until}: {pause.reason}"
+            found[job.name] = f"paused by {pause.by}{until}: {pause.reason or 'no reason given'}"
     return found
 
 

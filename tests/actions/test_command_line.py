@@ -150,8 +150,14 @@ def test_what_is_missing_or_wrong_is_named_and_nothing_is_done(
     assert not line.cloud.acts()
 
 
-def test_a_pause_without_a_reason_or_an_environment_is_a_usage_error(line: Line) -> None:
-    assert line.run("asa", "pause", "-e", "prod", "--yes").code == 2
+def test_a_pause_without_a_reason_is_warned_of_and_shown_as_that(line: Line) -> None:
+    said = line.run("asa", "pause", "-e", "prod", "--yes")
+    assert said.code == 0
+    assert "will not know why" in said.err
+    assert "no reason given" in line.run("asa", "show", "-e", "prod").out
+
+
+def test_a_pause_without_an_environment_is_a_usage_error(line: Line) -> None:
     assert line.run("asa", "pause", "--reason", "x", "--yes").code == 2
     assert line.run("asa", "pause", "-e", "nowhere", "--reason", "x", "--yes").code == 3
 

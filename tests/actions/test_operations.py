@@ -231,7 +231,6 @@ def test_a_job_that_stood_still_longer_than_the_hub_keeps_events_says_that_some_
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"reason": " "}, "needs a reason"),
         ({"reason": "x" * 1001}, "at most 1000 characters"),
         ({"jobs": ["asa-other"]}, "no job 'asa-other'"),
     ],
