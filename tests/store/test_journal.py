@@ -99,10 +99,15 @@ def test_a_row_that_is_gone_is_not_made_anew(store: Store) -> None:
         journal.save_operation(store, _operation("op-1"))
 
 
-def test_the_audit_joins_the_transaction_that_is_open(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.writing():
+def _append_and_fail(store: Store) -> None:
+    with store.writing():
         audit.append(store, NOW, "prod", "ops", "operation.begun", {"n": 1})
         raise RuntimeError
+
+
+def test_the_audit_joins_the_transaction_that_is_open(store: Store) -> None:
+    with pytest.raises(RuntimeError):
+        _append_and_fail(store)
     assert audit.head(store) is None
     for number in range(3):
         audit.append(
