@@ -322,10 +322,13 @@ class Cloud:
         elif held["continuous"] and not held["paused"] and held["state"] in ("stopped", "failed"):
             self.put("stream", state="starting", run_id=held["run_id"] + 1)
         status = "PAUSED" if held["paused"] else "UNPAUSED"
-        continuity = {"pause_status": status, "task_retry_mode": "ON_FAILURE"} if held["continuous"] else {}
+        continuity = (
+            {"pause_status": status, "task_retry_mode": held.get("retry", "ON_FAILURE")} if held["continuous"] else {}
+        )
         state = "paused" if held["paused"] and held["state"] == "stopped" else held["state"]
-        run = StreamRun("77", "job", state, held.get("message", ""), str(held["run_id"]))
-        return StreamJob("77", "job", held["continuous"], held["paused"], run, continuity)
+        job_id = held.get("job_id", "77")
+        run = StreamRun(job_id, "job", state, held.get("message", ""), str(held["run_id"]))
+        return StreamJob(job_id, "job", held["continuous"], held["paused"], run, continuity)
 
     def progress(self) -> StreamProgress | None:
         self.trouble("before", "progress")
