@@ -19,8 +19,8 @@ from tests.actions import kills
 from tests.actions.cloud import JOB, Act
 from tests.actions.operator import CASES, operator
 
-FLIPS = int(os.environ.get("LPMOPS_TEST_JOURNAL_FLIPS", "60"))
-SIZES = int(os.environ.get("LPMOPS_TEST_DISK_SIZES", "6"))
+FLIPS = int(os.environ.get("LPMOPS_TEST_JOURNAL_FLIPS", "40"))
+SIZES = int(os.environ.get("LPMOPS_TEST_DISK_SIZES", "4"))
 PAGE = 4096
 
 

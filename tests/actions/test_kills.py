@@ -12,7 +12,7 @@ import pytest
 from tests.actions import kills
 from tests.actions.operator import CASES, operator
 
-PAIRS = int(os.environ.get("LPMOPS_TEST_KILL_PAIRS", "6"))
+PAIRS = int(os.environ.get("LPMOPS_TEST_KILL_PAIRS", "3"))
 
 
 @pytest.mark.parametrize("name", CASES)

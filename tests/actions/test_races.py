@@ -17,7 +17,7 @@ from lpmops.errors import FrozenError, LockedError, LockLostError, LpmopsError
 from tests.actions.cloud import JOB, Act, Cloud
 from tests.actions.operator import CASES, Operator, operator
 
-RACES = int(os.environ.get("LPMOPS_TEST_RACES", "12"))
+RACES = int(os.environ.get("LPMOPS_TEST_RACES", "8"))
 
 
 def test_of_two_operators_one_does_it_and_the_other_is_told(folder: Path) -> None:
