@@ -354,7 +354,7 @@ class Engine:
     def refuse_unfinished(self) -> None:
         """Raises RefusedError where this machine's journal has an operation of the environment that is not over, LockedError where it runs."""
         for operation, _ in journal.operations(self._store, self._environment.name, unfinished=True):
-            if lease.holder(self._store, _lease(operation.id), self._now()) is not None:
+            if lease.process(self._store, _lease(operation.id), self._now()) is not None:
                 raise LockedError(
                     f"Operation {operation.id} ({operation.action}) runs in {operation.environment} on this machine.",
                     hint=f"Wait for it, or see it: lpmops op show {operation.id}",
@@ -378,7 +378,7 @@ class Engine:
         """Be the one process of this machine that has to do with an operation. Raises LockedError where another has."""
         name = _lease(book.id)
         if not lease.take(self._store, name, self._owner, self._now(), _LEASE_SECONDS):
-            host, process = lease.holder(self._store, name, self._now()) or ("this machine", 0)
+            host, process = lease.process(self._store, name, self._now()) or ("this machine", 0)
             raise LockedError(f"Operation {book.id} still runs in process {process} on {host}.", hint="Wait for it.")
         try:
             yield
@@ -442,7 +442,7 @@ def outcome_of(book: Book) -> Outcome:
 
 def is_alive(store: Store, identifier: str, now: datetime) -> bool:
     """Whether a process of this machine runs that operation."""
-    return lease.holder(store, _lease(identifier), now) is not None
+    return lease.process(store, _lease(identifier), now) is not None
 
 
 def _lease(identifier: str) -> str:

@@ -38,8 +38,8 @@ def release(store: Store, name: str, owner: str) -> None:
         connection.execute("DELETE FROM lease WHERE name = ? AND owner = ?", (name, owner))
 
 
-def holder(store: Store, name: str, now: datetime) -> tuple[str, int] | None:
-    """Host and process of the one that holds the lease and lives, or None. Raises StoreError."""
+def process(store: Store, name: str, now: datetime) -> tuple[str, int] | None:
+    """Host and process id of the one that holds the lease and lives, or None. Raises StoreError."""
     with store.reading() as connection:
         row = connection.execute("SELECT host, pid, renewed_at, lasts FROM lease WHERE name = ?", (name,)).fetchone()
     return (str(row[0]), int(row[1])) if row is not None and _lives(codec.milliseconds(now), *row) else None

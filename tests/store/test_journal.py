@@ -134,7 +134,7 @@ def test_a_lease_of_the_first_version_is_still_one(tmp_path: Path) -> None:
     raw.commit()
     raw.close()
     store = open_store(path)
-    assert lease.holder(store, "prod", NOW) == (socket.gethostname(), os.getpid())
+    assert lease.process(store, "prod", NOW) == (socket.gethostname(), os.getpid())
     assert not lease.take(store, "prod", "another", NOW)
     assert lease.take(store, "operation op-1", "another", NOW)
-    assert lease.holder(store, "operation op-2", NOW) is None
+    assert lease.process(store, "operation op-2", NOW) is None
