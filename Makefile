@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 
-.PHONY: demo test check format bench picture clean
+.PHONY: demo test soak check format bench picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/demo ## the app on a sandbox of this machine, no account needed
@@ -11,6 +11,10 @@ demo: .venv/demo ## the app on a sandbox of this machine, no account needed
 
 test: .venv/dev ## every test, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+
+soak: .venv/dev ## the proofs of changing things in their long form: every pair of kills, every fault, 200 races, 1,000 flipped bits
+	LPMOPS_TEST_KILL_PAIRS=200 LPMOPS_TEST_FAULTS_EACH=11 LPMOPS_TEST_RACES=200 LPMOPS_TEST_JOURNAL_FLIPS=1000 LPMOPS_TEST_DISK_SIZES=42 \
+	LPMOPS_TEST_WIRE=all $(BIN)/python -m pytest tests/actions -n 2 --dist worksteal $(PYTEST_FLAGS)
 
 check: .venv/dev ## format, lint, types, the floors of the house
 	$(BIN)/ruff format --check lpmops tests

@@ -85,6 +85,63 @@ class TimedOutError(LpmopsError):
     retryable = True
 
 
+class RefusedError(LpmopsError):
+    """A rule of lpmops or the present state of things forbids it; nothing was changed."""
+
+    code = "refused"
+    exit_code = ExitCode.REFUSED
+
+
+class StalePlanError(RefusedError):
+    """The plan no longer fits: the world moved, or the file is too old, edited, of another version or environment."""
+
+    code = "plan.stale"
+
+
+class LockedError(LpmopsError):
+    """Another operator, or another process of this one, is changing the environment."""
+
+    code = "locked"
+    exit_code = ExitCode.LOCKED
+    retryable = True
+
+
+class FrozenError(LpmopsError):
+    """Somebody froze the environment: no operation may begin or go on."""
+
+    code = "frozen"
+    exit_code = ExitCode.LOCKED
+
+
+class LockLostError(LockedError):
+    """The lock went to somebody else while an operation ran; it stopped before its next act."""
+
+    code = "lock.lost"
+    retryable = False
+
+
+class InDoubtError(LpmopsError):
+    """A write went out, its answer was lost, and looking could not tell whether it took effect."""
+
+    code = "in_doubt"
+    exit_code = ExitCode.IN_DOUBT
+    in_doubt = True
+
+
+class PartlyAppliedError(LpmopsError):
+    """An operation ended after some of its steps were done; it can be resumed or aborted."""
+
+    code = "partly_applied"
+    exit_code = ExitCode.IN_DOUBT
+
+
+class InterruptError(LpmopsError):
+    """A person or the system ended the command; what was under way can be resumed."""
+
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED
+
+
 class InternalError(LpmopsError):
     """A fault of lpmops itself."""
 
@@ -102,10 +159,11 @@ class ServiceError(LpmopsError):
     """A cloud service refused, failed or could not be reached.
 
     `service` is the room's name (databricks, eventhub, streamanalytics, monitor, azuresql, identity), `status` the HTTP status or SQL error number,
-    `request_id` what its support asks for.
+    `request_id` what its support asks for. `settled` says whether it is certain that the call changed nothing: false where it may have taken effect.
     """
 
     code = "service.failed"
+    settled: bool = True
 
     def __init__(
         self,
@@ -177,6 +235,7 @@ class UnreachableError(ServiceError):
     """No connection: name, route, firewall or a closed port."""
 
     code = "service.unreachable"
+    settled = False
     retryable = True
 
 
@@ -184,6 +243,7 @@ class UntrustedError(UnreachableError):
     """The server's certificate does not prove who it is; trying again changes nothing."""
 
     code = "service.untrusted"
+    settled = True
     retryable = False
 
 
@@ -191,6 +251,7 @@ class ServiceFaultError(ServiceError):
     """5xx: the service itself fails."""
 
     code = "service.fault"
+    settled = False
     retryable = True
 
 
@@ -198,6 +259,7 @@ class DeadlineError(ServiceError):
     """The service accepted the call and did not answer within the deadline."""
 
     code = "service.deadline"
+    settled = False
     retryable = True
 
 
@@ -205,6 +267,7 @@ class BadAnswerError(ServiceError):
     """The answer is not what this service says: HTML, half a body, another shape."""
 
     code = "service.bad_answer"
+    settled = False
     retryable = True
 
 
@@ -212,6 +275,7 @@ class DatabaseUnavailableError(ServiceError):
     """Azure SQL names a transient state (40613, 40197, ...): failover, resume or move."""
 
     code = "sql.unavailable"
+    settled = False
     retryable = True
 
 

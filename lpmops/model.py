@@ -256,6 +256,21 @@ class StreamEnding:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class StreamJob:
+    """The streaming job as it is set up, with its newest run. `continuous` jobs are kept running by the service unless `paused`.
+
+    `continuity` are the settings of that, as the service gives them.
+    """
+
+    job_id: str
+    name: str
+    continuous: bool
+    paused: bool
+    run: StreamRun
+    continuity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StreamProgress:
     """How far the streaming query is: the version it has planned, its rates (rows a second) and its newest batch."""
 
@@ -352,6 +367,35 @@ class ActivityEvent:
     status: str
     resource_id: str
     message: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FeedState:
+    """The source table's change feed. `kind` is delta, automatic or off; `first_version` the first that is recorded, as far as the history tells.
+
+    `table_id` is the one that a stream's checkpoint holds, `oldest_version` the oldest that the history still has, None where it was not looked that
+    far back. `retention` is how many seconds a version's changes outlast it at least; `writer_version` and `features` are the table's protocol.
+    """
+
+    kind: str
+    latest_version: int
+    latest_commit_at: datetime
+    table_id: str = ""
+    oldest_version: int | None = None
+    first_version: int | None = None
+    first_commit_at: datetime | None = None
+    retention: float | None = None
+    writer_version: int | None = None
+    features: tuple[str, ...] = ()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a service answered to a write: the id its support asks for, and the address at which a long-running operation is followed."""
+
+    request_id: str | None = None
+    location: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from lpmops.cli import config, demo, history, init, record, sandbox, serve, status, wait
+from lpmops.cli import (
+    asa,
+    audit,
+    cdf,
+    config,
+    demo,
+    history,
+    init,
+    lock,
+    op,
+    record,
+    sandbox,
+    serve,
+    status,
+    stream,
+    wait,
+)
 from lpmops.cli.context import world
 
 _HELP = """Make and operate the stream that carries call records from Databricks to each company's database.
@@ -25,7 +41,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(top)
-    for room in (status, wait, history, record, init, config, serve, demo, sandbox):
+    for room in (status, wait, history, record, cdf, stream, asa, op, lock, audit, init, config, serve, demo, sandbox):
         room.register(app)
     return app
 

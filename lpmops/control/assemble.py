@@ -90,6 +90,7 @@ def facts(view: View, run_failed_at: datetime | None) -> Facts:
         recent_hops={hop: percentiles(histogram) for hop, histogram in memory.recent_hops().items()},
         landed_rate=memory.landed_rate(),
         clock_skew=_clock_skew(view, control),
+        pauses=control.pauses if control is not None else {},
     )
 
 

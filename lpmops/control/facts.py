@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from lpmops.control.lock import Pause
 from lpmops.control.probes import Problem
 from lpmops.model import (
     Credential,
@@ -129,6 +130,7 @@ class Facts:
     recent_hops: Mapping[str, Percentiles] = field(default_factory=dict)
     landed_rate: float | None = None
     clock_skew: float | None = None
+    pauses: Mapping[str, Pause] = field(default_factory=dict)
 
     def versions_behind(self) -> int | None:
         """Versions of the table that the stream has not planned yet."""

@@ -134,6 +134,11 @@ def _asa(facts: Facts, thresholds: Thresholds) -> Stage:
         readings.append(
             Reading(f"{job.name}.streaming_units", job.streaming_units, "units", facts.jobs_at, "resource manager")
         )
+        if job.state.lower() in signs.STOPPED_STATES:
+            kept = signs.seconds_kept(facts, job)
+            readings.append(Reading(f"{job.name}.events_kept", kept, "s", facts.jobs_at, "resource manager"))
+    for name, why in signs.paused(facts).items():
+        readings.append(Reading(f"{name}.pause", why, "", facts.taken_at, "azuresql"))
     rate: float | None = None
     for name, load in facts.loads.items():
         values = [
@@ -163,6 +168,10 @@ def _asa(facts: Facts, thresholds: Thresholds) -> Stage:
         )
     if not facts.jobs:
         return stage(Health.DOWN, "absent", "there is no job with the configured prefix")
+    paused, stopped = signs.paused(facts), signs.jobs_in(facts, signs.STOPPED_STATES)
+    if stopped and len(paused) == len(stopped) and not signs.jobs_in(facts, signs.FAILED_STATES):
+        # Somebody meant it so: nothing is broken, and nothing flows.
+        return stage(Health.DEGRADED, "paused", "; ".join(f"{name} is {why}" for name, why in paused.items()))
     for states, health in (
         (signs.FAILED_STATES, Health.DOWN),
         (signs.STOPPED_STATES, Health.DOWN),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lpmops.config import Environment
 from lpmops.control.facts import JobLoad, Metric, RouteRow
 from lpmops.control.landing import parameter, timestamp
+from lpmops.control.lock import Pause, pauses_of
 from lpmops.control.sources import MonitorSource, SqlSource
+from lpmops.errors import ForbiddenError, StatementError
 from lpmops.model import MetricSeries, StreamingJob
 from lpmops.store import codec
 
@@ -50,6 +52,7 @@ class Control:
     asked_at: datetime
     beats: tuple[Beat, ...]
     unrouted: tuple[UnroutedRow, ...]
+    pauses: Mapping[str, Pause] = field(default_factory=dict)
 
 
 def read_job_metrics(monitor: MonitorSource, jobs: Sequence[StreamingJob]) -> dict[str, JobLoad]:
@@ -103,7 +106,7 @@ def _load(series: Sequence[MetricSeries]) -> JobLoad:
 
 
 def read_control(sql: SqlSource, database: str, now: datetime) -> Control:
-    """Heartbeats and unrouted records of the last minutes. Raises lpmops.errors types."""
+    """Heartbeats and unrouted records of the last minutes, and the paused jobs. Raises lpmops.errors types."""
     since = (parameter(codec.milliseconds(now - CONTROL_REACH)),)
     beats = list(sql.rows(database, "heartbeat", since))
     unrouted = sql.rows(database, "unrouted_since", since)
@@ -129,7 +132,16 @@ def read_control(sql: SqlSource, database: str, now: datetime) -> Control:
             )
             for row in unrouted
         ),
+        pauses=_read_pauses(sql, database),
     )
+
+
+def _read_pauses(sql: SqlSource, database: str) -> dict[str, Pause]:
+    """The paused jobs. A control database from before there were pauses, or an identity that may not read them, knows of none."""
+    try:
+        return pauses_of(sql.rows(database, "pauses", ()))
+    except (StatementError, ForbiddenError):
+        return {}
 
 
 def _times(*values: object) -> tuple[datetime, datetime, datetime]:

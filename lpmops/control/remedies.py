@@ -33,9 +33,12 @@ def sign_in(environment: Environment, credential: Credential) -> str:
 
 def start_job(environment: Environment, job: str) -> str:
     """Start a Stream Analytics job where its output ended: any other mode skips or repeats."""
-    return command(
-        "az", "stream-analytics", "job", "start", *_job(environment, job), "--output-start-mode", "LastOutputEventTime"
-    )
+    return command("lpmops", "asa", "start", "-e", environment.name, "--job", job, "--mode", "last-output")
+
+
+def enable_feed(environment: Environment) -> str:
+    """Let the source table record its changes."""
+    return command("lpmops", "cdf", "enable", "-e", environment.name)
 
 
 def show_job(environment: Environment, job: str) -> str:
@@ -120,9 +123,14 @@ def list_runs(job_id: str | None) -> str:
     return command("databricks", "jobs", "list-runs", "--job-id", job_id or "JOB_ID", "--limit", 5)
 
 
-def run_job(job_id: str | None) -> str:
-    """Start the streaming job again; for a continuous job this also resets its back-off."""
-    return command("databricks", "jobs", "run-now", job_id or "JOB_ID")
+def start_stream(environment: Environment) -> str:
+    """Start the streaming job where its checkpoint is."""
+    return command("lpmops", "stream", "start", "-e", environment.name)
+
+
+def restart_stream(environment: Environment) -> str:
+    """Replace the streaming job's run; for a continuous job this also ends the service's back-off."""
+    return command("lpmops", "stream", "restart", "-e", environment.name)
 
 
 def roles(environment: Environment, credential: Credential) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from lpmops.control import remedies, signs
 from lpmops.control.case import BEHIND, CAUSE, NAMED, Case, Found, behind, database_trouble, unique
-from lpmops.model import Confidence, Suspect
+from lpmops.model import Confidence, StreamingJob, Suspect
+
+# A pause that comes this near to the hub's retention is no quiet matter any more, in seconds.
+_LAST_HOURS = 24 * 3_600.0
 
 
 def streaming_job(case: Case) -> Found:
@@ -12,22 +15,25 @@ def streaming_job(case: Case) -> Found:
     facts, environment = case.facts, case.environment
     job_id = facts.run.job_id if facts.run is not None else None
     if evidence := signs.change_feed_off(facts):
-        table = environment.databricks.table
-        step = f"in a SQL warehouse: ALTER TABLE {table} SET TBLPROPERTIES (delta.enableChangeDataFeed = true)"
         summary = "The source table records no changes, so nothing can be sent. What changed while it was off is not in the feed."
         yield (
             CAUSE,
             Suspect(
-                "cdf.disabled", "cdf", Confidence.SURE, summary, tuple(evidence), (step, remedies.look(environment))
+                "cdf.disabled",
+                "cdf",
+                Confidence.SURE,
+                summary,
+                tuple(evidence),
+                (remedies.enable_feed(environment), remedies.look(environment)),
             ),
         )
     if evidence := signs.job_failing(facts):
         summary = f"The streaming job {environment.databricks.job} fails: changes wait in the table, none is lost while its history is kept."
-        steps = (remedies.list_runs(job_id), remedies.run_job(job_id), remedies.watch(environment))
+        steps = (remedies.list_runs(job_id), remedies.restart_stream(environment), remedies.watch(environment))
         yield CAUSE, Suspect("cdf.job_failed", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
     elif evidence := signs.job_stopped(facts):
         summary = f"The streaming job {environment.databricks.job} does not run: changes wait in the table."
-        steps = (remedies.run_job(job_id), remedies.list_runs(job_id), remedies.watch(environment))
+        steps = (remedies.start_stream(environment), remedies.list_runs(job_id), remedies.watch(environment))
         yield CAUSE, Suspect("cdf.job_stopped", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
     elif (
         (evidence := signs.lagging(facts, case.thresholds))
@@ -49,7 +55,7 @@ def streaming_job(case: Case) -> Found:
                 Confidence.POSSIBLE,
                 summary,
                 tuple(silence),
-                (remedies.list_runs(job_id), remedies.run_job(job_id)),
+                (remedies.list_runs(job_id), remedies.restart_stream(environment)),
             ),
         )
 
@@ -97,15 +103,22 @@ def stream_analytics(case: Case) -> Found:
             CAUSE,
             Suspect("asa.failed", "asa", Confidence.SURE, summary, (f"its state is {job.state}", *waits), steps),
         )
+    paused = signs.paused(facts)
     for job in stopped:
-        since = facts.age(job.last_output_at)
+        since, left = facts.age(job.last_output_at), signs.seconds_kept(facts, job)
+        if job.name in paused and (left is None or left > _LAST_HOURS):
+            continue
         evidence = (
             f"its state is {job.state}",
+            *_pause_words(case, job),
             *((f"its last output was {signs.seconds(since)} ago",) if since is not None else ()),
             *waits,
         )
         keeps = f" The hub keeps them for {signs.seconds(facts.hub.retention)}." if facts.hub is not None else ""
         summary = f"The Stream Analytics job {job.name} is stopped: events wait in the hub.{keeps}"
+        if left is not None and left <= _LAST_HOURS:
+            gone = "has begun to drop them" if left <= 0 else f"begins to drop them in {signs.seconds(left)}"
+            summary = f"The Stream Analytics job {job.name} is stopped: events wait in the hub, which {gone}."
         steps = (
             remedies.start_job(environment, job.name),
             remedies.activity(environment, job.name),
@@ -117,6 +130,15 @@ def stream_analytics(case: Case) -> Found:
         yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, waits, (remedies.look(environment),))
     if not failed and not stopped and (facts.jobs is None or facts.jobs):
         yield from _asa_behind(case, waits)
+
+
+def _pause_words(case: Case, job: StreamingJob) -> tuple[str, ...]:
+    pause = case.facts.pauses.get(job.name)
+    if pause is None:
+        return ()
+    until = f" until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until is not None else ""
+    over = ", which is over" if pause.until is not None and pause.until <= case.facts.taken_at else ""
+    return (f"{pause.by} paused it{until}{over}: {pause.reason or 'no reason given'}",)
 
 
 def _asa_behind(case: Case, waits: tuple[str, ...]) -> Found:
@@ -134,7 +156,7 @@ def _asa_behind(case: Case, waits: tuple[str, ...]) -> Found:
         return
     jobs = facts.jobs
     if jobs is None:
-        if late and "asa.jobs" in facts.problems:
+        if late and "asa.jobs" in facts.problems and not facts.pauses:
             summary = "Events wait in the hub and all databases answer, so Stream Analytics is stopped or behind; its state can't be read now."
             yield (
                 BEHIND,

@@ -153,6 +153,23 @@ def jobs_in(facts: Facts, states: frozenset[str]) -> list[StreamingJob]:
     return [job for job in facts.jobs or () if job.state.lower() in states]
 
 
+def paused(facts: Facts) -> dict[str, str]:
+    """The stopped jobs that an operator paused for a time that is not over, with who, until when and why."""
+    found: dict[str, str] = {}
+    for job in jobs_in(facts, STOPPED_STATES):
+        pause = facts.pauses.get(job.name)
+        if pause is not None and (pause.until is None or pause.until > facts.taken_at):
+            until = f" until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until is not None else ""
+            found[job.name] = f"paused by {pause.by}{until}: {pause.reason or 'no reason given'}"
+    return found
+
+
+def seconds_kept(facts: Facts, job: StreamingJob) -> float | None:
+    """Seconds until the hub begins to drop events that a stopped job has not read; negative once it does."""
+    since = facts.age(job.last_output_at)
+    return None if since is None or facts.hub is None else facts.hub.retention - since
+
+
 def _caught_up(facts: Facts, thresholds: Thresholds) -> bool:
     """Whether what arrives now lands at once: then the long way of earlier events is history."""
     stall, lag = facts.stall(), facts.hub_lag()

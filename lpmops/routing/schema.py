@@ -25,6 +25,9 @@ CONTROL_STATEMENTS = (
     "control_kpi_index",
     "control_kpi_company_index",
     "control_lock",
+    "control_lock_columns",
+    "control_freeze",
+    "control_pause",
     "control_audit_head",
 )
 

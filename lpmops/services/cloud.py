@@ -100,6 +100,12 @@ class EnvironmentServices:
         """The control database and the company databases."""
         return self._sql.get()
 
+    def tenant_id(self) -> str | None:
+        """The tenant of the configured subscription, as Resource Manager says it. Raises ServiceError types."""
+        from lpmops.services.resourcemanager import tenant_of_subscription
+
+        return tenant_of_subscription(self.environment, self.transport, self.credential, self.deadline)
+
     def close(self) -> None:
         """Close what was opened; returns at once, calls under way end by themselves."""
         for sql in self._sql.built():

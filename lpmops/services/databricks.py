@@ -1,4 +1,4 @@
-"""The source table and its streaming job: Unity Catalog, table history, job and newest run, how far the query is.
+"""The source table and its streaming job: Unity Catalog, table history and change feed, job and newest run, how far the query is.
 
 Spoken over REST directly (Unity Catalog 2.1, Jobs 2.2, Statements and Files 2.0): the SDK re-sends writes and costs seconds to import. What the
 stream has read comes from the progress file that the stream job keeps beside its checkpoint, or from the checkpoint itself, without a cluster.
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError
-from lpmops.model import Commit, StreamEnding, StreamProgress, StreamRun, TableState
+from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
@@ -36,6 +36,7 @@ _TEXT_LENGTH = 1_000
 _RIGHTS = (
     "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
 )
+_ORDERING = "CAN MANAGE on the job"
 _STARTING = {"PENDING", "QUEUED", "BLOCKED", "WAITING", "WAITING_FOR_RETRY"}
 _ROW_METRICS = (
     ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"),
@@ -43,6 +44,13 @@ _ROW_METRICS = (
     ("numDeletedRows",),
     ("numOutputRows",),
 )
+
+
+# How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
+_FEED_HISTORY = 1_000
+_FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
+_REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
+_UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
 
 
 class DatabricksService:
@@ -55,6 +63,10 @@ class DatabricksService:
         self._settings = environment.databricks
         self._client = transport.client(
             "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_RIGHTS)
+        )
+
+        self._orders = transport.client(
+            "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_ORDERING)
         )
 
     def table(self) -> TableState:
@@ -84,6 +96,48 @@ class DatabricksService:
         """The newest commits, newest first."""
         return self._commits(limit, Deadline.after(self._seconds))
 
+    def workspace_id(self) -> str | None:
+        """The id that the workspace itself says in its answers."""
+        path = f"/api/2.1/unity-catalog/tables/{quote(self._settings.table, safe='.')}"
+        answer = self._client.get(path, operation="table", deadline=Deadline.after(self._seconds))
+        return answer.headers.get("x-databricks-org-id")
+
+    def feed(self) -> FeedState:
+        """The change feed: whether it is on, since which version, and how long its versions last. Two statements."""
+        deadline = Deadline.after(self._seconds)
+        text = without_comments(resources.query("databricks/table_detail.sql"))
+        (detail,) = self._run(text.format(table=quoted(self._settings.table)), deadline) or ({},)
+        given = detail.get("properties")
+        properties = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
+        history = self._history(_FEED_HISTORY, deadline)
+        if not history:
+            raise BadAnswerError(
+                f"{self._settings.table} has no history.", service="databricks", hint="Check that it is a Delta table."
+            )
+        kind, newest = change_feed(properties), _commit(history[0])
+        first = _first_recorded(history) if kind == "delta" else None
+        features = detail.get("tableFeatures")
+        writer = detail.get("minWriterVersion")
+        return FeedState(
+            kind=kind,
+            latest_version=newest.version,
+            latest_commit_at=newest.at,
+            table_id=str(detail.get("id") or ""),
+            oldest_version=_commit(history[-1]).version if len(history) < _FEED_HISTORY else None,
+            first_version=first.version if first is not None else None,
+            first_commit_at=first.at if first is not None else None,
+            retention=_interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
+            writer_version=writer if isinstance(writer, int) else None,
+            features=tuple(str(item) for item in features) if isinstance(features, list) else (),
+            properties=properties,
+        )
+
+    def enable_feed(self) -> Receipt:
+        """Record every change of the table from now on: one ALTER TABLE, sent once. Raises StatementError with Delta's error class."""
+        text = without_comments(resources.query("databricks/enable_change_feed.sql"))
+        self._run(text.format(table=quoted(self._settings.table)), Deadline.after(self._seconds))
+        return Receipt()
+
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of a statement on the warehouse, `:name` marks bound to `parameters`. Raises StatementError with Delta's error class."""
         return statements.run(
@@ -92,10 +146,15 @@ class DatabricksService:
 
     def stream_run(self) -> StreamRun:
         """The job of the configured name (or id) and its newest run; state absent where there is no such job."""
+        found = self.stream_job()
+        return found.run if found else StreamRun(None, self._settings.job, "absent", "There is no job of that name.")
+
+    def stream_job(self) -> StreamJob | None:
+        """The same with how the job is set up; None where there is no such job."""
         deadline = Deadline.after(self._seconds)
         job = self._job(deadline)
         if job is None:
-            return StreamRun(None, self._settings.job, "absent", "There is no job of that name.")
+            return None
         job_id = str(job.integer("job_id"))
         settings = job.object("settings")
         is_paused = any(
@@ -106,9 +165,39 @@ class DatabricksService:
         )
         runs = answer.fields().objects("runs")
         name = settings.maybe_text("name") or self._settings.job
-        if not runs:
-            return StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
-        return _run(job_id, name, runs[0], is_paused)
+        idle = StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
+        run = _run(job_id, name, runs[0], is_paused) if runs else idle
+        return StreamJob(
+            job_id,
+            name,
+            settings.values.get("continuous") is not None,
+            is_paused,
+            run,
+            settings.object("continuous").values,
+        )
+
+    def set_paused(self, job_id: str, continuity: Mapping[str, Any], paused: bool) -> Receipt:
+        """Let the service keep a continuous job running, or not: one change of its settings; a run that is under way goes on.
+
+        `continuity` is what stands there now: the service replaces it whole.
+        """
+        changed = {**continuity, "pause_status": "PAUSED" if paused else "UNPAUSED"}
+        body = {"job_id": int(job_id), "new_settings": {"continuous": changed}}
+        return self._order("jobs/update", body, "change job")
+
+    def cancel_run(self, run_id: str) -> Receipt:
+        """Begin to end a run; one that has ended stays as it is."""
+        return self._order("jobs/runs/cancel", {"run_id": int(run_id)}, "cancel run")
+
+    def run_job(self, job_id: str, token: str) -> Receipt:
+        """Begin a new run, which replaces that of a continuous job. Of a `token` (64 characters) the service makes one run, however often asked."""
+        return self._order("jobs/run-now", {"job_id": int(job_id), "idempotency_token": token}, "run job")
+
+    def _order(self, path: str, body: Mapping[str, Any], operation: str) -> Receipt:
+        answer = self._orders.post(
+            f"/api/2.2/{path}", body, operation=operation, deadline=Deadline.after(self._seconds)
+        )
+        return Receipt(answer.request_id)
 
     def endings(self, until: datetime | None = None) -> tuple[StreamEnding, ...]:
         """The newest 25 runs of the job, newest first, the last five failures with what their output says; none that started after `until`.
@@ -175,10 +264,14 @@ class DatabricksService:
         return self._client.get(path, operation="table", deadline=deadline).fields()
 
     def _commits(self, limit: int, deadline: Deadline) -> list[Commit]:
+        return [_commit(row) for row in self._history(limit, deadline)]
+
+    def _history(self, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
         text = without_comments(resources.query("databricks/table_history.sql"))
-        statement = text.format(table=quoted(self._settings.table), limit=int(limit))
-        rows = statements.run(self._client, self._settings.warehouse, statement, {}, deadline)
-        return [_commit(row) for row in rows]
+        return self._run(text.format(table=quoted(self._settings.table), limit=int(limit)), deadline)
+
+    def _run(self, statement: str, deadline: Deadline) -> list[dict[str, Any]]:
+        return statements.run(self._client, self._settings.warehouse, statement, {}, deadline)
 
     def _job(self, deadline: Deadline) -> Fields | None:
         name = self._settings.job
@@ -243,6 +336,27 @@ def change_feed(properties: Mapping[str, str]) -> str:
     if properties.get("delta.enableChangeDataFeed", "").lower() == "true":
         return "delta"
     return "automatic" if properties.get("delta.enableRowTracking", "").lower() == "true" else "off"
+
+
+def _first_recorded(history: list[dict[str, Any]]) -> Commit | None:
+    """The commit since which every change is recorded, from a history that begins with the newest: the last that switched the feed on.
+
+    None where the history does not reach back to it: then the feed is older than all of it.
+    """
+    since: Commit | None = None
+    for row in history:
+        words = _FEED_SWITCH.findall(str(row.get("operationParameters") or ""))
+        if words and words[-1].lower() == "true":
+            since = _commit(row)
+        elif words or row.get("operation") in _REMADE:
+            return since
+    return since
+
+
+def _interval(text: str) -> float | None:
+    """Seconds of a Delta interval such as `interval 7 days`; None for one that is not understood."""
+    found = re.fullmatch(r"(?:interval )?([0-9]{1,6}) (week|day|hour|minute|second)s?", text.strip().lower())
+    return float(found[1]) * _UNIT_SECONDS[found[2]] if found else None
 
 
 def _commit(row: Mapping[str, Any]) -> Commit:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import threading
 import time
+from datetime import datetime
 from typing import Any
 
 from azure.eventhub import EventHubConsumerClient
@@ -34,6 +35,33 @@ class KeptConsumerClient(EventHubConsumerClient):
         self._asking = threading.Lock()
         self._link: Any = None
         self._is_closed = False
+
+    def first_since(self, partition: str, moment: datetime) -> int | None:
+        """The sequence number of the first event of a partition enqueued at or after `moment`; None where none comes in time. Closes the client."""
+        found: list[int] = []
+        troubles: list[Exception] = []
+
+        def take(_: Any, event: Any) -> None:
+            if event is not None and not found:
+                found.append(int(event.sequence_number))
+            self.close()
+
+        def fail(_: Any, error: Exception) -> None:
+            troubles.append(error)
+            self.close()
+
+        self.receive(
+            take,
+            partition_id=partition,
+            starting_position=moment,
+            starting_position_inclusive=True,
+            prefetch=1,
+            max_wait_time=self._seconds,
+            on_error=fail,
+        )
+        if troubles and not found:
+            raise troubles[0]
+        return found[0] if found else None
 
     def close(self) -> None:
         """End the connection; whoever reads from it fails at once."""

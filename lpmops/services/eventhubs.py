@@ -11,6 +11,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -115,6 +117,13 @@ class EventHubService:
         """Both ends of every partition, read now and all at once. Raises ServiceError types."""
         return self._partitions.read(Deadline.after(self._seconds))
 
+    def positions(self, partitions: Sequence[PartitionState], moment: datetime) -> dict[str, int]:
+        """For each partition the sequence number of the first event that was enqueued at or after `moment`; one past its end where there is none.
+
+        Reads one event of each partition that has any. Raises ServiceError types.
+        """
+        return self._partitions.positions(partitions, moment, Deadline.after(self._seconds))
+
     def close(self) -> None:
         """Give up the AMQP client."""
         self._partitions.close()
@@ -148,6 +157,26 @@ class _Partitions:
         except LpmopsError:
             self.close()
             raise
+
+    def positions(self, partitions: Sequence[PartitionState], moment: datetime, deadline: Deadline) -> dict[str, int]:
+        known = {item.partition: item.last_sequence + 1 for item in partitions}
+        asked = [
+            item.partition
+            for item in partitions
+            if not item.is_empty and item.last_enqueued_at is not None and item.last_enqueued_at >= moment
+        ]
+        works = []
+        for partition in asked:
+            self._calls.count("eventhub", "position")
+            client = bounded.run(self._work("connect", partial(self._connect, deadline)), deadline)
+            works.append(self._finding(client, partition, moment))
+        found = bounded.run_all(works, deadline)
+        return known | {partition: at for partition, at in zip(asked, found, strict=True) if at is not None}
+
+    def _finding(self, client: Any, partition: str, moment: datetime) -> bounded.Work[int | None]:
+        """The sequence number of a partition's first event since a moment, over a connection of its own."""
+        work = self._work("position", partial(client.first_since, partition, moment))
+        return replace(work, abandon=partial(_close, client))
 
     def close(self) -> None:
         with self._lock:

@@ -97,7 +97,7 @@ def from_answer(answer: Answer, advice: Advice) -> ServiceError:
     words = _WORDS.get(status) or ("fails" if status >= 500 else "refuses the call")
     said = own_words(answer)
     message = f"{name_of(answer.service)} {words} ({status}, {answer.operation})" + (f": {said}" if said else ".")
-    return kind(
+    error = kind(
         message,
         service=answer.service,
         hint=_claims_hint(answer, advice) or _hint(kind, advice, wait, answer.request_id),
@@ -105,6 +105,9 @@ def from_answer(answer: Answer, advice: Advice) -> ServiceError:
         request_id=answer.request_id,
         retry_after=wait,
     )
+    # A gateway answers 503 and 504 for a service that may go on working; a refusal of 400 and up comes before any effect.
+    error.settled = status < 500 and status != 408
+    return error
 
 
 def challenge_of(headers: Mapping[str, str]) -> str | None:

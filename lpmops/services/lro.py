@@ -51,6 +51,11 @@ def wait(client: Client, first: Answer, *, operation: str, deadline: Deadline, i
         answer = client.get(following, operation=operation, deadline=deadline)
 
 
+def look(client: Client, location: str, *, operation: str, deadline: Deadline) -> bool:
+    """Whether the operation that is followed at `location` is over; raises ServiceError where it says that it failed."""
+    return _is_over(client.get(location, operation=operation, deadline=deadline), by_status=False)
+
+
 def _is_over(answer: Answer, *, by_status: bool) -> bool:
     if answer.status_code == 202:
         return False

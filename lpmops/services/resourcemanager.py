@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from lpmops.config import Environment
 from lpmops.services.addresses import is_loopback
+from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
 from lpmops.services.transport import Client, Transport
 
@@ -23,6 +24,20 @@ def resource_manager(
         scope=scope_of(environment.endpoints.resource_manager, _PUBLIC),
         advice=credential.advice(rights),
     )
+
+
+def tenant_of_subscription(
+    environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
+) -> str | None:
+    """The tenant that the configured subscription belongs to, as Resource Manager says it. Raises ServiceError types."""
+    client = resource_manager(environment, transport, credential, "identity", "Reader on the subscription")
+    answer = client.get(
+        f"/subscriptions/{environment.subscription_id}",
+        operation="subscription",
+        deadline=Deadline.after(seconds),
+        params={"api-version": "2022-12-01"},
+    )
+    return answer.fields().maybe_text("tenantId")
 
 
 def scope_of(endpoint: str, public: str) -> str:

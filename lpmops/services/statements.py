@@ -100,7 +100,12 @@ def _finished(client: Client, answer: Answer, deadline: Deadline) -> Fields:
             )
         time.sleep(pause)
         pause = min(_LONGEST_POLL, pause * 1.5)
-        answer = client.get(f"{_PATH}/{quote(identifier, safe='')}", operation="statement", deadline=deadline)
+        try:
+            answer = client.get(f"{_PATH}/{quote(identifier, safe='')}", operation="statement", deadline=deadline)
+        except ServiceError as error:
+            # The statement was taken: that it can't be looked at says nothing about what it does.
+            error.settled = False
+            raise
 
 
 def _cancel(client: Client, identifier: str) -> None:

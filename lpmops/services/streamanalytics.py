@@ -1,18 +1,22 @@
-"""The routing jobs as Stream Analytics knows them: state, query, inputs, outputs, ETag.
+"""The routing jobs as Stream Analytics knows them: state, query, inputs, outputs, ETag; and starting and stopping them.
 
-REST 2020-03-01, read only (learn.microsoft.com/rest/api/streamanalytics). One list call gives every job of the environment whole. The service never
-returns secrets; keys that are named like one are dropped all the same. An unknown state or data source passes through as it is.
+REST 2020-03-01 (learn.microsoft.com/rest/api/streamanalytics). A write goes out once and comes back when the service has taken it (202 with a
+Location); what became of it is read from the job. One list call gives every job of the environment whole. The service never returns secrets; keys
+that are named like one are dropped all the same. An unknown state or data source passes through as it is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from lpmops.config import Environment
-from lpmops.model import Condition, JobPart, StreamingJob
+from lpmops.errors import ForbiddenError, ServiceError, ServiceNotFoundError, SignInError, ThrottledError
+from lpmops.model import Condition, JobPart, Receipt, StreamingJob, to_data
+from lpmops.services import lro
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
@@ -37,6 +41,13 @@ class StreamAnalyticsService:
         self._client = resource_manager(
             environment, transport, credential, "streamanalytics", "Reader on the resource group of the jobs"
         )
+        self._orders = resource_manager(
+            environment,
+            transport,
+            credential,
+            "streamanalytics",
+            "Contributor on the jobs, or a role that starts and stops them",
+        )
 
     def jobs(self) -> tuple[StreamingJob, ...]:
         """The environment's jobs, by name; their ETags are those of the list, None where it gives none."""
@@ -53,6 +64,39 @@ class StreamAnalyticsService:
             params=_WHOLE,
         )
         return _job(answer.fields(), answer)
+
+    def start(self, name: str, mode: str, at: datetime | None = None) -> Receipt:
+        """Begin to start a job. `mode` is JobStartTime, CustomTime (from `at`) or LastOutputEventTime.
+
+        Raises ConflictError while it runs, IncompleteError.
+        """
+        body = {"outputStartMode": mode, **({"outputStartTime": to_data(at)} if at is not None else {})}
+        return self._order(name, "start", body)
+
+    def stop(self, name: str) -> Receipt:
+        """Begin to stop a job. Raises ConflictError where it does not run."""
+        return self._order(name, "stop", None)
+
+    def failure(self, location: str) -> str | None:
+        """Why the start or stop that is followed at `location` failed; None while it goes on, once it went well, and where nobody knows any more."""
+        try:
+            lro.look(self._client, location, operation="operation", deadline=Deadline.after(self._seconds))
+        except (SignInError, ForbiddenError, ServiceNotFoundError, ThrottledError):
+            # About the question, not about the operation.
+            return None
+        except ServiceError as error:
+            return error.message if error.settled else None
+        return None
+
+    def _order(self, name: str, verb: str, body: Any) -> Receipt:
+        answer = self._orders.post(
+            f"{self._path}/{quote(name, safe='')}/{verb}",
+            body,
+            operation=f"{verb} job",
+            deadline=Deadline.after(self._seconds),
+            params=_VERSION,
+        )
+        return Receipt(answer.request_id, answer.headers.get("location"))
 
     def _is_ours(self, name: str) -> bool:
         return re.fullmatch(rf"{re.escape(self._prefix)}[0-9]{{2}}", name, re.IGNORECASE) is not None

@@ -79,6 +79,14 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["init", "--help"],
         ["wait", "--help"],
         ["serve", "--help"],
+        ["op", "list", "--unfinished", "-o", "json"],
+        ["audit", "verify"],
+        ["asa", "pause", "--help"],
+        ["cdf", "enable", "--help"],
+        ["stream", "restart", "--help"],
+        ["lock", "--help"],
+        ["freeze", "--help"],
+        ["apply", "--help"],
     ],
     ids=" ".join,
 )
@@ -109,6 +117,9 @@ def test_status_from_the_store_is_one_document(machine: dict[str, str]) -> None:
         (["demo"], 2, "needs a terminal"),
         (["init", "--path", "new.toml"], 7, "--from-sandbox"),
         (["sandbox", "fault", "asa.stopped"], 3, "lpmops sandbox start"),
+        (["op", "resume", "nothing"], 3, "lpmops op list"),
+        (["apply", "nothing.json"], 3, "--out FILE"),
+        (["asa", "pause", "-e", "qa", "--reason", "x"], 3, "no environment 'qa'"),
     ],
 )
 def test_a_wrong_call_ends_with_a_sentence_and_its_code(

@@ -114,6 +114,7 @@ class World:
     activities: list[ActivityEvent] = field(default_factory=list)
     runs: list[StreamEnding] = field(default_factory=list)
     untils: list[object] = field(default_factory=list)
+    pauses: list[Mapping[str, Any]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -397,6 +398,9 @@ class World:
             }
             for company, events in self.unrouted
         ]
+
+    def _pauses(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        return self.pauses
 
     def _rows_by_table(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
         return [{"row_count": sum(row.database == database for row in self.landed)}]

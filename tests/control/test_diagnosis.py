@@ -10,7 +10,7 @@ import pytest
 
 from lpmops.control.collect import Collector
 from lpmops.errors import ForbiddenError, StatementError, ThrottledError
-from lpmops.model import Health, Snapshot, Suspect
+from lpmops.model import Health, HubState, Snapshot, Suspect
 from tests.control.pretend import FAULTS, World, environment
 
 # What comes first when two are broken: a sign-in that is over hides all, then the hops in their order, then what only blinds.
@@ -76,10 +76,59 @@ def test_of_two_faults_the_first_hop_is_named_first(pair: tuple[str, str]) -> No
 
 def test_a_stopped_job_comes_with_the_command_that_loses_nothing() -> None:
     suspect = first(looks(World(), ["asa.stopped"])[-1])
-    assert any(
-        "--output-start-mode LastOutputEventTime" in step and "asa-lpm-tdr-test-01" in step for step in suspect.next
-    )
+    assert any("--mode last-output" in step and "asa-lpm-tdr-test-01" in step for step in suspect.next)
     assert any("events wait in the hub" in evidence for evidence in suspect.evidence)
+
+
+def _pause(world: World, until: timedelta | None) -> None:
+    world.pauses.append(
+        {
+            "target": "asa-lpm-tdr-test-01",
+            "reason": "database move",
+            "ticket": None,
+            "paused_by": "ops@lpm.example",
+            "paused_at": world.now,
+            "until_at": None if until is None else world.now + until,
+            "operation": "op-1",
+        }
+    )
+
+
+@pytest.mark.parametrize("until", [None, timedelta(hours=2)])
+def test_a_job_that_an_operator_stopped_on_purpose_is_paused_and_nobody_is_suspected(until: timedelta | None) -> None:
+    world = World()
+    _pause(world, until)
+    snapshot = looks(world, ["asa.stopped"])[-1]
+    assert not [found for found in snapshot.suspects if found.id.startswith("asa.")]
+    stage = snapshot.stages["asa"]
+    assert (stage.state, stage.health) == ("paused", Health.DEGRADED)
+    assert "ops@lpm.example" in stage.reason
+    assert "database move" in stage.reason
+
+
+def test_a_pause_that_is_over_is_a_stopped_job_again_and_says_whose_pause_it_was() -> None:
+    world = World()
+    _pause(world, timedelta(seconds=-1))
+    snapshot = looks(world, ["asa.stopped"])[-1]
+    suspect = first(snapshot)
+    assert (suspect.id, snapshot.stages["asa"].state) == ("asa.stopped", "stopped")
+    assert any("ops@lpm.example paused it" in said and "which is over" in said for said in suspect.evidence)
+
+
+def test_a_pause_says_nothing_of_a_job_that_runs() -> None:
+    world = World()
+    _pause(world, None)
+    snapshot = looks(world, ())[-1]
+    assert (snapshot.stages["asa"].state, snapshot.suspects) == ("running", ())
+
+
+def test_a_pause_near_the_end_of_what_the_hub_keeps_is_no_quiet_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    _pause(world, None)
+    monkeypatch.setattr(world, "hub", lambda: HubState("tdr", 1, 7_200.0, "Active"))
+    suspect = first(looks(world, ["asa.stopped"])[-1])
+    assert suspect.id == "asa.stopped"
+    assert "begins to drop them in" in suspect.summary
 
 
 def test_an_unreachable_database_is_named_with_its_companies_and_stream_analytics_is_not_blamed() -> None:

@@ -110,6 +110,31 @@ def test_history_tells_what_each_commit_wrote(still: World) -> None:
     assert [commit.version for commit in Client(still).history(1)] == [history[0].version]
 
 
+def test_the_feed_tells_its_first_version_and_how_long_a_version_lasts(world: World) -> None:
+    client = Client(world)
+    created = client.feed()
+    assert (created.kind, created.first_version) == ("delta", 0)
+    world.table.set_properties({"delta.enableChangeDataFeed": "false"})
+    assert (client.feed().kind, client.feed().first_version) == ("off", None)
+    world.table.set_properties({"delta.deletedFileRetentionDuration": "interval 2 days"})
+    client.enable_feed()
+    again = client.feed()
+    assert (again.kind, again.first_version, again.retention) == ("delta", again.latest_version, 172_800.0)
+    assert again.first_commit_at == world.table.commit_time(again.latest_version)
+    assert again.writer_version is not None
+    assert client.workspace_id() == "7405600000000001"
+
+
+def test_a_feed_older_than_the_history_that_is_kept_has_no_known_beginning(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lpmops.services.databricks._FEED_HISTORY", 2)
+    world.table.insert(rows("a"))
+    world.table.insert(rows("b"))
+    feed = Client(world).feed()
+    assert (feed.kind, feed.first_version, feed.latest_version) == ("delta", None, 2)
+
+
 def test_a_table_that_is_not_there_is_named(still: World) -> None:
     with pytest.raises(ServiceNotFoundError, match="tdr_other"):
         Client(still, table="lpm_dev.gold.tdr_other").table()

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,22 @@ def test_partitions_are_read_live_and_the_client_is_kept(hub: Hub, namespace: Se
     assert cloud.calls.operations()["eventhub", "partition ids"] == 1
     assert cloud.calls.operations()["eventhub", "partition"] == 8
     assert namespace.namespace.active_connections == 1
+
+
+def test_the_place_of_a_moment_is_found_in_each_partition(hub: Hub, connect: Connect, eventually: Eventually) -> None:
+    hub.append([OutgoingEvent.of(b"{}") for _ in range(5)], partition=1)
+    hub.append([OutgoingEvent.of(b"{}") for _ in range(3)], partition=2)
+    before = hub.partition(2).last_enqueued_at
+    assert before is not None
+    moment = before + timedelta(milliseconds=1)
+    assert eventually(lambda: datetime.now(UTC) > moment + timedelta(milliseconds=5))
+    hub.append([OutgoingEvent.of(b"{}") for _ in range(2)], partition=2)
+    hubs = connect().eventhubs
+    partitions = hubs.partitions()
+    # Nothing came into partitions 0, 1 and 3 since: they stand at their ends.
+    assert hubs.positions(partitions, moment) == {"0": 0, "1": 5, "2": 3, "3": 0}
+    assert hubs.positions(partitions, datetime(2020, 1, 1, tzinfo=UTC)) == {"0": 0, "1": 0, "2": 0, "3": 0}
+    assert hubs.positions(partitions, datetime(2099, 1, 1, tzinfo=UTC)) == {"0": 0, "1": 5, "2": 5, "3": 0}
 
 
 def test_a_connection_that_ends_between_two_refreshes_is_replaced_unnoticed(

@@ -520,7 +520,7 @@ def test_the_lease_of_a_process_that_is_gone_is_free(store: Store) -> None:
     os.waitpid(child, 0)
     with store.writing() as connection:
         connection.execute(
-            "INSERT INTO poller VALUES ('prod', 'gone', ?, ?, ?, 20000)",
+            "INSERT INTO lease VALUES ('prod', 'gone', ?, ?, ?, 20000)",
             (socket.gethostname(), child, codec.milliseconds(NOW)),
         )
     assert lease.take(store, "prod", "two", NOW)

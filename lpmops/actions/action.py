@@ -1,0 +1,121 @@
+"""What an action is: a planner, the steps it knows, the look at the whole afterwards; and the hands that the engine gets for one of its plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lpmops.config import Config, Environment
+from lpmops.control.hands import Observation
+from lpmops.control.lock import ControlDatabase
+from lpmops.control.plan import Plan, Step
+from lpmops.errors import StalePlanError
+from lpmops.model import Receipt
+from lpmops.store.journal import StepRow
+
+if TYPE_CHECKING:
+    from lpmops.services.cloud import EnvironmentServices
+
+Wish = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What an action works with in one environment. `who` is the operator, `now` the machine's clock."""
+
+    config: Config
+    environment: Environment
+    services: EnvironmentServices
+    control: ControlDatabase
+    who: str
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How one kind of step is looked at and done; `repeatable` says whether doing it twice is as good as once."""
+
+    observe: Callable[[Bench, Step, StepRow, Receipt | None], Observation]
+    act: Callable[[Bench, Step, str], Receipt]
+    repeatable: Callable[[Step], bool] = lambda _: True
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be changed. `pins` are the ids it holds against the clouds first: tenant, server, workspace."""
+
+    name: str
+    title: str
+    help: str
+    plan: Callable[[Bench, Wish], Plan]
+    handlers: Mapping[str, Handler]
+    verify: Callable[[Bench, Plan], Mapping[str, Any]]
+    pins: tuple[str, ...]
+    key: str = ""
+    hard: bool = False
+
+
+class ActionHands:
+    """One action's plan at work: what the engine calls."""
+
+    def __init__(self, action: Action, bench: Bench, wish: Wish) -> None:
+        self._action, self._bench, self._wish = action, bench, wish
+
+    def plan(self) -> Plan:
+        """The plan made again now."""
+        return self._action.plan(self._bench, self._wish)
+
+    def wanted_pins(self) -> dict[str, str]:
+        """The configured ids that this action holds against the clouds."""
+        environment = self._bench.environment
+        server = environment.sql.server_name
+        if not server and environment.sql.server.lower().endswith(".database.windows.net"):
+            server = environment.sql.server.partition(".")[0]
+        pinned = {
+            "tenant": environment.tenant_id,
+            "server": server,
+            "workspace": environment.databricks.workspace_id,
+        }
+        return {name: pinned[name] for name in self._action.pins if pinned[name]}
+
+    def pins(self) -> dict[str, str | None]:
+        """What the clouds say they are."""
+        services, control = self._bench.services, self._bench.control
+        readers: dict[str, Callable[[], str | None]] = {
+            "tenant": services.tenant_id,
+            "server": control.server_name,
+            "workspace": lambda: services.databricks.workspace_id(),
+        }
+        return {name: readers[name]() for name in self.wanted_pins()}
+
+    def observe(self, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+        """How a step's thing is now."""
+        return self._handler(step).observe(self._bench, step, row, receipt)
+
+    def act(self, step: Step, operation: str) -> Receipt:
+        """Do it, once."""
+        return self._handler(step).act(self._bench, step, operation)
+
+    def repeatable(self, step: Step) -> bool:
+        """Whether doing it twice is as good as once."""
+        return self._handler(step).repeatable(step)
+
+    def verify(self, plan: Plan) -> Mapping[str, Any]:
+        """Look at the whole."""
+        return self._action.verify(self._bench, plan)
+
+    def _handler(self, step: Step) -> Handler:
+        handler = self._action.handlers.get(step.kind)
+        if handler is None:
+            raise StalePlanError(
+                f"This lpmops does not know how to do {step.kind!r}.",
+                hint="Use the version that made the plan, or make it again.",
+            )
+        return handler
+
+
+def why_words(wish: Wish) -> list[str]:
+    """Reason and ticket as they stand on a command line."""
+    return [word for name in ("reason", "ticket") for word in ((f"--{name}", str(wish[name])) if wish[name] else ())]

@@ -1,0 +1,117 @@
+"""Switching the source table's change feed on: from the version that makes it on, every change is recorded and can be streamed and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.control import guard
+from lpmops.control.hands import Observation, Sight
+from lpmops.control.plan import Change, Plan, Step, pins_of
+from lpmops.control.remedies import command
+from lpmops.errors import RefusedError
+from lpmops.model import FeedState, Receipt, to_data
+from lpmops.store.journal import StepRow
+
+_ENABLE = "cdf.enable"
+# Writers older than this can't record changes, and are shut out of a table that does.
+_FEED_WRITER = 4
+
+
+def show(feed: FeedState, table: str, now: datetime) -> dict[str, Any]:
+    """The feed as plain values: from which version it can be replayed, and until when that version's changes certainly last."""
+    lasts = None
+    if feed.first_commit_at is not None and feed.retention is not None:
+        lasts = feed.first_commit_at + timedelta(seconds=feed.retention)
+    return {
+        "table": table,
+        "change_feed": feed.kind,
+        "latest_version": feed.latest_version,
+        "latest_commit_at": to_data(feed.latest_commit_at),
+        "first_version": feed.first_version,
+        "first_commit_at": to_data(feed.first_commit_at),
+        "retention_seconds": feed.retention,
+        "first_version_lasts_until": to_data(lasts),
+        "first_version_may_be_gone": None if lasts is None else lasts <= now,
+        "writer_version": feed.writer_version,
+        "features": list(feed.features),
+        "column_mapping": feed.properties.get("delta.columnMapping.mode", "none"),
+    }
+
+
+def plan_enable(bench: Bench, wish: Wish) -> Plan:
+    """Record changes from now on. `wish`: reason, ticket."""
+    feed: FeedState = bench.services.databricks.feed()
+    environment, table = bench.environment, bench.environment.databricks.table
+    mapping = feed.properties.get("delta.columnMapping.mode", "none")
+    steps: tuple[Step, ...] = ()
+    warnings: list[str] = []
+    if feed.kind != "delta":
+        changes = (Change("table.change_feed", feed.kind, "delta"),)
+        touches = ("table.change_feed", "table.writer_version", "table.features")
+        steps = (Step(f"record the changes of {table}", _ENABLE, table, {}, changes, touches),)
+        warnings.append("What changed before this is not in the feed.")
+        if feed.writer_version is not None and feed.writer_version < _FEED_WRITER:
+            warnings.append(
+                f"The table's writer version rises from {feed.writer_version}: writers that are older than that are shut out."
+            )
+        if mapping != "none":
+            warnings.append(
+                f"The table maps its columns by {mapping}: after a column is renamed or dropped a replay across that version fails."
+            )
+    return Plan(
+        action="cdf.enable",
+        environment=environment.name,
+        kind=environment.kind,
+        pins=pins_of(environment),
+        target=environment.name,
+        summary=f"Record every change of {table} from now on.",
+        danger=guard.danger_of(environment.kind),
+        steps=steps,
+        seen={
+            "table.change_feed": feed.kind,
+            "table.writer_version": feed.writer_version,
+            "table.features": sorted(feed.features),
+            "table.column_mapping": mapping,
+        },
+        wish=dict(wish),
+        made_at=bench.now(),
+        who=bench.who,
+        command=command("lpmops", "cdf", "enable", "-e", environment.name, *why_words(wish)),
+        undo=f"in a SQL warehouse: ALTER TABLE {table} SET TBLPROPERTIES (delta.enableChangeDataFeed = false)",
+        reason=wish["reason"],
+        ticket=wish["ticket"],
+        warnings=tuple(warnings),
+    )
+
+
+def _observe(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    kind = bench.services.databricks.feed().kind
+    return Observation(Sight.SO if kind == "delta" else Sight.ABSENT, f"the change feed of {step.target} is {kind}")
+
+
+def _act(bench: Bench, step: Step, operation: str) -> Receipt:
+    del step, operation
+    return bench.services.databricks.enable_feed()
+
+
+def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+    feed = bench.services.databricks.feed()
+    if feed.kind != "delta":
+        raise RefusedError("The change feed is off after all: somebody else is changing the table.")
+    return {"changed": True, **show(feed, bench.environment.databricks.table, bench.now()), "undo": plan.undo}
+
+
+ENABLE = Action(
+    name="cdf.enable",
+    title="Enable the change feed",
+    help="Let the source table record every change from now on.",
+    plan=plan_enable,
+    handlers={_ENABLE: Handler(_observe, _act)},
+    verify=_verify,
+    pins=("tenant", "server", "workspace"),
+    key="E",
+)

@@ -1,0 +1,179 @@
+"""Where a face gets things changed: plans, runs and finishes operations of one environment, and shows and sets its lock and freeze.
+
+A desk opens the environment's services at its first use and closes them at the end. Everything it raises is of lpmops.errors; nothing it does asks
+a person. What an operator does to lock and freeze is audited here, as there is no operation to do it for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import socket
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lpmops.actions import registry
+from lpmops.actions.action import Action, ActionHands, Bench, Wish
+from lpmops.config import Config, Environment
+from lpmops.control.book import Book
+from lpmops.control.collect import utc_now
+from lpmops.control.engine import Engine
+from lpmops.control.guard import Approval
+from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
+from lpmops.control.lock import ControlDatabase, LockState
+from lpmops.control.plan import Plan
+from lpmops.errors import LpmopsError, RefusedError, UsageError
+from lpmops.model import to_data
+from lpmops.store import audit
+from lpmops.store.connection import Store
+
+if TYPE_CHECKING:
+    from lpmops.services.cloud import EnvironmentServices
+
+_UNKNOWN = {"default", "azure-cli", "environment", "managed-identity", "workload-identity", "token-endpoint", ""}
+
+
+class Desk:
+    """One operator at one environment."""
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment,
+        store: Store,
+        services: EnvironmentServices,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        timing: Timing | None = None,
+    ) -> None:
+        self.config, self.environment, self.store, self.services = config, environment, store, services
+        self.control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
+        self._now = now
+        self._timing = timing or Timing(settle=max(30.0, 2 * config.refresh.deadline))
+        self.warnings: list[str] = []
+
+    def who(self) -> str:
+        """The operator: whom the sign-in names, else who is at this machine. Reads the control database once where nobody signed in yet."""
+        name = str(self.services.credential.state().identity)
+        if name in _UNKNOWN:
+            # Without an answer nothing remote can be changed either; the journal can.
+            with contextlib.suppress(LpmopsError):
+                self.control.state()
+            name = str(self.services.credential.state().identity)
+        return f"{getpass.getuser()}@{socket.gethostname()}" if name in _UNKNOWN else name
+
+    def bench(self) -> Bench:
+        """What an action works with."""
+        return Bench(self.config, self.environment, self.services, self.control, self.who(), self._now)
+
+    def plan(self, action: Action, wish: Wish) -> Plan:
+        """What the action would do now."""
+        return action.plan(self.bench(), wish)
+
+    def refuse_unfinished(self) -> None:
+        """Raises RefusedError or LockedError where an operation of this environment is not over."""
+        self._engine(tell_nobody, None).refuse_unfinished()
+
+    def apply(
+        self,
+        plan: Plan,
+        approval: Approval,
+        *,
+        tell: Callable[[Event], None] = tell_nobody,
+        stop: StopRequest | None = None,
+    ) -> Outcome:
+        """Carry out an approved plan. Raises what Engine.apply raises."""
+        engine = self._engine(tell, stop)
+        try:
+            return engine.apply(plan, approval, self._hands(plan))
+        finally:
+            self.warnings += engine.warnings
+
+    def resume(
+        self, identifier: str, *, tell: Callable[[Event], None] = tell_nobody, stop: StopRequest | None = None
+    ) -> Outcome:
+        """Go on with an operation. Raises what Engine.resume raises."""
+        engine = self._engine(tell, stop)
+        try:
+            return engine.resume(identifier, self._hands)
+        finally:
+            self.warnings += engine.warnings
+
+    def resolve(self, identifier: str, how: str, reason: str) -> Book:
+        """Say how the step that is in doubt stands: done or not-done. Raises what Engine.resolve raises."""
+        return self._engine(tell_nobody, None).resolve(identifier, how, reason)
+
+    def abort(self, identifier: str, reason: str) -> Book:
+        """Give an operation up. Raises what Engine.abort raises."""
+        engine = self._engine(tell_nobody, None)
+        try:
+            return engine.abort(identifier, reason)
+        finally:
+            self.warnings += engine.warnings
+
+    def break_lock(self, reason: str) -> LockState:
+        """Take the lock away from whoever holds it; how it was before. Raises UsageError, RefusedError, ServiceError types."""
+        _reason(reason, "Whoever loses the lock must learn why.")
+        before = self.control.state()
+        if before.holder is None:
+            raise RefusedError(
+                f"Nobody holds the lock of {self.environment.name}.",
+                hint=f"See it: lpmops lock show -e {self.environment.name}",
+            )
+        if not self.control.break_lock(before.fence):
+            raise RefusedError(
+                "The lock changed hands just now; nothing was done.", hint="Look again: lpmops lock show"
+            )
+        body = {"reason": reason, "holder": before.holder, "operation": before.operation, "fence": before.fence}
+        self._note("lock.broken", body)
+        return before
+
+    def freeze(self, reason: str, until: datetime | None) -> LockState:
+        """Let no operation begin or go on; how it is then. Raises UsageError, ServiceError types."""
+        _reason(reason, "Whoever meets the freeze must learn why.")
+        if until is not None and until <= self._now():
+            raise UsageError("The freeze would be over before it begins.", hint="Name a time to come: --until 2h")
+        self.control.freeze(reason, self.who(), until)
+        self._note("freeze", {"reason": reason, "until": to_data(until)})
+        return self.control.state()
+
+    def unfreeze(self, reason: str) -> bool:
+        """Lift the freeze; False where there was none. Raises ServiceError types."""
+        lifted = self.control.unfreeze()
+        if lifted:
+            self._note("unfreeze", {"reason": reason})
+        return lifted
+
+    def close(self) -> None:
+        """Close the services."""
+        self.services.close()
+
+    def _hands(self, plan: Plan) -> ActionHands:
+        return ActionHands(registry.action(plan.action), self.bench(), plan.wish)
+
+    def _engine(self, tell: Callable[[Event], None], stop: StopRequest | None) -> Engine:
+        return Engine(
+            self.store,
+            self.environment,
+            self.control,
+            self.who(),
+            timing=self._timing,
+            now=self._now,
+            tell=tell,
+            stop=stop,
+        )
+
+    def _note(self, what: str, body: Mapping[str, Any]) -> None:
+        audit.append(self.store, self._now(), self.environment.name, self.who(), what, body)
+        head = audit.head(self.store)
+        try:
+            if head is not None:
+                self.control.put_head(head)
+        except LpmopsError as error:
+            self.warnings.append(f"The audit's head could not be copied to the control database: {error.message}")
+
+
+def _reason(reason: str, why: str) -> None:
+    if not reason.strip():
+        raise UsageError(f"It needs a reason. {why}", hint="Add: --reason WHY")

@@ -1,0 +1,58 @@
+"""Every action once: what both faces show, bind, offer and run. A new action is one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lpmops.actions import asa, cdf, stream
+from lpmops.actions.action import Action
+from lpmops.control import guard
+from lpmops.control.plan import Danger
+from lpmops.errors import NotFoundError
+from lpmops.model import Kind, Snapshot
+
+ACTIONS: Mapping[str, Action] = {
+    action.name: action for action in (cdf.ENABLE, stream.START, stream.STOP, stream.RESTART, asa.PAUSE, asa.START)
+}
+
+
+def action(name: str) -> Action:
+    """The action of that name. Raises NotFoundError."""
+    if name not in ACTIONS:
+        raise NotFoundError(f"There is no action {name!r}.", hint=f"There are: {', '.join(ACTIONS)}.")
+    return ACTIONS[name]
+
+
+def danger(entry: Action, kind: Kind) -> Danger:
+    """How dangerous an action is at least in an environment of that kind; its plan may find it to be more."""
+    return guard.danger_of(kind, hard=entry.hard)
+
+
+def command_line(entry: Action, environment: str) -> str:
+    """The equal command, without what only its plan knows."""
+    noun, _, verb = entry.name.partition(".")
+    return f"lpmops {noun} {verb} -e {environment}"
+
+
+def disabled(entry: Action, snapshot: Snapshot | None) -> str:
+    """Why an action makes no sense now, by what was last seen; empty where it does, or where that is not known."""
+    if snapshot is None:
+        return ""
+    states = {name: stage.state for name, stage in snapshot.stages.items()}
+    hop, state = ("asa", states.get("asa", "")) if entry in (asa.PAUSE, asa.START) else ("cdf", states.get("cdf", ""))
+    if entry is cdf.ENABLE:
+        readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()
+        is_on = any(reading.name == "change_feed" and reading.value == "delta" for reading in readings)
+        return "The change feed is on already." if is_on else ""
+    who = "Stream Analytics" if hop == "asa" else "The stream"
+    return f"{who} is {state}." if state in _SENSELESS[entry.name] else ""
+
+
+# The states of an action's hop in which it makes no sense.
+_SENSELESS: Mapping[str, tuple[str, ...]] = {
+    "asa.pause": ("absent", "failed", "starting", "stopping"),
+    "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
+    "stream.start": ("absent", "running", "starting", "lagging"),
+    "stream.stop": ("absent", "stopped", "paused"),
+    "stream.restart": ("absent", "stopped", "paused"),
+}

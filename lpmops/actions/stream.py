@@ -1,0 +1,313 @@
+"""Starting, stopping and restarting the Databricks job that reads the change feed, so that there is never more than one that sends it.
+
+A continuous job is kept running by the service: it is stopped by pausing it and cancelling its run, and started by ending the pause. A new run is
+asked for with a token of the operation, so that a lost answer never makes two. Before a start the checkpoint is held against the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.control import guard
+from lpmops.control.hands import Observation, Sight
+from lpmops.control.plan import Change, Plan, Step, pins_of
+from lpmops.control.remedies import command
+from lpmops.errors import NotFoundError, RefusedError
+from lpmops.model import FeedState, Receipt, StreamJob, StreamProgress, to_data
+from lpmops.store.journal import StepRow
+
+_PAUSE, _CONTINUE, _CANCEL, _RUN = "stream.pause", "stream.continue", "stream.cancel", "stream.run"
+_AT_WORK = ("running", "starting")
+
+
+def job_of(bench: Bench) -> StreamJob:
+    """The streaming job. Raises NotFoundError."""
+    found: StreamJob | None = bench.services.databricks.stream_job()
+    if found is None:
+        raise NotFoundError(
+            f"There is no job {bench.environment.databricks.job!r} in the workspace of {bench.environment.name}.",
+            hint="Check databricks.job in lpmops.toml.",
+        )
+    return found
+
+
+def doubts(feed: FeedState, progress: StreamProgress | None) -> list[str]:
+    """What speaks against letting the stream go on from its checkpoint: each would fail it, or send what was sent before."""
+    if progress is None:
+        return ["the stream has left no checkpoint: a start may send the whole table again"]
+    found = []
+    following = progress.version + 1
+    if feed.table_id and progress.table_id and feed.table_id != progress.table_id:
+        found.append(
+            "the table was made anew since the checkpoint was written, and the stream can't go on in another table"
+        )
+    if feed.kind == "off":
+        found.append("the table's change feed is off")
+    if feed.oldest_version is not None and following < feed.oldest_version and following <= feed.latest_version:
+        found.append(
+            f"the stream goes on with version {following}, and the table's history begins with {feed.oldest_version}"
+        )
+    if feed.kind == "delta" and feed.first_version is not None and following < feed.first_version:
+        found.append(
+            f"the stream goes on with version {following}, and changes are recorded since {feed.first_version} only"
+        )
+    return found
+
+
+def show(bench: Bench) -> dict[str, Any]:
+    """The job, its newest run, how far it is and what speaks against a restart, as plain values."""
+    job, feed, progress = job_of(bench), bench.services.databricks.feed(), bench.services.databricks.progress()
+    return {
+        "job_id": job.job_id,
+        "name": job.name,
+        "state": job.run.state,
+        "continuous": job.continuous,
+        "paused": job.paused,
+        "run_id": job.run.run_id,
+        "message": job.run.message,
+        "started_at": to_data(job.run.started_at),
+        "ended_at": to_data(job.run.ended_at),
+        "url": job.run.url,
+        "version": progress.version if progress is not None else None,
+        "latest_version": feed.latest_version,
+        "versions_behind": max(0, feed.latest_version - progress.version) if progress is not None else None,
+        "doubts": doubts(feed, progress),
+    }
+
+
+# Plans ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def plan_stop(bench: Bench, wish: Wish) -> Plan:
+    """Stop the stream. `wish`: reason, ticket."""
+    job = job_of(bench)
+    steps: list[Step] = []
+    if job.continuous and not job.paused:
+        steps.append(_step(f"pause {job.name}", _PAUSE, job, Change("job.paused", False, True), "job.paused"))
+    if job.run.state in (*_AT_WORK, "stopping") and job.run.run_id is not None:
+        change = Change("job.state", job.run.state, "stopped")
+        steps.append(_step(f"cancel run {job.run.run_id}", _CANCEL, job, change, "job.state", "job.run_id"))
+    summary = (
+        f"Stop the stream {job.name} in {bench.environment.name}: changes wait in the table until it is started again."
+    )
+    return _plan(bench, wish, "stream.stop", summary, tuple(steps), job, undo="start")
+
+
+def plan_start(bench: Bench, wish: Wish) -> Plan:
+    """Start the stream where its checkpoint is. `wish`: reason, ticket."""
+    job, against = job_of(bench), _against(bench)
+    steps: list[Step] = []
+    if job.continuous and job.paused:
+        steps.append(
+            _step(
+                f"end the pause of {job.name}",
+                _CONTINUE,
+                job,
+                Change("job.paused", True, False),
+                "job.paused",
+                *_RUN_FIELDS,
+            )
+        )
+    elif job.run.state not in _AT_WORK:
+        steps.append(_new_run(job))
+    summary = f"Start the stream {job.name} in {bench.environment.name} where its checkpoint is."
+    return _plan(
+        bench, wish, "stream.start", summary, tuple(steps), job, undo="stop", refusals=against if steps else []
+    )
+
+
+def plan_restart(bench: Bench, wish: Wish) -> Plan:
+    """Replace the stream's run by a new one. `wish`: reason, ticket."""
+    job, against = job_of(bench), _against(bench)
+    if job.paused:
+        against.append(f"{job.name} is paused: start it instead")
+    steps: list[Step] = []
+    if not job.continuous and job.run.state in (*_AT_WORK, "stopping"):
+        # Without the service's own replacement two runs would send everything twice.
+        change = Change("job.state", job.run.state, "stopped")
+        steps.append(_step(f"cancel run {job.run.run_id}", _CANCEL, job, change, *_RUN_FIELDS))
+    steps.append(_new_run(job))
+    summary = f"Restart the stream {job.name} in {bench.environment.name}: changes wait for some minutes."
+    return _plan(bench, wish, "stream.restart", summary, tuple(steps), job, undo="", refusals=against)
+
+
+_RUN_FIELDS = ("job.state", "job.run_id")
+
+
+def _kept(job: StreamJob) -> dict[str, Any]:
+    """What stands beside the pause in the settings that are replaced with it."""
+    return {name: value for name, value in job.continuity.items() if name != "pause_status"}
+
+
+def _against(bench: Bench) -> list[str]:
+    services = bench.services.databricks
+    return doubts(services.feed(), services.progress())
+
+
+def _new_run(job: StreamJob) -> Step:
+    return _step(f"run {job.name}", _RUN, job, Change("job.run_id", job.run.run_id, "a new one"), *_RUN_FIELDS)
+
+
+def _step(name: str, kind: str, job: StreamJob, change: Change, *touches: str) -> Step:
+    arguments = {"job_id": job.job_id, "run_id": job.run.run_id, "continuity": dict(job.continuity)}
+    return Step(name, kind, job.name, arguments, (change,), touches)
+
+
+def _plan(
+    bench: Bench,
+    wish: Wish,
+    action: str,
+    summary: str,
+    steps: tuple[Step, ...],
+    job: StreamJob,
+    *,
+    undo: str,
+    refusals: list[str] | None = None,
+) -> Plan:
+    environment, verb = bench.environment, action.partition(".")[2]
+    # A run that is being made ready and one that works are the same to a plan.
+    state = "running" if job.run.state in _AT_WORK else job.run.state
+    return Plan(
+        action=action,
+        environment=environment.name,
+        kind=environment.kind,
+        pins=pins_of(environment),
+        target=environment.name,
+        summary=summary,
+        danger=guard.danger_of(environment.kind),
+        steps=steps,
+        seen={
+            "job.id": job.job_id,
+            "job.continuous": _kept(job) if job.continuous else None,
+            "job.paused": job.paused,
+            "job.state": state,
+            "job.run_id": job.run.run_id,
+        },
+        wish=dict(wish),
+        made_at=bench.now(),
+        who=bench.who,
+        command=command("lpmops", "stream", verb, "-e", environment.name, *why_words(wish)),
+        undo=command("lpmops", "stream", undo, "-e", environment.name) if undo else "",
+        reason=wish["reason"],
+        ticket=wish["ticket"],
+        refusals=tuple(f"The stream can't go on: {text}." for text in refusals or ()),
+    )
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _said(job: StreamJob) -> str:
+    return f"{job.name} is {job.run.state}" + (f" (run {job.run.run_id})" if job.run.run_id else "")
+
+
+def _observe_pause(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del step, row, receipt
+    job = job_of(bench)
+    return Observation(Sight.SO if job.paused else Sight.ABSENT, "it is paused" if job.paused else "it is not paused")
+
+
+def _act_pause(bench: Bench, step: Step, operation: str) -> Receipt:
+    del operation
+    return bench.services.databricks.set_paused(step.arguments["job_id"], step.arguments["continuity"], True)
+
+
+def _observe_continue(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    job = job_of(bench)
+    if job.paused:
+        return Observation(Sight.ABSENT, "it is paused")
+    if job.run.run_id == step.arguments["run_id"] and job.run.state not in _AT_WORK:
+        # The run of before: the service has not begun its own yet.
+        return Observation(Sight.MOVING, _said(job))
+    return _working(job, Sight.MOVING)
+
+
+def _act_continue(bench: Bench, step: Step, operation: str) -> Receipt:
+    del operation
+    return bench.services.databricks.set_paused(step.arguments["job_id"], step.arguments["continuity"], False)
+
+
+def _observe_cancel(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    job = job_of(bench)
+    if job.run.state == "stopping":
+        return Observation(Sight.MOVING, _said(job))
+    if job.run.state not in _AT_WORK:
+        return Observation(Sight.SO, _said(job))
+    if job.run.run_id != step.arguments["run_id"]:
+        return Observation(Sight.OTHERWISE, f"{_said(job)}: somebody started another run")
+    return Observation(Sight.ABSENT, _said(job))
+
+
+def _act_cancel(bench: Bench, step: Step, operation: str) -> Receipt:
+    del operation
+    return bench.services.databricks.cancel_run(step.arguments["run_id"])
+
+
+def _observe_run(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    job = job_of(bench)
+    if job.run.run_id == step.arguments["run_id"]:
+        return Observation(Sight.MOVING if job.run.state == "stopping" else Sight.ABSENT, _said(job))
+    return _working(job, Sight.OTHERWISE)
+
+
+def _working(job: StreamJob, otherwise: Sight) -> Observation:
+    if job.run.state == "running":
+        return Observation(Sight.SO, _said(job))
+    if job.run.state == "failed":
+        return Observation(Sight.OTHERWISE, f"{_said(job)}: {job.run.message}")
+    return Observation(Sight.MOVING if job.run.state in ("starting", "stopping") else otherwise, _said(job))
+
+
+def _act_run(bench: Bench, step: Step, operation: str) -> Receipt:
+    # The token is the operation's: asked again after a lost answer, the service gives the run it made.
+    return bench.services.databricks.run_job(step.arguments["job_id"], f"lpmops-{operation}")
+
+
+def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+    job = job_of(bench)
+    wanted = ("stopped", "paused", "failed") if plan.action == "stream.stop" else _AT_WORK
+    if job.run.state not in wanted:
+        raise RefusedError(f"{_said(job)} after all: somebody else is changing it.")
+    return {"changed": True, "job": job.name, "state": job.run.state, "run_id": job.run.run_id, "undo": plan.undo}
+
+
+_HANDLERS = {
+    _PAUSE: Handler(_observe_pause, _act_pause),
+    _CONTINUE: Handler(_observe_continue, _act_continue),
+    _CANCEL: Handler(_observe_cancel, _act_cancel),
+    _RUN: Handler(_observe_run, _act_run),
+}
+_PINS = ("tenant", "server", "workspace")
+
+STOP = Action(
+    name="stream.stop",
+    title="Stop the stream",
+    help="Stop the Databricks job on purpose. Changes wait in the table.",
+    plan=plan_stop,
+    handlers=_HANDLERS,
+    verify=_verify,
+    pins=_PINS,
+)
+START = Action(
+    name="stream.start",
+    title="Start the stream",
+    help="Start the Databricks job where its checkpoint is.",
+    plan=plan_start,
+    handlers=_HANDLERS,
+    verify=_verify,
+    pins=_PINS,
+)
+RESTART = Action(
+    name="stream.restart",
+    title="Restart the stream",
+    help="Replace the run of the Databricks job by a new one, where its checkpoint can go on.",
+    plan=plan_restart,
+    handlers=_HANDLERS,
+    verify=_verify,
+    pins=_PINS,
+)

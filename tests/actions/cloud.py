@@ -1,0 +1,388 @@
+"""A pretend cloud that outlives the process which changes it: jobs and a table in a SQLite file, the control database in the sandbox's SQL engine.
+
+Its acts are not idempotent and each is written down, so that a test can count what was really done. `trouble` is called around every call with the
+place ("before" or "after") and the verb, and may raise, kill or wait: that is how faults and kills are put exactly where they hurt. It holds no rule
+of lpmops.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lpmops import resources
+from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
+from lpmops.errors import ConflictError, ServiceNotFoundError, StatementError
+from lpmops.model import (
+    Credential,
+    FeedState,
+    HubState,
+    JobPart,
+    Kind,
+    PartitionState,
+    Receipt,
+    StreamingJob,
+    StreamJob,
+    StreamProgress,
+    StreamRun,
+    parse_time,
+    to_data,
+)
+from lpmops.routing.schema import control_statements
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.sql import SqlServer
+from lpmops.sandbox.sql.errors import SqlError
+
+TENANT = "00000000-0000-4000-8000-0000000000aa"
+JOB = "asa-lpm-tdr-prod-01"
+CONTROL = "lpm-control"
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+Trouble = Callable[[str, str], None]
+
+
+def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
+    return Environment(
+        name=name,
+        kind=kind,
+        tenant_id=TENANT,
+        subscription_id="00000000-0000-4000-8000-000000000003",
+        resource_group=f"rg-lpm-tdr-{name}",
+        databricks=Databricks(
+            "https://dbx.example", "0123456789abcdef", "lpm.gold.tdr_streaming", "job", "/Volumes/l/o/t", "1003"
+        ),
+        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr"),
+        streamanalytics=StreamAnalytics(f"asa-lpm-tdr-{name}-", "westeurope"),
+        sql=Sql("sql.example", ("lpm-01",), CONTROL, server_name=f"sql-lpm-{name}"),
+    )
+
+
+def config(place: Environment) -> Config:
+    return Config({place.name: place}, refresh=Refresh(deadline=1.0))
+
+
+def quiet(place: str, verb: str) -> None:
+    """No trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that was really done."""
+
+    verb: str
+    target: str
+
+
+class Cloud:
+    """One environment's services, as the desk is given them. `ahead` sets the SQL server's clock forward, in seconds."""
+
+    def __init__(
+        self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
+    ) -> None:
+        self.environment, self.trouble = place or environment(), trouble
+        self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
+        self._file = folder / "cloud.db"
+        self.tenant, self.workspace = TENANT, "1003"
+        if not self._file.exists():
+            self._furnish()
+
+    def _furnish(self) -> None:
+        self._sql.create_database(CONTROL)
+        for statement in control_statements():
+            self._sql.database(CONTROL).execute(statement, {})
+        self._sql.database(CONTROL).execute(
+            "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('1001', 'Acme', 'lpm-01', 'x')",
+            {},
+        )
+        with self._open() as db:
+            db.execute("CREATE TABLE thing (name TEXT PRIMARY KEY, body TEXT)")
+            db.execute("CREATE TABLE act (n INTEGER PRIMARY KEY, verb TEXT, target TEXT)")
+            db.execute("CREATE TABLE late (n INTEGER PRIMARY KEY, verb TEXT, target TEXT, body TEXT)")
+        self.put(
+            JOB,
+            state="Running",
+            mode="JobStartTime",
+            started_at=to_data(START - timedelta(days=1)),
+            last_output_at=to_data(START),
+            query="SELECT 1",
+            inputs=["tdr-hub"],
+            outputs=["lpm-01"],
+            streaming_units=3.0,
+            compatibility_level="1.2",
+            output_error_policy="Stop",
+        )
+        self.put("feed", kind="off", versions=7, first=None, writer=2, features=[], mapping="none")
+        self.put(
+            "stream", continuous=True, paused=False, run_id=41, state="running", tokens={}, table_id="t-1", version=6
+        )
+        self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
+
+    @contextmanager
+    def _open(self) -> Any:
+        db = sqlite3.connect(self._file, timeout=30, isolation_level=None)
+        db.execute("PRAGMA synchronous=OFF")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        finally:
+            db.close()
+
+    # The world as a test sees and changes it
+
+    def put(self, thing: str, **values: Any) -> None:
+        """Change some of a thing, as somebody with the portal open would."""
+        with self._open() as db:
+            row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
+            body = {**(json.loads(row[0]) if row else {}), **values}
+            db.execute("INSERT OR REPLACE INTO thing VALUES (?, ?)", (thing, json.dumps(body)))
+
+    def get(self, thing: str) -> dict[str, Any]:
+        """A thing as it is."""
+        with self._open() as db:
+            row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
+    def acts(self) -> Counter[Act]:
+        """What was really done, how often."""
+        with self._open() as db:
+            return Counter(Act(*row) for row in db.execute("SELECT verb, target FROM act"))
+
+    def query(self, text: str) -> list[tuple[Any, ...]]:
+        """Rows of the control database."""
+        return [tuple(row) for row in self._sql.database(CONTROL).execute(text, {})[-1].rows]
+
+    def postpone(self, verb: str, target: str, **values: Any) -> None:
+        """Let an effect land only when `land` is called."""
+        with self._open() as db:
+            db.execute("INSERT INTO late (verb, target, body) VALUES (?, ?, ?)", (verb, target, json.dumps(values)))
+
+    def land(self) -> None:
+        """Let every postponed effect land."""
+        with self._open() as db:
+            rows = db.execute("SELECT verb, target, body FROM late").fetchall()
+            db.execute("DELETE FROM late")
+        for verb, target, body in rows:
+            self._did(verb, target, **json.loads(body))
+
+    def _did(self, verb: str, target: str, **values: Any) -> None:
+        with self._open() as db:
+            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
+        self.put(target, **values)
+
+    # What the desk is given
+
+    @property
+    def credential(self) -> Cloud:
+        return self
+
+    @property
+    def sql(self) -> Cloud:
+        return self
+
+    @property
+    def streamanalytics(self) -> Cloud:
+        return self
+
+    @property
+    def databricks(self) -> Cloud:
+        return self
+
+    @property
+    def eventhubs(self) -> Cloud:
+        return self
+
+    def close(self) -> None:
+        self._sql.close()
+
+    def state(self) -> Credential:
+        return Credential("ok", "ops@lpm.example")
+
+    def tenant_id(self) -> str | None:
+        self.trouble("before", "tenant")
+        return self.tenant
+
+    def workspace_id(self) -> str | None:
+        self.trouble("before", "workspace")
+        return self.workspace
+
+    def rows(self, database: str, query_name: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        self.trouble("before", query_name)
+        numbers = iter(range(len(parameters)))
+        text = re.sub(r"\?", lambda _: f"@p{next(numbers)}", resources.query(f"tsql/{query_name}.sql"))
+        values = {f"p{number}": _naive(value) for number, value in enumerate(parameters)}
+        try:
+            results = self._sql.database(database).execute(text, values)
+        except SqlError as error:
+            raise StatementError(str(error), service="azuresql", status=error.number) from error
+        if query_name in ("pause_put", "pause_delete"):
+            with self._open() as db:
+                db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (query_name, str(parameters[-1])))
+        self.trouble("after", query_name)
+        shown = next((result for result in results if result.columns), None)
+        if shown is None:
+            return []
+        names = [column.name for column in shown.columns]
+        return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
+
+    def jobs(self) -> tuple[StreamingJob, ...]:
+        return (self.job(JOB),)
+
+    def job(self, name: str) -> StreamingJob:
+        self.trouble("before", "job")
+        held = self.get(name)
+        if not held:
+            raise ServiceNotFoundError(f"no job {name}", service="streamanalytics", status=404)
+        if held["state"] in ("Stopping", "Starting"):
+            # What was ordered is done by the next look.
+            self.put(name, state={"Stopping": "Stopped", "Starting": held.get("ends", "Running")}[held["state"]])
+        place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{name}"
+        return StreamingJob(
+            name=name,
+            resource_id=held.get("resource_id", place),
+            state=held["state"],
+            location="westeurope",
+            streaming_units=held["streaming_units"],
+            last_output_at=parse_time(held["last_output_at"]) if held["last_output_at"] else None,
+            started_at=parse_time(held["started_at"]) if held["started_at"] else None,
+            start_mode=held["mode"],
+            query=held["query"],
+            inputs=tuple(JobPart(part, "hub") for part in held["inputs"]),
+            outputs=tuple(JobPart(part, "sql") for part in held["outputs"]),
+            compatibility_level=held["compatibility_level"],
+            output_error_policy=held["output_error_policy"],
+        )
+
+    def stop(self, name: str) -> Receipt:
+        self.trouble("before", "stop")
+        if self.get(name)["state"] not in ("Running", "Degraded"):
+            raise ConflictError("The job is not in a valid state.", service="streamanalytics", status=409)
+        self._did("stop", name, state="Stopping")
+        self.trouble("after", "stop")
+        return Receipt("request-1", "https://arm.example/operations/1")
+
+    def start(self, name: str, mode: str, at: datetime | None = None) -> Receipt:
+        self.trouble("before", "start")
+        held = self.get(name)
+        if held["state"] not in ("Stopped", "Failed", "Created"):
+            raise ConflictError("The job is not in a valid state.", service="streamanalytics", status=409)
+        began = {"CustomTime": to_data(at), "LastOutputEventTime": held["last_output_at"]}.get(
+            mode, to_data(datetime.now(UTC))
+        )
+        self._did("start", name, state="Starting", mode=mode, started_at=began)
+        self.trouble("after", "start")
+        return Receipt("request-2", "https://arm.example/operations/2")
+
+    def failure(self, location: str) -> str | None:
+        self.trouble("before", "failure")
+        return self.get(JOB).get("failure")
+
+    def feed(self) -> FeedState:
+        self.trouble("before", "feed")
+        held = self.get("feed")
+        first = held["first"]
+        return FeedState(
+            kind=held["kind"],
+            latest_version=held["versions"],
+            latest_commit_at=START,
+            table_id=held.get("table_id", "t-1"),
+            oldest_version=held.get("oldest", 0),
+            first_version=first,
+            first_commit_at=START if first is not None else None,
+            retention=604_800.0,
+            writer_version=held["writer"],
+            features=tuple(held["features"]),
+            properties={} if held["mapping"] == "none" else {"delta.columnMapping.mode": held["mapping"]},
+        )
+
+    def enable_feed(self) -> Receipt:
+        self.trouble("before", "enable")
+        version = self.get("feed")["versions"] + 1
+        self._did("enable", "feed", kind="delta", versions=version, first=version, writer=4)
+        self.trouble("after", "enable")
+        return Receipt()
+
+    def stream_job(self) -> StreamJob | None:
+        self.trouble("before", "stream_job")
+        held = self.get("stream")
+        if not held:
+            return None
+        moves = {"stopping": "stopped", "starting": "running"}
+        if held["state"] in moves:
+            # What was ordered is done by the next look.
+            self.put("stream", state=moves[held["state"]])
+        elif held["continuous"] and not held["paused"] and held["state"] in ("stopped", "failed"):
+            self.put("stream", state="starting", run_id=held["run_id"] + 1)
+        status = "PAUSED" if held["paused"] else "UNPAUSED"
+        continuity = (
+            {"pause_status": status, "task_retry_mode": held.get("retry", "ON_FAILURE")} if held["continuous"] else {}
+        )
+        state = "paused" if held["paused"] and held["state"] == "stopped" else held["state"]
+        job_id = held.get("job_id", "77")
+        run = StreamRun(job_id, "job", state, held.get("message", ""), str(held["run_id"]))
+        return StreamJob(job_id, "job", held["continuous"], held["paused"], run, continuity)
+
+    def progress(self) -> StreamProgress | None:
+        self.trouble("before", "progress")
+        held = self.get("stream")
+        return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+
+    def set_paused(self, job_id: str, continuity: Mapping[str, Any], paused: bool) -> Receipt:
+        verb = "pause_job" if paused else "continue_job"
+        self.trouble("before", verb)
+        assert continuity["task_retry_mode"] == "ON_FAILURE", "the rest of the settings is lost"
+        self._did(verb, "stream", paused=paused)
+        self.trouble("after", verb)
+        return Receipt()
+
+    def cancel_run(self, run_id: str) -> Receipt:
+        self.trouble("before", "cancel_run")
+        if run_id == str(self.get("stream")["run_id"]) and self.get("stream")["state"] in ("running", "starting"):
+            self._did("cancel_run", "stream", state="stopping")
+        self.trouble("after", "cancel_run")
+        return Receipt()
+
+    def run_job(self, job_id: str, token: str) -> Receipt:
+        self.trouble("before", "run_job")
+        held = self.get("stream")
+        if token not in held["tokens"]:
+            number = held["run_id"] + 1
+            self._did("run_job", "stream", run_id=number, state="starting", tokens={**held["tokens"], token: number})
+        self.trouble("after", "run_job")
+        return Receipt()
+
+    def hub(self) -> HubState:
+        self.trouble("before", "hub")
+        return HubState("tdr", 1, self.get("hub")["retention"], "Active")
+
+    def partitions(self) -> tuple[PartitionState, ...]:
+        self.trouble("before", "partitions")
+        held = self.get("hub")
+        return (PartitionState("0", held["begin"], held["end"] - 1, START + timedelta(minutes=5), False),)
+
+    def positions(self, partitions: Sequence[PartitionState], moment: datetime) -> dict[str, int]:
+        """One event a second, the one of the last output being number `after` minus one."""
+        held = self.get("hub")
+        number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
+        return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+def _naive(value: object) -> object:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def _aware(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+
+def as_kind(kind: Kind) -> Environment:
+    """The same environment, meant for something else."""
+    return replace(environment(), kind=kind)

@@ -1,0 +1,193 @@
+"""An operator at work on the pretend cloud: a desk, a store, and the three actions with what each must have done in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from lpmops.actions import registry
+from lpmops.actions.desk import Desk
+from lpmops.control import guard
+from lpmops.control.collect import utc_now
+from lpmops.control.hands import Outcome, Timing
+from lpmops.control.plan import Plan
+from lpmops.store import audit, journal
+from lpmops.store.connection import Store, open_store
+from tests.actions.cloud import JOB, Act, Cloud, config, quiet
+
+QUICK = Timing(poll=0.001, settle=0.01, visible=2.0, patience=0.05)
+PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
+START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
+FEED = {"reason": "", "ticket": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An action, how the world is before it, and what must have been done exactly once after it."""
+
+    action: str
+    wish: dict[str, Any]
+    before: Callable[[Cloud], None]
+    effects: tuple[Act, ...]
+    holds: Callable[[Cloud], bool]
+
+
+def _paused(cloud: Cloud) -> None:
+    cloud.put(JOB, state="Stopped")
+    cloud.rows("lpm-control", "pause_put", _pause_values())
+
+
+def _pause_values() -> tuple[object, ...]:
+    values = ("old reason", None, "ops@lpm.example", None, "op-0", JOB)
+    return values + values
+
+
+def _streaming(cloud: Cloud) -> None:
+    cloud.put("feed", kind="delta", first=0)
+
+
+def _stream_stopped(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", paused=True, state="stopped")
+
+
+# Runs the stream anew each time it is applied, so it has no "so already".
+RESTART = Case(
+    "stream.restart",
+    FEED,
+    _streaming,
+    (Act("run_job", "stream"),),
+    lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
+)
+CASES = {
+    "pause": Case(
+        "asa.pause",
+        PAUSE,
+        lambda _: None,
+        (Act("pause_put", JOB), Act("stop", JOB)),
+        lambda cloud: cloud.get(JOB)["state"] == "Stopped" and len(cloud.query("SELECT target FROM lpmops.pause")) == 1,
+    ),
+    "start": Case(
+        "asa.start",
+        START,
+        _paused,
+        (Act("start", JOB), Act("pause_delete", JOB)),
+        lambda cloud: cloud.get(JOB)["state"] == "Running" and not cloud.query("SELECT target FROM lpmops.pause"),
+    ),
+    "stream stop": Case(
+        "stream.stop",
+        FEED,
+        _streaming,
+        (Act("pause_job", "stream"), Act("cancel_run", "stream")),
+        lambda cloud: cloud.get("stream")["paused"] and cloud.get("stream")["state"] == "stopped",
+    ),
+    "stream start": Case(
+        "stream.start",
+        FEED,
+        _stream_stopped,
+        (Act("continue_job", "stream"),),
+        lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
+    ),
+    "feed": Case(
+        "cdf.enable",
+        FEED,
+        lambda _: None,
+        (Act("enable", "feed"),),
+        lambda cloud: cloud.get("feed")["kind"] == "delta",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A machine (its store's folder) and the cloud it works on."""
+
+    desk: Desk
+    cloud: Cloud
+    store: Store
+
+    def plan(self, case: Case) -> Plan:
+        return self.desk.plan(registry.action(case.action), case.wish)
+
+    def approve(self, plan: Plan) -> guard.Approval:
+        return guard.approve(plan, guard.Answers(confirm=plan.target), "ops@lpm.example", utc_now())
+
+    def run(self, case: Case) -> Outcome:
+        """Plan, approve and apply."""
+        plan = self.plan(case)
+        return self.desk.apply(plan, self.approve(plan))
+
+    def unfinished(self) -> list[str]:
+        return [operation.id for operation, _ in journal.operations(self.store, unfinished=True)]
+
+    def check_books(self) -> None:
+        """The chain holds, and every step that was done has an intent before it."""
+        begun: Counter[tuple[str | None, str]] = Counter()
+        for entry in audit.entries(self.store):
+            key = (entry.operation, str(entry.body.get("step")))
+            if entry.what == "step.begun":
+                begun[key] += 1
+            assert entry.what != "step.accepted" or begun[key]
+        raw = sqlite3.connect(self.store.path)
+        assert raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        raw.close()
+
+
+@contextmanager
+def operator(
+    folder: Path,
+    *,
+    machine: str = "laptop",
+    trouble: Callable[[str, str], None] = quiet,
+    ahead: float = 0.0,
+    store: Callable[[Path], Store] = open_store,
+    timing: Timing = QUICK,
+    cloud: Cloud | None = None,
+) -> Iterator[Operator]:
+    """Somebody at a machine; the cloud is the one in `folder`."""
+    made = cloud or Cloud(folder, trouble=trouble, ahead=ahead)
+    opened = store(folder / machine / "lpmops.db")
+    desk = Desk(config(made.environment), made.environment, opened, cast(Any, made), timing=timing)
+    try:
+        yield Operator(desk, made, opened)
+    finally:
+        opened.close()
+        if cloud is None:
+            made.close()
+
+
+class KillSwitch:
+    """Kills this process with SIGKILL at its n-th boundary; counts them."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.passed = at, 0
+
+    def __call__(self, *_: str) -> None:
+        self.passed += 1
+        if self.passed == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillingStore(Store):
+    """A store whose every commit has a boundary before and after it."""
+
+    def __init__(self, path: Path, switch: KillSwitch) -> None:
+        super().__init__(path, writable=True)
+        self._switch = switch
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        outer = self.connection().in_transaction
+        with super().writing() as connection:
+            yield connection
+            if not outer:
+                self._switch("before", "commit")
+        if not outer:
+            self._switch("after", "commit")

@@ -1,0 +1,359 @@
+"""The commands that change something, as a script and as a person meet them: exit codes, documents, questions."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from typer.testing import CliRunner
+
+from lpmops.cli import context
+from lpmops.cli.app import build
+from lpmops.cli.context import World
+from lpmops.config import Config
+from lpmops.control.hands import Timing
+from lpmops.errors import DeadlineError
+from lpmops.store.connection import Store, open_store
+from tests.actions.cloud import JOB, Act, Cloud, config
+from tests.actions.operator import CASES, QUICK
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def data(self) -> Any:
+        return self.document["data"]
+
+
+@dataclass
+class Line:
+    """Runs `lpmops` in this process, against the pretend cloud in `folder`."""
+
+    folder: Path
+    cloud: Cloud
+    typed: str | None = None
+    environ: dict[str, str] = field(default_factory=lambda: {"LPMOPS_STATE_DIR": "somewhere"})
+
+    def config(self, _: str | None = None) -> Config:
+        return config(self.cloud.environment)
+
+    def store(self, _: str = "") -> Store:
+        return open_store(self.folder / "laptop" / "lpmops.db")
+
+    def run(self, *words: str | Path) -> Said:
+        stream = Terminal if self.typed is not None else io.StringIO
+        world = World(
+            stdin=stream(self.typed or ""),
+            stdout=io.StringIO(),
+            stderr=stream(),
+            environ=self.environ,
+            load_config=self.config,
+            open_services=lambda *_: cast(Any, _Kept(self.cloud)),
+            open_store=self.store,
+        )
+        with context.using(world):
+            result = CliRunner().invoke(build(), [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        out, err = cast(io.StringIO, world.stdout), cast(io.StringIO, world.stderr)
+        return Said(result.exit_code, out.getvalue(), err.getvalue() + result.stderr)
+
+
+class _Kept:
+    """The cloud, which a command must not close for the next one."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cloud, name)
+
+    def close(self) -> None:
+        """It stays open."""
+
+
+@pytest.fixture
+def line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    monkeypatch.setattr(
+        "lpmops.actions.desk.Timing", lambda **_: Timing(QUICK.poll, QUICK.settle, QUICK.visible, QUICK.patience)
+    )
+    cloud = Cloud(folder)
+    yield Line(folder, cloud)
+    cloud.close()
+
+
+PAUSE = ("asa", "pause", "-e", "prod", "--reason", "database move")
+
+
+def test_a_pause_gives_the_promised_document(line: Line) -> None:
+    said = line.run(*PAUSE, "--until", "2h", "--confirm", "prod", "-o", "json")
+    assert said.code == 0
+    assert set(said.document) == {"schema", "ok", "data", "warnings", "error"}
+    assert (said.document["schema"], said.document["ok"], said.document["error"]) == ("lpmops/operation/v1", True, None)
+    assert set(said.data) == {"operation", "state", "steps", "result"}
+    assert said.data["state"] == "succeeded"
+    assert said.data["steps"] == [
+        {"name": f"note the pause of {JOB}", "state": "done"},
+        {"name": f"stop {JOB}", "state": "done"},
+    ]
+    again = line.run("asa", "start", "-e", "prod", "--mode", "last-output", "--yes", "-o", "json")
+    assert (again.code, again.data["state"]) == (0, "succeeded")
+    nothing = line.run("asa", "start", "-e", "prod", "--mode", "last-output", "--yes", "-o", "json")
+    assert (nothing.code, nothing.data["operation"], nothing.data["result"]["changed"]) == (0, None, False)
+
+
+def test_a_run_is_told_step_by_step_in_lines_of_json(line: Line) -> None:
+    said = line.run(*PAUSE, "--yes", "-o", "jsonl")
+    lines = [json.loads(text) for text in said.out.splitlines()]
+    assert [item["seq"] for item in lines[:-1]] == list(range(1, len(lines)))
+    assert all(set(item) >= {"seq", "ts", "op", "step", "state"} for item in lines[:-1])
+    assert lines[-1]["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (("--no-input",), 7, "--yes"),
+        ((), 7, "--yes"),
+        (("--confirm", "test"), 7, "--confirm prod"),
+        (("--yes", "--confirm", "test"), 7, "--confirm prod"),
+        (("--yes", "--until", "yesterday"), 2, "90m"),
+        (("--yes", "--job", "asa-other"), 3, JOB),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named_and_nothing_is_done(
+    words: tuple[str, ...], code: int, hint: str, line: Line
+) -> None:
+    said = line.run(*PAUSE, *words, "-o", "json")
+    assert said.code == code
+    assert hint in said.document["error"]["hint"]
+    assert not line.cloud.acts()
+
+
+def test_a_pause_without_a_reason_is_warned_of_and_shown_as_that(line: Line) -> None:
+    said = line.run("asa", "pause", "-e", "prod", "--yes")
+    assert said.code == 0
+    assert "will not know why" in said.err
+    assert "no reason given" in line.run("asa", "show", "-e", "prod").out
+
+
+def test_a_pause_without_an_environment_is_a_usage_error(line: Line) -> None:
+    assert line.run("asa", "pause", "--reason", "x", "--yes").code == 2
+    assert line.run("asa", "pause", "-e", "nowhere", "--reason", "x", "--yes").code == 3
+
+
+def test_a_start_without_a_mode_says_what_each_would_do(line: Line) -> None:
+    CASES["start"].before(line.cloud)
+    said = line.run("asa", "start", "-e", "prod", "--yes", "-o", "json")
+    assert said.code == 2
+    assert "--mode now skips 100 events" in said.document["error"]["hint"]
+    assert "--mode last-output skips 0 events" in said.document["error"]["hint"]
+
+
+def test_skipping_events_takes_the_name_and_no_mere_yes(line: Line) -> None:
+    CASES["start"].before(line.cloud)
+    refused = line.run("asa", "start", "-e", "prod", "--mode", "now", "--yes", "-o", "json")
+    assert (refused.code, refused.document["error"]["hint"]) == (7, "To go on without a question: --confirm prod")
+    assert "100 events are skipped" in refused.document["error"]["message"]
+    done = line.run("asa", "start", "-e", "prod", "--mode", "now", "--confirm", "prod", "-o", "json")
+    assert (done.code, done.data["result"]["skipped_events"]) == (0, 100)
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("yes\n", 0), ("n\n", 7), ("\n", 7), ("", 7)])
+def test_a_person_is_shown_the_plan_and_asked_once(typed: str, code: int, line: Line) -> None:
+    line.typed = typed
+    said = line.run(*PAUSE)
+    assert said.code == code
+    assert f"{JOB}.state: running -> stopped" in said.err
+    assert "Go on? [y/N]" in said.err
+    assert bool(line.cloud.acts()) is (code == 0)
+
+
+def test_a_person_who_would_skip_events_types_the_name(line: Line) -> None:
+    CASES["start"].before(line.cloud)
+    line.typed = "dev\n"
+    assert line.run("asa", "start", "-e", "prod", "--mode", "now").code == 7
+    line.typed = "prod\n"
+    assert line.run("asa", "start", "-e", "prod", "--mode", "now").code == 0
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(line: Line) -> None:
+    said = line.run(*PAUSE, "--dry-run", "-o", "json")
+    assert (said.code, said.document["schema"]) == (0, "lpmops/plan/v1")
+    assert [step["name"] for step in said.data["steps"]] == [f"note the pause of {JOB}", f"stop {JOB}"]
+    assert said.data["impact"]["companies"] == 1
+    assert line.run(*PAUSE, "--dry-run", "--detailed-exitcode").code == 10
+    assert not line.cloud.acts()
+
+
+def test_a_saved_plan_is_applied_by_its_file_and_a_second_time_changes_nothing(line: Line) -> None:
+    file = line.folder / "plan.json"
+    assert line.run(*PAUSE, "--out", file).code == 0
+    assert not line.cloud.acts()
+    assert line.run("apply", file, "-o", "json").code == 7
+    said = line.run("apply", file, "--yes", "-o", "json")
+    assert (said.code, said.data["state"]) == (0, "succeeded")
+    again = line.run("apply", file, "--yes", "-o", "json")
+    assert (again.code, again.data["operation"]) == (0, None)
+    assert line.cloud.acts() == {Act("pause_put", JOB): 1, Act("stop", JOB): 1}
+
+
+def test_a_plan_whose_world_moved_is_refused_with_the_field_that_did(line: Line) -> None:
+    file = line.folder / "plan.json"
+    line.run(*PAUSE, "--out", file)
+    line.cloud.put(JOB, streaming_units=6.0)
+    said = line.run("apply", file, "--yes", "-o", "json")
+    assert (said.code, said.document["error"]["code"]) == (6, "plan.stale")
+    assert f"{JOB}.streaming_units was 3.0 and is 6.0" in said.document["error"]["message"]
+    assert line.run("apply", line.folder / "nothing.json", "--yes").code == 3
+
+
+def test_an_operation_in_doubt_is_listed_shown_resolved_and_finished(line: Line) -> None:
+    def lose(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "start"):
+            raise DeadlineError("The answer did not come.", service="test")
+
+    CASES["start"].before(line.cloud)
+    line.cloud.trouble = lose
+    said = line.run("asa", "start", "-e", "prod", "--mode", "now", "--confirm", "prod", "-o", "json")
+    line.cloud.trouble = lambda *_: None
+    assert (said.code, said.document["error"]["in_doubt"]) == (9, True)
+    identifier = said.document["error"]["operation"]
+    assert said.data["operation"] == identifier
+    assert said.data["steps"][0] == {"name": f"start {JOB}", "state": "in_doubt"}
+    listed = line.run("op", "list", "--unfinished", "-o", "json").data
+    assert [set(item) >= {"id", "action", "environment", "state", "step", "started_at", "by"} for item in listed] == [
+        True
+    ]
+    assert (listed[0]["id"], listed[0]["state"], listed[0]["step"]) == (identifier, "in_doubt", f"start {JOB}")
+    shown = line.run("op", "show", identifier[:-1], "-o", "json").data
+    assert (shown["operation"], shown["plan"]["wish"]["mode"]) == (identifier, "now")
+    first = line.run("cdf", "enable", "-e", "prod", "--yes", "-o", "json")
+    assert (first.code, first.document["error"]["operation"]) == (6, identifier)
+    assert line.run("op", "resume", identifier, "-o", "json").code == 9
+    assert line.run("op", "resolve", identifier, "--as", "not-done").code == 2
+    resolved = line.run("op", "resolve", identifier, "--as", "retry", "--reason", "no trace of it", "-o", "json")
+    assert (resolved.code, resolved.data["state"]) == (0, "succeeded")
+    assert line.run("op", "list", "--unfinished", "-o", "json").data == []
+    assert line.run("op", "show", "nothing").code == 3
+
+
+def test_an_operation_that_somebody_left_at_once_is_given_up_with_a_reason(line: Line) -> None:
+    def lose(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "stop"):
+            raise KeyboardInterrupt
+
+    line.cloud.trouble = lose
+    ended = line.run(*PAUSE, "--yes", "-o", "json")
+    assert (ended.code, ended.document["error"]["code"]) == (130, "interrupted")
+    line.cloud.trouble = lambda *_: None
+    (left,) = line.run("op", "list", "--unfinished", "-o", "json").data
+    assert (left["state"], left["id"]) == ("interrupted", ended.document["error"]["operation"])
+    assert line.run("op", "abort", left["id"]).code == 2
+    said = line.run("op", "abort", left["id"], "--reason", "another way", "-o", "json")
+    assert (said.code, said.data["state"]) == (0, "cancelled")
+    assert line.run("op", "resume", left["id"]).code == 6
+
+
+def test_lock_and_freeze_are_shown_set_and_lifted(line: Line) -> None:
+    assert line.run("lock", "show", "-e", "prod", "-o", "json").data["held"] is False
+    assert line.run("lock", "break", "-e", "prod", "--reason", "x", "--yes").code == 6
+    line.run("freeze", "prod", "--until", "2h", "--reason", "election night")
+    frozen = line.run("lock", "show", "-e", "prod", "-o", "json").data["frozen"]
+    assert (frozen["reason"], frozen["by"]) == ("election night", "ops@lpm.example")
+    said = line.run(*PAUSE, "--yes", "-o", "json")
+    assert (said.code, said.document["error"]["code"]) == (5, "frozen")
+    assert "election night" in said.document["error"]["message"]
+    assert line.run("unfreeze", "prod", "--reason", "over").code == 0
+    assert line.run("freeze", "prod").code == 2
+    assert line.run("freeze", "--reason", "x").code == 2
+    assert line.run(*PAUSE, "--yes").code == 0
+
+
+def test_a_held_lock_is_broken_with_a_reason_and_a_yes(line: Line) -> None:
+    from lpmops.control.lock import ControlDatabase
+
+    control = ControlDatabase(line.cloud, "lpm-control", "prod")
+    control.take("another", "eve@lpm.example on host-7", "op-7")
+    held = line.run(*PAUSE, "--yes", "-o", "json")
+    assert (held.code, held.document["error"]["code"]) == (5, "locked")
+    assert "eve@lpm.example on host-7" in held.document["error"]["message"]
+    assert line.run("lock", "break", "-e", "prod", "--reason", "she left").code == 7
+    assert line.run("lock", "break", "-e", "prod", "--yes").code == 2
+    broken = line.run("lock", "break", "-e", "prod", "--reason", "she left", "--yes", "-o", "json")
+    assert (broken.code, broken.data["broken"]["holder"]) == (0, "eve@lpm.example on host-7")
+    assert line.run(*PAUSE, "--yes").code == 0
+
+
+def test_the_audit_is_listed_verified_and_exported(line: Line) -> None:
+    line.run(*PAUSE, "--ticket", "OPS-1", "--yes")
+    whats = [item["what"] for item in line.run("audit", "list", "-o", "json").data]
+    assert whats[0] == "operation.begun"
+    assert whats[-1] == "operation.ended"
+    begun = line.run("audit", "list", "-o", "json").data[0]
+    assert (begun["who"], begun["body"]["reason"], begun["body"]["ticket"]) == (
+        "ops@lpm.example",
+        "database move",
+        "OPS-1",
+    )
+    assert begun["body"]["command"].startswith("lpmops asa pause -e prod")
+    verified = line.run("audit", "verify", "-e", "prod", "-o", "json")
+    assert (verified.code, verified.data["heads"]["prod"]["fits"]) == (0, True)
+    exported = [json.loads(text) for text in line.run("audit", "export").out.splitlines()]
+    assert [item["seq"] for item in exported] == list(range(1, len(exported) + 1))
+    out = line.folder / "audit.jsonl"
+    assert line.run("audit", "export", "--out", out).code == 0
+    assert len(out.read_text(encoding="utf-8").splitlines()) == len(exported)
+
+
+def test_a_shortened_audit_fails_its_verification(line: Line) -> None:
+    import sqlite3
+
+    line.run(*PAUSE, "--yes")
+    raw = sqlite3.connect(line.folder / "laptop" / "lpmops.db")
+    raw.execute("DROP TRIGGER audit_is_never_shortened")
+    raw.execute("DELETE FROM audit WHERE seq > 4")
+    raw.commit()
+    raw.close()
+    assert line.run("audit", "verify").code == 0
+    said = line.run("audit", "verify", "-e", "prod", "-o", "json")
+    assert (said.code, said.data["heads"]["prod"]["fits"]) == (1, False)
+
+
+def test_the_feed_is_shown_and_enabled_with_its_first_version(line: Line) -> None:
+    assert line.run("cdf", "show", "-e", "prod", "-o", "json").data["change_feed"] == "off"
+    said = line.run("cdf", "enable", "-e", "prod", "--yes", "-o", "json")
+    assert (said.code, said.data["result"]["first_version"]) == (0, 8)
+    again = line.run("cdf", "enable", "-e", "prod", "--yes", "-o", "json")
+    assert (again.code, again.data["operation"]) == (0, None)
+    assert line.run("cdf", "show", "-e", "prod", "-o", "json").data["first_version"] == 8
+
+
+def test_what_waits_for_a_paused_job_is_shown(line: Line) -> None:
+    running = line.run("asa", "show", "-e", "prod", "-o", "json").data
+    assert (running[0]["state"], running[0]["paused"], running[0]["modes"]) == ("Running", None, [])
+    line.run(*PAUSE, "--until", "2h", "--yes")
+    (job,) = line.run("asa", "show", "-e", "prod", "-o", "json").data
+    assert (job["state"], job["paused"]["reason"], job["waiting_events"]) == ("Stopped", "database move", 100)
+    assert {item["mode"]: item["skips"] for item in job["modes"]} == {"last-output": 0, "now": 100}
+    assert "paused by ops@lpm.example" in line.run("asa", "show", "-e", "prod").out

@@ -1,0 +1,213 @@
+"""Every call of every action fails in every way, before its effect and after it: nothing is done twice, and the operation can always be finished."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lpmops.control.plan import Plan
+from lpmops.errors import (
+    BadAnswerError,
+    DeadlineError,
+    ForbiddenError,
+    InDoubtError,
+    LpmopsError,
+    PartlyAppliedError,
+    ServiceError,
+    ServiceFaultError,
+    SignInError,
+    ThrottledError,
+    UnreachableError,
+)
+from tests.actions import kills
+from tests.actions.cloud import JOB, Act
+from tests.actions.operator import CASES, QUICK, START, Case, Operator, operator
+
+# How many faults are tried a call: all of them in the long form.
+FAULTS_EACH = int(os.environ.get("LPMOPS_TEST_FAULTS_EACH", "1"))
+
+
+def _fault(kind: type[ServiceError], settled: bool | None = None) -> Callable[[], ServiceError]:
+    def make() -> ServiceError:
+        error = kind(f"a {kind.__name__} of the test", service="test", retry_after=0.0)
+        if settled is not None:
+            error.settled = settled
+        return error
+
+    return make
+
+
+# What a client may see, where the trouble strikes, and whether the client can know that nothing was done.
+FAULTS: tuple[tuple[str, str, Callable[[], ServiceError]], ...] = (
+    ("throttled", "before", _fault(ThrottledError)),
+    ("500 before", "before", _fault(ServiceFaultError)),
+    ("503 after", "after", _fault(ThrottledError, settled=False)),
+    ("504 after", "after", _fault(ServiceFaultError)),
+    ("reset before", "before", _fault(UnreachableError)),
+    ("reset after", "after", _fault(UnreachableError)),
+    ("slow before", "before", _fault(DeadlineError)),
+    ("slow after", "after", _fault(DeadlineError)),
+    ("half a body", "after", _fault(BadAnswerError)),
+    ("401", "before", _fault(SignInError)),
+    ("403", "before", _fault(ForbiddenError)),
+)
+
+
+class Striking:
+    """Raises one fault at one call, counted over all calls of the same place; counts the calls."""
+
+    def __init__(self, place: str = "", number: int = 0, make: Callable[[], ServiceError] | None = None) -> None:
+        self.place, self.number, self.make = place, number, make
+        self.seen = {"before": 0, "after": 0}
+        self.struck = False
+
+    def __call__(self, place: str, verb: str) -> None:
+        self.seen[place] += 1
+        if self.make is not None and (place, self.seen[place]) == (self.place, self.number):
+            self.struck = True
+            raise self.make()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_that_fails_in_any_way_leaves_an_operation_that_can_be_finished(name: str, folder: Path) -> None:
+    case, counting = CASES[name], Striking()
+    with operator(folder / "dry") as worker:
+        case.before(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.trouble = counting
+        worker.desk.apply(plan, worker.approve(plan))
+    chance, trials = random.Random(name), 0
+    for place in ("before", "after"):
+        for number in range(1, counting.seen[place] + 1):
+            fitting = [fault for fault in FAULTS if fault[1] == place]
+            for title, _, make in chance.sample(fitting, min(FAULTS_EACH, len(fitting))):
+                trials += 1
+                _try(case, folder / f"{place}{number}{title}", Striking(place, number, make))
+    assert trials >= sum(counting.seen.values())
+
+
+def _try(case: Case, folder: Path, striking: Striking) -> None:
+    with operator(folder) as worker:
+        case.before(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.trouble = striking
+        # How it ends is the fault's own; that it can be finished, and that whoever reads it is told how, is not.
+        error = _ending(worker, plan)
+        assert striking.struck
+        assert error is None or not worker.unfinished() or f"lpmops op resume {error.operation}" in error.hint
+    kills.finish(case, folder)
+    kills.assert_done_once(case, folder)
+
+
+def _ending(worker: Operator, plan: Plan) -> LpmopsError | None:
+    try:
+        worker.desk.apply(plan, worker.approve(plan))
+    except LpmopsError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("mode", ["last-output", "now"])
+def test_an_effect_that_lands_after_its_answer_was_given_up_is_waited_for(mode: str, folder: Path) -> None:
+    case = replace(CASES["start"], wish={**START, "mode": mode})
+    looks = 0
+
+    def late(place: str, verb: str) -> None:
+        nonlocal looks
+        if (place, verb) == ("before", "start") and not looks:
+            looks = 1
+            worker.cloud.postpone("start", JOB, state="Running", mode=plan.steps[0].arguments["mode"])
+            raise DeadlineError("The answer did not come.", service="test")
+        if (place, verb) == ("before", "job") and looks:
+            looks += 1
+            if looks == 4:
+                worker.cloud.land()
+
+    with operator(folder, timing=replace(QUICK, settle=1.0)) as worker:
+        case.before(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.trouble = late
+        assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+        assert worker.cloud.acts()[Act("start", JOB)] == 1
+
+
+def test_a_start_from_now_whose_answer_is_lost_and_that_shows_nowhere_ends_in_doubt_and_is_not_sent_again(
+    folder: Path,
+) -> None:
+    case = replace(CASES["start"], wish={**START, "mode": "now"})
+
+    def lose(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "start"):
+            worker.cloud.postpone("start", JOB, state="Running", mode="JobStartTime")
+            raise DeadlineError("The answer did not come.", service="test")
+
+    with operator(folder) as worker:
+        case.before(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.trouble = lose
+        with pytest.raises(InDoubtError) as caught:
+            worker.desk.apply(plan, worker.approve(plan))
+        assert (caught.value.exit_code, caught.value.in_doubt) == (9, True)
+        identifier = str(caught.value.operation)
+        assert f"lpmops op resume {identifier}" in caught.value.hint
+        # Looking again changes nothing while nothing is to be seen, however often.
+        with pytest.raises(InDoubtError):
+            worker.desk.resume(identifier)
+        assert worker.cloud.acts()[Act("start", JOB)] == 0
+        worker.cloud.land()
+        assert worker.desk.resume(identifier).state == "succeeded"
+        assert worker.cloud.acts()[Act("start", JOB)] == 1
+
+
+def test_an_expired_sign_in_stops_the_operation_until_somebody_signs_in(folder: Path) -> None:
+    def expired(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "stop"):
+            raise SignInError("The token has expired.", service="test", hint="Sign in again: az login")
+
+    with operator(folder) as worker:
+        plan = worker.plan(CASES["pause"])
+        worker.cloud.trouble = expired
+        with pytest.raises(SignInError) as caught:
+            worker.desk.apply(plan, worker.approve(plan))
+        assert caught.value.exit_code == 4
+        assert "az login" in caught.value.hint
+        assert f"lpmops op resume {caught.value.operation}" in caught.value.hint
+        worker.cloud.trouble = lambda *_: None
+        assert worker.desk.resume(str(caught.value.operation)).state == "succeeded"
+    kills.assert_done_once(CASES["pause"], folder)
+
+
+def test_a_right_that_is_missing_half_way_says_what_was_done_and_what_was_not(folder: Path) -> None:
+    def forbidden(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "stop"):
+            raise ForbiddenError("No right to stop.", service="test", hint="The identity needs: a role.")
+
+    with operator(folder) as worker:
+        plan = worker.plan(CASES["pause"])
+        worker.cloud.trouble = forbidden
+        with pytest.raises(PartlyAppliedError, match="No right to stop") as caught:
+            worker.desk.apply(plan, worker.approve(plan))
+        assert caught.value.exit_code == 9
+        book = worker.desk.abort(str(caught.value.operation), "no rights")
+        assert [step.state for step in book.steps] == ["done", "failed"]
+        assert worker.unfinished() == []
+
+
+def test_a_refusal_of_the_first_step_leaves_nothing_half_done(folder: Path) -> None:
+    def forbidden(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "enable"):
+            raise ForbiddenError("No right to change the table.", service="test")
+
+    with operator(folder) as worker:
+        plan = worker.plan(CASES["feed"])
+        worker.cloud.trouble = forbidden
+        with pytest.raises(ForbiddenError) as caught:
+            worker.desk.apply(plan, worker.approve(plan))
+        assert caught.value.exit_code == 1
+        assert worker.unfinished() == []
+        assert not worker.cloud.acts()

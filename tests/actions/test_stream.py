@@ -1,0 +1,136 @@
+"""The stream is stopped, started and restarted so that there is never a second run of it, and only where its checkpoint can go on."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lpmops.errors import DeadlineError, NotFoundError, PartlyAppliedError, RefusedError, StalePlanError
+from tests.actions import kills
+from tests.actions.cloud import Act
+from tests.actions.operator import CASES, RESTART, Operator, operator
+
+RUN = Act("run_job", "stream")
+
+
+def test_a_restart_killed_at_any_moment_makes_one_run(folder: Path) -> None:
+    boundaries = 0
+    for at in itertools.count(1):
+        place = folder / str(at)
+        with operator(place) as worker:
+            RESTART.before(worker.cloud)
+        if not kills.killed(kills.run, "stream restart", place, at):
+            break
+        boundaries += 1
+        with operator(place) as worker:
+            for left in worker.unfinished():
+                worker.desk.resume(left)
+            done = worker.cloud.acts()[RUN]
+        with operator(place, ahead=61.0) as worker:
+            if not done:
+                worker.run(RESTART)
+            assert worker.cloud.acts()[RUN] == 1, f"boundary {at}"
+            assert RESTART.holds(worker.cloud)
+            assert worker.unfinished() == []
+            worker.check_books()
+    assert boundaries > 15
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_run_whose_answer_is_lost_is_asked_for_with_the_same_token(place: str, folder: Path) -> None:
+    asked: list[str] = []
+
+    def lose(where: str, verb: str) -> None:
+        if (where, verb) == (place, "run_job") and not asked:
+            asked.append(verb)
+            raise DeadlineError("The answer did not come.", service="test")
+
+    with operator(folder) as worker:
+        RESTART.before(worker.cloud)
+        plan = worker.plan(RESTART)
+        worker.cloud.trouble = lose
+        assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+        assert asked
+        assert worker.cloud.acts()[RUN] == 1
+        assert len(worker.cloud.get("stream")["tokens"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stream": {"table_id": "another"}}, "made anew"),
+        ({"stream": {"version": None}}, "no checkpoint"),
+        ({"stream": {"version": 2}, "feed": {"oldest": 5}}, "history begins with 5"),
+        ({"stream": {"version": 2}, "feed": {"first": 5}}, "recorded since 5 only"),
+        ({"feed": {"kind": "off"}}, "change feed is off"),
+    ],
+)
+@pytest.mark.parametrize("name", ["start", "restart"])
+def test_a_checkpoint_that_can_not_go_on_refuses_the_start(
+    name: str, change: dict[str, dict[str, Any]], words: str, folder: Path
+) -> None:
+    case = RESTART if name == "restart" else CASES["stream start"]
+    with operator(folder) as worker:
+        case.before(worker.cloud)
+        for thing, values in change.items():
+            worker.cloud.put(thing, **values)
+        plan = worker.plan(case)
+        assert any(words in refusal for refusal in plan.refusals), plan.refusals
+        with pytest.raises(RefusedError):
+            worker.approve(plan)
+
+
+def test_a_stopped_stream_stays_stopped_and_a_started_one_has_one_run(folder: Path) -> None:
+    with operator(folder) as worker:
+        CASES["stream stop"].before(worker.cloud)
+        assert worker.run(CASES["stream stop"]).result["state"] == "paused"
+        assert not worker.plan(CASES["stream stop"]).steps
+        assert worker.run(CASES["stream start"]).result["state"] == "running"
+        assert worker.cloud.get("stream")["run_id"] == 42
+        assert not worker.plan(CASES["stream start"]).steps
+
+
+def test_a_job_that_is_not_continuous_is_cancelled_before_it_runs_anew(folder: Path) -> None:
+    with operator(folder) as worker:
+        RESTART.before(worker.cloud)
+        worker.cloud.put("stream", continuous=False)
+        assert [step.kind for step in worker.plan(RESTART).steps] == ["stream.cancel", "stream.run"]
+        assert worker.run(RESTART).state == "succeeded"
+        assert worker.cloud.acts() == {Act("cancel_run", "stream"): 1, RUN: 1}
+
+
+def test_a_run_that_somebody_else_made_meanwhile_refuses_the_plan(folder: Path) -> None:
+    with operator(folder) as worker:
+        CASES["stream stop"].before(worker.cloud)
+        plan = worker.plan(CASES["stream stop"])
+        worker.cloud.put("stream", run_id=50)
+        with pytest.raises(StalePlanError, match=r"job\.run_id was 41 and is 50"):
+            worker.desk.apply(plan, worker.approve(plan))
+        assert not worker.cloud.acts()
+
+
+def test_a_new_run_that_fails_says_why(folder: Path) -> None:
+    def fail(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "run_job"):
+            worker.cloud.put("stream", state="failed", message="the driver ran out of memory", continuous=False)
+
+    with operator(folder) as worker:
+        RESTART.before(worker.cloud)
+        plan = worker.plan(RESTART)
+        worker.cloud.trouble = fail
+        with pytest.raises(PartlyAppliedError, match="ran out of memory"):
+            worker.desk.apply(plan, worker.approve(plan))
+
+
+def test_a_stream_that_is_not_there_is_named(folder: Path) -> None:
+    def gone(_: Operator) -> None:
+        return None
+
+    with operator(folder) as worker:
+        worker.cloud.stream_job = lambda: gone(worker)  # type: ignore[method-assign]  # a cloud without the job
+        with pytest.raises(NotFoundError, match="no job 'job'"):
+            worker.plan(replace(RESTART))
