@@ -152,7 +152,7 @@ def by_word(word: str) -> Command | None:
 def taken(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """The keys that a keymap takes from commands it leaves alone, as (command, key, from which)."""
     found: list[tuple[str, str, str]] = []
-    for place in ((*EVERYWHERE, *TIME), OVERVIEW, TABLE, SCROLL):
+    for place in ((*EVERYWHERE, *TIME), OVERVIEW, (*TABLE, *TEXT, *LOGS), (*SCROLL, *RECORD, *TEXT)):
         for command in place:
             for key in keymap.get(command.id, "").split(","):
                 found += [

@@ -37,6 +37,7 @@ class KeyGroup:
     shown: bool
     last: bool
     why: str = ""
+    id: str = ""
 
     @property
     def label(self) -> str:
@@ -81,5 +82,6 @@ def key_groups(app: App[Any], screen: Screen[Any]) -> list[KeyGroup]:
             shown=binding.show or bool(before and before.shown),
             last=owner == "everywhere",
             why=why_not(binding.action) or "",
+            id=before.id if before else binding.id,
         )
     return list(groups.values())

@@ -18,6 +18,7 @@ from lpmops.tui.widgets.drawn import Drawn
 from lpmops.tui.widgets.key_bar import KeyBar
 
 _KEYS = 14
+_ROOM_FOR_IDS = 88
 
 
 def help_lines(groups: list[KeyGroup], width: int) -> list[Line]:
@@ -43,11 +44,16 @@ def help_lines(groups: list[KeyGroup], width: int) -> list[Line]:
 
 
 def _key(group: KeyGroup, width: int) -> Line:
-    """The keys of one command and what it does, or why it does not now."""
+    """The keys of one command and what it does, or why it does not now; where there is room also the id that a keymap names."""
     keys = Piece(paint.fit_text(group.label, _KEYS), "faint" if group.why else "key")
+    said: tuple[Piece, ...] = (keys, Piece(group.tooltip or group.description))
     if group.why:
-        return paint.crop((keys, Piece(f"{group.description}: ", "faint"), paint.piece(group.why, "faint")), width)
-    return paint.crop((keys, Piece(group.tooltip or group.description)), width)
+        said = (keys, Piece(f"{group.description}: ", "faint"), paint.piece(group.why, "faint"))
+    return (
+        paint.spread(said, (Piece(f"  {group.id}", "faint"),), width)
+        if width >= _ROOM_FOR_IDS
+        else paint.crop(said, width)
+    )
 
 
 class KeyList(Drawn):
@@ -74,7 +80,7 @@ class HelpScreen(LiveModal):
 
     def compose(self) -> ComposeResult:
         """The keys, scrolled where they need it."""
-        with Vertical(classes="panel"):
+        with Vertical(classes="panel -wide"):
             with VerticalScroll(can_focus=False):
                 yield KeyList(self.groups)
             yield KeyBar()
