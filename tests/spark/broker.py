@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.sandboxes import free_ports
@@ -53,6 +53,7 @@ class Broker:
         self.truststore = folder / "trust.p12"
         self._folder, self._classpath = folder, str(jars / "*")
         self._process: subprocess.Popen[bytes] | None = None
+        self._reads = {"bootstrap.servers": self.plain, "group.id": "suite", "enable.auto.commit": False, "log_level": 0}
         self._make_certificate()
         self._configure()
 
@@ -109,8 +110,11 @@ class Broker:
                 stderr=log,
                 start_new_session=True,
             )
-        admin = AdminClient({"bootstrap.servers": self.plain, "log_level": 0})
-        wait_until(lambda: _answers(admin, self._process), _START_SECONDS, f"see {self._folder / 'broker.log'}")
+        consumer = Consumer(self._reads)
+        try:
+            wait_until(lambda: _answers(consumer, self._process), _START_SECONDS, f"see {self._folder / 'broker.log'}")
+        finally:
+            consumer.close()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop it; what it holds stays on disk."""
@@ -127,9 +131,7 @@ class Broker:
 
     def read(self, topic: str) -> list[Received]:
         """All events of a topic, each partition's in order."""
-        consumer = Consumer(
-            {"bootstrap.servers": self.plain, "group.id": "suite", "enable.auto.commit": False, "log_level": 0}
-        )
+        consumer = Consumer(self._reads)
         try:
             partitions = sorted(consumer.list_topics(topic, 20).topics[topic].partitions)
             return [event for number in partitions for event in _read(consumer, topic, number)]
@@ -169,13 +171,18 @@ def _read(consumer: Consumer, topic: str, partition: int) -> Sequence[Received]:
     return found
 
 
-def _answers(admin: AdminClient, process: subprocess.Popen[bytes] | None) -> bool:
+def _answers(consumer: Consumer, process: subprocess.Popen[bytes] | None) -> bool:
+    """Whether every partition that it had before can be read again."""
     assert process is not None
     assert process.poll() is None, "the broker has ended"
     try:
-        return bool(admin.list_topics(timeout=1.0).brokers)
-    except Exception:  # noqa: BLE001  # any failure means: not yet
+        topics = consumer.list_topics(timeout=1.0).topics.values()
+        for topic in topics:
+            for number in topic.partitions:
+                consumer.get_watermark_offsets(TopicPartition(topic.topic, number), 1.0)
+    except KafkaException:
         return False
+    return True
 
 
 def _run(*command: str) -> None:
