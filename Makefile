@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 
-.PHONY: demo test check format bench picture clean
+.PHONY: demo test test-spark check format bench bench-spark picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/demo ## the app on a sandbox of this machine, no account needed
@@ -11,6 +11,9 @@ demo: .venv/demo ## the app on a sandbox of this machine, no account needed
 
 test: .venv/dev ## every test, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+
+test-spark: .venv/spark ## the stream job on real Spark, Delta and Kafka; needs a JDK (17) and Maven
+	$(BIN)/python -m pytest tests/spark $(PYTEST_FLAGS)
 
 check: .venv/dev ## format, lint, types, the floors of the house
 	$(BIN)/ruff format --check lpmops tests
@@ -24,6 +27,9 @@ format: .venv/dev
 
 bench: .venv/dev ## the figures of the README, as ratios within one run
 	$(BIN)/python -m tests.benchmarks
+
+bench-spark: .venv/spark ## the stream job's figures: commit to broker, and changes a second beside a bare read
+	$(BIN)/python -m tests.benchmarks.spark
 
 picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
 	$(BIN)/lpmops sandbox picture docs
@@ -39,6 +45,12 @@ picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
 
 .venv/dev: .venv/demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev]'
+	@touch $@
+
+.venv/spark: .venv/dev tests/spark/jars/engine/pom.xml tests/spark/jars/broker/pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || { echo "the stream job's suite needs a JDK (17) and Maven, e.g.: apt-get install openjdk-17-jdk-headless maven"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev,spark]'
+	for jars in engine broker; do mvn -q -B -f tests/spark/jars/$$jars/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/jars/$$jars || exit 1; done
 	@touch $@
 
 clean:

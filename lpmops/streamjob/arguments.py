@@ -1,4 +1,7 @@
-"""What the job is told, checked: `stream` and `replay` with their options, as frozen settings. A wrong argument ends with its name and what it must be."""
+"""What the job is told, checked: `stream` and `replay` with their options, as frozen settings.
+
+A wrong argument raises ValueError with its name and what it must be; a secret given by mistake is not repeated.
+"""
 
 from __future__ import annotations
 
@@ -97,12 +100,17 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="lpmops-stream-job", allow_abbrev=False, description="Sends the change feed of a Delta table to an Event Hub.")
+        prog="lpmops-stream-job",
+        allow_abbrev=False,
+        description="Sends the change feed of a Delta table to an Event Hub.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     stream = commands.add_parser("stream", allow_abbrev=False, help="follow the feed until stopped")
     replay = commands.add_parser("replay", allow_abbrev=False, help="send the changes of some versions again")
     for command in (stream, replay):
-        command.add_argument("--table", required=True, type=_matching(_TABLE, "catalog.schema.table or an absolute path"))
+        command.add_argument(
+            "--table", required=True, type=_matching(_TABLE, "catalog.schema.table or an absolute path")
+        )
         command.add_argument("--record-column", default="tdr_id", type=_text)
         command.add_argument("--company-column", default="info_companyid", type=_text)
         command.add_argument("--quarantine", type=_matching(_TABLE, "catalog.schema.table or an absolute path"))

@@ -72,9 +72,7 @@ def outgoing(rows: DataFrame, record: str, company: str, sent_at: datetime, repl
 
 def is_too_large() -> Column:
     """Whether a row of `outgoing` is more than the hub takes in one publication."""
-    return (F.col("size") > EVENT_BYTES_AT_MOST) | (
-        F.coalesce(F.octet_length("key"), F.lit(0)) > KEY_BYTES_AT_MOST
-    )
+    return (F.col("size") > EVENT_BYTES_AT_MOST) | (F.coalesce(F.octet_length("key"), F.lit(0)) > KEY_BYTES_AT_MOST)
 
 
 def quarantined(made: DataFrame, moment: datetime) -> DataFrame:

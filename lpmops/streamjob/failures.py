@@ -1,7 +1,7 @@
 """What ends a run, in words: by the class that Delta names, never by its text.
 
-`explain` turns what Spark raised into a JobError whose message begins with `[CLASS]`, as Delta's own do, so that whoever reads the run's message finds
-the class, what it means for this stream, and what to do. No message holds a secret or a record.
+`explain` turns what Spark raised into a JobError whose message begins with `[CLASS]`, as Delta's own do, so that whoever reads the run's message
+finds the class, what it means for this stream, and what to do. No message holds a secret or a record.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ _FILE_GONE = re.compile(r"FILE_NOT_EXIST|FileNotFoundException|DELTA_FILE_NOT_FO
 _COMPARED = re.compile(r"Columns (?:renamed|dropped|with widened types): *\n((?: *\S.*\n?)+?)(?:\s*\n|$)")
 _VERSION = re.compile(r"at version (\d+)")
 
+# Open-source Delta says this one without its class.
+_VERSION_GONE = re.compile(r"Cannot time travel Delta table to version")
+
+VERSION_GONE = "DELTA_VERSION_NOT_FOUND"
 FILE_GONE = "DELTA_CHANGE_DATA_FILE_NOT_FOUND"
 NEEDS_CONSENT = "DELTA_STREAMING_CANNOT_CONTINUE_PROCESSING_POST_SCHEMA_EVOLUTION"
 # A new run reads the table as it is now; the checkpoint stays as it is.
@@ -25,8 +29,8 @@ RESTARTS = frozenset(
     }
 )
 _INCOMPATIBLE = (
-    "A column was renamed, dropped or changed its type, which the feed cannot be read across. Nothing after the change was sent. Send what is before it "
-    "with a replay, then start a new checkpoint at the version after the change, and land the new columns first."
+    "A column was renamed, dropped or changed its type, which the feed cannot be read across. Nothing after the change was sent. Send what is before "
+    "it with a replay, then start a new checkpoint at the version after the change, and land the new columns first."
 )
 _WORDS = {
     "DELTA_MISSING_CHANGE_DATA": (
@@ -39,7 +43,7 @@ _WORDS = {
     ),
     "DELTA_CDC_START_VERSION_AFTER_LATEST": "The starting version does not exist yet. Give one that DESCRIBE HISTORY shows.",
     "DELTA_INVALID_CDC_RANGE": "The last version is before the first.",
-    "DELTA_VERSION_NOT_FOUND": "The log of these versions was cleaned up. Begin at the earliest version that DESCRIBE HISTORY shows.",
+    VERSION_GONE: "The table has no such version: its log was cleaned up, or it is yet to come. Begin at one that DESCRIBE HISTORY shows.",
     "DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE": (
         "The stream was away for longer than the table keeps its log, so changes were lost. Do not delete the checkpoint without a starting version: "
         "the whole table would be sent. Start a new checkpoint at the earliest version kept, and reconcile."
@@ -59,7 +63,9 @@ _WORDS = {
 }
 _HUB_WORDS = (
     (
-        re.compile(r"SaslAuthenticationException|SslAuthenticationException|OAuthBearer|KafkaException: Failed to construct"),
+        re.compile(
+            r"SaslAuthenticationException|SslAuthenticationException|OAuthBearer|KafkaException: Failed to construct"
+        ),
         "HUB_REFUSED_SIGN_IN",
         "The hub refused the sign-in. Check the sign-in's kind and secret, and that it may send to the hub (Azure Event Hubs Data Sender).",
     ),
@@ -97,7 +103,7 @@ def error_class(error: BaseException) -> str | None:
         return found.group(1)
     if _FILE_GONE.search(text) and ("_change_data" in text or ".parquet" in text):
         return FILE_GONE
-    return None
+    return VERSION_GONE if _VERSION_GONE.search(text) else None
 
 
 def explain(error: BaseException) -> JobError:
@@ -108,7 +114,9 @@ def explain(error: BaseException) -> JobError:
     if found == NEEDS_CONSENT:
         return JobError(found, _consent(text))
     if found is not None:
-        return JobError(found, _WORDS.get(found, "Delta refuses to go on. Look the class up in Delta's error messages."))
+        return JobError(
+            found, _WORDS.get(found, "Delta refuses to go on. Look the class up in Delta's error messages.")
+        )
     for pattern, name, words in _HUB_WORDS:
         if pattern.search(text):
             return JobError(name, words)
@@ -120,6 +128,6 @@ def _consent(text: str) -> str:
     versions = _VERSION.findall(text)
     option = f" --accept-schema-version {versions[-1]}" if versions else " --accept-schema-version VERSION"
     return (
-        f"Columns were renamed or dropped{f' ({compared})' if compared else ''}, and what lands would lose them silently. Nothing after the change was "
-        f"sent. Bring the landing columns up to date, then let the job go on with{option}."
+        f"Columns were renamed or dropped{f' ({compared})' if compared else ''}, and what lands would lose them silently. Nothing after the change "
+        f"was sent. Bring the landing columns up to date, then let the job go on with{option}."
     )

@@ -1,6 +1,6 @@
 """How far a run is, written where lpmops reads it without a cluster: `progress/tdr_stream.json` beside the checkpoint.
 
-The document is Spark's own StreamingQueryProgress. Where the engine does not say how far the table itself is (`latestOffset`, and what is outstanding),
+The document is Spark's own StreamingQueryProgress. Where the engine does not say how far the table itself is (`latestOffset`, what is outstanding),
 that is filled in from the table's history. A file is replaced whole, so that a reader never sees half of it.
 """
 

@@ -1,7 +1,7 @@
 """The bounded replay: the changes of some versions, of some companies, sent again, marked with the replay's id and no faster than its rate.
 
-It goes chunk by chunk and writes down each that is done in `FOLDER/REPLAY_ID.json`, so that a replay that was cut short goes on where it was: the chunk
-under way is sent again, which the landing tables' unique key takes. It knows no checkpoint and leaves the stream's alone.
+It goes chunk by chunk and writes down each that is done in `FOLDER/REPLAY_ID.json`, so that a replay that was cut short goes on where it was: the
+chunk under way is sent again, which the landing tables' unique key takes. It knows no checkpoint and leaves the stream's alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import threading
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +59,12 @@ def _run(spark: SparkSession, settings: ReplaySettings, stop: threading.Event) -
     path = os.path.join(settings.folder, f"{settings.replay_id}.json")
     plan = _resumed(path, settings) or chunks(settings.first, settings.last, settings.chunk)
     events.check_columns(source.columns(spark, settings.table), settings.record, settings.company)
+    [newest] = source.commits(spark, settings.table, 1)
+    if settings.last > newest.version:
+        # Delta would read as far as it can, and the replay would be called done.
+        raise JobError(
+            "REPLAY_RANGE_NOT_THERE", f"The table's newest version is {newest.version}; {settings.last} is yet to come."
+        )
     sink = hub.options(settings.hub, hub.read_secret(spark, settings.hub.secret) if settings.hub.secret else "")
     application = f"lpmops-replay-{settings.replay_id}"
     sender = Sender(sink, settings.record, settings.company, settings.quarantine, application, settings.tasks)
@@ -95,19 +100,18 @@ def _send(
         for number in range(count):
             if stop.is_set():
                 return None
-            begun = time.monotonic()
             rows = events.in_order(sliced.where(F.col(_SLICE) == number).drop(_SLICE), settings.record, settings.tasks)
             found = sender.send_rows(rows, chunk.n * 1_000_000 + number, settings.replay_id)
             sent, quarantined = sent + found.events, quarantined + found.quarantined
-            if number + 1 < count:
-                stop.wait(max(0.0, _PACE_SECONDS - (time.monotonic() - begun)))
+            # A whole second after the last of the slice has arrived: no second ever sees more than the rate.
+            stop.wait(_PACE_SECONDS)
     finally:
         sliced.unpersist()
     return Chunk(chunk.n, chunk.from_version, chunk.to_version, sent, quarantined, "done")
 
 
 def in_slices(rows: DataFrame, record: str, rate: int) -> DataFrame:
-    """Rows with the number of their slice: `rate` rows each but the last, earlier versions first, so that slice by slice keeps each record's order."""
+    """Rows with the number of their slice: `rate` rows each but the last, earlier versions first, which keeps each record's order."""
     deleted_first = F.when(F.col("_change_type") == "delete", 0).otherwise(1)
     place = F.row_number().over(Window.orderBy("_commit_version", deleted_first, F.col("`" + record + "`")))
     return rows.withColumn(_SLICE, ((place - 1) / F.lit(rate)).cast("int"))

@@ -1,4 +1,4 @@
-"""The file that a Databricks task names (`spark_python_task.python_file`): makes the folder above importable and runs the package that this file is in."""
+"""The file that a Databricks task names (`spark_python_task.python_file`): runs the package that it is in, wherever that was copied to."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def start_of(checkpoint: str, starting_version: int | None) -> int | None:
     if finished and not planned:
         raise JobError(
             "CHECKPOINT_DAMAGED",
-            f"{checkpoint} has finished batches but no offsets, so the stream would begin anew. Restore the folder offsets, or start a new checkpoint "
-            "at a version that you choose.",
+            f"{checkpoint} has finished batches but no offsets, so the stream would begin anew. Restore the folder offsets, or start a new "
+            "checkpoint at a version that you choose.",
         )
     if finished:
         return None
@@ -61,14 +61,18 @@ def follow(
     starting_version: int | None,
     accepted_schema_version: int | None = None,
 ) -> DataFrame:
-    """The feed as a stream, from `start_of` the checkpoint. Where columns are mapped, schema changes are tracked in the checkpoint, as Delta demands there."""
+    """The feed as a stream, from `start_of` the checkpoint.
+
+    Where columns are mapped, schema changes are tracked in the checkpoint, as Delta demands there.
+    """
     reader = spark.readStream.format("delta").option("readChangeFeed", "true")
     if starting_version is not None:
         reader = reader.option("startingVersion", str(starting_version))
     if has_column_mapping(spark, table):
         reader = reader.option("schemaTrackingLocation", os.path.join(checkpoint, "_schema_tracking"))
         if accepted_schema_version is not None:
-            reader = reader.option("allowSourceColumnRenameAndDrop", str(accepted_schema_version))
+            for change in ("Rename", "Drop", "TypeChange"):
+                reader = reader.option(f"allowSourceColumn{change}", str(accepted_schema_version))
     return reader.load(table) if table.startswith("/") else reader.table(table)
 
 

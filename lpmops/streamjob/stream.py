@@ -193,6 +193,8 @@ def _end(query: StreamingQuery, gate: _Gate, checkpoint: str) -> None:
 def _finished(checkpoint: str) -> int:
     """The newest batch that was finished; -1 where none was."""
     try:
-        return max((int(name) for name in os.listdir(os.path.join(checkpoint, "commits")) if name.isdigit()), default=-1)
+        return max(
+            (int(name) for name in os.listdir(os.path.join(checkpoint, "commits")) if name.isdigit()), default=-1
+        )
     except FileNotFoundError:
         return -1

@@ -47,13 +47,16 @@ class Broker:
     def __init__(self, folder: Path, jars: Path) -> None:
         first = free_ports()
         self.plain, self.controller, self.secure = (f"127.0.0.1:{first + n}" for n in range(3))
-        self.connection_string = (
-            f"Endpoint=sb://127.0.0.1/;SharedAccessKeyName=send;SharedAccessKey={base64.b64encode(os.urandom(24)).decode()}"
-        )
+        self.connection_string = f"Endpoint=sb://127.0.0.1/;SharedAccessKeyName=send;SharedAccessKey={base64.b64encode(os.urandom(24)).decode()}"
         self.truststore = folder / "trust.p12"
         self._folder, self._classpath = folder, str(jars / "*")
         self._process: subprocess.Popen[bytes] | None = None
-        self._reads = {"bootstrap.servers": self.plain, "group.id": "suite", "enable.auto.commit": False, "log_level": 0}
+        self._reads = {
+            "bootstrap.servers": self.plain,
+            "group.id": "suite",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
         self._make_certificate()
         self._configure()
 
@@ -93,7 +96,13 @@ class Broker:
         }
         (self._folder / "server.properties").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self._java("kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(self._folder / "server.properties"))
+        self._java(
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={identity}",
+            "-c",
+            str(self._folder / "server.properties"),
+        )
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         return ["java", "-Xmx384m", "-XX:+UseSerialGC", "-cp", self._classpath, name, *arguments]

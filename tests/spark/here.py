@@ -23,7 +23,7 @@ class Run:
 
     thread: threading.Thread | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    error: BaseException | None = None
+    error: Exception | None = None
 
     def wait_for(self, seen: Callable[[], Any], seconds: float = 90.0) -> Any:
         """Wait until it is so while the run goes on; what ended the run is raised."""
@@ -36,7 +36,7 @@ class Run:
 
         return wait_until(check, seconds, "the run goes on")
 
-    def ended(self, seconds: float = 90.0) -> BaseException | None:
+    def ended(self, seconds: float = 90.0) -> Exception | None:
         """What ended the run."""
         assert self.thread is not None
         self.thread.join(seconds)
@@ -73,7 +73,7 @@ def running(spark: SparkSession, settings: StreamSettings) -> Iterator[Run]:
     def work() -> None:
         try:
             stream.run(spark, settings, run.stop)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  # the story reads it
             run.error = error
 
     run.thread = threading.Thread(target=work, daemon=True)

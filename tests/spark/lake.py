@@ -53,7 +53,8 @@ class Lake:
 
     def rows(self, first: int, count: int, companies: int = 3) -> str:
         """A query of `count` new records, r<first> and on, of companies 1001 and on."""
-        source = f"SELECT id AS number, concat('r', id) AS id, cast(1001 + id % {companies} AS string) AS company FROM range({first}, {first + count})"
+        source = f"SELECT id AS number, concat('r', id) AS id, cast(1001 + id % {companies} AS string) AS company "
+        source += f"FROM range({first}, {first + count})"
         return f"SELECT {_ROW} FROM ({source})"
 
     def insert(self, first: int, count: int, companies: int = 3) -> None:

@@ -1,9 +1,10 @@
-"""What breaks meanwhile: the driver killed at any moment, the broker away. Nothing is lost, and what repeats is gone after the landing tables' key."""
+"""What breaks meanwhile: the driver killed at any moment, the broker away. Nothing is lost, and what repeats is equal to what was there."""
 
 from __future__ import annotations
 
 import random
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def planned_and_unfinished(driver: Driver) -> bool:
 
 def test_a_driver_killed_at_any_moment_loses_nothing(lake: Lake, driver: Driver, events: Events) -> None:
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    sys.stdout.write(f"seed {seed}\n")
     chance = random.Random(seed)
     lake.create()
     lake.insert(0, 40)

@@ -31,13 +31,9 @@ def of_the_job(spark: SparkSession, table: Path, first: int, last: int, replay_i
     return sorted_(event(row["key"], row["value"]) for row in made.where(~events.is_too_large()).collect())
 
 
-def made_by_the_job(
-    spark: SparkSession, table: Path, first: int, last: int, replay_id: str | None = None
-) -> DataFrame:
+def made_by_the_job(spark: SparkSession, table: Path, first: int, last: int, replay_id: str | None = None) -> DataFrame:
     rows = events.changes(source.between(spark, str(table), first, last), "info_companyid")
-    return events.outgoing(
-        events.in_order(rows, "tdr_id", 2), "tdr_id", "info_companyid", SENT, replay_id
-    )
+    return events.outgoing(events.in_order(rows, "tdr_id", 2), "tdr_id", "info_companyid", SENT, replay_id)
 
 
 def of_the_stand_in(table: ChangeTable, first: int, last: int, replay_id: str | None = None) -> list[Event]:
@@ -61,10 +57,14 @@ def opened(path: Path) -> ChangeTable:
 def test_a_table_that_spark_writes_gives_both_the_same_events(spark: SparkSession, lake: Lake) -> None:
     lake.create()
     lake.insert(0, 20)
-    lake.sql("UPDATE {t} SET disposition = 'answered', call_answered_at = timestamp_micros(1772452801000001) WHERE tdr_id < 'r15'")
+    lake.sql(
+        "UPDATE {t} SET disposition = 'answered', call_answered_at = timestamp_micros(1772452801000001) WHERE tdr_id < 'r15'"
+    )
     lake.sql("UPDATE {t} SET sipreq = null, duration_seconds = 1e-7, caller_latitude = -0.0 WHERE tdr_id = 'r3'")
     lake.spark.sql(f"UPDATE {lake.name} SET queue = :odd WHERE tdr_id = 'r4'", args={"odd": ODD})
-    lake.sql("UPDATE {t} SET info_companyid = null, tdr_id = null, duration_seconds = 123456789012.5 WHERE tdr_id = 'r5'")
+    lake.sql(
+        "UPDATE {t} SET info_companyid = null, tdr_id = null, duration_seconds = 123456789012.5 WHERE tdr_id = 'r5'"
+    )
     lake.sql(f"INSERT INTO {{t}} SELECT {', '.join(['null'] * 14)}")
     lake.sql(
         f"MERGE INTO {{t}} AS target USING ({lake.rows(15, 10)}) AS source ON target.tdr_id = source.tdr_id "
@@ -111,8 +111,10 @@ def test_what_is_too_large_is_put_aside_by_both_in_the_same_words(spark: SparkSe
     lake.create()
     lake.insert(0, 3)
     base = len(made_by_the_job(spark, lake.path, 1, 1).where("key = 'r1'").collect()[0]["value"].encode())
-    fits = events.EVENT_BYTES_AT_MOST - base + len("urn:queue:fire".encode())
-    lake.sql(f"UPDATE {{t}} SET queue = repeat('x', {fits - len('update_postimage') + len('insert')}) WHERE tdr_id = 'r1'")
+    fits = events.EVENT_BYTES_AT_MOST - base + len(b"urn:queue:fire")
+    lake.sql(
+        f"UPDATE {{t}} SET queue = repeat('x', {fits - len('update_postimage') + len('insert')}) WHERE tdr_id = 'r1'"
+    )
     lake.sql(f"UPDATE {{t}} SET queue = repeat('é', {events.EVENT_BYTES_AT_MOST // 2}) WHERE tdr_id = 'r2'")
     last = lake.version()
 
@@ -162,7 +164,9 @@ def test_every_version_of_a_record_is_behind_the_one_before(spark: SparkSession,
     lake.sql(f"INSERT OVERWRITE {{t}} {lake.rows(0, 30)}")
 
     rows = events.changes(source.between(spark, str(lake.path), 1, lake.version()), "info_companyid")
-    parts = events.in_order(rows, "tdr_id", 3).selectExpr("spark_partition_id() AS part", "tdr_id", "_commit_version", "_change_type")
+    parts = events.in_order(rows, "tdr_id", 3).selectExpr(
+        "spark_partition_id() AS part", "tdr_id", "_commit_version", "_change_type"
+    )
     found = parts.collect()
     of_each: dict[str, list[tuple[int, int, str]]] = {}
     for row in found:
