@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import re
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+# What Spark raises: some of its actions hand the error of the JVM on as it is.
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
+
 _CLASS = re.compile(r"\[((?:DIFFERENT_)?DELTA_[A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]")
 _FILE_GONE = re.compile(r"FILE_NOT_EXIST|FileNotFoundException|DELTA_FILE_NOT_FOUND")
 _COMPARED = re.compile(r"Columns (?:renamed|dropped|with widened types): *\n((?: *\S.*\n?)+?)(?:\s*\n|$)")

@@ -46,9 +46,12 @@ def completed(document: dict[str, Any], commits: Sequence[Commit]) -> dict[str, 
     for source in document["sources"]:
         end = source.get("endOffset")
         if isinstance(end, dict) and commits:
-            source = {"metrics": outstanding(next_version(end), commits), **source}
+            following = next_version(end)
+            source = {"metrics": outstanding(following, commits), **source}
             if source.get("latestOffset") is None:
-                source["latestOffset"] = end | {"reservoirVersion": commits[0].version + 1, "index": -1}
+                # The stream may have read on since the history was asked for.
+                newest = max(following, commits[0].version + 1)
+                source["latestOffset"] = end | {"reservoirVersion": newest, "index": -1}
         sources.append(source)
     return document | {"sources": sources}
 

@@ -13,7 +13,6 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
@@ -51,7 +50,7 @@ def run(spark: SparkSession, settings: ReplaySettings, stop: threading.Event) ->
     """Send what is asked for and not done yet. Returns when all is, or between two slices once `stop` is set. Raises JobError, ValueError."""
     try:
         _run(spark, settings, stop)
-    except PySparkException as error:
+    except failures.SPARK_ERRORS as error:
         raise failures.explain(error) from None
 
 
@@ -74,7 +73,7 @@ def _run(spark: SparkSession, settings: ReplaySettings, stop: threading.Event) -
             continue
         try:
             done = _send(spark, settings, sender, chunk, stop)
-        except (PySparkException, JobError) as error:
+        except (*failures.SPARK_ERRORS, JobError) as error:
             _write(path, settings, plan, "failed", str(failures.explain(error)))
             raise
         if done is None:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
@@ -44,7 +43,7 @@ def run(spark: SparkSession, settings: StreamSettings, stop: threading.Event) ->
         try:
             _follow(spark, settings, stop)
             return
-        except (PySparkException, JobError) as error:
+        except (*failures.SPARK_ERRORS, JobError) as error:
             found = failures.error_class(error)
             place = _finished(settings.checkpoint)
             if found not in failures.RESTARTS or place == tried:
@@ -58,16 +57,17 @@ def _follow(spark: SparkSession, settings: StreamSettings, stop: threading.Event
     events.check_columns(source.columns(spark, settings.table), settings.record, settings.company)
     sink = hub.options(settings.hub, hub.read_secret(spark, settings.hub.secret) if settings.hub.secret else "")
     feed = source.follow(spark, settings.table, settings.checkpoint, start, settings.accepted_schema_version)
-    gate = _Gate()
+    gate, reporter = _Gate(), _Reporter(spark, settings)
     query = _begin(feed, settings, sink, gate)
     beat = None
     try:
         beat = _begin_heartbeat(spark, settings, sink, gate)
-        _watch(spark, settings, query, beat, stop)
+        _watch(reporter, query, beat, stop)
     finally:
         _end(query, gate, settings.checkpoint)
         if beat is not None:
             beat.stop()
+    reporter.report(query)
 
 
 class _Gate:
@@ -131,15 +131,8 @@ def _begin_heartbeat(
     return writer.option("checkpointLocation", place).foreachBatch(beat).start()
 
 
-def _watch(
-    spark: SparkSession,
-    settings: StreamSettings,
-    query: StreamingQuery,
-    beat: StreamingQuery,
-    stop: threading.Event,
-) -> None:
+def _watch(reporter: _Reporter, query: StreamingQuery, beat: StreamingQuery, stop: threading.Event) -> None:
     """Write progress until a stop is asked for. Raises what ended a query."""
-    reporter = _Reporter(spark, settings)
     while not stop.wait(_POLL_SECONDS):
         for one in (query, beat):
             if not one.isActive:
