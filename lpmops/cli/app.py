@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lpmops.cli import config, demo, init, sandbox, status, wait
+from lpmops.cli import config, demo, init, sandbox, status, stream, wait
 from lpmops.cli.context import world
 
 _HELP = """Make and operate the stream that carries call records from Databricks to each company's database.
@@ -25,7 +25,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(top)
-    for room in (status, wait, init, config, demo, sandbox):
+    for room in (status, wait, stream, init, config, demo, sandbox):
         room.register(app)
     return app
 

@@ -1,8 +1,8 @@
 """The stream job's figures: commit to broker at 100 and 1,000 changes a second, and the most it sustains beside a bare read of the same feed.
 
-Run by `make bench-spark`. Latency is the broker's own time less the commit's, the default trigger, a commit a second by delta-rs, the job in a process of
-its own. Throughput is rows by batch time over a feed that is written before, each measured after a first run that warms the JVM. All of it on this
-machine: broker, writer and Spark share its cores.
+Run by `make bench-spark`. Latency is the broker's own time less the commit's, with the default trigger, a commit a second by delta-rs and the job in a
+process of its own. Throughput is rows by batch time over a feed that is written before, each measured after a first run that warms the JVM. All of it
+on this machine: broker, writer and Spark share its cores.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def _latency(folder: Path, conf: Path, broker: Broker, rate: int) -> None:
             took.append(event.at_ms / 1000 - committed)
     cuts = quantiles(took, n=100)
     print(
-        f"commit to broker at {rate:5,} changes/s   p50 {cuts[49]:5.2f} s   p99 {cuts[98]:5.2f} s   {len(took):,} changes"
+        f"commit to broker at {rate:5,} changes/s   p50 {cuts[49]:5.2f} s   p99 {cuts[98]:5.2f} s   {len(took):,} changes",
+        flush=True,
     )
 
 

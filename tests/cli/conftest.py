@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lpmops.cli import context, status, wait
+from lpmops.cli import context, status, stream, wait
 from lpmops.cli.context import World
 from lpmops.config import Config, Refresh
 from lpmops.errors import NotFoundError
@@ -73,6 +73,7 @@ class CommandLine:
         app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
         status.register(app)
         wait.register(app)
+        stream.register(app)
         with context.using(self.world()) as world:
             result = CliRunner().invoke(app, list(words))
         if result.exception is not None and not isinstance(result.exception, SystemExit):

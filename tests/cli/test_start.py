@@ -72,6 +72,8 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["demo", "--help"],
         ["init", "--help"],
         ["wait", "--help"],
+        ["stream", "--help"],
+        ["stream", "show", "--help"],
     ],
     ids=" ".join,
 )
