@@ -19,8 +19,10 @@ def main(arguments: Sequence[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = parse(arguments)
     stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    # A notebook's kernel keeps signals to itself; there a cancelled run is cut short, which the next run makes good.
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
     spark = SparkSession.builder.appName("lpmops stream job").getOrCreate()
     if isinstance(settings, StreamSettings):
         stream.run(spark, settings, stop)

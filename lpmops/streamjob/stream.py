@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
 from . import events, failures, hub, progress, source
@@ -122,8 +123,8 @@ def _begin_heartbeat(
         if gate.closed.is_set():
             return
         [newest] = source.commits(rows.sparkSession, settings.table, 1)
-        made = [events.heartbeat(datetime.now(UTC), newest.version, newest.at)]
-        hub.send(rows.sparkSession.createDataFrame(made, "key string, value string"), sink)
+        key, body = events.heartbeat(datetime.now(UTC), newest.version, newest.at)
+        hub.send(rows.sparkSession.range(1).select(F.lit(key).alias("key"), F.lit(body).alias("value")), sink)
 
     ticks = spark.readStream.format("rate").option("rowsPerSecond", "1").option("numPartitions", "1").load()
     writer = ticks.writeStream.queryName(HEARTBEAT_NAME).trigger(processingTime=f"{HEARTBEAT_SECONDS} seconds")

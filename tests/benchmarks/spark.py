@@ -1,8 +1,8 @@
 """The stream job's figures: commit to broker at 100 and 1,000 changes a second, and the most it sustains beside a bare read of the same feed.
 
-Run by `make bench-spark`. Latency is the broker's own time less the commit's, with the default trigger, a commit a second by delta-rs and the job in a
-process of its own. Throughput is rows by batch time over a feed that is written before, each measured after a first run that warms the JVM. All of it
-on this machine: broker, writer and Spark share its cores.
+Run by `make bench-spark`. Latency is the broker's own time less the commit's, with the default trigger, a commit a second by delta-rs and the job in
+a process of its own. Throughput is rows by batch time over a feed that is written before, each measured after a first run that warms the JVM. All of
+it on this machine: broker, writer and Spark share its cores.
 """
 
 from __future__ import annotations
