@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def run(spark: SparkSession, settings: StreamSettings, stop: threading.Event) -> None:
     """Follow the feed until `stop` is set. Raises JobError, ValueError for settings that do not fit the table."""
-    tried = -1
+    tried: int | None = None
     while True:
         try:
             _follow(spark, settings, stop)

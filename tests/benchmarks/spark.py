@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import quantiles
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from lpmops.sandbox.clock import Clock
@@ -58,13 +59,12 @@ def _latency(folder: Path, conf: Path, broker: Broker, rate: int) -> None:
     table = ChangeTable.create(folder / "tdr_streaming", "lpm_dev.gold.tdr_streaming", clock)
     records = CallRecords(7, companies_of(20))
     driver = Driver(folder, conf, broker, topic, table.folder)
-    table.insert(records.next_changes(rate, clock.now()).inserts)
+    table.insert(_rows(records, rate, clock))
     driver.stream()
     driver.wait_for(driver.progress)
     due = time.monotonic()
     for _ in range(WARM_COMMITS + SECONDS):
-        rows = records.next_changes(rate, clock.now())
-        table.insert(rows.inserts if rows.inserts.num_rows else rows.updates)
+        table.insert(_rows(records, rate, clock))
         due += 1.0
         time.sleep(max(0.0, due - time.monotonic()))
     last = table.latest_version()
@@ -81,6 +81,12 @@ def _latency(folder: Path, conf: Path, broker: Broker, rate: int) -> None:
         f"commit to broker at {rate:5,} changes/s   p50 {cuts[49]:5.2f} s   p99 {cuts[98]:5.2f} s   {len(took):,} changes",
         flush=True,
     )
+
+
+def _rows(records: CallRecords, count: int, clock: Clock) -> pa.Table:
+    """So many rows as they look in every state of a call, all to be inserted: a commit of one small file."""
+    made = records.next_changes(count, clock.now())
+    return pa.concat_tables([made.inserts, made.updates, made.deletes])
 
 
 def _throughput(folder: Path, broker: Broker) -> None:
