@@ -58,16 +58,16 @@ def _follow(spark: SparkSession, settings: StreamSettings, stop: threading.Event
     events.check_columns(source.columns(spark, settings.table), settings.record, settings.company)
     sink = hub.options(settings.hub, hub.read_secret(spark, settings.hub.secret) if settings.hub.secret else "")
     feed = source.follow(spark, settings.table, settings.checkpoint, start, settings.accepted_schema_version)
-    gate, reporter = _Gate(), _Reporter(spark, settings)
+    gate, beats, reporter = _Gate(), _Gate(), _Reporter(spark, settings)
     query = _begin(feed, settings, sink, gate)
-    beat = None
     try:
-        beat = _begin_heartbeat(spark, settings, sink, gate)
-        _watch(reporter, query, beat, stop)
+        beat = _begin_heartbeat(spark, settings, sink, beats)
+        try:
+            _watch(reporter, query, beat, stop)
+        finally:
+            _end(beat, beats, _beside(settings.checkpoint))
     finally:
         _end(query, gate, settings.checkpoint)
-        if beat is not None:
-            beat.stop()
     reporter.report(query)
 
 
@@ -119,17 +119,23 @@ def _begin_heartbeat(
 ) -> StreamingQuery:
     """A query whose batches each send one event, whatever was missed meanwhile."""
 
-    def beat(rows: DataFrame, _: int) -> None:
-        if gate.closed.is_set():
-            return
+    def send(rows: DataFrame) -> None:
         [newest] = source.commits(rows.sparkSession, settings.table, 1)
         key, body = events.heartbeat(datetime.now(UTC), newest.version, newest.at)
         hub.send(rows.sparkSession.range(1).select(F.lit(key).alias("key"), F.lit(body).alias("value")), sink)
 
+    def beat(rows: DataFrame, number: int) -> None:
+        if not gate.closed.is_set():
+            gate.through(number, lambda: send(rows))
+
     ticks = spark.readStream.format("rate").option("rowsPerSecond", "1").option("numPartitions", "1").load()
     writer = ticks.writeStream.queryName(HEARTBEAT_NAME).trigger(processingTime=f"{HEARTBEAT_SECONDS} seconds")
-    place = os.path.join(os.path.dirname(settings.checkpoint.rstrip("/")), HEARTBEAT_NAME)
-    return writer.option("checkpointLocation", place).foreachBatch(beat).start()
+    return writer.option("checkpointLocation", _beside(settings.checkpoint)).foreachBatch(beat).start()
+
+
+def _beside(checkpoint: str) -> str:
+    """The heartbeat's own checkpoint."""
+    return os.path.join(os.path.dirname(checkpoint), HEARTBEAT_NAME)
 
 
 def _watch(reporter: _Reporter, query: StreamingQuery, beat: StreamingQuery, stop: threading.Event) -> None:
@@ -175,7 +181,10 @@ class _Reporter:
 
 
 def _end(query: StreamingQuery, gate: _Gate, checkpoint: str) -> None:
-    """Stop the query between two batches: after the one that was sent is written down, and before another is begun."""
+    """Stop the query between two batches: after the one that was sent is written down, and before another is begun.
+
+    A query that is stopped inside a batch sends it again; and Spark 4.0 overflows its stack over the message that Python then gives it.
+    """
     gate.close()
     ends = time.monotonic() + _STOP_SECONDS
     written = os.path.join(checkpoint, "commits", str(gate.last))
