@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 
-.PHONY: demo test soak check format bench picture clean
+.PHONY: demo test test-spark soak check format bench bench-spark picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/demo ## the app on a sandbox of this machine, no account needed
@@ -15,6 +15,9 @@ test: .venv/dev ## every test, on two cores
 soak: .venv/dev ## the proofs of changing things in their long form: every pair of kills, every fault, 200 races, 1,000 flipped bits
 	LPMOPS_TEST_KILL_PAIRS=200 LPMOPS_TEST_FAULTS_EACH=11 LPMOPS_TEST_RACES=200 LPMOPS_TEST_JOURNAL_FLIPS=1000 LPMOPS_TEST_DISK_SIZES=42 \
 	LPMOPS_TEST_WIRE=all $(BIN)/python -m pytest tests/actions -n 2 --dist worksteal $(PYTEST_FLAGS)
+
+test-spark: .venv/spark ## the stream job on real Spark, Delta and Kafka; needs a JDK (17) and Maven
+	$(BIN)/python -m pytest tests/spark $(PYTEST_FLAGS)
 
 check: .venv/dev ## format, lint, types, the floors of the house
 	$(BIN)/ruff format --check lpmops tests
@@ -28,6 +31,9 @@ format: .venv/dev
 
 bench: .venv/dev ## the figures of the README, as ratios within one run
 	$(BIN)/python -m tests.benchmarks
+
+bench-spark: .venv/spark ## the stream job's figures: commit to broker, and changes a second beside a bare read
+	$(BIN)/python -m tests.benchmarks.spark
 
 picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
 	$(BIN)/lpmops sandbox picture docs
@@ -43,6 +49,12 @@ picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
 
 .venv/dev: .venv/demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev]'
+	@touch $@
+
+.venv/spark: .venv/dev tests/spark/jars/engine/pom.xml tests/spark/jars/broker/pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || { echo "the stream job's suite needs a JDK (17) and Maven, e.g.: apt-get install openjdk-17-jdk-headless maven"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev,spark]'
+	for jars in engine broker; do mvn -q -B -f tests/spark/jars/$$jars/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/jars/$$jars || exit 1; done
 	@touch $@
 
 clean:

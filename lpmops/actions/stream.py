@@ -73,6 +73,11 @@ def show(bench: Bench) -> dict[str, Any]:
         "version": progress.version if progress is not None else None,
         "latest_version": feed.latest_version,
         "versions_behind": max(0, feed.latest_version - progress.version) if progress is not None else None,
+        "reported_at": to_data(progress.at) if progress is not None else None,
+        "input_rate": progress.input_rate if progress is not None else None,
+        "processed_rate": progress.processed_rate if progress is not None else None,
+        "batch_seconds": progress.batch_seconds if progress is not None else None,
+        "backlog_bytes": progress.backlog_bytes if progress is not None else None,
         "doubts": doubts(feed, progress),
     }
 

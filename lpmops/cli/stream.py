@@ -34,6 +34,14 @@ def show(environment: Env, form: Form = Output.TABLE, no_input: NoInput = False)
             lines.append(
                 f"  has read version {data['version']} of {data['latest_version']}, {data['versions_behind']} behind"
             )
+        pace = (
+            ("input_rate", "reads {:,.1f} rows/s"),
+            ("processed_rate", "sends {:,.1f} rows/s"),
+            ("batch_seconds", "{:,.1f} s a batch"),
+            ("backlog_bytes", "{:,} bytes to go"),
+        )
+        if told := [words.format(data[name]) for name, words in pace if data[name] is not None]:
+            lines.append(f"  {', '.join(told)}")
         lines += [f"  {plain(text)}" for text in (data["message"], data["url"]) if text]
         lines += [f"  against a restart: {plain(text)}" for text in data["doubts"]]
         flat = {name: value for name, value in data.items() if name != "doubts"}

@@ -87,6 +87,8 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["lock", "--help"],
         ["freeze", "--help"],
         ["apply", "--help"],
+        ["stream", "--help"],
+        ["stream", "show", "--help"],
     ],
     ids=" ".join,
 )

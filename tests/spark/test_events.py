@@ -1,0 +1,197 @@
+"""One contract: for the same Delta table, the events of this job and of the sandbox's stand-in are equal, field by field and in their order."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.lake import events as stand_in
+from lpmops.sandbox.lake import log
+from lpmops.sandbox.lake.records import CallRecords, companies_of
+from lpmops.sandbox.lake.table import OPERATION, ChangeTable
+from lpmops.streamjob import events, source
+from tests.spark.lake import Lake
+
+SENT = datetime(2026, 3, 2, 12, 0, 0, 123456, UTC)
+ODD = 'it\'s "odd" \\ / \x01 \u2028 {} ; DROP TABLE ünï 🚑 <&>'
+Event = tuple[str | None, list[tuple[str, Any]]]
+
+
+def of_the_job(spark: SparkSession, table: Path, first: int, last: int, replay_id: str | None = None) -> list[Event]:
+    """Key and fields, in the fields' order, of what the job makes of these versions."""
+    made = made_by_the_job(spark, table, first, last, replay_id)
+    return sorted_(event(row["key"], row["value"]) for row in made.where(~events.is_too_large()).collect())
+
+
+def made_by_the_job(spark: SparkSession, table: Path, first: int, last: int, replay_id: str | None = None) -> DataFrame:
+    rows = events.changes(source.between(spark, str(table), first, last), "info_companyid")
+    return events.outgoing(events.in_order(rows, "tdr_id", 2), "tdr_id", "info_companyid", SENT, replay_id)
+
+
+def of_the_stand_in(table: ChangeTable, first: int, last: int, replay_id: str | None = None) -> list[Event]:
+    """The same of what the stand-in makes of them."""
+    made, _ = stand_in.EventWriter().write(table.changes(first, last), SENT, replay_id)
+    return sorted_(event(one.key, one.body.decode()) for one in made)
+
+
+def event(key: str | None, body: str) -> Event:
+    return key, list(json.loads(body).items())
+
+
+def sorted_(made: Iterable[Event]) -> list[Event]:
+    return sorted(made, key=lambda one: (one[0] or "", json.dumps(one[1])))
+
+
+def opened(path: Path) -> ChangeTable:
+    return ChangeTable(path, "lpm_dev.gold.tdr_streaming", Clock())
+
+
+def test_a_table_that_spark_writes_gives_both_the_same_events(spark: SparkSession, lake: Lake) -> None:
+    lake.create()
+    lake.insert(0, 20)
+    lake.sql(
+        "UPDATE {t} SET disposition = 'answered', call_answered_at = timestamp_micros(1772452801000001) WHERE tdr_id < 'r15'"
+    )
+    lake.sql("UPDATE {t} SET sipreq = null, duration_seconds = 1e-7, caller_latitude = -0.0 WHERE tdr_id = 'r3'")
+    lake.spark.sql(f"UPDATE {lake.name} SET queue = :odd WHERE tdr_id = 'r4'", args={"odd": ODD})
+    lake.sql(
+        "UPDATE {t} SET info_companyid = null, tdr_id = null, duration_seconds = 123456789012.5 WHERE tdr_id = 'r5'"
+    )
+    lake.sql(f"INSERT INTO {{t}} SELECT {', '.join(['null'] * 14)}")
+    lake.sql(
+        f"MERGE INTO {{t}} AS target USING ({lake.rows(15, 10)}) AS source ON target.tdr_id = source.tdr_id "
+        "WHEN MATCHED AND source.tdr_id = 'r16' THEN DELETE WHEN MATCHED THEN UPDATE SET disposition = 'ended' WHEN NOT MATCHED THEN INSERT *"
+    )
+    lake.sql("DELETE FROM {t} WHERE tdr_id < 'r12'")
+    last = lake.version()
+
+    job = of_the_job(spark, lake.path, 1, last)
+    assert job == of_the_stand_in(opened(lake.path), 1, last)
+    assert {dict(fields)["_change_type"] for _, fields in job} == {"insert", "update_postimage", "delete"}
+    assert ODD in {dict(fields)["queue"] for _, fields in job}
+    assert None in {key for key, _ in job}
+    assert of_the_job(spark, lake.path, 2, 3, "r-1") == of_the_stand_in(opened(lake.path), 2, 3, "r-1")
+
+
+def test_a_table_that_the_sandbox_writes_gives_both_the_same_events(spark: SparkSession, tmp_path: Path) -> None:
+    clock = Clock(start=1_800_000_000.0)
+    table = ChangeTable.create(tmp_path / "tdr_streaming", "lpm_dev.gold.tdr_streaming", clock)
+    records = CallRecords(7, companies_of(5), mean_call_seconds=3.0)
+    for _ in range(6):
+        clock.advance(2.0)
+        made = records.next_changes(80, clock.now())
+        parts = {"insert": made.inserts, "update": made.updates, "delete": made.deletes}
+        for operation, rows in parts.items():
+            if rows.num_rows and operation == "insert":
+                table.insert(rows)
+            elif rows.num_rows:
+                import pyarrow as pa
+
+                table.merge(rows.append_column(OPERATION, pa.repeat(pa.scalar(operation), rows.num_rows)))
+    last = table.latest_version()
+    # Without in-commit timestamps as a table feature, Delta takes a commit's time from its file.
+    for version in range(last + 1):
+        seconds = log.commit_ms(table.folder, version) / 1000
+        os.utime(log.commit_path(table.folder, version), (seconds, seconds))
+
+    job = of_the_job(spark, table.folder, 1, last)
+    assert job == of_the_stand_in(table, 1, last)
+    assert len(job) > 400
+
+
+def test_what_is_too_large_is_put_aside_by_both_in_the_same_words(spark: SparkSession, lake: Lake) -> None:
+    lake.create()
+    lake.insert(0, 3)
+    base = len(made_by_the_job(spark, lake.path, 1, 1).where("key = 'r1'").collect()[0]["value"].encode())
+    fits = events.EVENT_BYTES_AT_MOST - base + len(b"urn:queue:fire")
+    lake.sql(
+        f"UPDATE {{t}} SET queue = repeat('x', {fits - len('update_postimage') + len('insert')}) WHERE tdr_id = 'r1'"
+    )
+    lake.sql(f"UPDATE {{t}} SET queue = repeat('é', {events.EVENT_BYTES_AT_MOST // 2}) WHERE tdr_id = 'r2'")
+    last = lake.version()
+
+    made = made_by_the_job(spark, lake.path, 2, last)
+    [kept] = made.where(~events.is_too_large()).collect()
+    assert (kept["key"], kept["size"]) == ("r1", events.EVENT_BYTES_AT_MOST)
+    [row] = events.quarantined(made, SENT).collect()
+    sent, [oversized] = stand_in.EventWriter().write(opened(lake.path).changes(2, last), SENT)
+    assert [one.key for one in sent] == ["r1"]
+    assert (row["tdr_id"], row["info_companyid"], row["change_type"], row["commit_version"], row["size_bytes"]) == (
+        oversized.tdr_id,
+        oversized.company_id,
+        oversized.change_type,
+        oversized.commit_version,
+        oversized.size,
+    )
+    assert json.loads(row["record"]) == json.loads(oversized.record)
+    assert row["reason"] == "the event is larger than 1000000 bytes"
+
+
+def test_a_record_id_that_no_key_can_hold_is_put_aside(spark: SparkSession, lake: Lake) -> None:
+    lake.create("tdr_id STRING, info_companyid STRING")
+    lake.sql("INSERT INTO {t} VALUES (repeat('k', 30000), '1001'), (repeat('k', 30001), '1002'), (null, null)")
+
+    made = made_by_the_job(spark, lake.path, 1, 1)
+    assert [row["reason"] for row in events.quarantined(made, SENT).collect()] == [
+        "the record id is larger than 30000 bytes"
+    ]
+    assert made.where(~events.is_too_large()).count() == 2
+
+
+def test_a_heartbeat_is_the_stand_ins(spark: SparkSession) -> None:
+    committed = SENT - timedelta(seconds=4)
+    key, body = events.heartbeat(SENT, 12, committed)
+    other = stand_in.heartbeat(SENT, 12, committed)
+    ours, theirs = json.loads(body), json.loads(other.body)
+    assert key == other.key
+    assert list(ours) == list(theirs)
+    assert ours | {"beat_id": ""} == theirs | {"beat_id": ""}
+
+
+def test_every_version_of_a_record_is_behind_the_one_before(spark: SparkSession, lake: Lake) -> None:
+    lake.create()
+    lake.insert(0, 30)
+    for _ in range(3):
+        lake.sql("UPDATE {t} SET duration_seconds = coalesce(duration_seconds, 0) + 1")
+    lake.sql(f"INSERT OVERWRITE {{t}} {lake.rows(0, 30)}")
+
+    rows = events.changes(source.between(spark, str(lake.path), 1, lake.version()), "info_companyid")
+    parts = events.in_order(rows, "tdr_id", 3).selectExpr(
+        "spark_partition_id() AS part", "tdr_id", "_commit_version", "_change_type"
+    )
+    found = parts.collect()
+    of_each: dict[str, list[tuple[int, int, str]]] = {}
+    for row in found:
+        of_each.setdefault(row["tdr_id"], []).append((row["part"], row["_commit_version"], row["_change_type"]))
+    assert len(of_each) == 30
+    for seen in of_each.values():
+        assert len({part for part, _, _ in seen}) == 1
+        assert [(version, change) for _, version, change in seen] == [
+            (1, "insert"),
+            (2, "update_postimage"),
+            (3, "update_postimage"),
+            (4, "update_postimage"),
+            (5, "delete"),
+            (5, "insert"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["id", "info_companyid"], "no column 'tdr_id'"),
+        (["tdr_id", "company"], "no column 'info_companyid'"),
+        (["tdr_id", "info_companyid", "_Sent_At"], "'_Sent_At', which is the name of a stamp"),
+    ],
+)
+def test_a_table_whose_rows_cannot_be_events_is_refused(columns: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        events.check_columns(columns, "tdr_id", "info_companyid")
