@@ -113,19 +113,6 @@ class CompanyScreen(CloserScreen):
 
     # What the commands of the app need -----------------------------------------------------------------------------------------------------------
 
-    @property
-    def can_filter(self) -> bool:
-        """Records can be filtered."""
-        return True
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Filters the records."""
-        self.query_one(FilterLine).open(pattern)
-
-    def step_out(self) -> bool:
-        """Clears the filter."""
-        return self.query_one(FilterLine).drop()
-
     def copyable(self) -> Copyable | None:
         """The record under the cursor, else the company."""
         found = findings(self.latest(), self.environment)
@@ -138,15 +125,6 @@ class CompanyScreen(CloserScreen):
     def sheet(self) -> Sheet | None:
         """The records as they are filtered and sorted."""
         return Sheet(f"{self.environment}-{self.company}-records", [changes.data(row) for row in self.table.rows])
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        """Filters while typing."""
-        self.table.filter(message.pattern)
-        self.draw(self.latest())
-
-    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
-        """Gives the keys back to the rows."""
-        self.table.focus()
 
     def on_live_table_opened(self, _message: LiveTable.Opened) -> None:
         """Opens the record."""

@@ -81,19 +81,6 @@ class EnvironmentScreen(LiveScreen):
 
     # What the commands of the app need -----------------------------------------------------------------------------------------------------------
 
-    @property
-    def can_filter(self) -> bool:
-        """Companies can be filtered."""
-        return True
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Filters the companies."""
-        self.query_one(FilterLine).open(pattern)
-
-    def step_out(self) -> bool:
-        """Clears the filter."""
-        return self.query_one(FilterLine).drop()
-
     def copyable(self) -> Copyable | None:
         """The company under the cursor."""
         row = self.table.cursor_row
@@ -106,15 +93,6 @@ class EnvironmentScreen(LiveScreen):
     def sheet(self) -> Sheet | None:
         """The companies as they are filtered and sorted."""
         return Sheet(f"{self.environment}-companies", [to_data(row) for row in self.table.rows])
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        """Filters while typing."""
-        self.table.filter(message.pattern)
-        self.draw(self.latest())
-
-    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
-        """Gives the keys back to the rows."""
-        self.table.focus()
 
     def on_live_table_moved(self, _message: LiveTable.Moved) -> None:
         """Shows the company under the cursor beside the table."""

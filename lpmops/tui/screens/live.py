@@ -7,7 +7,7 @@ shown the newest one. What a closer look needs is asked through `ask`, which ans
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -21,8 +21,10 @@ from lpmops.tui.place import Place
 from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import ROLE_CLASSES
+from lpmops.tui.widgets.filter_line import FilterLine
 from lpmops.tui.widgets.header import Header
 from lpmops.tui.widgets.key_bar import KeyBar
+from lpmops.tui.widgets.table import LiveTable
 from lpmops.tui.widgets.time_bar import TimeBar, time_rows
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class LiveScreen(_Live, Screen[None]):
     COMPONENT_CLASSES: ClassVar[set[str]] = set(ROLE_CLASSES)
     AUTO_FOCUS: ClassVar[str | None] = ""
     place: Place | None = None
+    table: LiveTable[Any] | None = None
 
     def __init__(self, place: Place | None = None) -> None:
         super().__init__()
@@ -114,16 +117,29 @@ class LiveScreen(_Live, Screen[None]):
     # What the commands of the app need from a screen ---------------------------------------------------------------------------------------------
 
     def step_out(self) -> bool:
-        """Undoes one thing inside the screen, such as a filter; False where esc should leave the screen."""
-        return False
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Opens the line to type a filter on, or sets the filter to `pattern`."""
+        """Undoes one thing inside the screen: clears the filter; False where esc should leave the screen."""
+        return any(line.drop() for line in self.query(FilterLine))
 
     @property
     def can_filter(self) -> bool:
-        """Whether there are rows to filter."""
-        return False
+        """Whether there are rows to filter: a screen with a line for it has them in its `table`."""
+        return bool(self.query(FilterLine))
+
+    def open_filter(self, pattern: str | None = None) -> None:
+        """Opens the line to type a filter on, or sets the filter to `pattern`."""
+        for line in self.query(FilterLine):
+            line.open(pattern)
+
+    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
+        """Filters while typing."""
+        if self.table is not None:
+            self.table.filter(message.pattern)
+            self.draw(self.latest())
+
+    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
+        """Gives the keys back to the rows."""
+        if self.table is not None:
+            self.table.focus()
 
     def copyable(self) -> Copyable | None:
         """What stands under the cursor, for copying; None where nothing does."""

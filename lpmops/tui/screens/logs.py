@@ -129,19 +129,6 @@ class LogsScreen(CloserScreen):
         if before is not None:
             self.table.place(before.key.rpartition("/")[0] + "/0")
 
-    @property
-    def can_filter(self) -> bool:
-        """Lines can be filtered."""
-        return True
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Filters the lines."""
-        self.query_one(FilterLine).open(pattern)
-
-    def step_out(self) -> bool:
-        """Clears the filter."""
-        return self.query_one(FilterLine).drop()
-
     def copyable(self) -> Copyable | None:
         """The entry under the cursor, whole."""
         row = self.table.cursor_row
@@ -151,15 +138,6 @@ class LogsScreen(CloserScreen):
         """The entries as they are filtered and sorted."""
         rows = [to_data(row.line) for row in self.table.rows if row.part == 0]
         return Sheet(f"{self.environment}-{self.source}-logs", rows)
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        """Filters while typing."""
-        self.table.filter(message.pattern)
-        self.draw(self.latest())
-
-    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
-        """Gives the keys back to the lines."""
-        self.table.focus()
 
     def on_live_table_opened(self, _message: LiveTable.Opened) -> None:
         """Shows the whole entry."""

@@ -55,19 +55,6 @@ class SettingsScreen(LiveScreen):
 
     # What the commands need ----------------------------------------------------------------------------------------------------------------------
 
-    @property
-    def can_filter(self) -> bool:
-        """Settings can be filtered."""
-        return True
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Filters the settings."""
-        self.query_one(FilterLine).open(pattern)
-
-    def step_out(self) -> bool:
-        """Clears the filter."""
-        return self.query_one(FilterLine).drop()
-
     def copyable(self) -> Copyable | None:
         """The value under the cursor, and the command that mends it."""
         row = self.table.cursor_row
@@ -76,15 +63,6 @@ class SettingsScreen(LiveScreen):
     def sheet(self) -> Sheet | None:
         """The settings as they are filtered and sorted."""
         return Sheet("settings", [_data(row) for row in self.table.rows])
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        """Filters while typing."""
-        self.table.filter(message.pattern)
-        self.draw(self.latest())
-
-    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
-        """Gives the keys back to the rows."""
-        self.table.focus()
 
     def on_live_table_moved(self, _message: LiveTable.Moved) -> None:
         """Shows the row under the cursor whole."""
