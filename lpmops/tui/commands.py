@@ -119,13 +119,13 @@ RECORD: tuple[Command, ...] = (
 )  # fmt: skip
 
 TEXT: tuple[Command, ...] = (
-    Command("text.wrap", "screen.wrap", "b", "wrap", "Break long lines, or cut them at the edge", "wrap", shown=True, in_palette=False),
+    Command("text.wrap", "screen.wrap", "b", "wrap", "Break long lines, or cut them at the edge", "wrap", shown=True),
 )  # fmt: skip
 
 LOGS: tuple[Command, ...] = (
     Command("logs.next", "screen.source(1)", "tab", "source", "The logs of the next source", shown=True, in_palette=False),
     Command("logs.before", "screen.source(-1)", "shift+tab", "source", "The logs of the source before", in_palette=False),
-    Command("logs.level", "screen.level", "e", "level", "All levels, warnings and errors, or errors alone", "level", shown=True, in_palette=False),
+    Command("logs.level", "screen.level", "v", "level", "All levels, warnings and errors, or errors alone", "level", shown=True),
 )  # fmt: skip
 
 # ctrl+c ends the app on every screen and in every line; a keymap can't take it away.

@@ -46,8 +46,9 @@ def entries(app: LpmopsApp) -> Iterable[Entry]:
     for view in app.live.views:
         mark = marks.of_health(view.snapshot.health) if view.snapshot else marks.UNKNOWN
         yield Entry(f"environment: {view.title}", f"{mark.glyph} {mark.word}", partial(app.open_environment, view.name))
-    for command in (*commands.EVERYWHERE, *commands.TIME, *commands.TABLE):
-        if command.in_palette and _is_here(app, command):
+    here = _here(app)
+    for command in commands.ALL:
+        if command.in_palette and command.id in here:
             why = app.why_not(command.action)
             keys = " or ".join(key_sign(key) for key in command.keys.split(",") if key)
             name = command.word or command.title or command.sentence
@@ -69,12 +70,9 @@ def open_palette(app: LpmopsApp) -> None:
     app.push_screen(Palette(providers=[_Found], placeholder="a command, an environment, a company"))
 
 
-def _is_here(app: LpmopsApp, command: commands.Command) -> bool:
-    """Whether a command of a table can be meant: only where one has the keys."""
-    seen = app.seen
-    if command in commands.TIME:
-        return app.machine.is_open
-    return command in commands.EVERYWHERE or (seen is not None and seen.can_filter)
+def _here(app: LpmopsApp) -> set[str | None]:
+    """The ids of the commands that have keys on the screen below."""
+    return {active.binding.id for active in app.seen.active_bindings.values()} if app.seen else set()
 
 
 async def _run(app: LpmopsApp, command: commands.Command) -> None:

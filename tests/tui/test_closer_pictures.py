@@ -42,7 +42,7 @@ async def test_logs(snapshot: Snapshot, theme: str, width: int, height: int) -> 
     async with opened(closer_day(), (width, height), dark=theme == "dark") as pilot:
         await show(pilot, Place("logs", "prod"), "60 lines")
         if width == 80:
-            await pilot.press("b", "e")
+            await pilot.press("b", "v")
         snapshot(app_of(pilot), f"logs_{theme}_{width}x{height}")
 
 

@@ -24,6 +24,7 @@ from tests.tui.worlds import MemoryFeed, bad_day, good, good_day, unreadable
 
 PLACES = {
     "everywhere": commands.EVERYWHERE, "time": commands.TIME, "overview": commands.OVERVIEW, "table": commands.TABLE, "scroll": commands.SCROLL,
+    "logs": (*commands.TABLE, *commands.LOGS, *commands.TEXT), "record": (*commands.SCROLL, *commands.RECORD, *commands.TEXT),
 }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def test_no_key_is_one_that_tmux_zellij_or_a_terminal_takes() -> None:
     assert commands.INTERRUPT.key == "ctrl+c"
 
 
-@pytest.mark.parametrize("place", ["table", "overview", "scroll"])
+@pytest.mark.parametrize("place", ["table", "overview", "scroll", "logs", "record"])
 def test_keys_of_a_screen_leave_those_of_the_app_alone(place: str) -> None:
     everywhere = {key for command in (*commands.EVERYWHERE, *commands.TIME) for key in command.keys.split(",") if key}
     here = {key for command in PLACES[place] for key in command.keys.split(",")}

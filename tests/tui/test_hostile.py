@@ -125,7 +125,7 @@ async def test_hostile_text_in_every_closer_look_changes_nothing_but_its_own_cel
             ("escape", "slash", "x", "enter"),
             ("escape", "l"),
             ("b",),
-            ("e",),
+            ("v",),
             ("enter",),
         ):
             await pilot.press(*keys)

@@ -95,13 +95,13 @@ async def test_the_place_names_the_first_source() -> None:
 
 async def test_levels_leave_out_what_is_less() -> None:
     async with opened_logs(closer_day(), (120, 40)) as pilot:
-        await pilot.press("e")
+        await pilot.press("v")
         assert table(pilot).row_count == 30
         assert "warnings and errors" in rows(pilot)[3]
-        await pilot.press("e")
+        await pilot.press("v")
         assert table(pilot).row_count == 15
         assert "✖ 15 errors  ▲ 15 warnings  60 lines" in rows(pilot)[2]
-        await pilot.press("e")
+        await pilot.press("v")
         assert table(pilot).row_count == 60
 
 
@@ -109,7 +109,7 @@ async def test_nothing_of_a_level_is_said() -> None:
     feed = closer_day()
     feed.written = [LogLine(ago(3), "asa", "info", "job", "all is well")]
     async with opened_logs(feed) as pilot:
-        await pilot.press("e", "e")
+        await pilot.press("v", "v")
         assert "there are no errors" in text(pilot)
 
 
@@ -178,7 +178,7 @@ async def test_a_source_that_cannot_be_asked_says_what_to_set() -> None:
         assert "→ Set [environments.prod] monitor.workspace in lpmops.toml." in text(pilot)
         assert "nothing was written" not in text(pilot)
         assert "0 lines" not in text(pilot)
-        await pilot.press("enter", "e", "b", "j", "y")
+        await pilot.press("enter", "v", "b", "j", "y")
         assert pilot.app.is_running
 
 
@@ -188,7 +188,7 @@ async def test_a_source_that_hangs_leaves_the_keys_alone() -> None:
         feed.let_go.clear()
         await pilot.press("3", "l")
         await until(pilot, lambda: "reading …" in text(pilot))
-        await pilot.press("tab", "e", "b")
+        await pilot.press("tab", "v", "b")
         await until(pilot, lambda: "▸ Databricks" in text(pilot))
         feed.let_go.set()
         await until(pilot, lambda: "as of 0 s" in text(pilot))
@@ -263,7 +263,7 @@ async def test_a_line_of_ninety_thousand_characters_is_cut_folded_and_read_whole
 
 async def test_what_is_copied_and_saved_are_whole_entries() -> None:
     async with opened_logs(closer_day()) as pilot:
-        await pilot.press("b", "e", "e")
+        await pilot.press("b", "v", "v")
         screen = pilot.app.screen
         assert isinstance(screen, LogsScreen)
         found, sheet = screen.copyable(), screen.sheet()
