@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,16 +79,26 @@ def test_turns_say_what_began_and_what_ended(store: Store) -> None:
     ]
 
 
-@pytest.fixture
-def month(store: Store) -> Store:
+@pytest.fixture(scope="module")
+def month_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A month of a rate and a lag each ten minutes, the last hours each ten seconds, kept up as the poller does."""
+    path = tmp_path_factory.mktemp("month") / "lpmops.db"
+    store = open_store(path)
     for tick in range(30 * 144):
         at = NOW - 30 * DAY + tick * 10 * MINUTE
         samples.append(store, "prod", at, {"sql.rate": float(tick % 4), "sql.lag": 500.0 if tick == 3000 else 1.0})
     for tick in range(6 * 60):
         samples.append(store, "prod", NOW + tick * 10 * SECOND, {"sql.rate": 8.0, "sql.lag": 2.0})
     upkeep.keep(store, "prod", NOW + HOUR - SECOND, keep_days=30)
-    return store
+    store.close()
+    return path
+
+
+@pytest.fixture
+def month(month_file: Path, tmp_path: Path) -> Store:
+    """That month, for one test alone."""
+    (tmp_path / "month").mkdir()
+    return open_store(Path(shutil.copy(month_file, tmp_path / "month" / "lpmops.db")))
 
 
 @pytest.mark.parametrize("span", [MINUTE, HOUR, 2 * HOUR, 6 * HOUR, DAY, 4 * DAY, 7 * DAY, 30 * DAY], ids=str)
