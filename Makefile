@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 
-.PHONY: demo test test-spark soak check format bench bench-spark picture clean
+.PHONY: demo test test-spark soak check format bench bench-spark peers picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/demo ## the app on a sandbox of this machine, no account needed
@@ -57,5 +57,12 @@ picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
 	for jars in engine broker; do mvn -q -B -f tests/spark/jars/$$jars/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/jars/$$jars || exit 1; done
 	@touch $@
 
+peers: .venv-peers/harlequin-2.17.0 .venv-peers/posting-2.11.1 ## the terminal apps that the benchmark of the app is held against
+
+# Each in an environment of its own, because they ask for different versions of Textual.
+.venv-peers/%: .venv/base
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check $(subst -,==,$*)
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 _PICTURE_SIZE = (120, 36)
-# By name, the keys that lead there; PROD stands for the number of the environment.
+# By name, the keys that lead there; PROD stands for the number of the environment, and its last company is the least troubled.
 _PICTURES = {
     "overview": (),
     "environment": ("PROD",),
-    "company": ("PROD", "enter"),
-    "record": ("PROD", "enter", "enter"),
+    "company": ("PROD", "G", "enter"),
+    "record": ("PROD", "G", "enter", "enter"),
     "logs": ("PROD", "l"),
     "time": ("t", "left_curly_bracket"),
 }

@@ -27,7 +27,7 @@ from tests.tui.terminal import ENTERED, Terminal, on_terminal
 ROUNDS = 9
 KEYS = 300
 LOOKS = 2_400
-_PEERS = Path(__file__).parents[2] / ".venv-peers" / "bin"
+_PEERS = Path(__file__).parents[2] / ".venv-peers"
 _MODULE = [sys.executable, "-m", "tests.benchmarks.busy_app"]
 
 
@@ -53,8 +53,8 @@ def first_paint(environ: Mapping[str, str]) -> None:
         "lpmops": [sys.executable, "-m", "lpmops"],
     }
     for peer in ("harlequin", "posting"):
-        if (_PEERS / peer).exists():
-            apps[peer] = [str(_PEERS / peer)]
+        for command in _PEERS.glob(f"{peer}-*/bin/{peer}"):
+            apps[peer] = [str(command)]
     seconds: dict[str, list[float]] = {name: [] for name in apps}
     for number in range(ROUNDS + 1):
         for name, command in apps.items():
