@@ -39,7 +39,7 @@ def history_lines(
     old = answered.is_old(answer, scene, SERIES_EVERY)
     end = scene.past or scene.now
     room = max(1, width - _LABEL - 2)
-    values = columns(points, end - HOUR, end, room, max if limits else _mean)
+    values = columns(points, end - HOUR, end, room)
     heading = _heading(title, points, write, answer, scene, width, old=old, limits=limits)
     if width < _LABEL + _LEAST:
         return [heading]
@@ -52,10 +52,11 @@ def history_lines(
     return [heading, *_plot(values, top, rows, write, scene, limits, old=old), *_axis(scene, end, width, room)]
 
 
-def columns(
-    points: Points, start: datetime, end: datetime, width: int, take: Callable[[Sequence[float]], float]
-) -> list[float | None]:
-    """The points of the time from `start` to `end` in `width` columns, None where nobody looked; a column between two looks is as the one before."""
+def columns(points: Points, start: datetime, end: datetime, width: int) -> list[float | None]:
+    """The highest points of the time from `start` to `end` in `width` columns, so that the plot shows what its heading calls the most.
+
+    None where nobody looked; a column between two looks is as the one before.
+    """
     span = (end - start).total_seconds()
     held: dict[int, list[float]] = {}
     inside = [(at, value) for at, value in points if start <= at <= end and words.known(value)]
@@ -67,13 +68,9 @@ def columns(
     before, since = None, 0
     for index in range(width):
         if index in held:
-            before, since = take(held[index]), index
+            before, since = max(held[index]), index
         values.append(before if before is not None and (index - since) * span / width <= still else None)
     return values
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _heading(
