@@ -144,7 +144,8 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
             wanted.get(job.name, live[job.name]) if job in chosen else live[job.name]
         )
     }
-    draft.refusals += _unwritten(bench, written)
+    # A way back leads where things were, also where that was no good place.
+    (draft.warnings if wish["back_to"] else draft.refusals).extend(_unwritten(bench, written))
     return _plan_of(bench, wish, _NAME, chosen, draft)
 
 

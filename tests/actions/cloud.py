@@ -7,6 +7,7 @@ of lpmops.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -21,7 +22,7 @@ from typing import Any
 
 from lpmops import resources
 from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, ServiceNotFoundError, StatementError
+from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Credential,
     FeedState,
@@ -37,6 +38,7 @@ from lpmops.model import (
     parse_time,
     to_data,
 )
+from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
@@ -112,12 +114,7 @@ class Cloud:
             mode="JobStartTime",
             started_at=to_data(START - timedelta(days=1)),
             last_output_at=to_data(START),
-            query="SELECT 1",
-            inputs=["tdr-hub"],
-            outputs=["lpm-01"],
-            streaming_units=3.0,
-            compatibility_level="1.2",
-            output_error_policy="Stop",
+            **_asked_for(self.environment),
         )
         self.put("feed", kind="off", versions=7, first=None, writer=2, features=[], mapping="none")
         self.put(
@@ -241,9 +238,14 @@ class Cloud:
         held = self.get(name)
         if not held:
             raise ServiceNotFoundError(f"no job {name}", service="streamanalytics", status=404)
-        if held["state"] in ("Stopping", "Starting"):
+        ends = {
+            "Stopping": "Stopped",
+            "Starting": held.get("ends", "Running"),
+            "Scaling": held.get("scaling", "Running"),
+        }
+        if held["state"] in ends:
             # What was ordered is done by the next look.
-            self.put(name, state={"Stopping": "Stopped", "Starting": held.get("ends", "Running")}[held["state"]])
+            self.put(name, state=ends[held["state"]])
         place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{name}"
         return StreamingJob(
             name=name,
@@ -255,11 +257,72 @@ class Cloud:
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
             start_mode=held["mode"],
             query=held["query"],
-            inputs=tuple(JobPart(part, "hub") for part in held["inputs"]),
-            outputs=tuple(JobPart(part, "sql") for part in held["outputs"]),
-            compatibility_level=held["compatibility_level"],
-            output_error_policy=held["output_error_policy"],
+            inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
+            outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
+            compatibility_level=held["settings"]["compatibilityLevel"],
+            output_error_policy=held["settings"]["outputErrorPolicy"],
+            etag=_etag(held["settings"]),
+            settings=held["settings"],
         )
+
+    def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
+        held = self.get(job)
+        if collection == "transformations":
+            return {"query": held["query"], "streamingUnits": held["streaming_units"]}
+        return dict(held[collection]).get(name)
+
+    def part_etag(self, job: str, collection: str, name: str) -> str | None:
+        self.trouble("before", "part_etag")
+        part = self._part(job, collection, name)
+        return None if part is None else _etag(part)
+
+    def put_part(
+        self, job: str, collection: str, name: str, properties: Mapping[str, Any], etag: str | None
+    ) -> Receipt:
+        verb = f"put_{collection}"
+        self.trouble("before", verb)
+        self._refuse_at_work(job)
+        part = self._part(job, collection, name)
+        if etag != (None if part is None else _etag(part)):
+            raise PreconditionError("It was changed meanwhile.", service="streamanalytics", status=412)
+        if collection == "transformations":
+            changed: dict[str, Any] = {"query": properties["query"], "streaming_units": properties["streamingUnits"]}
+        else:
+            changed = {collection: {**self.get(job)[collection], name: dict(properties)}}
+        self._did(verb, job, **changed)
+        self.trouble("after", verb)
+        return Receipt()
+
+    def delete_part(self, job: str, collection: str, name: str) -> Receipt:
+        verb = f"delete_{collection}"
+        self.trouble("before", verb)
+        self._refuse_at_work(job)
+        held = self.get(job)[collection]
+        if name in held:
+            self._did(verb, job, **{collection: {key: value for key, value in held.items() if key != name}})
+        self.trouble("after", verb)
+        return Receipt()
+
+    def change(self, name: str, settings: Mapping[str, Any], etag: str | None) -> Receipt:
+        self.trouble("before", "change")
+        self._refuse_at_work(name)
+        held = self.get(name)["settings"]
+        if etag != _etag(held):
+            raise PreconditionError("It was changed meanwhile.", service="streamanalytics", status=412)
+        self._did("change", name, settings={**held, **settings})
+        self.trouble("after", "change")
+        return Receipt()
+
+    def scale(self, name: str, units: int) -> Receipt:
+        self.trouble("before", "scale")
+        state = self.get(name)["state"]
+        self._did("scale", name, streaming_units=float(units), state="Scaling", scaling=state)
+        self.trouble("after", "scale")
+        return Receipt("request-3", "https://arm.example/operations/3")
+
+    def _refuse_at_work(self, name: str) -> None:
+        if self.get(name)["state"] not in ("Stopped", "Failed", "Created"):
+            raise ConflictError("The job is not in a valid state.", service="streamanalytics", status=409)
 
     def stop(self, name: str) -> Receipt:
         self.trouble("before", "stop")
@@ -373,6 +436,22 @@ class Cloud:
         held = self.get("hub")
         number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
         return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+def _asked_for(place: Environment) -> dict[str, Any]:
+    """A job that is as the configuration asks for."""
+    made = definitions.wished(config(place), place, place.sql.databases, "asa-01")
+    return {
+        "query": made.query,
+        "inputs": made.inputs,
+        "outputs": made.outputs,
+        "settings": made.settings,
+        "streaming_units": float(made.streaming_units),
+    }
+
+
+def _etag(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _naive(value: object) -> object:

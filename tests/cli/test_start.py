@@ -82,6 +82,7 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["op", "list", "--unfinished", "-o", "json"],
         ["audit", "verify"],
         ["asa", "pause", "--help"],
+        ["asa", "deploy", "--help"],
         ["cdf", "enable", "--help"],
         ["stream", "restart", "--help"],
         ["lock", "--help"],
