@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, asa_deploy, cdf, stream
+from lpmops.actions import asa, asa_deploy, cdf, stream, stream_deploy
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -18,6 +18,7 @@ ACTIONS: Mapping[str, Action] = {
         stream.START,
         stream.STOP,
         stream.RESTART,
+        stream_deploy.DEPLOY,
         asa.PAUSE,
         asa.START,
         asa_deploy.DEPLOY,
@@ -65,6 +66,7 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.scale": ("absent", "failed", "starting", "stopping"),
     "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
     "stream.start": ("absent", "running", "starting", "lagging"),
+    "stream.deploy": ("starting",),
     "stream.stop": ("absent", "stopped", "paused"),
     "stream.restart": ("absent", "stopped", "paused"),
 }
