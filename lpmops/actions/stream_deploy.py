@@ -58,8 +58,9 @@ def _hashes(content: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
 
 
-def _folder(environment: Environment, hashes: Mapping[str, str]) -> str:
+def folder_of(environment: Environment, content: Mapping[str, bytes]) -> str:
     """Where these files go: beside the checkpoint, in a folder named by what is in them."""
+    hashes = _hashes(content)
     whole = hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(hashes.items())).encode())
     return f"{dirname(environment.databricks.checkpoint.rstrip('/'))}/code/{whole.hexdigest()[:16]}"
 
@@ -136,7 +137,7 @@ def _fields(settings: Mapping[str, Any] | None) -> dict[str, Any]:
         "job": "there",
         "job.tasks": [task.get("task_key") for task in tasks],
         "job.python_file": python.get("python_file"),
-        "job.continuous": bool(settings.get("continuous")),
+        "job.is_continuous": bool(settings.get("continuous")),
         "job.max_concurrent_runs": settings.get("max_concurrent_runs", 1),
         "job.parameters": sorted(f"{flag} {value}" for flag, value in zip(flags[::2], flags[1::2], strict=False)),
     }
@@ -154,8 +155,8 @@ def _unlike(wished: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[Change,
 def plan_deploy(bench: Bench, wish: Wish) -> Plan:
     """Ship the files, make or change the job. `wish`: from_version (for a stream without a checkpoint), reason, ticket."""
     service, environment = bench.services.databricks, bench.environment
-    hashes = _hashes(files())
-    folder = _folder(environment, hashes)
+    content = files()
+    hashes, folder = _hashes(content), folder_of(environment, content)
     there = {name: service.file_hash(f"{folder}/{name}") for name in hashes}
     job: StreamJob | None = service.stream_job()
     live = service.job_settings(job.job_id) if job is not None else None
@@ -210,7 +211,7 @@ def _seen(job: StreamJob | None, live: Mapping[str, Any] | None) -> dict[str, An
 _ALL_FIELDS = tuple(
     f"job{part}"
     for part in (
-        *("", ".id", ".tasks", ".python_file", ".continuous", ".max_concurrent_runs", ".parameters"),
+        *("", ".id", ".tasks", ".python_file", ".is_continuous", ".max_concurrent_runs", ".parameters"),
         *(".paused", ".state", ".run_id"),
     )
 )

@@ -59,7 +59,14 @@ def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
         subscription_id="00000000-0000-4000-8000-000000000003",
         resource_group=f"rg-lpm-tdr-{name}",
         databricks=Databricks(
-            "https://dbx.example", "0123456789abcdef", "lpm.gold.tdr_streaming", "job", "/Volumes/l/o/t", "1003"
+            "https://dbx.example",
+            "0123456789abcdef",
+            "lpm.gold.tdr_streaming",
+            "job",
+            "/Volumes/l/o/t",
+            "1003",
+            sign_in="service-credential:hub",
+            operators="lpm-operators",
         ),
         eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr"),
         streamanalytics=StreamAnalytics(f"asa-lpm-tdr-{name}-", "westeurope"),
@@ -120,6 +127,8 @@ class Cloud:
         self.put(
             "stream", continuous=True, paused=False, run_id=41, state="running", tokens={}, table_id="t-1", version=6
         )
+        self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], concurrent=1, permissions={})
+        self.put("volume", files={})
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
 
     @contextmanager
@@ -376,7 +385,7 @@ class Cloud:
     def stream_job(self) -> StreamJob | None:
         self.trouble("before", "stream_job")
         held = self.get("stream")
-        if not held:
+        if held.get("gone"):
             return None
         moves = {"stopping": "stopped", "starting": "running"}
         if held["state"] in moves:
@@ -397,6 +406,58 @@ class Cloud:
         self.trouble("before", "progress")
         held = self.get("stream")
         return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+
+    def job_settings(self, job_id: str) -> dict[str, Any]:
+        self.trouble("before", "job_settings")
+        held = self.get("stream")
+        continuity = {"continuous": {"pause_status": "PAUSED" if held["paused"] else "UNPAUSED"}}
+        return {
+            "tasks": held["tasks"],
+            "max_concurrent_runs": held["concurrent"],
+            **(continuity if held["continuous"] else {}),
+        }
+
+    def other_jobs(self, job_id: str) -> tuple[str, ...]:
+        self.trouble("before", "other_jobs")
+        return tuple(self.get("stream").get("others", ()))
+
+    def create_job(self, settings: Mapping[str, Any]) -> Receipt:
+        self.trouble("before", "create_job")
+        assert settings["continuous"]["pause_status"] == "PAUSED", "it would begin before all else is in place"
+        concurrent = settings["max_concurrent_runs"]
+        self._did("create_job", "stream", gone=False, tasks=settings["tasks"], concurrent=concurrent, continuous=True)
+        self.trouble("after", "create_job")
+        return Receipt()
+
+    def update_job(self, job_id: str, settings: Mapping[str, Any]) -> Receipt:
+        self.trouble("before", "update_job")
+        changed: dict[str, Any] = {"tasks": settings["tasks"], "concurrent": settings["max_concurrent_runs"]}
+        if "continuous" in settings:
+            changed |= {"continuous": True, "paused": True}
+        self._did("update_job", "stream", **changed)
+        self.trouble("after", "update_job")
+        return Receipt()
+
+    def permissions(self, job_id: str) -> dict[str, str]:
+        self.trouble("before", "permissions")
+        return dict(self.get("stream")["permissions"])
+
+    def permit(self, job_id: str, group: str, level: str) -> Receipt:
+        self.trouble("before", "permit")
+        self._did("permit", "stream", permissions={**self.get("stream")["permissions"], group: level})
+        self.trouble("after", "permit")
+        return Receipt()
+
+    def file_hash(self, path: str) -> str | None:
+        found = self.get("volume")["files"].get(path)
+        return None if found is None else str(found)
+
+    def put_file(self, path: str, content: bytes) -> Receipt:
+        self.trouble("before", "put_file")
+        files = {**self.get("volume")["files"], path: hashlib.sha256(content).hexdigest()}
+        self._did("put_file", "volume", files=files)
+        self.trouble("after", "put_file")
+        return Receipt()
 
     def set_paused(self, job_id: str, continuity: Mapping[str, Any], paused: bool) -> Receipt:
         verb = "pause_job" if paused else "continue_job"

@@ -72,6 +72,19 @@ def drift(cloud: Cloud) -> None:
     )
 
 
+def _no_stream(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
+
+
+# The service makes a job each time it is asked, so a lost answer can end in doubt, which a person decides.
+CREATE = Case(
+    "stream.deploy",
+    {**FEED, "from_version": 3},
+    _no_stream,
+    (Act("create_job", "stream"), Act("permit", "stream"), Act("continue_job", "stream")),
+    lambda cloud: cloud.get("stream")["state"] == "running" and not cloud.get("stream")["gone"],
+)
 # Runs the stream anew each time it is applied, so it has no "so already".
 RESTART = Case(
     "stream.restart",
@@ -120,6 +133,19 @@ CASES = {
         lambda _: None,
         (Act("scale", JOB),),
         lambda cloud: cloud.get(JOB)["streaming_units"] == 10.0 and cloud.get(JOB)["state"] == "Running",
+    ),
+    "stream deploy": Case(
+        "stream.deploy",
+        {**FEED, "from_version": None},
+        _streaming,
+        (Act("update_job", "stream"), Act("permit", "stream"), Act("run_job", "stream")),
+        lambda cloud: (
+            cloud.get("stream")["run_id"] == 42
+            and cloud.get("stream")["state"] == "running"
+            and cloud.get("stream")["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
+            and cloud.get("stream")["tasks"][0]["existing_cluster_id"] == "c-1"
+            and cloud.get("stream")["tasks"][0]["spark_python_task"]["python_file"] in cloud.get("volume")["files"]
+        ),
     ),
     "stream stop": Case(
         "stream.stop",

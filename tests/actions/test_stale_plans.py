@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lpmops.actions import stream_deploy
 from lpmops.control import guard
 from lpmops.control import plan as plans
 from lpmops.control.collect import utc_now
@@ -47,6 +49,14 @@ _MOVES: dict[str, Callable[[Cloud], None]] = {
     "job.id": lambda cloud: cloud.put("stream", job_id="78"),
     "job.continuous": lambda cloud: cloud.put("stream", retry="NEVER"),
     "job.run_id": lambda cloud: cloud.put("stream", run_id=50),
+    "job": lambda cloud: cloud.put("stream", gone=True),
+    "job.is_continuous": lambda cloud: cloud.put("stream", continuous=False),
+    "job.max_concurrent_runs": lambda cloud: cloud.put("stream", concurrent=2),
+    "job.tasks": lambda cloud: cloud.put("stream", tasks=[{"task_key": "another"}]),
+    "job.python_file": lambda cloud: _task(cloud, python_file="/elsewhere.py"),
+    "job.parameters": lambda cloud: _task(cloud, parameters=["stream", "--table", "another"]),
+    "job.permissions.lpm-operators": lambda cloud: cloud.put("stream", permissions={"lpm-operators": "CAN_VIEW"}),
+    "files": lambda cloud: cloud.put("volume", files=_shipped(cloud)),
     "table.change_feed": lambda cloud: cloud.put("feed", kind="automatic"),
 }
 
@@ -54,6 +64,18 @@ _MOVES: dict[str, Callable[[Cloud], None]] = {
 def _other_pause(cloud: Cloud) -> None:
     values = ("somebody else's reason", None, "eve@lpm.example", None, "op-9", "asa.pause", JOB)
     cloud.rows("lpm-control", "pause_put", values + values)
+
+
+def _task(cloud: Cloud, **python: Any) -> None:
+    (task,) = cloud.get("stream")["tasks"]
+    cloud.put("stream", tasks=[{**task, "spark_python_task": python}])
+
+
+def _shipped(cloud: Cloud) -> dict[str, str]:
+    """One of the files where it goes, as somebody else's deployment that is under way leaves it."""
+    name, content = next(iter(stream_deploy.files().items()))
+    folder = stream_deploy.folder_of(cloud.environment, stream_deploy.files())
+    return {f"{folder}/{name}": hashlib.sha256(content).hexdigest()}
 
 
 def _setting(cloud: Cloud, name: str, value: Any) -> None:
