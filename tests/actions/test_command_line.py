@@ -421,3 +421,15 @@ def test_streaming_units_are_set_by_their_names(line: Line) -> None:
     said = line.run("asa", "scale", "-e", "prod", "--units", "2/3", "--yes", "-o", "json")
     assert (said.code, line.cloud.get(JOB)["streaming_units"]) == (0, 7.0)
     assert line.run("asa", "scale", "-e", "prod", "--units", "2/3", "--yes", "-o", "json").data["operation"] is None
+
+
+def test_the_stream_is_deployed_from_the_command_line(line: Line) -> None:
+    line.cloud.put("feed", kind="delta", first=0)
+    shown = line.run("stream", "deploy", "-e", "prod", "--dry-run", "-o", "json")
+    assert [step["kind"] for step in shown.data["steps"]][:2] == ["stream.files", "stream.update"]
+    assert not line.cloud.acts()
+    done = line.run("stream", "deploy", "-e", "prod", "--yes", "-o", "json")
+    assert (done.code, done.data["result"]["state"]) == (0, "running")
+    again = line.run("stream", "deploy", "-e", "prod", "--yes", "-o", "json")
+    assert (again.code, again.data["operation"]) == (0, None)
+    assert line.run("stream", "deploy", "-e", "prod", "--from-version", "-1", "--yes").code == 2

@@ -89,6 +89,7 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["freeze", "--help"],
         ["apply", "--help"],
         ["stream", "--help"],
+        ["stream", "deploy", "--help"],
         ["stream", "show", "--help"],
     ],
     ids=" ".join,
