@@ -36,10 +36,18 @@ _SECRET_META = meta(
     "a reference: env:NAME, file:/path or keyvault:https://VAULT/secrets/NAME, never the secret itself",
 )
 
+_SENDER_META = meta(
+    re.compile(r"|service-credential:[^:\s]+|sas:[^/:\s]+/[^:\s]+|entra:[A-Za-z0-9._-]+:[^/:\s]+/[^:\s]+"),
+    "service-credential:NAME, sas:SCOPE/KEY or entra:CLIENT_ID:SCOPE/KEY, never the secret itself",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Databricks:
-    """The workspace, the source table and the streaming job that reads its change feed."""
+    """The workspace, the source table and the streaming job that reads its change feed.
+
+    `sign_in` is how a job that lpmops deploys signs in to the hub, `operators` the group that may start and stop it.
+    """
 
     host: str = field(metadata=_URL_META)
     warehouse: str
@@ -47,6 +55,8 @@ class Databricks:
     job: str
     checkpoint: str = field(metadata=meta(re.compile(r"/Volumes/.+"), "a path under /Volumes"))
     workspace_id: str = ""
+    sign_in: str = field(default="", metadata=_SENDER_META)
+    operators: str = ""
 
 
 @dataclass(frozen=True, slots=True)

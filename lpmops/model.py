@@ -328,18 +328,23 @@ class Condition:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobPart:
-    """An input or output of a job. `kind` is the service's own type name; `details` holds no secret."""
+    """An input or output of a job. `kind` is the service's own type name; `details` holds no secret, and neither does `properties`, the same as it
+    is written back."""
 
     name: str
     kind: str
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     etag: str | None = None
     conditions: tuple[Condition, ...] = ()
+    properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StreamingJob:
-    """A Stream Analytics job as deployed. `state` is the service's own word (Running, Stopped, Failed, Degraded, ...)."""
+    """A Stream Analytics job as deployed. `state` is the service's own word (Running, Stopped, Failed, Degraded, ...).
+
+    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query.
+    """
 
     name: str
     resource_id: str
@@ -355,6 +360,8 @@ class StreamingJob:
     compatibility_level: str | None = None
     output_error_policy: str | None = None
     etag: str | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    transformation: str = "Transformation"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

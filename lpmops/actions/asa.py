@@ -13,6 +13,7 @@ from lpmops.actions import jobs
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
+from lpmops.control.lock import PAUSE as PAUSED
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
@@ -22,7 +23,7 @@ from lpmops.store.journal import StepRow
 
 # As long as their columns in lpmops.pause.
 _LONGEST_REASON, _LONGEST_TICKET = 1_000, 200
-_RECORD, _CLEAR, _STOP, _START = "pause.record", "pause.clear", "asa.stop", "asa.start"
+RECORD, CLEAR, STOP_JOB, START_JOB = "pause.record", "pause.clear", "asa.stop", "asa.start"
 
 
 # Pause ---------------------------------------------------------------------------------------------------------------------------------------------
@@ -89,26 +90,32 @@ def _pause_steps(job: StreamingJob, pause: Pause | None, wish: Wish) -> list[Ste
     if not _is_noted(pause, wish):
         after = {name: wish[name] for name in ("reason", "ticket", "until", "by")}
         changes = (Change(f"{job.name}.pause", jobs.pause_data(pause), after),)
-        steps.append(Step(f"note the pause of {job.name}", _RECORD, job.name, after, changes, (f"{job.name}.pause",)))
+        steps.append(Step(f"note the pause of {job.name}", RECORD, job.name, after, changes, (f"{job.name}.pause",)))
     if jobs.standing(job) == "running":
-        changes = (Change(f"{job.name}.state", "running", "stopped"),)
-        steps.append(Step(f"stop {job.name}", _STOP, job.name, {}, changes, (f"{job.name}.state",)))
+        steps.append(stop_step(job))
     return steps
 
 
+def stop_step(job: StreamingJob) -> Step:
+    """Stop a job that runs."""
+    changes = (Change(f"{job.name}.state", "running", "stopped"),)
+    return Step(f"stop {job.name}", STOP_JOB, job.name, {}, changes, (f"{job.name}.state",))
+
+
 def _is_noted(pause: Pause | None, wish: Mapping[str, Any]) -> bool:
-    return pause is not None and (pause.reason, pause.ticket, pause.by, to_data(pause.until)) == (
+    return pause is not None and (pause.reason, pause.ticket, pause.by, to_data(pause.until), pause.action) == (
         wish["reason"],
         wish["ticket"],
         wish["by"],
         wish["until"],
+        wish.get("action", PAUSED),
     )
 
 
 def _pause_command(bench: Bench, wish: Wish) -> str:
     words = ["lpmops", "asa", "pause", "-e", bench.environment.name]
     until = ["--until", wish["until"]] if wish["until"] else []
-    return command(*words, *why_words(wish), *until, *_job_words(wish))
+    return command(*words, *why_words(wish), *until, *job_words(wish))
 
 
 def _verify_pause(bench: Bench, plan: Plan) -> Mapping[str, Any]:
@@ -139,7 +146,8 @@ def _observe_record(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
 def _act_record(bench: Bench, step: Step, operation: str) -> Receipt:
     given = step.arguments
     until = parse_time(given["until"]) if given["until"] else None
-    bench.control.put_pause(step.target, given["reason"], given["ticket"], given["by"], until, operation)
+    action = given.get("action", PAUSED)
+    bench.control.put_pause(step.target, given["reason"], given["ticket"], given["by"], until, operation, action)
     return Receipt()
 
 
@@ -183,13 +191,12 @@ def plan_start(bench: Bench, wish: Wish) -> Plan:
             if mode.refusal:
                 refusals.append(f"{job.name} can't be started so: {mode.refusal}.")
             skipped = None if skipped is None or mode.skips is None else skipped + mode.skips
-            warnings += _start_warnings(bench, job, mode, jobs.keeps_until(job, hub))
-            steps.append(_start_step(job, wish))
+            warnings += start_warnings(bench, job, mode, jobs.keeps_until(job, hub))
+            steps.append(start_step(job, wish))
         elif state != "running":
             refusals.append(f"{job.name} is {job.state}: wait until it stands still.")
         if pause is not None:
-            changes = (Change(f"{job.name}.pause", jobs.pause_data(pause), None),)
-            steps.append(Step(f"end the pause of {job.name}", _CLEAR, job.name, {}, changes, (f"{job.name}.pause",)))
+            steps.append(clear_step(job, pause))
     name, danger = bench.environment.name, guard.danger_of(bench.environment.kind, hard=skipped != 0)
     lost = (
         f" {skipped:,} events are skipped and reach nobody."
@@ -221,7 +228,7 @@ def plan_start(bench: Bench, wish: Wish) -> Plan:
         wish=dict(wish),
         made_at=bench.now(),
         who=bench.who,
-        command=command(*words, *why_words(wish), *_job_words(wish)),
+        command=command(*words, *why_words(wish), *job_words(wish)),
         undo=command("lpmops", "asa", "pause", "-e", name, "--reason", "WHY"),
         reason=wish["reason"],
         ticket=wish["ticket"],
@@ -244,7 +251,14 @@ def _start_fields(job: StreamingJob) -> dict[str, Any]:
     }
 
 
-def _start_step(job: StreamingJob, wish: Wish) -> Step:
+def clear_step(job: StreamingJob, pause: Pause | None) -> Step:
+    """Take the note of a pause away."""
+    changes = (Change(f"{job.name}.pause", jobs.pause_data(pause), None),)
+    return Step(f"end the pause of {job.name}", CLEAR, job.name, {}, changes, (f"{job.name}.pause",))
+
+
+def start_step(job: StreamingJob, wish: Wish) -> Step:
+    """Start a job that stands. `wish`: mode, begin."""
     arguments = {
         "mode": jobs.MODES[wish["mode"]],
         "begin": wish["begin"],
@@ -257,11 +271,12 @@ def _start_step(job: StreamingJob, wish: Wish) -> Step:
         Change(f"{job.name}.start_mode", job.start_mode, arguments["mode"]),
     )
     return Step(
-        f"start {job.name}", _START, job.name, arguments, changes, tuple(f"{job.name}.{field}" for field in fields)
+        f"start {job.name}", START_JOB, job.name, arguments, changes, tuple(f"{job.name}.{field}" for field in fields)
     )
 
 
-def _start_warnings(bench: Bench, job: StreamingJob, mode: jobs.StartMode, ends: datetime | None) -> list[str]:
+def start_warnings(bench: Bench, job: StreamingJob, mode: jobs.StartMode, ends: datetime | None) -> list[str]:
+    """What a start in that mode skips and repeats, in words."""
     found = []
     if mode.skips:
         found.append(f"{job.name}: {mode.skips:,} events are skipped.")
@@ -334,16 +349,25 @@ def _verify_start(bench: Bench, plan: Plan) -> Mapping[str, Any]:
     return {"changed": True, "jobs": shown, "skipped_events": plan.impact.events, "undo": plan.undo}
 
 
-def _job_words(wish: Wish) -> list[str]:
+def job_words(wish: Wish) -> list[str]:
+    """The chosen jobs as they stand on a command line."""
     return [word for name in wish["jobs"] for word in ("--job", name)]
 
 
+# How the steps are looked at and done that any action takes which stops or starts a job.
+HANDLERS = {
+    RECORD: Handler(_observe_record, _act_record),
+    STOP_JOB: Handler(_observe_stop, _act_stop),
+    # A second start from now on would begin later than the first and skip more.
+    START_JOB: Handler(_observe_start, _act_start, lambda step: step.arguments["mode"] != jobs.MODES["now"]),
+    CLEAR: Handler(_observe_clear, _act_clear),
+}
 PAUSE = Action(
     name="asa.pause",
     title="Pause Stream Analytics",
     help="Stop the routing jobs on purpose, with a reason and an end. Events wait in the hub.",
     plan=plan_pause,
-    handlers={_RECORD: Handler(_observe_record, _act_record), _STOP: Handler(_observe_stop, _act_stop)},
+    handlers=HANDLERS,
     verify=_verify_pause,
     pins=("tenant", "server"),
     key="P",
@@ -353,11 +377,7 @@ START = Action(
     title="Start Stream Analytics",
     help="Start the routing jobs where their output ended, now, or at a time, and say what that skips or repeats.",
     plan=plan_start,
-    handlers={
-        # A second start from now on would begin later than the first and skip more.
-        _START: Handler(_observe_start, _act_start, lambda step: step.arguments["mode"] != jobs.MODES["now"]),
-        _CLEAR: Handler(_observe_clear, _act_clear),
-    },
+    handlers=HANDLERS,
     verify=_verify_start,
     pins=("tenant", "server"),
     key="S",

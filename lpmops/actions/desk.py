@@ -23,7 +23,7 @@ from lpmops.control.guard import Approval
 from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, LockState
 from lpmops.control.plan import Plan
-from lpmops.errors import LpmopsError, RefusedError, UsageError
+from lpmops.errors import LpmopsError, NotFoundError, RefusedError, UsageError
 from lpmops.model import to_data
 from lpmops.store import audit
 from lpmops.store.connection import Store
@@ -70,6 +70,16 @@ class Desk:
     def plan(self, action: Action, wish: Wish) -> Plan:
         """What the action would do now."""
         return action.plan(self.bench(), wish)
+
+    def plan_of(self, operation: str) -> Plan:
+        """The plan that an operation of this environment was approved with. Raises NotFoundError, StoreError."""
+        plan = Book.read(self.store, operation, self._now, self.who()).plan()
+        if plan.environment != self.environment.name:
+            raise NotFoundError(
+                f"Operation {operation} was of {plan.environment}, not of {self.environment.name}.",
+                hint=f"See its own: lpmops op list -e {self.environment.name}",
+            )
+        return plan
 
     def refuse_unfinished(self) -> None:
         """Raises RefusedError or LockedError where an operation of this environment is not over."""

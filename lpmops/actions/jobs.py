@@ -82,6 +82,7 @@ def pause_data(pause: Pause | None) -> dict[str, Any] | None:
         "until": to_data(pause.until),
         "at": to_data(pause.at),
         "operation": pause.operation,
+        "action": pause.action,
     }
 
 

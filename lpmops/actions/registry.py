@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, cdf, stream
+from lpmops.actions import asa, asa_deploy, cdf, stream, stream_deploy
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -12,7 +12,18 @@ from lpmops.errors import NotFoundError
 from lpmops.model import Kind, Snapshot
 
 ACTIONS: Mapping[str, Action] = {
-    action.name: action for action in (cdf.ENABLE, stream.START, stream.STOP, stream.RESTART, asa.PAUSE, asa.START)
+    action.name: action
+    for action in (
+        cdf.ENABLE,
+        stream.START,
+        stream.STOP,
+        stream.RESTART,
+        stream_deploy.DEPLOY,
+        asa.PAUSE,
+        asa.START,
+        asa_deploy.DEPLOY,
+        asa_deploy.SCALE,
+    )
 }
 
 
@@ -39,7 +50,7 @@ def disabled(entry: Action, snapshot: Snapshot | None) -> str:
     if snapshot is None:
         return ""
     states = {name: stage.state for name, stage in snapshot.stages.items()}
-    hop, state = ("asa", states.get("asa", "")) if entry in (asa.PAUSE, asa.START) else ("cdf", states.get("cdf", ""))
+    hop, state = ("asa", states.get("asa", "")) if entry.name.startswith("asa.") else ("cdf", states.get("cdf", ""))
     if entry is cdf.ENABLE:
         readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()
         is_on = any(reading.name == "change_feed" and reading.value == "delta" for reading in readings)
@@ -51,8 +62,11 @@ def disabled(entry: Action, snapshot: Snapshot | None) -> str:
 # The states of an action's hop in which it makes no sense.
 _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.pause": ("absent", "failed", "starting", "stopping"),
+    "asa.deploy": ("absent", "starting", "stopping"),
+    "asa.scale": ("absent", "failed", "starting", "stopping"),
     "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
     "stream.start": ("absent", "running", "starting", "lagging"),
+    "stream.deploy": ("starting",),
     "stream.stop": ("absent", "stopped", "paused"),
     "stream.restart": ("absent", "stopped", "paused"),
 }

@@ -18,7 +18,7 @@ from lpmops.errors import NotFoundError, RefusedError
 from lpmops.model import FeedState, Receipt, StreamJob, StreamProgress, to_data
 from lpmops.store.journal import StepRow
 
-_PAUSE, _CONTINUE, _CANCEL, _RUN = "stream.pause", "stream.continue", "stream.cancel", "stream.run"
+_PAUSE, _CONTINUE, _CANCEL, RUN = "stream.pause", "stream.continue", "stream.cancel", "stream.run"
 _AT_WORK = ("running", "starting")
 
 
@@ -128,14 +128,18 @@ def plan_restart(bench: Bench, wish: Wish) -> Plan:
     job, against = job_of(bench), _against(bench)
     if job.paused:
         against.append(f"{job.name} is paused: start it instead")
+    summary = f"Restart the stream {job.name} in {bench.environment.name}: changes wait for some minutes."
+    return _plan(bench, wish, "stream.restart", summary, tuple(renewal(job)), job, undo="", refusals=against)
+
+
+def renewal(job: StreamJob) -> list[Step]:
+    """Replace a job's run by a new one, so that there is never a second."""
     steps: list[Step] = []
     if not job.continuous and job.run.state in (*_AT_WORK, "stopping"):
         # Without the service's own replacement two runs would send everything twice.
         change = Change("job.state", job.run.state, "stopped")
         steps.append(_step(f"cancel run {job.run.run_id}", _CANCEL, job, change, *_RUN_FIELDS))
-    steps.append(_new_run(job))
-    summary = f"Restart the stream {job.name} in {bench.environment.name}: changes wait for some minutes."
-    return _plan(bench, wish, "stream.restart", summary, tuple(steps), job, undo="", refusals=against)
+    return [*steps, _new_run(job)]
 
 
 _RUN_FIELDS = ("job.state", "job.run_id")
@@ -152,7 +156,7 @@ def _against(bench: Bench) -> list[str]:
 
 
 def _new_run(job: StreamJob) -> Step:
-    return _step(f"run {job.name}", _RUN, job, Change("job.run_id", job.run.run_id, "a new one"), *_RUN_FIELDS)
+    return _step(f"run {job.name}", RUN, job, Change("job.run_id", job.run.run_id, "a new one"), *_RUN_FIELDS)
 
 
 def _step(name: str, kind: str, job: StreamJob, change: Change, *touches: str) -> Step:
@@ -227,7 +231,7 @@ def _observe_continue(bench: Bench, step: Step, row: StepRow, receipt: Receipt |
     if job.run.run_id == step.arguments["run_id"] and job.run.state not in _AT_WORK:
         # The run of before: the service has not begun its own yet.
         return Observation(Sight.MOVING, _said(job))
-    return _working(job, Sight.MOVING)
+    return working(job, Sight.MOVING)
 
 
 def _act_continue(bench: Bench, step: Step, operation: str) -> Receipt:
@@ -257,10 +261,11 @@ def _observe_run(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None
     job = job_of(bench)
     if job.run.run_id == step.arguments["run_id"]:
         return Observation(Sight.MOVING if job.run.state == "stopping" else Sight.ABSENT, _said(job))
-    return _working(job, Sight.OTHERWISE)
+    return working(job, Sight.OTHERWISE)
 
 
-def _working(job: StreamJob, otherwise: Sight) -> Observation:
+def working(job: StreamJob, otherwise: Sight) -> Observation:
+    """How far the job's newest run is; `otherwise` is what a run that has ended means."""
     if job.run.state == "running":
         return Observation(Sight.SO, _said(job))
     if job.run.state == "failed":
@@ -281,11 +286,11 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
     return {"changed": True, "job": job.name, "state": job.run.state, "run_id": job.run.run_id, "undo": plan.undo}
 
 
-_HANDLERS = {
+HANDLERS = {
     _PAUSE: Handler(_observe_pause, _act_pause),
     _CONTINUE: Handler(_observe_continue, _act_continue),
     _CANCEL: Handler(_observe_cancel, _act_cancel),
-    _RUN: Handler(_observe_run, _act_run),
+    RUN: Handler(_observe_run, _act_run),
 }
 _PINS = ("tenant", "server", "workspace")
 
@@ -294,7 +299,7 @@ STOP = Action(
     title="Stop the stream",
     help="Stop the Databricks job on purpose. Changes wait in the table.",
     plan=plan_stop,
-    handlers=_HANDLERS,
+    handlers=HANDLERS,
     verify=_verify,
     pins=_PINS,
 )
@@ -303,7 +308,7 @@ START = Action(
     title="Start the stream",
     help="Start the Databricks job where its checkpoint is.",
     plan=plan_start,
-    handlers=_HANDLERS,
+    handlers=HANDLERS,
     verify=_verify,
     pins=_PINS,
 )
@@ -312,7 +317,7 @@ RESTART = Action(
     title="Restart the stream",
     help="Replace the run of the Databricks job by a new one, where its checkpoint can go on.",
     plan=plan_restart,
-    handlers=_HANDLERS,
+    handlers=HANDLERS,
     verify=_verify,
     pins=_PINS,
 )

@@ -1,4 +1,4 @@
-"""`lpmops asa`: the Stream Analytics jobs that carry events from the hub to each company's database: see, pause and start them."""
+"""`lpmops asa`: the Stream Analytics jobs that carry events from the hub to each company's database: see, pause, start, deploy and scale them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA = "asa"
 Job = Annotated[
     list[str] | None, typer.Option("--job", metavar="NAME", help="Only this job; may be repeated. Default: all.")
 ]
-group = typer.Typer(help="The Stream Analytics jobs: see, pause and start them.", no_args_is_help=True)
+group = typer.Typer(help="The Stream Analytics jobs: see, pause, start, deploy and scale them.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -110,6 +110,128 @@ def start(
             changing.plan_and_carry_on(desk, "asa.start", wish, agreed, form)
 
 
+@group.command()
+def query(
+    environment: Env,
+    deployed: Annotated[
+        bool, typer.Option("--deployed", help="The text that runs now, not the one of lpmops.toml.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="How the text that runs would change.")] = False,
+    job: Job = None,
+    form: Form = Output.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """Print the Stream Analytics text that lpmops would deploy, the one that runs, or how they differ. Changes nothing.
+
+    Example: lpmops asa query -e prod --diff
+    """
+    del no_input
+    with output.guarded(SCHEMA, form):
+        if deployed and diff:
+            raise UsageError("--deployed and --diff are two questions.", hint="Give one of them.")
+        with changing.desk(environment) as desk:
+            from lpmops.actions import asa_deploy
+
+            items = asa_deploy.texts(desk.bench(), changing.listed(job))
+        lines: list[str] = []
+        for item in items:
+            item["diff"] = _text_diff(item)
+            shown = item["diff"] if diff else (item["deployed"] if deployed else item["query"]).splitlines()
+            if len(items) > 1:
+                lines.append(f"-- {plain(item['job'])}")
+            lines += [plain(line) for line in shown]
+            if diff and not shown:
+                lines.append(f"{plain(item['job'])}: the text that runs is the one that would be deployed.")
+            if diff and item["differences"]:
+                lines.append(
+                    f"{plain(item['job'])} differs in: {', '.join(plain(name) for name in item['differences'])}"
+                )
+        flat = [
+            {"job": item["job"], "same": not item["diff"], "differences": len(item["differences"])} for item in items
+        ]
+        output.emit(Answer(SCHEMA, items, lines, flat), form)
+
+
+def _text_diff(item: dict[str, Any]) -> list[str]:
+    """What a deployment of the text would change, as a unified diff; empty where nothing."""
+    import difflib
+
+    before, after = ([line.rstrip() for line in item[name].strip().splitlines()] for name in ("deployed", "query"))
+    return list(difflib.unified_diff(before, after, "deployed", "lpmops.toml", lineterm="", n=2))
+
+
+@group.command()
+def deploy(
+    environment: Env,
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="Where to begin again: last-output, now or custom.")
+    ] = "last-output",
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="For custom: begin with what came in at this time.")
+    ] = None,
+    back_to: Annotated[
+        str, typer.Option("--back-to", metavar="OPERATION", help="Bring back what stood before that deployment.")
+    ] = "",
+    job: Job = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
+    out: Out = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    detailed: Detailed = False,
+    form: Form = Output.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """Make the jobs what lpmops.toml asks for: stop once, change what differs, start where the output ended, verify.
+
+    Example: lpmops asa deploy -e prod --dry-run
+    """
+    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
+    with output.guarded(changing.SCHEMA, form):
+        at = changing.past_moment(begin, "--from")
+        with changing.desk(environment) as desk:
+            from lpmops.actions import asa_deploy
+
+            wish = {
+                "jobs": changing.listed(job),
+                "mode": mode,
+                "begin": at,
+                "back_to": back_to,
+                "definitions": asa_deploy.former(desk.plan_of(back_to)) if back_to else {},
+                "by": desk.who(),
+                "reason": reason.strip(),
+                "ticket": ticket,
+            }
+            changing.plan_and_carry_on(desk, "asa.deploy", wish, agreed, form)
+
+
+@group.command()
+def scale(
+    environment: Env,
+    units: Annotated[
+        str, typer.Option("--units", metavar="UNITS", help="Streaming units each: 1/3, 2/3, 1, 2, 3 and so on.")
+    ],
+    job: Job = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
+    out: Out = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    detailed: Detailed = False,
+    form: Form = Output.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """Give the jobs other streaming units. They go on meanwhile.
+
+    Example: lpmops asa scale -e prod --units 1 --yes
+    """
+    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
+    wish = {"jobs": changing.listed(job), "units": units, "reason": reason.strip(), "ticket": ticket}
+    changing.act("asa.scale", environment, wish, agreed, form)
+
+
 def _no_mode(desk: Desk, names: list[str]) -> LpmopsError:
     """The error for a start without a mode: each mode with what it would skip and repeat now."""
     items, _ = _shown(desk, names)
@@ -162,14 +284,19 @@ def _shown(desk: Desk, names: list[str]) -> tuple[list[dict[str, Any]], list[str
 
 
 def _lines(item: dict[str, Any]) -> list[str]:
-    state = "paused" if item["paused"] else item["state"]
+    state = "paused" if item["paused"] and item["paused"]["action"] == "asa.pause" else item["state"]
     units = item["streaming_units"]
     lines = [
         f"{plain(item['name'])}  {plain(state)}, {item['outputs']} outputs"
         + ("" if units is None else f", {units:g} streaming units")
     ]
-    if item["paused"]:
-        paused = item["paused"]
+    paused = item["paused"]
+    if paused and paused["action"] != "asa.pause":
+        lines.append(
+            f"  stopped by {plain(paused['by'])} at {paused['at']} in operation {plain(paused['operation'])} ({plain(paused['action'])}), "
+            f"which has not started it again: lpmops op resume {plain(paused['operation'])}"
+        )
+    elif paused:
         until = f"until {paused['until']}" if paused["until"] else "without an end"
         lines.append(
             f"  paused by {plain(paused['by'])} at {paused['at']} {until}: {plain(paused['reason'] or 'no reason given')}"

@@ -121,6 +121,8 @@ warehouse = "0123456789abcdef"
 table = "lpm_{name}.gold.tdr_streaming"
 job = "lpm-tdr-stream-{name}"
 checkpoint = "/Volumes/lpm_{name}/ops/checkpoints/tdr-stream"
+sign_in = "service-credential:lpm-eventhub"
+operators = "lpm-operators"
 
 [environments.{name}.eventhub]
 namespace = "evhns-lpm-tdr-{name}"

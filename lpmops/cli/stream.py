@@ -1,6 +1,8 @@
-"""`lpmops stream`: the Databricks job that reads the change feed and sends it to the hub: see, start, stop and restart it."""
+"""`lpmops stream`: the Databricks job that reads the change feed and sends it to the hub: see, deploy, start, stop and restart it."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -11,7 +13,7 @@ from lpmops.plain_text import plain
 
 SCHEMA = "stream"
 group = typer.Typer(
-    help="The Databricks job that sends the change feed: see, start, stop, restart.", no_args_is_help=True
+    help="The Databricks job that sends the change feed: see, deploy, start, stop, restart.", no_args_is_help=True
 )
 
 
@@ -103,3 +105,31 @@ def restart(
     """Replace the job's run by a new one, after holding its checkpoint against the table."""
     agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
     changing.act("stream.restart", environment, {"reason": reason.strip(), "ticket": ticket}, agreed, form)
+
+
+@group.command()
+def deploy(
+    environment: Env,
+    from_version: Annotated[
+        int | None,
+        typer.Option(
+            "--from-version", metavar="N", min=0, help="For a stream without a checkpoint: the first version."
+        ),
+    ] = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
+    out: Out = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    detailed: Detailed = False,
+    form: Form = Output.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """Ship the job's files, make or change the continuous job and its permissions, and replace its run.
+
+    Example: lpmops stream deploy -e prod --dry-run
+    """
+    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
+    wish = {"from_version": from_version, "reason": reason.strip(), "ticket": ticket}
+    changing.act("stream.deploy", environment, wish, agreed, form)

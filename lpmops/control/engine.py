@@ -177,13 +177,16 @@ class Engine:
                 self._step(book, step, seq, lock, hands)
             book.verifying()
             self._say(book, None, "verifying")
-            book.end("succeeded", result=hands.verify(plan))
+            result = dict(hands.verify(plan))
+            if "undo" in result:
+                result["undo"] = plan.undo_of(book.id)
+            book.end("succeeded", result=result)
             self._say(book, None, "succeeded")
         except StoreError as error:
             quiet = not book.has_acted()
             raise self._about(book, PartlyAppliedError(write_failed(error, book.id), hint=error.hint)) from error
         except LpmopsError as error:
-            raise self._stopped(book, error) from error
+            raise self._stopped(book, plan, error) from error
         except BaseException:
             # Leaving at once: what is on its way may still take effect, so the lease runs out by itself.
             quiet = False
@@ -195,7 +198,7 @@ class Engine:
         self._copy_head()
         return outcome_of(book)
 
-    def _stopped(self, book: Book, error: LpmopsError) -> LpmopsError:
+    def _stopped(self, book: Book, plan: Plan, error: LpmopsError) -> LpmopsError:
         """Write down why a run stopped; the error that says so."""
         said: LpmopsError = error
         if isinstance(error, InDoubtError):
@@ -216,7 +219,11 @@ class Engine:
             said = PartlyAppliedError(write_failed(failed, book.id), hint=failed.hint) if book.has_acted() else failed
         self._say(book, None, state)
         self._copy_head()
-        return self._about(book, said)
+        said = self._about(book, said)
+        if book.has_acted() and plan.undo_of(book.id) != plan.undo:
+            back = f"lpmops op abort {book.id} --reason WHY   then   {plan.undo_of(book.id)}"
+            said.hint = f"{said.hint}\nOr bring back what was before it: {back}".strip()
+        return said
 
     def _about(self, book: Book, error: LpmopsError) -> LpmopsError:
         error.operation = book.id

@@ -50,7 +50,7 @@ class Hands(Protocol):
         ...
 
     def act(self, step: Step, operation: str) -> Receipt:
-        """Do it: one request, never sent again."""
+        """Do it: one write, never sent again; more than one only where neither their order nor their repetition makes a difference."""
         ...
 
     def repeatable(self, step: Step) -> bool:

@@ -172,6 +172,10 @@ def _asa(facts: Facts, thresholds: Thresholds) -> Stage:
     if stopped and len(paused) == len(stopped) and not signs.jobs_in(facts, signs.FAILED_STATES):
         # Somebody meant it so: nothing is broken, and nothing flows.
         return stage(Health.DEGRADED, "paused", "; ".join(f"{name} is {why}" for name, why in paused.items()))
+    if left := signs.left_stopped(facts):
+        why = "; ".join(f"{name} was {signs.left_words(facts, pause)}" for name, pause in left.items())
+        first = next(iter(left.values()))
+        return stage(Health.DOWN, "stopped", f"{why}: lpmops op resume {first.operation}")
     for states, health in (
         (signs.FAILED_STATES, Health.DOWN),
         (signs.STOPPED_STATES, Health.DOWN),

@@ -26,6 +26,8 @@ from lpmops.store.audit import Head
 LEASE_SECONDS = 60
 RENEW_SECONDS = 20.0
 TRUST_SECONDS = 45.0
+# The action whose end a stopped job is.
+PAUSE = "asa.pause"
 # Invalid column and object names.
 _MISSING = (207, 208)
 
@@ -68,7 +70,7 @@ class LockState:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A job that an operator stopped on purpose."""
+    """A job that an operator stopped on purpose: to pause it, or, as `action` says, on the way to something else."""
 
     target: str
     reason: str
@@ -77,6 +79,12 @@ class Pause:
     at: datetime
     until: datetime | None
     operation: str
+    action: str = PAUSE
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether an operation stopped the job and was to start it again itself: then a job that stands still is half done."""
+        return self.action != PAUSE
 
 
 class ControlDatabase:
@@ -141,9 +149,18 @@ class ControlDatabase:
         """The paused jobs by name."""
         return pauses_of(self._rows("pauses"))
 
-    def put_pause(self, target: str, reason: str, ticket: str, by: str, until: datetime | None, operation: str) -> None:
-        """Note that a job is paused."""
-        values = (reason, ticket or None, by, until, operation, target)
+    def put_pause(
+        self,
+        target: str,
+        reason: str,
+        ticket: str,
+        by: str,
+        until: datetime | None,
+        operation: str,
+        action: str = PAUSE,
+    ) -> None:
+        """Note that a job is paused, or stopped on the way of another action."""
+        values = (reason, ticket or None, by, until, operation, action, target)
         self._rows("pause_put", *values, *values)
 
     def delete_pause(self, target: str) -> None:
@@ -186,6 +203,7 @@ def pauses_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Pause]:
             at=row["paused_at"],
             until=row["until_at"],
             operation=str(row["operation"]),
+            action=str(row.get("action") or PAUSE),
         )
         for row in rows
     }

@@ -72,7 +72,10 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is going to happen. `target` is the name that is typed to confirm, `command` the equal command line, `undo` the one that takes it back."""
+    """What is going to happen. `target` is the name that is typed to confirm, `command` the equal command line.
+
+    `undo` is the command that takes it back; the word OPERATION in it stands for the id of the run.
+    """
 
     action: str
     environment: str
@@ -99,6 +102,10 @@ class Plan:
     def applyable(self) -> bool:
         """Whether nothing speaks against it."""
         return not self.refusals
+
+    def undo_of(self, operation: str) -> str:
+        """The command that takes back what that run did; empty where there is none."""
+        return self.undo.replace("OPERATION", operation)
 
     @property
     def fingerprint(self) -> str:

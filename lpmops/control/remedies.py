@@ -36,6 +36,15 @@ def start_job(environment: Environment, job: str) -> str:
     return command("lpmops", "asa", "start", "-e", environment.name, "--job", job, "--mode", "last-output")
 
 
+def finish(environment: Environment, operation: str) -> tuple[str, ...]:
+    """Finish an operation that stopped a job on its way; or give it up, and bring back what was before it."""
+    return (
+        command("lpmops", "op", "resume", operation),
+        command("lpmops", "op", "abort", operation, "--reason", "WHY"),
+        command("lpmops", "asa", "deploy", "-e", environment.name, "--back-to", operation),
+    )
+
+
 def enable_feed(environment: Environment) -> str:
     """Let the source table record its changes."""
     return command("lpmops", "cdf", "enable", "-e", environment.name)

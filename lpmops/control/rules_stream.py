@@ -103,10 +103,10 @@ def stream_analytics(case: Case) -> Found:
             CAUSE,
             Suspect("asa.failed", "asa", Confidence.SURE, summary, (f"its state is {job.state}", *waits), steps),
         )
-    paused = signs.paused(facts)
+    paused, left = signs.paused(facts), signs.left_stopped(facts)
     for job in stopped:
-        since, left = facts.age(job.last_output_at), signs.seconds_kept(facts, job)
-        if job.name in paused and (left is None or left > _LAST_HOURS):
+        since, kept = facts.age(job.last_output_at), signs.seconds_kept(facts, job)
+        if job.name in paused and (kept is None or kept > _LAST_HOURS):
             continue
         evidence = (
             f"its state is {job.state}",
@@ -116,15 +116,15 @@ def stream_analytics(case: Case) -> Found:
         )
         keeps = f" The hub keeps them for {signs.seconds(facts.hub.retention)}." if facts.hub is not None else ""
         summary = f"The Stream Analytics job {job.name} is stopped: events wait in the hub.{keeps}"
-        if left is not None and left <= _LAST_HOURS:
-            gone = "has begun to drop them" if left <= 0 else f"begins to drop them in {signs.seconds(left)}"
+        if kept is not None and kept <= _LAST_HOURS:
+            gone = "has begun to drop them" if kept <= 0 else f"begins to drop them in {signs.seconds(kept)}"
             summary = f"The Stream Analytics job {job.name} is stopped: events wait in the hub, which {gone}."
-        steps = (
-            remedies.start_job(environment, job.name),
-            remedies.activity(environment, job.name),
-            remedies.watch(environment),
-        )
-        yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, evidence, steps)
+        first: tuple[str, ...] = (remedies.start_job(environment, job.name),)
+        if (pause := left.get(job.name)) is not None:
+            summary = f"The Stream Analytics job {job.name} was {signs.left_words(facts, pause)}: finish it or go back. Events wait in the hub."
+            first = remedies.finish(environment, pause.operation)
+        following = (*first, remedies.activity(environment, job.name), remedies.watch(environment))
+        yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, evidence, following)
     if facts.jobs is not None and not facts.jobs:
         summary = f"There is no Stream Analytics job whose name begins with {environment.streamanalytics.job_prefix}."
         yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, waits, (remedies.look(environment),))
@@ -136,6 +136,8 @@ def _pause_words(case: Case, job: StreamingJob) -> tuple[str, ...]:
     pause = case.facts.pauses.get(job.name)
     if pause is None:
         return ()
+    if pause.on_the_way:
+        return (signs.left_words(case.facts, pause),)
     until = f" until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until is not None else ""
     over = ", which is over" if pause.until is not None and pause.until <= case.facts.taken_at else ""
     return (f"{pause.by} paused it{until}{over}: {pause.reason or 'no reason given'}",)

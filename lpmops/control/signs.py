@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lpmops.config import Thresholds
 from lpmops.control.facts import Facts, Metric
+from lpmops.control.lock import Pause
 from lpmops.control.probes import SIGN_IN
 from lpmops.model import StreamingJob
 
@@ -158,10 +159,25 @@ def paused(facts: Facts) -> dict[str, str]:
     found: dict[str, str] = {}
     for job in jobs_in(facts, STOPPED_STATES):
         pause = facts.pauses.get(job.name)
-        if pause is not None and (pause.until is None or pause.until > facts.taken_at):
+        if pause is not None and not pause.on_the_way and (pause.until is None or pause.until > facts.taken_at):
             until = f" until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until is not None else ""
             found[job.name] = f"paused by {pause.by}{until}: {pause.reason or 'no reason given'}"
     return found
+
+
+def left_stopped(facts: Facts) -> dict[str, Pause]:
+    """The stopped jobs that an operation stopped on its way and has not started again."""
+    found: dict[str, Pause] = {}
+    for job in jobs_in(facts, STOPPED_STATES):
+        pause = facts.pauses.get(job.name)
+        if pause is not None and pause.on_the_way:
+            found[job.name] = pause
+    return found
+
+
+def left_words(facts: Facts, pause: Pause) -> str:
+    """Who stopped a job, when, and in the course of which operation."""
+    return f"stopped by {pause.by}{_when(facts.age(pause.at))} in operation {pause.operation} ({pause.action}), which has not started it again"
 
 
 def seconds_kept(facts: Facts, job: StreamingJob) -> float | None:

@@ -28,6 +28,7 @@ CONTROL_STATEMENTS = (
     "control_lock_columns",
     "control_freeze",
     "control_pause",
+    "control_pause_columns",
     "control_audit_head",
 )
 

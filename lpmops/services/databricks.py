@@ -6,6 +6,7 @@ stream has read comes from the progress file that the stream job keeps beside it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ _TEXT_LENGTH = 1_000
 _RIGHTS = (
     "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
 )
-_ORDERING = "CAN MANAGE on the job"
+_ORDERING = "CAN MANAGE on the job, and to deploy it WRITE VOLUME beside the checkpoint"
 _STARTING = {"PENDING", "QUEUED", "BLOCKED", "WAITING", "WAITING_FOR_RETRY"}
 _ROW_METRICS = (
     ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"),
@@ -192,6 +193,97 @@ class DatabricksService:
     def run_job(self, job_id: str, token: str) -> Receipt:
         """Begin a new run, which replaces that of a continuous job. Of a `token` (64 characters) the service makes one run, however often asked."""
         return self._order("jobs/run-now", {"job_id": int(job_id), "idempotency_token": token}, "run job")
+
+    def job_settings(self, job_id: str) -> Mapping[str, Any]:
+        """A job's settings whole, with its tasks, as the service gives them. Raises ServiceNotFoundError."""
+        answer = self._client.get(
+            "/api/2.2/jobs/get",
+            operation="job",
+            deadline=Deadline.after(self._seconds),
+            params={"job_id": job_id},
+        )
+        return answer.fields().object("settings").values
+
+    def other_jobs(self, job_id: str) -> tuple[str, ...]:
+        """Names and ids of the other jobs whose arguments say that they stream the same table. Reads every job of the workspace that one may see."""
+        deadline = Deadline.after(self._seconds)
+        found: list[str] = []
+        parameters = {"limit": "100", "expand_tasks": "true"}
+        for _ in range(_PAGE_LIMIT):
+            page = self._client.get(
+                "/api/2.2/jobs/list", operation="jobs", deadline=deadline, params=parameters
+            ).fields()
+            for job in page.objects("jobs"):
+                number, settings = str(job.integer("job_id")), job.object("settings")
+                if number != job_id and any(self._streams(task) for task in settings.objects("tasks")):
+                    found.append(f"{settings.maybe_text('name') or '-'} ({number})")
+            following = page.maybe_text("next_page_token")
+            if not following:
+                break
+            parameters = {**parameters, "page_token": following}
+        return tuple(found)
+
+    def _streams(self, task: Fields) -> bool:
+        given = task.object("spark_python_task").values.get("parameters")
+        words = [str(word) for word in given] if isinstance(given, list) else []
+        pairs = dict(zip(words[1::2], words[2::2], strict=False))
+        return words[:1] == ["stream"] and pairs.get("--table", "").lower() == self._settings.table.lower()
+
+    def create_job(self, settings: Mapping[str, Any]) -> Receipt:
+        """Make a job. The service makes another one each time it is asked, whatever its name."""
+        return self._order("jobs/create", settings, "create job")
+
+    def update_job(self, job_id: str, settings: Mapping[str, Any]) -> Receipt:
+        """Change some of a job's settings; a run that is under way goes on with the old ones."""
+        return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
+
+    def permissions(self, job_id: str) -> Mapping[str, str]:
+        """What groups, users and service principals may do with a job, by name."""
+        answer = self._client.get(
+            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
+            operation="permissions",
+            deadline=Deadline.after(self._seconds),
+        )
+        found: dict[str, str] = {}
+        for entry in answer.fields().objects("access_control_list"):
+            names = (entry.maybe_text(kind) for kind in ("group_name", "user_name", "service_principal_name"))
+            levels = [item.maybe_text("permission_level") or "" for item in entry.objects("all_permissions")]
+            if (name := next((item for item in names if item), None)) is not None and levels:
+                found[name] = levels[0]
+        return found
+
+    def permit(self, job_id: str, group: str, level: str) -> Receipt:
+        """Give a group a right on a job, beside those that there are."""
+        answer = self._orders.write(
+            "PATCH",
+            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
+            {"access_control_list": [{"group_name": group, "permission_level": level}]},
+            operation="permit",
+            deadline=Deadline.after(self._seconds),
+        )
+        return Receipt(answer.request_id)
+
+    def file_hash(self, path: str) -> str | None:
+        """The SHA-256 of a file in a volume; None where there is none."""
+        answer = self._file(path, Deadline.after(self._seconds))
+        return None if answer is None else hashlib.sha256(answer.body).hexdigest()
+
+    def put_file(self, path: str, content: bytes) -> Receipt:
+        """Write a file in a volume, with the folders above it, over what is there."""
+        deadline = Deadline.after(self._seconds)
+        self._orders.write(
+            "PUT", f"/api/2.0/fs/directories{quote(dirname(path))}", None, operation="make folder", deadline=deadline
+        )
+        answer = self._orders.write(
+            "PUT",
+            f"/api/2.0/fs/files{quote(path)}",
+            content,
+            operation="put file",
+            deadline=deadline,
+            params={"overwrite": "true"},
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        return Receipt(answer.request_id)
 
     def _order(self, path: str, body: Mapping[str, Any], operation: str) -> Receipt:
         answer = self._orders.post(

@@ -26,6 +26,9 @@ from lpmops.services.transport import Transport
 
 _VERSION = {"api-version": "2020-03-01"}
 _WHOLE = {**_VERSION, "$expand": "inputs,outputs,transformation"}
+_PARTS = frozenset({"inputs", "outputs", "functions", "transformation", "etag"})
+# What the service tells of a part, and nobody sets.
+_SHOWN = frozenset({"etag", "diagnostics", "lastOutputEventTimestamps"})
 _SECRET = re.compile(r"password|secret|accountkey|sharedaccesspolicykey|apikey|token", re.IGNORECASE)
 
 
@@ -46,7 +49,7 @@ class StreamAnalyticsService:
             transport,
             credential,
             "streamanalytics",
-            "Contributor on the jobs, or a role that starts and stops them",
+            "Contributor on the jobs, or a role that writes, starts and stops them",
         )
 
     def jobs(self) -> tuple[StreamingJob, ...]:
@@ -77,6 +80,41 @@ class StreamAnalyticsService:
         """Begin to stop a job. Raises ConflictError where it does not run."""
         return self._order(name, "stop", None)
 
+    def scale(self, name: str, units: int) -> Receipt:
+        """Begin to give a job other streaming units, running or not. Raises ConflictError while it starts or stops."""
+        return self._order(name, "scale", {"streamingUnits": units})
+
+    def change(self, name: str, settings: Mapping[str, Any], etag: str | None) -> Receipt:
+        """Change a stopped job's own settings. Raises ConflictError while it runs, PreconditionError where `etag` is not its own any more."""
+        return self._write("PATCH", self._at(name), {"properties": dict(settings)}, "change job", etag)
+
+    def part_etag(self, job: str, collection: str, name: str) -> str | None:
+        """The ETag of an input, an output or a transformation; None where there is none of that name."""
+        try:
+            answer = self._client.get(
+                self._at(job, collection, name),
+                operation=f"{collection} of a job",
+                deadline=Deadline.after(self._seconds),
+                params=_VERSION,
+            )
+        except ServiceNotFoundError:
+            return None
+        return answer.headers.get("etag") or "*"
+
+    def put_part(
+        self, job: str, collection: str, name: str, properties: Mapping[str, Any], etag: str | None
+    ) -> Receipt:
+        """Make (`etag` None) or replace a part of a stopped job.
+
+        Raises ConflictError while it runs, PreconditionError where somebody made or changed the part meanwhile, IncompleteError.
+        """
+        body = {"properties": dict(properties)}
+        return self._write("PUT", self._at(job, collection, name), body, f"put {collection} of a job", etag, new=True)
+
+    def delete_part(self, job: str, collection: str, name: str) -> Receipt:
+        """Take an input or output out of a stopped job; one that is gone stays so. Raises ConflictError while it runs."""
+        return self._write("DELETE", self._at(job, collection, name), None, f"delete {collection} of a job", None)
+
     def failure(self, location: str) -> str | None:
         """Why the start or stop that is followed at `location` failed; None while it goes on, once it went well, and where nobody knows any more."""
         try:
@@ -87,6 +125,24 @@ class StreamAnalyticsService:
         except ServiceError as error:
             return error.message if error.settled else None
         return None
+
+    def _at(self, *names: str) -> str:
+        return "/".join((self._path, *(quote(name, safe="") for name in names)))
+
+    def _write(
+        self, method: str, path: str, body: Any, operation: str, etag: str | None, *, new: bool = False
+    ) -> Receipt:
+        headers = {"If-Match": etag} if etag else {"If-None-Match": "*"} if new else {}
+        answer = self._orders.write(
+            method,
+            path,
+            body,
+            operation=operation,
+            deadline=Deadline.after(self._seconds),
+            params=_VERSION,
+            headers=headers,
+        )
+        return Receipt(answer.request_id, answer.headers.get("location"))
 
     def _order(self, name: str, verb: str, body: Any) -> Receipt:
         answer = self._orders.post(
@@ -121,6 +177,8 @@ def _job(fields: Fields, answer: Answer | None) -> StreamingJob:
         compatibility_level=properties.maybe_text("compatibilityLevel"),
         output_error_policy=properties.maybe_text("outputErrorPolicy"),
         etag=header or properties.maybe_text("etag"),
+        settings=_without_secrets({name: value for name, value in properties.values.items() if name not in _PARTS}),
+        transformation=properties.object("transformation").maybe_text("name") or "Transformation",
     )
 
 
@@ -128,11 +186,7 @@ def _part(fields: Fields) -> JobPart:
     properties = fields.object("properties")
     source = properties.object("datasource")
     details = {
-        **{
-            name: value
-            for name, value in properties.values.items()
-            if name not in {"datasource", "etag", "diagnostics"}
-        },
+        **{name: value for name, value in properties.values.items() if name not in _SHOWN and name != "datasource"},
         **source.object("properties").values,
     }
     return JobPart(
@@ -148,6 +202,7 @@ def _part(fields: Fields) -> JobPart:
             )
             for condition in properties.object("diagnostics").objects("conditions")
         ),
+        properties=_without_secrets({name: value for name, value in properties.values.items() if name not in _SHOWN}),
     )
 
 

@@ -97,6 +97,25 @@ class Client:
         """POST once: a lost answer is never followed by a second request."""
         return self._send(self._post(path, body, params), operation, deadline, safe=False)
 
+    def write(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        *,
+        operation: str,
+        deadline: Deadline,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """PUT, PATCH or DELETE once, with JSON or, where `body` is bytes, with those."""
+        content: dict[str, Any] = (
+            {"content": body} if isinstance(body, bytes) else {} if body is None else {"json": body}
+        )
+        given = {"Accept": "application/json", **(headers or {})}
+        request = HttpRequest(method, self.url(path), params=_quoted(params), headers=given, **content)
+        return self._send(request, operation, deadline, safe=False)
+
     def pages(
         self, path: str, *, operation: str, deadline: Deadline, params: Mapping[str, str] | None = None
     ) -> Iterator[Fields]:

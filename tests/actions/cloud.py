@@ -7,6 +7,7 @@ of lpmops.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -21,7 +22,7 @@ from typing import Any
 
 from lpmops import resources
 from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, ServiceNotFoundError, StatementError
+from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Credential,
     FeedState,
@@ -37,6 +38,7 @@ from lpmops.model import (
     parse_time,
     to_data,
 )
+from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
@@ -57,7 +59,14 @@ def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
         subscription_id="00000000-0000-4000-8000-000000000003",
         resource_group=f"rg-lpm-tdr-{name}",
         databricks=Databricks(
-            "https://dbx.example", "0123456789abcdef", "lpm.gold.tdr_streaming", "job", "/Volumes/l/o/t", "1003"
+            "https://dbx.example",
+            "0123456789abcdef",
+            "lpm.gold.tdr_streaming",
+            "job",
+            "/Volumes/l/o/t",
+            "1003",
+            sign_in="service-credential:hub",
+            operators="lpm-operators",
         ),
         eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr"),
         streamanalytics=StreamAnalytics(f"asa-lpm-tdr-{name}-", "westeurope"),
@@ -112,17 +121,14 @@ class Cloud:
             mode="JobStartTime",
             started_at=to_data(START - timedelta(days=1)),
             last_output_at=to_data(START),
-            query="SELECT 1",
-            inputs=["tdr-hub"],
-            outputs=["lpm-01"],
-            streaming_units=3.0,
-            compatibility_level="1.2",
-            output_error_policy="Stop",
+            **_asked_for(self.environment),
         )
         self.put("feed", kind="off", versions=7, first=None, writer=2, features=[], mapping="none")
         self.put(
             "stream", continuous=True, paused=False, run_id=41, state="running", tokens={}, table_id="t-1", version=6
         )
+        self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], concurrent=1, permissions={})
+        self.put("volume", files={})
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
 
     @contextmanager
@@ -241,9 +247,14 @@ class Cloud:
         held = self.get(name)
         if not held:
             raise ServiceNotFoundError(f"no job {name}", service="streamanalytics", status=404)
-        if held["state"] in ("Stopping", "Starting"):
+        ends = {
+            "Stopping": "Stopped",
+            "Starting": held.get("ends", "Running"),
+            "Scaling": held.get("scaling", "Running"),
+        }
+        if held["state"] in ends:
             # What was ordered is done by the next look.
-            self.put(name, state={"Stopping": "Stopped", "Starting": held.get("ends", "Running")}[held["state"]])
+            self.put(name, state=ends[held["state"]])
         place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{name}"
         return StreamingJob(
             name=name,
@@ -255,11 +266,72 @@ class Cloud:
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
             start_mode=held["mode"],
             query=held["query"],
-            inputs=tuple(JobPart(part, "hub") for part in held["inputs"]),
-            outputs=tuple(JobPart(part, "sql") for part in held["outputs"]),
-            compatibility_level=held["compatibility_level"],
-            output_error_policy=held["output_error_policy"],
+            inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
+            outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
+            compatibility_level=held["settings"]["compatibilityLevel"],
+            output_error_policy=held["settings"]["outputErrorPolicy"],
+            etag=_etag(held["settings"]),
+            settings=held["settings"],
         )
+
+    def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
+        held = self.get(job)
+        if collection == "transformations":
+            return {"query": held["query"], "streamingUnits": held["streaming_units"]}
+        return dict(held[collection]).get(name)
+
+    def part_etag(self, job: str, collection: str, name: str) -> str | None:
+        self.trouble("before", "part_etag")
+        part = self._part(job, collection, name)
+        return None if part is None else _etag(part)
+
+    def put_part(
+        self, job: str, collection: str, name: str, properties: Mapping[str, Any], etag: str | None
+    ) -> Receipt:
+        verb = f"put_{collection}"
+        self.trouble("before", verb)
+        self._refuse_at_work(job)
+        part = self._part(job, collection, name)
+        if etag != (None if part is None else _etag(part)):
+            raise PreconditionError("It was changed meanwhile.", service="streamanalytics", status=412)
+        if collection == "transformations":
+            changed: dict[str, Any] = {"query": properties["query"], "streaming_units": properties["streamingUnits"]}
+        else:
+            changed = {collection: {**self.get(job)[collection], name: dict(properties)}}
+        self._did(verb, job, **changed)
+        self.trouble("after", verb)
+        return Receipt()
+
+    def delete_part(self, job: str, collection: str, name: str) -> Receipt:
+        verb = f"delete_{collection}"
+        self.trouble("before", verb)
+        self._refuse_at_work(job)
+        held = self.get(job)[collection]
+        if name in held:
+            self._did(verb, job, **{collection: {key: value for key, value in held.items() if key != name}})
+        self.trouble("after", verb)
+        return Receipt()
+
+    def change(self, name: str, settings: Mapping[str, Any], etag: str | None) -> Receipt:
+        self.trouble("before", "change")
+        self._refuse_at_work(name)
+        held = self.get(name)["settings"]
+        if etag != _etag(held):
+            raise PreconditionError("It was changed meanwhile.", service="streamanalytics", status=412)
+        self._did("change", name, settings={**held, **settings})
+        self.trouble("after", "change")
+        return Receipt()
+
+    def scale(self, name: str, units: int) -> Receipt:
+        self.trouble("before", "scale")
+        state = self.get(name)["state"]
+        self._did("scale", name, streaming_units=float(units), state="Scaling", scaling=state)
+        self.trouble("after", "scale")
+        return Receipt("request-3", "https://arm.example/operations/3")
+
+    def _refuse_at_work(self, name: str) -> None:
+        if self.get(name)["state"] not in ("Stopped", "Failed", "Created"):
+            raise ConflictError("The job is not in a valid state.", service="streamanalytics", status=409)
 
     def stop(self, name: str) -> Receipt:
         self.trouble("before", "stop")
@@ -313,7 +385,7 @@ class Cloud:
     def stream_job(self) -> StreamJob | None:
         self.trouble("before", "stream_job")
         held = self.get("stream")
-        if not held:
+        if held.get("gone"):
             return None
         moves = {"stopping": "stopped", "starting": "running"}
         if held["state"] in moves:
@@ -334,6 +406,58 @@ class Cloud:
         self.trouble("before", "progress")
         held = self.get("stream")
         return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+
+    def job_settings(self, job_id: str) -> dict[str, Any]:
+        self.trouble("before", "job_settings")
+        held = self.get("stream")
+        continuity = {"continuous": {"pause_status": "PAUSED" if held["paused"] else "UNPAUSED"}}
+        return {
+            "tasks": held["tasks"],
+            "max_concurrent_runs": held["concurrent"],
+            **(continuity if held["continuous"] else {}),
+        }
+
+    def other_jobs(self, job_id: str) -> tuple[str, ...]:
+        self.trouble("before", "other_jobs")
+        return tuple(self.get("stream").get("others", ()))
+
+    def create_job(self, settings: Mapping[str, Any]) -> Receipt:
+        self.trouble("before", "create_job")
+        assert settings["continuous"]["pause_status"] == "PAUSED", "it would begin before all else is in place"
+        concurrent = settings["max_concurrent_runs"]
+        self._did("create_job", "stream", gone=False, tasks=settings["tasks"], concurrent=concurrent, continuous=True)
+        self.trouble("after", "create_job")
+        return Receipt()
+
+    def update_job(self, job_id: str, settings: Mapping[str, Any]) -> Receipt:
+        self.trouble("before", "update_job")
+        changed: dict[str, Any] = {"tasks": settings["tasks"], "concurrent": settings["max_concurrent_runs"]}
+        if "continuous" in settings:
+            changed |= {"continuous": True, "paused": True}
+        self._did("update_job", "stream", **changed)
+        self.trouble("after", "update_job")
+        return Receipt()
+
+    def permissions(self, job_id: str) -> dict[str, str]:
+        self.trouble("before", "permissions")
+        return dict(self.get("stream")["permissions"])
+
+    def permit(self, job_id: str, group: str, level: str) -> Receipt:
+        self.trouble("before", "permit")
+        self._did("permit", "stream", permissions={**self.get("stream")["permissions"], group: level})
+        self.trouble("after", "permit")
+        return Receipt()
+
+    def file_hash(self, path: str) -> str | None:
+        found = self.get("volume")["files"].get(path)
+        return None if found is None else str(found)
+
+    def put_file(self, path: str, content: bytes) -> Receipt:
+        self.trouble("before", "put_file")
+        files = {**self.get("volume")["files"], path: hashlib.sha256(content).hexdigest()}
+        self._did("put_file", "volume", files=files)
+        self.trouble("after", "put_file")
+        return Receipt()
 
     def set_paused(self, job_id: str, continuity: Mapping[str, Any], paused: bool) -> Receipt:
         verb = "pause_job" if paused else "continue_job"
@@ -373,6 +497,22 @@ class Cloud:
         held = self.get("hub")
         number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
         return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+def _asked_for(place: Environment) -> dict[str, Any]:
+    """A job that is as the configuration asks for."""
+    made = definitions.wished(config(place), place, place.sql.databases, "asa-01")
+    return {
+        "query": made.query,
+        "inputs": made.inputs,
+        "outputs": made.outputs,
+        "settings": made.settings,
+        "streaming_units": float(made.streaming_units),
+    }
+
+
+def _etag(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _naive(value: object) -> object:

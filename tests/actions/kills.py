@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from lpmops.store.connection import open_store
-from tests.actions.operator import CASES, RESTART, Case, KillingStore, KillSwitch, Operator, operator
+from tests.actions.operator import CASES, CREATE, RESTART, Case, KillingStore, KillSwitch, Operator, operator
 
 _ACTS = {
     "stop", "start", "enable", "pause_put", "pause_delete", "pause_job", "continue_job", "cancel_run", "run_job",
+    "change", "scale", "put_outputs", "put_transformations", "delete_outputs",
+    "create_job", "update_job", "permit", "put_file",
     "lock_take", "lock_renew", "lock_release", "audit_head_put",
 }  # fmt: skip
 # A restart is done anew each time it is asked for, so what holds of the others after a second time does not hold of it.
-EVERY = {**CASES, "stream restart": RESTART}
+EVERY = {**CASES, "stream restart": RESTART, "stream create": CREATE}
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(["tests.actions.kills"])
+
+
+def stride(case: Case) -> int:
+    """How many boundaries or calls the short form goes on by: an operation of many steps repeats itself, and the long form takes each."""
+    return 3 if case.action in ("asa.deploy", "stream.deploy") and not os.environ.get("LPMOPS_TEST_WIRE") else 1
 
 
 def _warm() -> None:

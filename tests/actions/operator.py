@@ -25,6 +25,8 @@ from tests.actions.cloud import JOB, Act, Cloud, config, quiet
 QUICK = Timing(poll=0.001, settle=0.01, visible=2.0, patience=0.05)
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
 START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
+DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
+SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
 
 
@@ -45,7 +47,7 @@ def _paused(cloud: Cloud) -> None:
 
 
 def _pause_values() -> tuple[object, ...]:
-    values = ("old reason", None, "ops@lpm.example", None, "op-0", JOB)
+    values = ("old reason", None, "ops@lpm.example", None, "op-0", "asa.pause", JOB)
     return values + values
 
 
@@ -58,6 +60,31 @@ def _stream_stopped(cloud: Cloud) -> None:
     cloud.put("stream", paused=True, state="stopped")
 
 
+def drift(cloud: Cloud) -> None:
+    """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
+    held = cloud.get(JOB)
+    outputs = {name: values for name, values in held["outputs"].items() if name != "lpm-01"}
+    cloud.put(
+        JOB,
+        query="SELECT 1",
+        outputs={**outputs, "old": held["outputs"]["unrouted"]},
+        settings={**held["settings"], "outputErrorPolicy": "Drop"},
+    )
+
+
+def _no_stream(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
+
+
+# The service makes a job each time it is asked, so a lost answer can end in doubt, which a person decides.
+CREATE = Case(
+    "stream.deploy",
+    {**FEED, "from_version": 3},
+    _no_stream,
+    (Act("create_job", "stream"), Act("permit", "stream"), Act("continue_job", "stream")),
+    lambda cloud: cloud.get("stream")["state"] == "running" and not cloud.get("stream")["gone"],
+)
 # Runs the stream anew each time it is applied, so it has no "so already".
 RESTART = Case(
     "stream.restart",
@@ -80,6 +107,45 @@ CASES = {
         _paused,
         (Act("start", JOB), Act("pause_delete", JOB)),
         lambda cloud: cloud.get(JOB)["state"] == "Running" and not cloud.query("SELECT target FROM lpmops.pause"),
+    ),
+    "deploy": Case(
+        "asa.deploy",
+        DEPLOY,
+        drift,
+        tuple(
+            Act(verb, JOB)
+            for verb in (
+                *("pause_put", "stop", "change", "put_outputs", "put_transformations", "delete_outputs"),
+                *("start", "pause_delete"),
+            )
+        ),
+        lambda cloud: (
+            cloud.get(JOB)["state"] == "Running"
+            and not cloud.query("SELECT target FROM lpmops.pause")
+            and {"lpm-01", "old"} & set(cloud.get(JOB)["outputs"]) == {"lpm-01"}
+            and cloud.get(JOB)["query"].startswith("WITH")
+            and cloud.get(JOB)["settings"]["outputErrorPolicy"] == "Stop"
+        ),
+    ),
+    "scale": Case(
+        "asa.scale",
+        SCALE,
+        lambda _: None,
+        (Act("scale", JOB),),
+        lambda cloud: cloud.get(JOB)["streaming_units"] == 10.0 and cloud.get(JOB)["state"] == "Running",
+    ),
+    "stream deploy": Case(
+        "stream.deploy",
+        {**FEED, "from_version": None},
+        _streaming,
+        (Act("update_job", "stream"), Act("permit", "stream"), Act("run_job", "stream")),
+        lambda cloud: (
+            cloud.get("stream")["run_id"] == 42
+            and cloud.get("stream")["state"] == "running"
+            and cloud.get("stream")["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
+            and cloud.get("stream")["tasks"][0]["existing_cluster_id"] == "c-1"
+            and cloud.get("stream")["tasks"][0]["spark_python_task"]["python_file"] in cloud.get("volume")["files"]
+        ),
     ),
     "stream stop": Case(
         "stream.stop",

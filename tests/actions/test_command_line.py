@@ -17,10 +17,10 @@ from lpmops.cli.app import build
 from lpmops.cli.context import World
 from lpmops.config import Config
 from lpmops.control.hands import Timing
-from lpmops.errors import DeadlineError
+from lpmops.errors import DeadlineError, ForbiddenError
 from lpmops.store.connection import Store, open_store
-from tests.actions.cloud import JOB, Act, Cloud, config
-from tests.actions.operator import CASES, QUICK
+from tests.actions.cloud import JOB, Act, Cloud, config, quiet
+from tests.actions.operator import CASES, QUICK, drift
 
 
 class Terminal(io.StringIO):
@@ -357,3 +357,79 @@ def test_what_waits_for_a_paused_job_is_shown(line: Line) -> None:
     assert (job["state"], job["paused"]["reason"], job["waiting_events"]) == ("Stopped", "database move", 100)
     assert {item["mode"]: item["skips"] for item in job["modes"]} == {"last-output": 0, "now": 100}
     assert "paused by ops@lpm.example" in line.run("asa", "show", "-e", "prod").out
+
+
+# Deploying Stream Analytics
+
+
+def test_the_text_is_printed_as_asked_for_as_it_runs_and_how_they_differ(line: Line) -> None:
+    drift(line.cloud)
+    assert line.run("asa", "query", "-e", "prod").out.startswith("WITH tdr AS (")
+    assert line.run("asa", "query", "-e", "prod", "--deployed").out == "SELECT 1\n"
+    shown = line.run("asa", "query", "-e", "prod", "--diff").out.splitlines()
+    assert shown[:2] == ["--- deployed", "+++ lpmops.toml"]
+    assert {"-SELECT 1", "+WITH tdr AS ("} <= set(shown)
+    assert shown[-1] == f"{JOB} differs in: outputErrorPolicy, outputs.lpm-01, outputs.old, query"
+    (item,) = line.run("asa", "query", "-e", "prod", "-o", "json").data
+    assert (item["job"], item["deployed"], item["query"][:4]) == (JOB, "SELECT 1", "WITH")
+    assert line.run("asa", "query", "-e", "prod", "--diff", "--deployed").code == 2
+    assert not line.cloud.acts()
+
+
+def test_a_deployment_is_shown_agreed_to_done_and_then_there_is_nothing_to_do(line: Line) -> None:
+    drift(line.cloud)
+    shown = line.run("asa", "deploy", "-e", "prod", "--dry-run", "--detailed-exitcode")
+    assert shown.code == 10
+    assert f"{JOB}.outputErrorPolicy: Drop -> Stop" in shown.out
+    assert "3 min without delivery" in shown.out
+    assert line.run("asa", "deploy", "-e", "prod", "--no-input").code == 7
+    assert not line.cloud.acts()
+    done = line.run("asa", "deploy", "-e", "prod", "--yes", "-o", "json")
+    assert (done.code, done.data["state"]) == (0, "succeeded")
+    assert done.data["result"]["undo"] == f"lpmops asa deploy -e prod --back-to {done.data['operation']}"
+    again = line.run("asa", "deploy", "-e", "prod", "--yes", "-o", "json")
+    assert (again.code, again.data["operation"]) == (0, None)
+    back = line.run("asa", "deploy", "-e", "prod", "--back-to", done.data["operation"], "--yes", "-o", "json")
+    assert (back.code, line.cloud.get(JOB)["query"]) == (0, "SELECT 1")
+    assert line.run("asa", "deploy", "-e", "prod", "--back-to", "nothing", "--yes").code == 3
+    assert line.run("asa", "deploy", "-e", "prod", "--mode", "soon", "--yes").code == 2
+
+
+def test_a_job_that_a_deployment_left_stopped_is_shown_with_the_way_on(line: Line) -> None:
+    drift(line.cloud)
+
+    def forbidden(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "put_outputs"):
+            raise ForbiddenError("No right to write.", service="streamanalytics", status=403)
+
+    line.cloud.trouble = forbidden
+    failed = line.run("asa", "deploy", "-e", "prod", "--yes", "-o", "json")
+    line.cloud.trouble = quiet
+    operation = failed.data["operation"]
+    assert failed.code == 9
+    assert f"--back-to {operation}" in failed.document["error"]["hint"]
+    shown = line.run("asa", "show", "-e", "prod").out
+    assert (
+        f"in operation {operation} (asa.deploy), which has not started it again: lpmops op resume {operation}" in shown
+    )
+    assert line.run("op", "resume", operation).code == 0
+    assert line.cloud.get(JOB)["state"] == "Running"
+
+
+def test_streaming_units_are_set_by_their_names(line: Line) -> None:
+    assert line.run("asa", "scale", "-e", "prod", "--units", "1/2", "--yes").code == 2
+    said = line.run("asa", "scale", "-e", "prod", "--units", "2/3", "--yes", "-o", "json")
+    assert (said.code, line.cloud.get(JOB)["streaming_units"]) == (0, 7.0)
+    assert line.run("asa", "scale", "-e", "prod", "--units", "2/3", "--yes", "-o", "json").data["operation"] is None
+
+
+def test_the_stream_is_deployed_from_the_command_line(line: Line) -> None:
+    line.cloud.put("feed", kind="delta", first=0)
+    shown = line.run("stream", "deploy", "-e", "prod", "--dry-run", "-o", "json")
+    assert [step["kind"] for step in shown.data["steps"]][:2] == ["stream.files", "stream.update"]
+    assert not line.cloud.acts()
+    done = line.run("stream", "deploy", "-e", "prod", "--yes", "-o", "json")
+    assert (done.code, done.data["result"]["state"]) == (0, "running")
+    again = line.run("stream", "deploy", "-e", "prod", "--yes", "-o", "json")
+    assert (again.code, again.data["operation"]) == (0, None)
+    assert line.run("stream", "deploy", "-e", "prod", "--from-version", "-1", "--yes").code == 2

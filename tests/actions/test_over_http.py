@@ -14,14 +14,14 @@ import pytest
 from lpmops.actions import registry
 from lpmops.config import Endpoints, Environment, Identity
 from lpmops.control.hands import Timing
-from lpmops.errors import LpmopsError, ServiceError
+from lpmops.errors import ConflictError, LpmopsError, PreconditionError, ServiceError
 from lpmops.model import Receipt
 from lpmops.services import identity
 from lpmops.services.cloud import open_environment
 from lpmops.services.databricks import DatabricksService
 from lpmops.services.streamanalytics import StreamAnalyticsService
 from tests.actions import cloud as pretend
-from tests.actions.operator import FEED, PAUSE, START, Operator, operator
+from tests.actions.operator import DEPLOY, FEED, PAUSE, START, Operator, operator
 from tests.services.worlds import SUBSCRIPTION, TENANT, environment
 
 pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not installed")
@@ -181,6 +181,34 @@ def test_one_stop_and_one_start_reach_the_job_whatever_becomes_of_their_answers(
     assert azure.runtime.starts[0][1] == "LastOutputEventTime"
     assert worker.unfinished() == []
     worker.check_books()
+
+
+@pytest.mark.parametrize("name", [name for name in TRIED if name in FAULTS and (LONG or name != "slow before")])
+def test_a_deployment_writes_each_part_once_whatever_becomes_of_its_answers(
+    name: str, worker: Operator, azure: Azure
+) -> None:
+    service = worker.cloud.streamanalytics
+    etag = service.part_etag(JOB, "transformations", service.job(JOB).transformation)
+    _through(worker, "asa.deploy", DEPLOY, replace(FAULTS[name], methods=frozenset({"PUT", "PATCH"})), azure)
+    assert (azure.runtime.stops, len(azure.runtime.starts)) == (1, 1)
+    assert not worker.desk.plan(registry.action("asa.deploy"), DEPLOY).steps
+    assert worker.unfinished() == []
+    worker.check_books()
+    # The next deployment brings a job of before back, and with it the work for the next fault.
+    job = service.job(JOB)
+    assert service.part_etag(JOB, "transformations", job.transformation) != etag
+    with pytest.raises(ConflictError):
+        service.put_part(JOB, "outputs", "another", job.outputs[0].properties, None)
+    service.stop(JOB)
+    wait_until(lambda: service.job(JOB).state == "Stopped")
+    with pytest.raises(PreconditionError):
+        service.put_part(JOB, "outputs", job.outputs[0].name, job.outputs[0].properties, None)
+    with pytest.raises(PreconditionError):
+        service.put_part(JOB, "transformations", job.transformation, {"query": "x", "streamingUnits": 3}, etag)
+    service.change(JOB, {"outputErrorPolicy": "Drop"}, service.job(JOB).etag)
+    now = service.part_etag(JOB, "transformations", job.transformation)
+    text = {"query": job.query.replace("bigint", "float"), "streamingUnits": 3}
+    service.put_part(JOB, "transformations", job.transformation, text, now)
 
 
 def test_a_start_that_the_service_ends_badly_says_why_in_its_words(worker: Operator, azure: Azure) -> None:

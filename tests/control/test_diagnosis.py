@@ -115,6 +115,20 @@ def test_a_pause_that_is_over_is_a_stopped_job_again_and_says_whose_pause_it_was
     assert any("ops@lpm.example paused it" in said and "which is over" in said for said in suspect.evidence)
 
 
+def test_a_job_that_an_operation_stopped_on_its_way_is_loud_and_says_how_to_finish_it() -> None:
+    world = World()
+    _pause(world, None)
+    world.pauses[0] = {**world.pauses[0], "action": "asa.deploy"}
+    snapshot = looks(world, ["asa.stopped"])[-1]
+    suspect, stage = first(snapshot), snapshot.stages["asa"]
+    assert (suspect.id, suspect.next[0]) == ("asa.stopped", "lpmops op resume op-1")
+    assert any("--back-to op-1" in step for step in suspect.next)
+    assert (stage.state, stage.health) == ("stopped", Health.DOWN)
+    for words in (suspect.summary, stage.reason):
+        assert "stopped by ops@lpm.example" in words
+        assert "in operation op-1 (asa.deploy)" in words
+
+
 def test_a_pause_says_nothing_of_a_job_that_runs() -> None:
     world = World()
     _pause(world, None)

@@ -1,6 +1,7 @@
 """The Jobs API 2.2 (and 2.1, which answers alike here): create, get, list, update, reset, delete, run-now and runs/*.
 
-Limits, orders and page tokens are those of the docstrings of databricks-sdk 0.156 `JobsAPI`. Not there: repair, export, permissions.
+Limits, orders and page tokens are those of the docstrings of databricks-sdk 0.156 `JobsAPI`. Permissions 2.0 of jobs stand
+beside it (docstrings of `PermissionsAPI`). Not there: repair, export.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _RUN_FIELDS = (
     "job_parameters", "notebook_params", "python_params", "python_named_params", "jar_params", "spark_submit_params", "sql_params", "dbt_commands",
     "pipeline_params",
 )  # fmt: skip
+_PRINCIPALS = ("user_name", "group_name", "service_principal_name")
+_LEVELS = ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER")
 _Item = TypeVar("_Item")
 
 
@@ -47,11 +50,43 @@ class JobRoutes:
             ("POST", "runs/cancel-all", self._cancel_all),
             ("POST", "runs/delete", self._delete_run),
         ]
+        permissions = "/api/2.0/permissions/jobs/{job}"
         return [
-            (method, f"/api/{version}/jobs/{path}", handler)
-            for version in ("2.2", "2.1")
-            for method, path, handler in listed
+            *(
+                (method, f"/api/{version}/jobs/{path}", handler)
+                for version in ("2.2", "2.1")
+                for method, path, handler in listed
+            ),
+            ("GET", permissions, self._permissions),
+            ("PATCH", permissions, self._permit),
+            ("PUT", permissions, self._permit),
         ]
+
+    def _permissions(self, call: Call) -> Answer:
+        job = self._jobs.job(identifier(call.names, "job"))
+        # The creator's own right is what the API calls IS_OWNER.
+        entries = {f"user_name:{job.creator}": "IS_OWNER", **job.permissions}
+        return Answer(
+            {
+                "object_id": f"/jobs/{job.job_id}",
+                "object_type": "job",
+                "access_control_list": [_access(key, level) for key, level in entries.items()],
+            }
+        )
+
+    def _permit(self, call: Call) -> Answer:
+        listed = call.body().get("access_control_list", [])
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            raise malformed("Could not parse request object: Expected 'access_control_list' to be an array of maps")
+        given: dict[str, str] = {}
+        for entry in listed:
+            kinds = [kind for kind in _PRINCIPALS if kind in entry]
+            level = text(entry, "permission_level")
+            if len(kinds) != 1 or level not in _LEVELS:
+                raise invalid("An entry names one principal, and a permission_level of a job.")  # assumed: the wording
+            given[f"{kinds[0]}:{text(entry, kinds[0])}"] = level
+        self._jobs.permit(identifier(call.names, "job"), given, whole=call.method == "PUT")
+        return self._permissions(call)
 
     def _create(self, call: Call) -> Answer:
         return Answer({"job_id": self._jobs.create(call.body(), call.principal.name)})
@@ -162,6 +197,11 @@ def _job(job: Job, with_tasks: bool) -> dict[str, Any]:
         "creator_user_name": job.creator,
         "settings": settings,
     }
+
+
+def _access(key: str, level: str) -> dict[str, Any]:
+    kind, _, name = key.partition(":")
+    return {kind: name, "display_name": name, "all_permissions": [{"permission_level": level, "inherited": False}]}
 
 
 def _settings(body: Mapping[str, Any], default: Any) -> dict[str, Any]:

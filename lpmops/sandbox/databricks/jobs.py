@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,10 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job. `restart_ms` is when the service starts the next run of a continuous one, `failures` how many ended badly in a row."""
+    """A job. `restart_ms` is when the service starts the next run of a continuous one, `failures` how many ended badly in a row.
+
+    `permissions` are the levels beside the owner's, by `kind:name`.
+    """
 
     job_id: int
     created_ms: int
@@ -52,6 +55,7 @@ class Job:
     runs: int = 0
     failures: int = 0
     restart_ms: int = 0
+    permissions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -168,6 +172,13 @@ class Jobs:
         with self._lock:
             job = self._job(job_id)
             self._put_job(replace(job, settings=updated(job.settings, changes, removed)))
+            self._advance()
+
+    def permit(self, job_id: int, given: Mapping[str, str], *, whole: bool = False) -> None:
+        """Give rights on a job, by `kind:name`; `whole` takes all others away."""
+        with self._lock:
+            job = self._job(job_id)
+            self._put_job(replace(job, permissions={**({} if whole else job.permissions), **given}))
             self._advance()
 
     def reset(self, job_id: int, settings: Mapping[str, Any]) -> None:

@@ -1,0 +1,273 @@
+"""What a routing job should be, what it is, and how the two differ, field by field.
+
+A definition is plain values under the API's own names. Fields are of classes: managed ones are compared and deployed; what the service fills in
+(`_DEFAULTS`) counts as equal where it is not shown; names are compared without case and without the cloud's domain; texts without their line
+endings; what the service never shows (secrets) and what lpmops does not ask for is left alone. Every difference names its field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lpmops.config import Config, Environment
+from lpmops.model import StreamingJob
+from lpmops.resources import query
+from lpmops.routing.query import HEARTBEAT, INPUT, KPI, REFERENCE, UNROUTED, job_query
+
+OUTPUTS_PLANNED, OUTPUTS_AT_MOST = 40, 60
+LANDING_TABLE = "lpm.tdr"
+_CONTROL_TABLES = {UNROUTED: "lpmops.unrouted", HEARTBEAT: "lpmops.heartbeat", KPI: "lpmops.kpi_minute"}
+_DATABASE, _HUB = "Microsoft.Sql/Server/Database", "Microsoft.EventHub/EventHub"
+_JSON = {"type": "Json", "properties": {"encoding": "UTF8"}}
+_SETTINGS = (
+    "compatibilityLevel",
+    "outputErrorPolicy",
+    "eventsOutOfOrderPolicy",
+    "eventsOutOfOrderMaxDelayInSeconds",
+    "eventsLateArrivalMaxDelayInSeconds",
+    "jobStorageAccount",
+)
+# What the service fills in where nothing is said, by the last parts of the field's name.
+_DEFAULTS: Mapping[str, Any] = {
+    "eventsOutOfOrderPolicy": "Adjust",
+    "eventsOutOfOrderMaxDelayInSeconds": 0,
+    "eventsLateArrivalMaxDelayInSeconds": 5,
+    "maxBatchCount": 10_000,
+    "maxWriterCount": 1,
+    "encoding": "UTF8",
+    "compression.type": "None",
+}
+_NAMES = frozenset({"server", "database", "serviceBusNamespace", "eventHubName", "consumerGroupName", "accountName"})
+_DOMAINS = (".database.windows.net", ".servicebus.windows.net")
+# Streaming units as they are configured, and as Resource Manager counts them (V2).
+UNITS: Mapping[str, int] = {"1/3": 3, "2/3": 7, **{str(number): 10 * number for number in range(1, 67)}}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A job's settings, its inputs and outputs by name as the API's `properties`, its text and its streaming units."""
+
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Mapping[str, Any]]
+    outputs: Mapping[str, Mapping[str, Any]]
+    query: str
+    streaming_units: int
+
+    def part(self, collection: str, name: str) -> Mapping[str, Any] | None:
+        """An input, an output or the transformation; None where there is none. Names are compared without case."""
+        if collection == "transformations":
+            return {"query": self.query, "streamingUnits": self.streaming_units} if self.query else None
+        parts = self.inputs if collection == "inputs" else self.outputs
+        return next((value for key, value in parts.items() if key.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not as wished: of which part, before and after; None is absent."""
+
+    collection: str
+    name: str
+    field: str
+    before: Any
+    after: Any
+
+    @property
+    def title(self) -> str:
+        """The field's dotted name, without the job's."""
+        where = {"settings": "", "transformations": ""}.get(self.collection, f"{self.collection}.{self.name}")
+        return ".".join(part for part in (where, self.field) if part)
+
+
+def wished(
+    config: Config, environment: Environment, databases: Iterable[str], consumer_group: str, server: str = ""
+) -> Definition:
+    """The job that the configuration asks for, writing to those databases.
+
+    `server` is how the job names the SQL server, where that is another name of the configured one. Raises ValueError for a text that can't be made.
+    """
+    chosen = sorted(set(databases))
+    target = server or environment.sql.server
+    control = environment.sql.control_database
+    settings: dict[str, Any] = {
+        "compatibilityLevel": "1.2",
+        "outputErrorPolicy": "Stop",
+        "eventsOutOfOrderPolicy": "Adjust",
+        "eventsOutOfOrderMaxDelayInSeconds": 0,
+        "eventsLateArrivalMaxDelayInSeconds": 5,
+    }
+    if account := environment.streamanalytics.storage_account:
+        settings["jobStorageAccount"] = {"accountName": account, "authenticationMode": "Msi"}
+    return Definition(
+        settings=settings,
+        inputs={INPUT: _hub(environment, consumer_group), REFERENCE: _reference(target, control)},
+        outputs={
+            **{name: _table(target, name, LANDING_TABLE) for name in chosen},
+            **{name: _table(target, control, table) for name, table in _CONTROL_TABLES.items()},
+        },
+        query=job_query(chosen, config.columns, config.routing, config.kpi),
+        streaming_units=UNITS[environment.streamanalytics.streaming_units],
+    )
+
+
+def _hub(environment: Environment, consumer_group: str) -> dict[str, Any]:
+    source = {
+        "serviceBusNamespace": environment.eventhub.namespace.partition(".")[0],
+        "eventHubName": environment.eventhub.hub,
+        "consumerGroupName": consumer_group,
+        "authenticationMode": "Msi",
+    }
+    return {
+        "type": "Stream",
+        "datasource": {"type": _HUB, "properties": source},
+        "serialization": _JSON,
+        "compression": {"type": "None"},
+    }
+
+
+def _reference(server: str, database: str) -> dict[str, Any]:
+    source = {
+        "server": server,
+        "database": database,
+        "refreshType": "RefreshPeriodicallyWithFull",
+        "refreshRate": "00:01:00",
+        "fullSnapshotQuery": query("tsql/route_reference.sql"),
+    }
+    return {"type": "Reference", "datasource": {"type": _DATABASE, "properties": source}, "serialization": _JSON}
+
+
+def _table(server: str, database: str, table: str) -> dict[str, Any]:
+    source = {
+        "server": server,
+        "database": database,
+        "table": table,
+        "authenticationMode": "Msi",
+        "maxBatchCount": 10_000,
+        "maxWriterCount": 1,
+    }
+    return {"datasource": {"type": _DATABASE, "properties": source}}
+
+
+def deployed(job: StreamingJob) -> Definition:
+    """The job as the service shows it."""
+    return Definition(
+        settings={name: job.settings[name] for name in _SETTINGS if job.settings.get(name) is not None},
+        inputs={part.name: part.properties for part in job.inputs},
+        outputs={part.name: part.properties for part in job.outputs},
+        query=job.query,
+        streaming_units=int(job.streaming_units or 0),
+    )
+
+
+def landing_databases(definition: Definition) -> tuple[str, ...]:
+    """The databases whose landing table a job writes."""
+    found = (properties.get("datasource", {}).get("properties", {}) for properties in definition.outputs.values())
+    return tuple(sorted({str(item["database"]) for item in found if item.get("table") == LANDING_TABLE}))
+
+
+def consumer_group(definition: Definition, number: str, people: str) -> str:
+    """The group that a job reads with: its own as it is, unless that is everybody's or the people's; else `asa-NN`."""
+    hub = definition.part("inputs", INPUT) or {}
+    group = str(hub.get("datasource", {}).get("properties", {}).get("consumerGroupName") or "")
+    return f"asa-{number}" if group.lower() in ("", "$default", people.lower()) else group
+
+
+def spread(databases: Sequence[str], present: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Which job writes to which database: each stays with the job that has it, a new one goes to the job with the fewest."""
+    known = {name.lower(): name for name in databases}
+    found: dict[str, list[str]] = {job: [] for job in sorted(present)}
+    left = dict(known)
+    for job in found:
+        for database in present[job]:
+            if (name := left.pop(database.lower(), None)) is not None:
+                found[job].append(name)
+    for name in sorted(left.values()):
+        found[min(found, key=lambda job: (len(found[job]), job))].append(name)
+    return {job: tuple(sorted(names)) for job, names in found.items()}
+
+
+# Differences ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def fields(definition: Definition) -> dict[str, Any]:
+    """Every field of a definition by its dotted name, the text whole."""
+    found = dict(flat(definition.settings))
+    for collection, parts in (("inputs", definition.inputs), ("outputs", definition.outputs)):
+        for name, properties in parts.items():
+            found |= {f"{collection}.{name}.{field}": value for field, value in flat(properties).items()}
+    return {**found, "query": definition.query, "streaming_units": definition.streaming_units}
+
+
+def differences(target: Definition, live: Definition) -> tuple[Difference, ...]:
+    """What a deployment of `target` would change in `live`, by name."""
+    found = [
+        Difference("settings", "", field, before, after)
+        for field, before, after in unlike(target.settings, live.settings)
+    ]
+    for collection, wanted, there in (
+        ("inputs", target.inputs, live.inputs),
+        ("outputs", target.outputs, live.outputs),
+    ):
+        names = {name.lower() for name in wanted}
+        for name, properties in wanted.items():
+            present = live.part(collection, name)
+            if present is None:
+                found.append(Difference(collection, name, "", None, "new"))
+                continue
+            found += [Difference(collection, name, *item) for item in unlike(properties, present)]
+        found += [Difference(collection, name, "", "there", None) for name in there if name.lower() not in names]
+    if not _same("query", target.query, live.query):
+        found.append(Difference("transformations", "", "query", live.query, target.query))
+    if target.streaming_units != live.streaming_units:
+        found.append(Difference("transformations", "", "streaming_units", live.streaming_units, target.streaming_units))
+    return tuple(found)
+
+
+def unlike(target: Mapping[str, Any], live: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The fields of `target` that `live` has otherwise: name, before, after. What only `live` has is left alone."""
+    there = flat(live)
+    return [
+        (field, there.get(field), value)
+        for field, value in flat(target).items()
+        if not _same(field, value, there.get(field))
+    ]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested objects as dotted names; `datasource.properties` is left out of them, as it says nothing."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        path = prefix if name == "properties" else f"{prefix}.{name}" if prefix else name
+        if isinstance(value, Mapping):
+            found |= flat(value, path)
+        else:
+            found[path] = value
+    return found
+
+
+def _same(field: str, wanted: Any, found: Any) -> bool:
+    last = field.rpartition(".")[2]
+    if wanted is None:
+        # Nothing is asked for: an answer that shows the field empty is what it was read from.
+        return True
+    if found is None:
+        default = _DEFAULTS.get(last, _DEFAULTS.get(".".join(field.split(".")[-2:])))
+        return default is not None and wanted == default
+    if last in _NAMES:
+        return bare_name(str(wanted)) == bare_name(str(found))
+    if isinstance(wanted, str) and isinstance(found, str):
+        return _text(wanted) == _text(found)
+    if isinstance(wanted, list) and isinstance(found, list):
+        return sorted(map(str, wanted)) == sorted(map(str, found))
+    return bool(wanted == found)
+
+
+def bare_name(name: str) -> str:
+    """A name without case and without the public cloud's domain."""
+    small = name.lower()
+    return next((small.removesuffix(domain) for domain in _DOMAINS if small.endswith(domain)), small)
+
+
+def _text(value: str) -> str:
+    return "\n".join(line.rstrip() for line in value.replace("\r\n", "\n").strip().split("\n"))
