@@ -6,24 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lpmops.cli import (
-    asa,
-    audit,
-    cdf,
-    config,
-    demo,
-    history,
-    init,
-    lock,
-    op,
-    record,
-    sandbox,
-    serve,
-    status,
-    stream,
-    wait,
-)
 from lpmops.cli.context import world
+from lpmops.cli.rooms import Rooms
 
 _HELP = """Make and operate the stream that carries call records from Databricks to each company's database.
 
@@ -35,14 +19,13 @@ def build() -> typer.Typer:
     """The application with every command registered."""
     app = typer.Typer(
         name="lpmops",
+        cls=Rooms,
         help=_HELP,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(top)
-    for room in (status, wait, history, record, cdf, stream, asa, op, lock, audit, init, config, serve, demo, sandbox):
-        room.register(app)
     return app
 
 
