@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError
-from lpmops.model import FeedState, Receipt, to_data
+from lpmops.model import Commit, FeedState, Receipt, to_data
 from lpmops.store.journal import StepRow
 
 _ENABLE = "cdf.enable"
@@ -38,6 +38,50 @@ def show(feed: FeedState, table: str, now: datetime) -> dict[str, Any]:
         "writer_version": feed.writer_version,
         "features": list(feed.features),
         "column_mapping": feed.properties.get("delta.columnMapping.mode", "none"),
+    }
+
+
+def versions(feed: FeedState, commits: Sequence[Commit], table: str, now: datetime) -> dict[str, Any]:
+    """What can be replayed, from when to when, and each of `commits` (newest first) with how sure that is.
+
+    A version is `certain` while its changes are younger than the retention of deleted files, then `may be gone` to the next VACUUM; what was
+    committed before the feed was on is `not recorded`. `from_version` is None where it is older than what was looked at, or where there is none.
+    """
+    kept_since = None if feed.retention is None else now - timedelta(seconds=feed.retention)
+
+    def state(version: int, at: datetime) -> str:
+        if feed.kind == "off" or (feed.first_version is not None and version < feed.first_version):
+            return "not recorded"
+        return "unknown" if kept_since is None else "certain" if at > kept_since else "may be gone"
+
+    listed = [
+        {
+            "version": commit.version,
+            "at": to_data(commit.at),
+            "operation": commit.operation,
+            "rows": commit.rows,
+            "replay": state(commit.version, commit.at),
+            "lasts_until": None if feed.retention is None else to_data(commit.at + timedelta(seconds=feed.retention)),
+        }
+        for commit in commits
+    ]
+    certain = [item for item in listed if item["replay"] == "certain"]
+    first: Any = None
+    began = None if feed.first_commit_at is None else state(feed.first_version or 0, feed.first_commit_at)
+    if began == "certain":
+        first = feed.first_version
+    elif certain and len(certain) < len(listed):
+        first = certain[-1]["version"]
+    since = [moment for moment in (feed.first_commit_at, kept_since) if moment is not None and feed.kind != "off"]
+    return {
+        "table": table,
+        "change_feed": feed.kind,
+        "from_version": first,
+        "from_at": to_data(max(since)) if since else None,
+        "to_version": feed.latest_version if feed.kind != "off" else None,
+        "to_at": to_data(feed.latest_commit_at) if feed.kind != "off" else None,
+        "retention_seconds": feed.retention,
+        "versions": listed,
     }
 
 

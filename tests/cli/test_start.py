@@ -84,6 +84,7 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["asa", "pause", "--help"],
         ["asa", "deploy", "--help"],
         ["cdf", "enable", "--help"],
+        ["cdf", "versions", "--help"],
         ["stream", "restart", "--help"],
         ["lock", "--help"],
         ["freeze", "--help"],

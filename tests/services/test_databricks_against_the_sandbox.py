@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lpmops.errors import (
+    BadAnswerError,
     DeadlineError,
     ForbiddenError,
     ServiceFaultError,
@@ -267,6 +269,38 @@ def test_a_stream_that_is_paused_by_a_person_is_paused(world: World) -> None:
     assert client.stream_run().state == "stopping"
     world.pass_time(1)
     assert client.stream_run().state == "paused"
+
+
+def test_a_job_is_made_changed_and_permitted_and_a_second_on_the_same_table_is_seen(world: World) -> None:
+    client = Client(world, job="another-job")
+    words = ["stream", "--table", client._settings.table, "--hub", "tdr"]
+    task = {"task_key": "a", "spark_python_task": {"python_file": "/Volumes/x/run.py", "parameters": words}}
+    settings = {"name": "another-job", "tasks": [task], "continuous": {"pause_status": "PAUSED"}}
+    client.create_job(settings)
+    job = client.stream_job()
+    assert job is not None
+    assert (job.paused, job.continuous, client.other_jobs(job.job_id)) == (True, True, ())
+    assert Client(world).other_jobs("1") == (f"another-job ({job.job_id})",)
+    client.update_job(job.job_id, {"max_concurrent_runs": 2})
+    held = client.job_settings(job.job_id)
+    assert (held["max_concurrent_runs"], held["tasks"][0]["spark_python_task"]["parameters"]) == (2, words)
+    client.permit(job.job_id, "lpm-operators", "CAN_MANAGE_RUN")
+    client.permit(job.job_id, "lpm-readers", "CAN_VIEW")
+    found = dict(client.permissions(job.job_id))
+    assert (found.pop("lpm-operators"), found.pop("lpm-readers")) == ("CAN_MANAGE_RUN", "CAN_VIEW")
+    assert list(found.values()) == ["IS_OWNER"]
+    client.create_job(settings)
+    with pytest.raises(BadAnswerError, match="two jobs"):
+        client.stream_job()
+
+
+def test_a_file_is_written_with_its_folders_and_over_what_is_there(world: World) -> None:
+    client = Client(world)
+    path = f"{client._settings.checkpoint.rpartition('/')[0]}/code/1 ü/run.py"
+    assert client.file_hash(path) is None
+    for content in (b"one\r\n", b"\x00two"):
+        client.put_file(path, content)
+        assert client.file_hash(path) == hashlib.sha256(content).hexdigest()
 
 
 def test_a_job_that_does_not_exist_is_absent(still: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from databricks.sdk.errors import BadRequest, InvalidParameterValue, ResourceDoesNotExist
-from databricks.sdk.service import jobs
+from databricks.sdk.service import iam, jobs
 
 from tests.sandbox.databricks.conftest import JOB, World, eventually
 
@@ -288,3 +288,32 @@ def test_settings_that_no_job_can_have_are_refused(make_world: Make, settings: d
     with pytest.raises(BadRequest):
         world.sdk().api_client.do("POST", "/api/2.1/jobs/create", body=settings)
     assert len(world.workspace.jobs.jobs()) == 1
+
+
+def test_rights_on_a_job_are_added_replaced_and_outlive_the_process(make_world: Make) -> None:
+    world = make_world()
+    sdk = world.sdk()
+    number = str(next(iter(sdk.jobs.list(name=JOB))).job_id)
+    sdk.permissions.update(
+        "jobs",
+        number,
+        access_control_list=[
+            iam.AccessControlRequest(group_name=name, permission_level=iam.PermissionLevel.CAN_VIEW) for name in "ab"
+        ],
+    )
+    sdk.permissions.set(
+        "jobs",
+        number,
+        access_control_list=[
+            iam.AccessControlRequest(group_name="c", permission_level=iam.PermissionLevel.CAN_MANAGE_RUN)
+        ],
+    )
+    world.close()
+    shown = make_world().sdk().permissions.get("jobs", number)
+    found = {entry.group_name or "the creator": entry.all_permissions for entry in shown.access_control_list or ()}
+    levels = {name: given[0].permission_level for name, given in found.items() if given}
+    assert levels == {"the creator": iam.PermissionLevel.IS_OWNER, "c": iam.PermissionLevel.CAN_MANAGE_RUN}
+    wrong = [iam.AccessControlRequest(group_name="a", permission_level=iam.PermissionLevel.CAN_USE)]
+    sdk = make_world().sdk()
+    with pytest.raises((BadRequest, InvalidParameterValue)):
+        sdk.permissions.update("jobs", number, access_control_list=wrong)
