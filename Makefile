@@ -59,10 +59,10 @@ picture: .venv/demo ## draw docs/*.svg again, from a sandbox that runs
 
 peers: .venv-peers/harlequin-2.17.0 .venv-peers/posting-2.11.1 ## the terminal apps that the benchmark of the app is held against
 
-# Each in an environment of its own, because they ask for different versions of Textual.
+# Each in an environment of its own, because they ask for different versions of Textual; tree-sitter 0.26 crashes under posting.
 .venv-peers/%: .venv/base
 	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check $(subst -,==,$*)
+	$@/bin/python -m pip install --quiet --disable-pip-version-check $(subst -,==,$*) 'tree-sitter<0.26'
 
 clean:
 	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
