@@ -65,7 +65,7 @@ class Deeds(App[None]):
             place=self._me.navigator.here,
             scene=self._me.scene,
             panel=isinstance(self.screen, LiveModal),
-            can_filter=seen.can_filter,
+            can_filter=seen.can_filter if name == "filter" else False,
             can_copy=seen.copyable() is not None if name == "copy" else False,
             visits_before=visits.index > 0,
             visits_after=visits.index < len(visits.places) - 1,
