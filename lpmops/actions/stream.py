@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import COMMON
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -292,6 +293,7 @@ STOP = Action(
     handlers=_HANDLERS,
     verify=_verify,
     pins=_PINS,
+    inputs=COMMON,
 )
 START = Action(
     name="stream.start",
@@ -301,6 +303,7 @@ START = Action(
     handlers=_HANDLERS,
     verify=_verify,
     pins=_PINS,
+    inputs=COMMON,
 )
 RESTART = Action(
     name="stream.restart",
@@ -310,4 +313,5 @@ RESTART = Action(
     handlers=_HANDLERS,
     verify=_verify,
     pins=_PINS,
+    inputs=COMMON,
 )
