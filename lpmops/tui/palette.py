@@ -46,12 +46,14 @@ def entries(app: LpmopsApp) -> Iterable[Entry]:
     for view in app.live.views:
         mark = marks.of_health(view.snapshot.health) if view.snapshot else marks.UNKNOWN
         yield Entry(f"environment: {view.title}", f"{mark.glyph} {mark.word}", partial(app.open_environment, view.name))
-    for command in (*commands.EVERYWHERE, *commands.TIME, *commands.TABLE):
+    for command in (*commands.EVERYWHERE, *commands.TIME, *commands.TABLE, *commands.actions()):
         if command.in_palette and _is_here(app, command):
             why = app.why_not(command.action)
             keys = " or ".join(key_sign(key) for key in command.keys.split(",") if key)
             name = command.word or command.title or command.sentence
-            yield Entry(f"{name}  {keys}", f"not now: {why}" if why else command.sentence, partial(_run, app, command))
+            yield Entry(
+                f"{name}  {keys}".rstrip(), f"not now: {why}" if why else command.sentence, partial(_run, app, command)
+            )
 
 
 def companies(app: LpmopsApp) -> Iterable[Entry]:
@@ -74,7 +76,7 @@ def _is_here(app: LpmopsApp, command: commands.Command) -> bool:
     seen = app.seen
     if command in commands.TIME:
         return app.machine.is_open
-    return command in commands.EVERYWHERE or (seen is not None and seen.can_filter)
+    return command in (*commands.EVERYWHERE, *commands.actions()) or (seen is not None and seen.can_filter)
 
 
 async def _run(app: LpmopsApp, command: commands.Command) -> None:
