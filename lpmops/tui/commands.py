@@ -141,7 +141,7 @@ PLAN: tuple[Command, ...] = (
     Command("plan.cancel", "screen.cancel", "escape", "cancel", "Leave everything as it is", shown=True, in_palette=False),
     Command("plan.yes", "screen.yes", "y", "yes, do it", "Do what the plan says", shown=True, in_palette=False),
     Command("plan.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
-    Command("plan.arm", "screen.arm", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
+    Command("plan.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
     Command("plan.next", "app.focus_next", "tab", "next", "To the next field", shown=True, in_palette=False),
     Command("plan.before", "app.focus_previous", "shift+tab", "before", "To the field before", in_palette=False),
 )  # fmt: skip
@@ -153,7 +153,7 @@ OPERATION: tuple[Command, ...] = (
     Command("operation.not_done", "screen.say_not_done", "n", "it is not", "Say of the step in doubt that it did not", shown=True, in_palette=False),
     Command("operation.abort", "screen.give_up", "X", "give up", "Begin no further step; what was done stays", shown=True, in_palette=False),
     Command("operation.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
-    Command("operation.arm", "screen.arm", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
+    Command("operation.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
 )  # fmt: skip
 
 # ctrl+c ends the app on every screen and in every line; a keymap can't take it away.

@@ -72,7 +72,9 @@ def operation(identifier: str = "20261123-140112-ab12", state: str = "interrupte
 
 def entry(seq: int, what: str, body: Mapping[str, Any], seconds: float) -> Entry:
     """An entry of the audit."""
-    return Entry(seq, ago(seconds), "prod", "ops@lpm.example", what, "20261123-140112-ab12", body, f"{seq - 1:064}", f"{seq:064}")
+    return Entry(
+        seq, ago(seconds), "prod", "ops@lpm.example", what, "20261123-140112-ab12", body, f"{seq - 1:064}", f"{seq:064}"
+    )
 
 
 class MemoryOrders:
@@ -171,7 +173,12 @@ def pause_events() -> list[tuple[str | None, str, str]]:
 
 @asynccontextmanager
 async def at_work(
-    feed: MemoryFeed, orders: MemoryOrders, size: tuple[int, int] = (120, 40), *, dark: bool = True, faultless: bool = True
+    feed: MemoryFeed,
+    orders: MemoryOrders,
+    size: tuple[int, int] = (120, 40),
+    *,
+    dark: bool = True,
+    faultless: bool = True,
 ) -> AsyncIterator[Pilot[None]]:
     """The app with orders; faults that it met fail the test."""
     app = LpmopsApp(feed, orders=orders, read_only=orders.read_only, dark=dark)

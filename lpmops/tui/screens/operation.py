@@ -134,7 +134,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             return waits
         if action in ("say_done", "say_not_done"):
             return waits and operation is not None and operation.state == "in_doubt"
-        if action == "arm":
+        if action == "arm_here":
             return waits and operation is not None and guard.needs_arming(operation.danger)
         return super().check_action(action, parameters)
 
@@ -195,7 +195,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         else:
             self.dismiss()
 
-    def action_arm(self) -> None:
+    def action_arm_here(self) -> None:
         """Arms, or disarms."""
         if self.standing is not None:
             self.owner.arm(self.standing.environment)

@@ -61,7 +61,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             for each in self.action.inputs or ():
                 with Horizontal(classes="field"):
                     yield FieldName((Piece(each.title, "muted"),))
-                    yield FieldInput(each)
+                    yield FieldInput(each, self._on)
             yield Note()
             yield Pager()
             with Horizontal(id="foot"):
@@ -126,14 +126,14 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         elif made.fault:
             self._said, self._values = _fault_lines(made.fault, made.hint), None
             if self._fields:
-                self._fields[0].focus()
+                self.set_focus(self._fields[0])
 
     def _stand(self, plan: Plan) -> None:
         """The plan stands there: from now on Cancel has the keys, and for a moment none counts."""
         self.plan, self._said = plan, ()
         self._text = plan_lines(plan, self.command)
         self.query_one(Pager).show(self._text)
-        self.query_one(Cancel).focus()
+        self.set_focus(self.query_one(Cancel))
         self._deaf_since = time.monotonic()
 
     def _show_note(self) -> None:
@@ -158,12 +158,18 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         word = self._word
         open_now = bool(word) and self._may_begin and self._is_armed
         if not open_now and typed.has_focus:
-            self.query_one(Cancel).focus()
+            self.set_focus(self.query_one(Cancel))
         if not open_now:
             typed.value = ""
         typed.set_class(not open_now, "-hidden")
         ask.set_class(not open_now, "-hidden")
-        ask.tell((Piece("  tab, type ", "muted"), paint.piece(word, "key"), Piece(" and enter ", "muted")))
+        line: Line = (
+            Piece("  tab, type ", "muted"),
+            paint.piece(paint.crop_text(word, 32), "key"),
+            Piece(" and enter ", "muted"),
+        )
+        ask.styles.width = paint.width_of(line)
+        ask.tell(line)
         self.query_one(Armed).tell(self._armed_line(scene))
 
     def _armed_line(self, scene: Scene) -> Line:
@@ -206,7 +212,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         """One key says yes only where nothing is typed for it; where it does, the copy is on c alone."""
         if action == "yes":
             return self._may_begin and not self._word
-        if action == "arm":
+        if action == "arm_here":
             return self.plan is not None and guard.needs_arming(self.plan.danger)
         return super().check_action(action, parameters)
 
@@ -221,11 +227,9 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self._begin("yes" if self._word else "")
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Enter: on to the next field, to the plan behind the last one, or, with the right word, to the deed."""
+        """Enter behind the right word does it."""
         message.stop()
-        if isinstance(message.input, FieldInput):
-            self._on(message.input)
-        elif isinstance(message.input, TypedInput):
+        if isinstance(message.input, TypedInput):
             self._begin(message.value)
 
     def on_input_blurred(self, message: Input.Blurred) -> None:
@@ -245,13 +249,14 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self._show_note()
 
     def _on(self, field: FieldInput) -> None:
+        """On to the next field, or to the plan behind the last one."""
         now, fields = self.owner.feed.now(), self._fields
         if not field.check(now):
             self._show_note()
         elif field is not fields[-1]:
-            fields[fields.index(field) + 1].focus()
+            self.set_focus(fields[fields.index(field) + 1])
         elif wrong := next((each for each in fields if not each.check(now)), None):
-            wrong.focus()
+            self.set_focus(wrong)
             self._show_note()
         else:
             self._make()
@@ -261,7 +266,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         now = self.owner.feed.now()
         self._asked, self._said = f"{next(_ASKED)}", ()
         self._values = {each.field.name: each.field.read(each.value, now) for each in self._fields}
-        self.query_one(Cancel).focus()
+        self.set_focus(self.query_one(Cancel))
         self.show(self.latest())
 
     def _begin(self, typed: str) -> None:
@@ -305,7 +310,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         """Leaves."""
         self.dismiss()
 
-    def action_arm(self) -> None:
+    def action_arm_here(self) -> None:
         """Arms, or disarms."""
         self.owner.arm(self.environment)
 

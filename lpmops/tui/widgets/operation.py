@@ -108,8 +108,17 @@ def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
                  Piece("X", "key"), Piece(" gives up", "muted"))]  # fmt: skip
     result: Mapping[str, Any] = run.result if run is not None else {}
     shown = {name: each for name, each in result.items() if name not in ("undo", "changed")}
-    return [_labelled(name, value(to_data(each))) for name, each in shown.items()]
+    return [_labelled(name, words) for name, each in shown.items() for words in _told(to_data(each))]
+
+
+def _told(found: Any) -> list[str]:
+    """A value of a result in words, a line for each of several."""
+    if isinstance(found, list):
+        return [words for each in found for words in _told(each)]
+    if isinstance(found, dict):
+        return [" · ".join(f"{name.replace('_', ' ')} {value(each)}" for name, each in found.items())]
+    return [value(found)]
 
 
 def _labelled(label: str, text: str) -> Line:
-    return (Piece(label.replace("_", " ").ljust(13), "muted"), paint.piece(text))
+    return (Piece(f"{label.replace('_', ' '):12} ", "muted"), paint.piece(text))

@@ -17,6 +17,7 @@ from lpmops.tui.view import EnvironmentView
 from lpmops.tui.widgets.drawn import Drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from lpmops.actions.inputs import Choice
@@ -85,10 +86,10 @@ class Armed(Told):
 class FieldInput(Input):
     """One field of an action, checked when it is left. Up and down choose where there are only a few values."""
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Field, left: Callable[[FieldInput], None]) -> None:
         super().__init__(compact=True)
         self.cursor_blink = False
-        self.field = field
+        self.field, self._left = field, left
         self.choices: tuple[Choice, ...] = ()
         self.problem = ""
 
@@ -105,6 +106,10 @@ class FieldInput(Input):
         if chosen is not None and chosen.refusal:
             self.problem = f"not now: {chosen.refusal}"
         return not self.problem
+
+    async def action_submit(self) -> None:
+        """Leaves the field forwards, at once: what is typed right behind enter is meant for the next one."""
+        self._left(self)
 
     def watch_value(self, value: str) -> None:
         """What was pasted stays text: nothing in it may reach the terminal as a command."""
