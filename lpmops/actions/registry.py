@@ -40,7 +40,7 @@ def disabled(entry: Action, snapshot: Snapshot | None) -> str:
         return f"It is done on the command line: {command_line(entry, 'ENV')}"
     if snapshot is None:
         return ""
-    states = {name: stage.state for name, stage in snapshot.stages.items()}
+    states = {name: stage.state.lower() for name, stage in snapshot.stages.items()}
     hop, state = ("asa", states.get("asa", "")) if entry in (asa.PAUSE, asa.START) else ("cdf", states.get("cdf", ""))
     if entry is cdf.ENABLE:
         readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()

@@ -302,7 +302,10 @@ class LpmopsApp(Deeds):
         if self.orders is None or self.runs is None:
             return Activity()
         ended = frozenset(run.key for run in self.runs.all if not run.going)
-        known, self._ended = self.operations(anew=ended != self._ended), ended
+        known = self.operations()
+        if ended != self._ended and not known.asking:
+            # What is being read already may be of before the end, so it is read once more after that.
+            known, self._ended = self.operations(anew=True), ended
         going = {run.operation.id for run in self.runs.going}
         waiting = sum(each.waits and each.id not in going for each in known.value or ())
         if waiting > self._waiting:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -60,7 +59,7 @@ def operation(identifier: str = "20261123-140112-ab12", state: str = "interrupte
     """An operation of the journal: its first step is done, its second was begun."""
     steps = (
         OperationStep(STEPS[0], "done", ago(120), ago(119), "the pause is noted"),
-        OperationStep(STEPS[1], "in_doubt" if state == "in_doubt" else "done" if state == "succeeded" else "begun", ago(119), None, "lpm-tdr-prod-01 is Running"),
+        OperationStep(STEPS[1], {"in_doubt": "in_doubt", "succeeded": "done"}.get(state, "begun"), ago(119), None, "lpm-tdr-prod-01 is Running"),
     )  # fmt: skip
     made = Operation(
         identifier, "asa.pause", "prod", state, steps, ago(121), "ops@lpm.example", Danger.PRODUCTION,
@@ -160,9 +159,9 @@ class MemoryOrders:
             raise self.refusing[name]
 
 
-def pause_events() -> list[tuple[str | None, str, str]]:
+def pause_events(environment: str = "prod") -> list[tuple[str | None, str, str]]:
     """A pause that goes well."""
-    first, second = STEPS
+    first, second = (step.replace("prod", environment) for step in STEPS)
     return [
         (None, "running", ""),
         (first, "begun", ""), (first, "accepted", ""), (first, "done", "the pause is noted"),

@@ -52,7 +52,7 @@ def _place(scene: Scene, environment: str | None) -> Line:
     else:
         place = (*then, Piece(" "), paint.piece(view.title, "prod" if view.is_prod else "accent"))
         if view.is_prod:
-            place += (Piece("  "), guarded(scene, view))
+            place += (guarded(scene, view, before="  "),)
     place = (*place, *_changing(scene, environment))
     if scene.warnings:
         # The sentence itself was told when it began, and stands in the settings.
@@ -60,10 +60,10 @@ def _place(scene: Scene, environment: str | None) -> Line:
     return (*place, Piece("  ⏸ display held", "warn")) if scene.held else place
 
 
-def guarded(scene: Scene, view: EnvironmentView) -> Piece:
+def guarded(scene: Scene, view: EnvironmentView, *, before: str = "") -> Piece:
     """Whether a production environment can be changed from here now, and for how much longer."""
     left = scene.activity.armed.get(view.name)
-    return Piece("read-only", "muted") if left is None else Piece(f"armed {left:.0f} s", "warn")
+    return Piece(f"{before}read-only", "muted") if left is None else Piece(f"{before}armed {left:.0f} s", "warn")
 
 
 def _changing(scene: Scene, environment: str | None) -> Line:
