@@ -17,7 +17,7 @@ from lpmops.config import Config
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.guard import Arming
-from lpmops.control.hands import Event, Outcome, tell_nobody
+from lpmops.control.hands import Event, Outcome, Timing, tell_nobody
 from lpmops.control.operations import Operation, operation_of, operations
 from lpmops.control.plan import Danger, Plan
 from lpmops.control.poller import Opener, open_services
@@ -44,9 +44,11 @@ class ActionOrders:
         read_only: bool = False,
         opener: Opener = open_services,
         now: Callable[[], datetime] = utc_now,
+        timing: Timing | None = None,
     ) -> None:
         self.read_only = read_only
         self._config, self._open_store, self._opener, self._now = config, open_store, opener, now
+        self._timing = timing
         self._lock = threading.Lock()
         self._armed: dict[str, Arming] = {}
 
@@ -159,7 +161,14 @@ class ActionOrders:
         with self._store() as store:
             services = self._opener(environment, self._config.refresh.deadline)
             # The poller's opener names only what looking needs; the bundle behind it is that of the services.
-            desk = Desk(self._config, environment, store, cast("EnvironmentServices", services), now=self._now)
+            desk = Desk(
+                self._config,
+                environment,
+                store,
+                cast("EnvironmentServices", services),
+                now=self._now,
+                timing=self._timing,
+            )
             try:
                 yield desk
             finally:

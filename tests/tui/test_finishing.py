@@ -76,7 +76,7 @@ async def test_resuming_in_production_wants_arming_first() -> None:
         orders.journal = [operation(state="succeeded")]
         await pilot.press("r")
         await until(pilot, lambda: orders.said == [("resume", "20261123-140112-ab12")])
-        await until(pilot, lambda: "● done" in text(pilot) and "unfinished" not in text(pilot))
+        await until(pilot, lambda: "● done" in text(pilot) and "▲ 1 unfinished" not in text(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, OperationsScreen))
 

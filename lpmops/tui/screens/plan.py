@@ -213,7 +213,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         if action == "yes":
             return self._may_begin and not self._word
         if action == "arm_here":
-            return self.plan is not None and guard.needs_arming(self.plan.danger)
+            return self.plan is not None and self._may_begin and guard.needs_arming(self.plan.danger)
         return super().check_action(action, parameters)
 
     def on_key(self, event: Key) -> None:

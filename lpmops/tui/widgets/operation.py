@@ -31,7 +31,7 @@ _STATES = {
     "running": Mark("▶", "running", "accent", 1),
     "verifying": Mark("▶", "looking at the whole", "accent", 1),
     "succeeded": Mark("●", "done", "ok", 0),
-    "failed": Mark("✖", "failed, nothing half done", "bad", 4),
+    "failed": Mark("✖", "failed", "bad", 4),
     "in_doubt": Mark("▲", "in doubt", "warn", 3),
     "interrupted": Mark("▲", "interrupted", "warn", 2),
     "cancelled": Mark("○", "given up", "muted", 0),
