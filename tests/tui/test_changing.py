@@ -392,6 +392,19 @@ async def test_a_plan_that_can_not_be_made_says_why_and_the_fields_stay() -> Non
         await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen) and pilot.app.screen.plan is not None)
 
 
+async def test_modes_that_can_not_be_counted_say_why_and_the_plan_is_made_all_the_same() -> None:
+    feed = MemoryFeed(paused("test", Kind.TEST))
+    orders = MemoryOrders(feed)
+    orders.refusing["choices"] = RefusedError("the hub can't be read")
+    async with at_work(feed, orders) as pilot:
+        await pilot.press("1")
+        app_of(pilot).action_act("asa.start")
+        await until(pilot, lambda: "the hub can't be read" in text(pilot))
+        await pilot.press(*"last-output", "enter", "enter", "enter", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen) and pilot.app.screen.plan is not None)
+        await until(pilot, lambda: "Go on?" in text(pilot) and "the hub can't be read" not in text(pilot))
+
+
 async def test_a_plan_whose_services_hang_can_be_left_and_the_app_goes_on() -> None:
     feed = good_day()
     orders = MemoryOrders(feed)

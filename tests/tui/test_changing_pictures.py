@@ -52,6 +52,18 @@ async def test_a_plan_that_waits_for_yes(snapshot: Snapshot, theme: str, width: 
         snapshot(app_of(pilot), f"plan_{theme}_{width}x{height}")
 
 
+async def test_a_plan_without_colour(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    feed = bad_day()
+    async with at_work(feed, MemoryOrders(feed), (80, 24)) as pilot:
+        await planned(pilot)
+        await pilot.press("A")
+        await until(pilot, lambda: "type yes and enter" in text(pilot))
+        await pilot.press("tab", "y")
+        await pilot.pause()
+        snapshot(app_of(pilot), "plan_no_color_80x24")
+
+
 async def test_a_plan_that_is_refused_and_hard_to_undo(snapshot: Snapshot) -> None:
     feed = bad_day()
     orders = MemoryOrders(feed)

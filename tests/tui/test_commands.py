@@ -24,6 +24,7 @@ from tests.tui.worlds import MemoryFeed, bad_day, good, good_day, unreadable
 
 PLACES = {
     "everywhere": commands.EVERYWHERE, "time": commands.TIME, "overview": commands.OVERVIEW, "table": commands.TABLE, "scroll": commands.SCROLL,
+    "operation": (*commands.OPERATION, *commands.SCROLL), "menu": (*commands.MENU, *commands.TABLE),
 }  # fmt: skip
 
 

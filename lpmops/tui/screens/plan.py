@@ -110,7 +110,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             return
         now = self.owner.feed.now()
         for field in self._fields:
-            if field.field.choices is not None and not field.choices:
+            if self.plan is None and field.field.choices is not None and not field.choices:
                 question = questions.choices(orders, self.environment, self.action.name, field.field.name, self._asked)
                 answer = self.owner.answers.get(question, now)
                 field.choices = tuple(answer.value or ())
