@@ -213,7 +213,7 @@ async def test_production_wants_arming_and_yes_in_letters() -> None:
         await pilot.pause()
         assert orders.said == []
         await pilot.press("A")
-        await until(pilot, lambda: "armed 120 s" in text(pilot) and "type yes and enter" in text(pilot))
+        await until(pilot, lambda: "armed 120 s" in text(pilot) and "type yes, enter" in text(pilot))
         assert isinstance(pilot.app.focused, Cancel)
         await pilot.press("tab", "y", "e", "enter")
         await until(pilot, lambda: "that is not 'yes'; nothing was done" in text(pilot))
@@ -229,7 +229,7 @@ async def test_what_is_hard_to_undo_wants_the_name_of_its_target() -> None:
     async with at_work(feed, orders) as pilot:
         await planned(pilot)
         await pilot.press("A")
-        await until(pilot, lambda: "type prod and enter" in text(pilot))
+        await until(pilot, lambda: "type prod, enter" in text(pilot))
         assert "hard to undo" in text(pilot)
         assert "--confirm prod" in text(pilot)
         await pilot.press("tab", *"yes", "enter")
@@ -245,7 +245,7 @@ async def test_arming_that_runs_out_between_plan_and_yes_takes_the_word_away() -
     async with at_work(feed, orders) as pilot:
         screen = await planned(pilot)
         await pilot.press("A")
-        await until(pilot, lambda: "type yes and enter" in text(pilot))
+        await until(pilot, lambda: "type yes, enter" in text(pilot))
         await pilot.press("tab", *"yes")
         pass_time(feed, 121)
         await until(pilot, lambda: "not armed: A arms it" in text(pilot))
@@ -262,7 +262,7 @@ async def test_enter_on_yes_in_the_very_moment_the_arming_is_over_is_refused(mon
     async with at_work(feed, orders) as pilot:
         screen = await planned(pilot)
         orders.arm("prod")
-        await until(pilot, lambda: "type yes and enter" in text(pilot))
+        await until(pilot, lambda: "type yes, enter" in text(pilot))
         feed.time = feed.time.replace(hour=15)
         screen._begin("yes")
         await until(pilot, lambda: "not armed any more" in text(pilot))

@@ -47,7 +47,7 @@ async def test_a_plan_that_waits_for_yes(snapshot: Snapshot, theme: str, width: 
     async with at_work(feed, MemoryOrders(feed), (width, height), dark=theme == "dark") as pilot:
         await planned(pilot)
         await pilot.press("A")
-        await until(pilot, lambda: "type yes and enter" in text(pilot))
+        await until(pilot, lambda: "type yes, enter" in text(pilot))
         await pilot.pause()
         snapshot(app_of(pilot), f"plan_{theme}_{width}x{height}")
 
@@ -58,7 +58,7 @@ async def test_a_plan_without_colour(snapshot: Snapshot, monkeypatch: pytest.Mon
     async with at_work(feed, MemoryOrders(feed), (80, 24)) as pilot:
         await planned(pilot)
         await pilot.press("A")
-        await until(pilot, lambda: "type yes and enter" in text(pilot))
+        await until(pilot, lambda: "type yes, enter" in text(pilot))
         await pilot.press("tab", "y")
         await pilot.pause()
         snapshot(app_of(pilot), "plan_no_color_80x24")
@@ -96,7 +96,7 @@ async def test_a_run_under_way(snapshot: Snapshot, theme: str, width: int, heigh
     async with at_work(feed, orders, (width, height), dark=theme == "dark") as pilot:
         await planned(pilot)
         orders.arm("prod")
-        await until(pilot, lambda: "type yes and enter" in text(pilot))
+        await until(pilot, lambda: "type yes, enter" in text(pilot))
         await pilot.press("tab", *"yes", "enter")
         await until(
             pilot, lambda: "accepted" in text(pilot) and app_of(pilot).scene.activity.going == ("asa pause prod 2/2",)

@@ -163,11 +163,8 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             typed.value = ""
         typed.set_class(not open_now, "-hidden")
         ask.set_class(not open_now, "-hidden")
-        line: Line = (
-            Piece("  tab, type ", "muted"),
-            paint.piece(paint.crop_text(word, 32), "key"),
-            Piece(" and enter ", "muted"),
-        )
+        named = paint.piece(paint.crop_text(word, 20), "key")
+        line: Line = (Piece("  type ", "muted"), named, Piece(", enter ", "muted"))
         ask.styles.width = paint.width_of(line)
         ask.tell(line)
         self.query_one(Armed).tell(self._armed_line(scene))
