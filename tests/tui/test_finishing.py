@@ -13,7 +13,7 @@ from lpmops.tui.screens.entry import EntryScreen
 from lpmops.tui.screens.operation import OperationScreen, ReasonInput
 from lpmops.tui.screens.operations import OperationsScreen
 from tests.tui.driving import app_of, text, until
-from tests.tui.order_worlds import HOSTILE, STEPS, MemoryOrders, at_work, entry, operation
+from tests.tui.order_worlds import HOSTILE, STEPS, MemoryOrders, at_work, entry, operation, pass_time
 from tests.tui.worlds import ago, good_day
 
 
@@ -97,6 +97,37 @@ async def test_in_doubt_it_says_what_was_seen_and_a_person_says_how_it_is_with_a
         await until(
             pilot, lambda: orders.said == [("resolve", "20261123-140112-ab12", "not-done", "the portal says it runs")]
         )
+
+
+async def test_what_another_process_does_is_followed_in_the_panel() -> None:
+    feed = good_day()
+    orders = MemoryOrders(feed)
+    orders.journal = [operation(state="running")]
+    async with at_work(feed, orders) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "▶ running" in text(pilot))
+        assert "r resume" not in text(pilot)
+        orders.journal = [operation(state="succeeded")]
+        pass_time(feed, 6)
+        await until(pilot, lambda: "● done" in text(pilot))
+
+
+async def test_operations_are_copied_and_saved_as_they_are_seen(own_folders: Path) -> None:
+    feed = good_day()
+    orders = MemoryOrders(feed)
+    orders.journal = [operation(reason=HOSTILE)]
+    async with at_work(feed, orders) as pilot:
+        await pilot.press("o")
+        await until(
+            pilot, lambda: isinstance(pilot.app.screen, OperationsScreen) and pilot.app.screen.table.row_count > 0
+        )
+        await pilot.press("y", "x")
+        await until(pilot, lambda: pilot.app.clipboard == "lpmops op resume 20261123-140112-ab12")
+        for form in ("c", "j"):
+            await pilot.press("w", form)
+        await until(pilot, lambda: len(list((own_folders / "state" / "saved").glob("operations-*"))) == 2)
+        for path in (own_folders / "state" / "saved").glob("operations-*"):
+            assert "\x1b" not in path.read_text()
 
 
 async def test_giving_up_wants_a_reason() -> None:

@@ -121,7 +121,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             return
         noted = next((each for each in self.owner.operations().value or () if each.id and each.id == before.id), None)
         # What was read while the run still went is older than what the run has told.
-        if noted is not None and (noted.waits or not noted.unfinished):
+        if noted is not None and (run is None or noted.waits or not noted.unfinished):
             self.standing = noted
 
     # What can be done ------------------------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list
     for number, step in enumerate(operation.steps, 1):
         lines += _step_lines(number, step, scene)
     lines.append(paint.BLANK)
-    if run is not None and run.fault:
+    if run is not None and run.fault and operation.state not in ("succeeded", "cancelled"):
         lines.append((Piece("✖ ", "bad"), paint.piece(run.fault, "bad")))
         lines += [(Piece("  "), paint.piece(part, "muted")) for part in run.hint.splitlines()]
     elif operation.error and operation.state != "succeeded" and not (run is not None and run.going):
