@@ -64,6 +64,7 @@ def run() -> int:
 def open_app(config: Config) -> None:
     """Open the app over the environments of `config` and come back when the person leaves it. Raises LpmopsError."""
     from lpmops import paths
+    from lpmops.actions.orders import ActionOrders
     from lpmops.cli import context, output
     from lpmops.control.feed import open_feed
     from lpmops.tui import preferences
@@ -82,6 +83,7 @@ def open_app(config: Config) -> None:
         limits=limits,
         preferences=liked,
         read_only=here.read_only,
+        orders=ActionOrders(config, here.open_store, read_only=here.read_only),
         state_directory=config.state_directory,
     )
     code = app.run_to_the_end(mouse=liked.mouse and here.mouse)

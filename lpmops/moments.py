@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime, time, timedelta
 
 from lpmops.errors import NotFoundError, UsageError
-from lpmops.model import to_data
+from lpmops.model import parse_time, to_data
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _WORDS = {
@@ -51,6 +51,20 @@ def moment(text: str, now: datetime) -> datetime:
     if found > now + _LEEWAY:
         raise UsageError(f"{to_data(found)} lies in the future: it is {to_data(now)} now.", hint=_FORMS)
     return min(found, now.astimezone(UTC))
+
+
+def ahead(text: str, now: datetime) -> datetime:
+    """A moment to come: written whole, or as a span from now (90m, 2h). Raises UsageError."""
+    try:
+        return parse_time(text.strip())
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return now + timedelta(seconds=span(text))
+    except (UsageError, OverflowError):
+        raise UsageError(
+            f"{text!r} is no time.", hint="Write it as 2026-11-23T04:00:00Z, or as a span from now: 90m, 2h."
+        ) from None
 
 
 def within(found: datetime, extent: tuple[datetime, datetime] | None, environment: str) -> datetime:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lpmops.actions.inputs import Input
 from lpmops.config import Config, Environment
 from lpmops.control.hands import Observation
 from lpmops.control.lock import ControlDatabase
@@ -44,7 +45,10 @@ class Handler:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that can be changed. `pins` are the ids it holds against the clouds first: tenant, server, workspace."""
+    """One thing that can be changed. `pins` are the ids it holds against the clouds first: tenant, server, workspace.
+
+    `inputs` is what an app asks before the plan, None for what only the command line can ask; `fill` is the rest of the wish.
+    """
 
     name: str
     title: str
@@ -55,6 +59,8 @@ class Action:
     pins: tuple[str, ...]
     key: str = ""
     hard: bool = False
+    inputs: tuple[Input, ...] | None = None
+    fill: Callable[[Bench], Wish] = lambda _: {}
 
 
 class ActionHands:

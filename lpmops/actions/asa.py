@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import jobs
+from lpmops.actions import inputs, jobs
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.lock import PAUSE as PAUSED
@@ -362,6 +363,37 @@ HANDLERS = {
     START_JOB: Handler(_observe_start, _act_start, lambda step: step.arguments["mode"] != jobs.MODES["now"]),
     CLEAR: Handler(_observe_clear, _act_clear),
 }
+
+
+def _modes(bench: Bench) -> list[Choice]:
+    """What each way to start would do to the jobs that stand still, all of them together."""
+    found: dict[str, list[jobs.StartMode]] = {}
+    for job in jobs.chosen(bench, []):
+        if jobs.standing(job) in ("stopped", "failed"):
+            for name, mode in jobs.start_modes(bench, job).items():
+                found.setdefault(name, []).append(mode)
+    known = [Choice(name, _counts(modes), next((each.refusal for each in modes if each.refusal), "")) for name, modes in found.items()]  # fmt: skip
+    return [*known, Choice("custom", "begins with what came in at the time of “from”")]
+
+
+def _counts(modes: list[jobs.StartMode]) -> str:
+    def total(values: list[int | None]) -> str:
+        return "an unknown number" if None in values else f"{sum(value or 0 for value in values):,}"
+
+    return f"skips {total([each.skips for each in modes])}, repeats {total([each.repeats for each in modes])}"
+
+
+def _mode(text: str, now: datetime) -> str:
+    del now
+    if text.strip().lower() not in jobs.MODES:
+        raise UsageError("A start says where it begins.", hint=f"One of: {', '.join(jobs.MODES)}")
+    return text.strip().lower()
+
+
+_UNTIL = Input("until", "until", "when it should be over: 2h, 90m, or 2026-11-23T04:00:00Z", inputs.to_come)
+_MODE = Input("mode", "mode", "where to begin; ↑ ↓ choose", _mode, _modes)
+_BEGIN = Input("begin", "from", "for custom only: 03:10, 20 min ago, or a whole time", inputs.gone)
+
 PAUSE = Action(
     name="asa.pause",
     title="Pause Stream Analytics",
@@ -371,6 +403,8 @@ PAUSE = Action(
     verify=_verify_pause,
     pins=("tenant", "server"),
     key="P",
+    inputs=(inputs.REASON, _UNTIL, inputs.TICKET),
+    fill=lambda bench: {"jobs": [], "by": bench.who},
 )
 START = Action(
     name="asa.start",
@@ -381,4 +415,6 @@ START = Action(
     verify=_verify_start,
     pins=("tenant", "server"),
     key="S",
+    inputs=(_MODE, _BEGIN, *inputs.COMMON),
+    fill=lambda _: {"jobs": []},
 )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import COMMON
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -158,4 +159,5 @@ ENABLE = Action(
     verify=_verify,
     pins=("tenant", "server", "workspace"),
     key="E",
+    inputs=COMMON,
 )

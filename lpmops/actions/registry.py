@@ -47,16 +47,18 @@ def command_line(entry: Action, environment: str) -> str:
 
 def disabled(entry: Action, snapshot: Snapshot | None) -> str:
     """Why an action makes no sense now, by what was last seen; empty where it does, or where that is not known."""
+    if entry.inputs is None:
+        return f"It is done on the command line: {command_line(entry, 'ENV')}"
     if snapshot is None:
         return ""
-    states = {name: stage.state for name, stage in snapshot.stages.items()}
+    states = {name: stage.state.lower() for name, stage in snapshot.stages.items()}
     hop, state = ("asa", states.get("asa", "")) if entry.name.startswith("asa.") else ("cdf", states.get("cdf", ""))
     if entry is cdf.ENABLE:
         readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()
         is_on = any(reading.name == "change_feed" and reading.value == "delta" for reading in readings)
         return "The change feed is on already." if is_on else ""
     who = "Stream Analytics" if hop == "asa" else "The stream"
-    return f"{who} is {state}." if state in _SENSELESS[entry.name] else ""
+    return f"{who} is {state}." if state in _SENSELESS.get(entry.name, ()) else ""
 
 
 # The states of an action's hop in which it makes no sense.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import COMMON
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -302,6 +303,7 @@ STOP = Action(
     handlers=HANDLERS,
     verify=_verify,
     pins=_PINS,
+    inputs=COMMON,
 )
 START = Action(
     name="stream.start",
@@ -311,6 +313,7 @@ START = Action(
     handlers=HANDLERS,
     verify=_verify,
     pins=_PINS,
+    inputs=COMMON,
 )
 RESTART = Action(
     name="stream.restart",
@@ -320,4 +323,5 @@ RESTART = Action(
     handlers=HANDLERS,
     verify=_verify,
     pins=_PINS,
+    inputs=COMMON,
 )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
-from lpmops.cli import durations, output
+from lpmops.cli import output
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import DeclinedError, ExitCode, InterruptError, LpmopsError, RefusedError, UsageError
@@ -218,20 +218,15 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def moment(text: str | None, flag: str) -> str | None:
     """A time to come as RFC 3339: written so, or as a span from now (90m, 2h). Raises UsageError."""
-    from lpmops.model import parse_time, to_data
+    from lpmops import moments
+    from lpmops.model import to_data
 
     if text is None:
         return None
     try:
-        return str(to_data(parse_time(text)))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return str(to_data(world().now() + timedelta(seconds=durations.seconds(text))))
-    except (UsageError, OverflowError):
-        raise UsageError(
-            f"{flag} {text!r} is no time.", hint="Write it as 2026-11-23T04:00:00Z, or as a span from now: 90m, 2h."
-        ) from None
+        return str(to_data(moments.ahead(text, world().now())))
+    except UsageError as error:
+        raise UsageError(f"{flag} {error.message}", hint=error.hint) from None
 
 
 def past_moment(text: str | None, flag: str) -> str | None:

@@ -187,21 +187,18 @@ def _need(reason: str) -> None:
 
 
 def _summary(store: Store, operation: OperationRow, steps: tuple[StepRow, ...]) -> dict[str, Any]:
-    """An operation as `op list` shows it; one whose process is gone is interrupted, whatever it was when that went."""
-    from lpmops.control.engine import is_alive
+    """An operation as `op list` shows it."""
+    from lpmops.control.engine import state_of
     from lpmops.model import to_data
     from lpmops.store import codec
     from lpmops.store.journal import OPEN_STEPS
 
-    state = operation.state
-    if state in ("approved", "running", "verifying") and not is_alive(store, operation.id, world().now()):
-        state = "interrupted"
     step = next((step.name for step in steps if step.state in (*OPEN_STEPS, "failed")), None)
     return {
         "id": operation.id,
         "action": operation.action,
         "environment": operation.environment,
-        "state": state,
+        "state": state_of(store, operation, world().now()),
         "step": step,
         "started_at": to_data(codec.moment(operation.created_at)),
         "by": operation.who,

@@ -43,7 +43,7 @@ from lpmops.errors import (
 )
 from lpmops.store import audit, codec, journal, lease
 from lpmops.store.connection import Store
-from lpmops.store.journal import StepRow
+from lpmops.store.journal import OperationRow, StepRow
 
 # How often one run sends a step whose earlier attempt certainly had no effect.
 _ATTEMPTS = 3
@@ -450,6 +450,12 @@ def outcome_of(book: Book) -> Outcome:
 def is_alive(store: Store, identifier: str, now: datetime) -> bool:
     """Whether a process of this machine runs that operation."""
     return lease.process(store, _lease(identifier), now) is not None
+
+
+def state_of(store: Store, operation: OperationRow, now: datetime) -> str:
+    """How an operation stands; one whose process is gone is interrupted, whatever it was when that went."""
+    going = operation.state in ("approved", "running", "verifying")
+    return "interrupted" if going and not is_alive(store, operation.id, now) else operation.state
 
 
 def _lease(identifier: str) -> str:

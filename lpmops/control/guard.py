@@ -18,6 +18,7 @@ from lpmops.model import Kind
 
 APPROVAL_LASTS = timedelta(minutes=5)
 ARMED_FOR = timedelta(minutes=2)
+READ_ONLY = "This app was opened read-only: it changes nothing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,36 @@ def danger_of(kind: Kind, *, hard: bool = False) -> Danger:
 def request_of(plan: Plan) -> Request:
     """What a plan asks to be allowed."""
     return Request(plan.danger, plan.target, plan.summary)
+
+
+def word_to_type(request: Request) -> str:
+    """What somebody at an app types to say yes; empty where one key is enough."""
+    if request.danger is Danger.HARD:
+        return request.target
+    return "yes" if request.danger is Danger.PRODUCTION else ""
+
+
+def answers_of(request: Request, typed: str) -> Answers:
+    """What somebody at an app has said by typing that, or by the one key where nothing is typed."""
+    said = typed.strip()
+    if request.danger is Danger.HARD:
+        return Answers(confirm=said)
+    return Answers(yes=said.casefold() == word_to_type(request))
+
+
+def refuse_read_only(read_only: bool) -> None:
+    """Raises DeclinedError where an app was opened only to look."""
+    if read_only:
+        raise DeclinedError(READ_ONLY, hint="Open it without --read-only, on the machine that is yours: lpmops")
+
+
+def refuse_unarmed(danger: Danger, environment: str, arming: Arming | None, now: datetime) -> None:
+    """Raises DeclinedError where an app must be armed first and is not, or not any more."""
+    if needs_arming(danger) and (arming is None or arming.environment != environment or not arming.left(now)):
+        raise DeclinedError(
+            f"{environment} is not armed, so nothing was done.",
+            hint=f"A arms it for {ARMED_FOR / timedelta(seconds=1):.0f} s.",
+        )
 
 
 def needed(request: Request, answers: Answers) -> Needed | None:

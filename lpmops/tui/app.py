@@ -8,11 +8,11 @@ and outlived; the app ends when the operator or a signal says so, never by itsel
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import PurePath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment, Segments
 from textual.actions import ActionParseResult
@@ -23,22 +23,28 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 
+from lpmops.errors import LpmopsError
 from lpmops.plain_text import plain_line
-from lpmops.tui import commands, theme
-from lpmops.tui.answers import Answers
+from lpmops.tui import commands, questions, theme
+from lpmops.tui.answers import Answer, Answers
 from lpmops.tui.deeds import Deeds
 from lpmops.tui.faults import Faults, report, sentence_of
 from lpmops.tui.feed import Feed, Limits
 from lpmops.tui.navigator import Navigator
+from lpmops.tui.orders import Orders
 from lpmops.tui.past import TimeMachine
 from lpmops.tui.place import OVERVIEW
 from lpmops.tui.preferences import Preferences
 from lpmops.tui.reader import Change, Reader
+from lpmops.tui.runs import Run, Runs
 from lpmops.tui.screens.live import LiveModal, LiveScreen
 from lpmops.tui.screens.overview import OverviewScreen
 from lpmops.tui.screens.too_small import TooSmallScreen, is_too_small
 from lpmops.tui.signals import LastResort, leave_on_signal
-from lpmops.tui.view import EnvironmentView, Scene
+from lpmops.tui.view import Activity, EnvironmentView, Scene
+
+if TYPE_CHECKING:
+    from lpmops.control.operations import Operation
 
 _COALESCE = 1 / 30
 _TICK = 1.0
@@ -71,6 +77,7 @@ class LpmopsApp(Deeds):
         dark: bool = True,
         preferences: Preferences | None = None,
         read_only: bool = False,
+        orders: Orders | None = None,
         state_directory: str = "",
     ) -> None:
         # By convention an empty NO_COLOR asks for nothing; Textual would take it as a yes.
@@ -87,6 +94,10 @@ class LpmopsApp(Deeds):
         self.typed: list[str] = []
         self.faults = Faults()
         self.feed: Feed = feed
+        self.orders = orders
+        self.runs = Runs(orders, self._wake) if orders is not None else None
+        self._ended: frozenset[str] = frozenset()
+        self._waiting = 0
         environments = list(feed.environments())
         self.live: Scene = Scene(
             tuple(EnvironmentView(name, kind) for name, kind in environments),
@@ -132,8 +143,13 @@ class LpmopsApp(Deeds):
         self.exit(return_code=code)
 
     async def action_quit(self) -> None:
-        """Ends the app."""
-        self.leave()
+        """Ends the app; while something is being changed it asks once."""
+        from lpmops.tui.screens.leaving import LeavingScreen
+
+        if self.going and not isinstance(self.screen, LeavingScreen):
+            self.push_screen(LeavingScreen(self))
+        else:
+            self.leave()
 
     def run_to_the_end(self, *, mouse: bool = True) -> int:
         """Runs the app on this terminal until it is left; the exit code."""
@@ -242,7 +258,7 @@ class LpmopsApp(Deeds):
 
     def show_now(self) -> None:
         """Draws what is true at this moment, or what was at the moment of the past that is shown."""
-        self.live = replace(self.live, now=self.feed.now(), warnings=self._warned())
+        self.live = replace(self.live, now=self.feed.now(), warnings=self._warned(), activity=self._activity())
         self.scene = self.machine.scene(self.live)
         for screen in self._seen():
             screen.show(self.scene)
@@ -254,6 +270,48 @@ class LpmopsApp(Deeds):
             if sentence not in self.live.warnings:
                 self.tell(sentence)
         return found
+
+    # Changing ----------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def going(self) -> tuple[Run, ...]:
+        """What is being changed from here now."""
+        return self.runs.going if self.runs is not None else ()
+
+    def arm(self, environment: str) -> None:
+        """Lets an environment be changed for a while, or ends that."""
+        if self.orders is None:
+            return
+        try:
+            if environment in self.orders.armed():
+                self.orders.disarm(environment)
+            else:
+                self.orders.arm(environment)
+        except LpmopsError as error:
+            self.tell(error.message)
+        self.show_now()
+
+    def operations(self, *, anew: bool = False) -> Answer[Sequence[Operation]]:
+        """The operations of this machine, as far as they are known."""
+        if self.orders is None:
+            return Answer(())
+        return self.answers.get(questions.operations(self.orders), self.feed.now(), anew=anew)
+
+    def _activity(self) -> Activity:
+        """What is armed, what runs and what waits; that something waits is told when it is first seen."""
+        if self.orders is None or self.runs is None:
+            return Activity()
+        ended = frozenset(run.key for run in self.runs.all if not run.going)
+        known = self.operations()
+        if ended != self._ended and not known.asking:
+            # What is being read already may be of before the end, so it is read once more after that.
+            known, self._ended = self.operations(anew=True), ended
+        going = {run.operation.id for run in self.runs.going}
+        waiting = sum(each.waits and each.id not in going for each in known.value or ())
+        if waiting > self._waiting:
+            self.tell(f"{waiting} unfinished operation{'' if waiting == 1 else 's'}: o shows it")
+        self._waiting = waiting
+        return Activity(self.orders.armed(), tuple(run.line for run in self.runs.going), waiting)
 
     def _seen(self) -> list[LiveScreen | LiveModal]:
         seen: list[LiveScreen | LiveModal] = []

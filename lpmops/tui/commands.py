@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from textual.binding import Binding
 
@@ -63,6 +64,10 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.back", "app.visit(-1)", "left_square_bracket", "back", "The place seen before this one", "back"),
     Command("app.forward", "app.visit(1)", "right_square_bracket", "forward", "The place seen after this one", "forward"),
     Command("app.last", "app.visit_last", "minus", "last", "There and back: the place seen last", "last"),
+    Command("app.act", "app.act", "x", "act", "Change something here: what can be done, and why some can't now", "act", shown=True),
+    Command("app.arm", "app.arm", "A", "arm", "Let production be changed for two minutes; once more ends it", "arm"),
+    Command("app.operations", "app.operations", "o", "operations", "What was changed from here, what is unfinished first", "operations"),
+    Command("app.audit", "app.audit", "at", "audit", "Who did what from this machine, and why", "audit"),
     Command("app.sign_in", "app.sign_in", "L", "sign in", "Leave the screen for a moment to sign in, and come back", "login"),
     Command("app.settings", "app.settings", "comma", "settings", "Settings, limits, sign-ins, and where the files are", "settings"),
     Command("app.theme", "app.theme", "T", "theme", "The next theme: dark, light, the terminal's own colours", "theme", "theme"),
@@ -128,11 +133,53 @@ LOGS: tuple[Command, ...] = (
     Command("logs.level", "screen.level", "v", "level", "All levels, warnings and errors, or errors alone", "level", shown=True),
 )  # fmt: skip
 
+MENU: tuple[Command, ...] = (
+    Command("menu.close", "app.out", "escape", "leave", "Leave it all as it is", shown=True, in_palette=False),
+)  # fmt: skip
+
+PLAN: tuple[Command, ...] = (
+    Command("plan.cancel", "screen.cancel", "escape", "cancel", "Leave everything as it is", shown=True, in_palette=False),
+    Command("plan.yes", "screen.yes", "y", "yes, do it", "Do what the plan says", shown=True, in_palette=False),
+    Command("plan.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
+    Command("plan.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
+    Command("plan.next", "app.focus_next", "tab", "next", "To the next field", shown=True, in_palette=False),
+    Command("plan.before", "app.focus_previous", "shift+tab", "before", "To the field before", in_palette=False),
+)  # fmt: skip
+
+OPERATION: tuple[Command, ...] = (
+    Command("operation.leave", "screen.leave", "escape", "leave", "Leave the panel; what runs goes on", shown=True, in_palette=False),
+    Command("operation.resume", "screen.resume", "r", "resume", "Look at what is there, and go on", shown=True, in_palette=False),
+    Command("operation.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
+    Command("operation.done", "screen.say_done", "d", "it is done", "Say of the step in doubt that it did", shown=True, in_palette=False),
+    Command("operation.not_done", "screen.say_not_done", "n", "it is not", "Say of the step in doubt that it did not", shown=True, in_palette=False),
+    Command("operation.abort", "screen.give_up", "X", "give up", "Begin no further step; what was done stays", shown=True, in_palette=False),
+    Command("operation.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
+)  # fmt: skip
+
 # ctrl+c ends the app on every screen and in every line; a keymap can't take it away.
 INTERRUPT = Binding(
     "ctrl+c", "app.quit", "quit", show=False, id="app.interrupt", priority=True, system=True, tooltip="Leave"
 )
-ALL: tuple[Command, ...] = (*EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS)
+ALL: tuple[Command, ...] = (
+    *EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS, *MENU, *PLAN, *OPERATION,
+)  # fmt: skip
+
+
+@cache
+def actions() -> tuple[Command, ...]:
+    """The actions of the registry as commands: the same names, titles and sentences as on the command line."""
+    # Read when somebody first types or looks for a command, as the app is on the screen before that.
+    from lpmops.actions import registry
+
+    return tuple(
+        Command(f"action.{entry.name}", f"app.act('{entry.name}')", "", entry.title, entry.help.removesuffix("."), entry.name.replace(".", " "))
+        for entry in registry.ACTIONS.values()
+    )  # fmt: skip
+
+
+def spoken() -> tuple[Command, ...]:
+    """Everything that has a word."""
+    return tuple(command for command in (*ALL, *actions()) if command.word)
 
 
 def bindings(commands: tuple[Command, ...]) -> list[Binding]:
@@ -142,10 +189,10 @@ def bindings(commands: tuple[Command, ...]) -> list[Binding]:
 
 def by_word(word: str) -> Command | None:
     """The command of a word of the `:` line, which may be cut short where only one begins so."""
-    exact = next((command for command in ALL if command.word == word), None)
+    exact = next((command for command in spoken() if command.word == word), None)
     if exact is not None or not word:
         return exact
-    found = [command for command in ALL if command.word.startswith(word)]
+    found = [command for command in spoken() if command.word.startswith(word)]
     return found[0] if len(found) == 1 else None
 
 
@@ -167,4 +214,6 @@ def taken(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 def _named(key: str) -> str:
     """A key as it is typed, for one that a binding names."""
-    return {"colon": ":", "slash": "/", "comma": ",", "minus": "-", "plus": "+", "question_mark": "?"}.get(key, key)
+    return {"colon": ":", "slash": "/", "comma": ",", "minus": "-", "plus": "+", "question_mark": "?", "at": "@"}.get(
+        key, key
+    )

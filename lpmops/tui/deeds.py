@@ -60,19 +60,31 @@ class Deeds(App[None]):
         seen = self.seen
         if namespace not in ("app", "screen", "") or seen is None or isinstance(seen, TooSmallScreen):
             return None
+        return reasons.reason(name, parameters, self._circumstances(seen, self.environment_meant, asked=name))
+
+    def why_no_change(self, environment: str) -> str | None:
+        """Why nothing can be changed in `environment` now, whichever is meant by the screen."""
+        seen = self.seen
+        return reasons.why_no_change(self._circumstances(seen, environment)) if seen is not None else None
+
+    def _circumstances(self, seen: LiveScreen, meant: str | None, *, asked: str = "") -> reasons.Circumstances:
+        """What `asked` depends on; what takes a look at the screen is looked at only for who asks for it."""
         visits = self._me.navigator.visits
-        here = reasons.Circumstances(
+        return reasons.Circumstances(
             place=self._me.navigator.here,
             scene=self._me.scene,
             panel=isinstance(self.screen, LiveModal),
-            can_filter=seen.can_filter if name == "filter" else False,
-            can_copy=seen.copyable() is not None if name == "copy" else False,
+            can_filter=asked == "filter" and seen.can_filter,
+            can_copy=asked == "copy" and seen.copyable() is not None,
             visits_before=visits.index > 0,
             visits_after=visits.index < len(visits.places) - 1,
             in_browser=self.is_web,
             plain=self.theme == theme.PLAIN.name,
+            meant=self._me.live.view(meant or ""),
+            orders=self._me.orders is not None,
+            read_only=self._me.read_only,
+            running=any(run.operation.environment == meant for run in self._me.going),
         )
-        return reasons.reason(name, parameters, here)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key is there now: on a covered app only quitting is, a number needs its environment, the keys of the time line need it open."""
@@ -154,6 +166,35 @@ class Deeds(App[None]):
             self.screen.dismiss()
         else:
             self.push_screen(HelpScreen(key_groups(self, self.screen)))
+
+    # Changing ----------------------------------------------------------------------------------------------------------------------------------
+
+    def action_act(self, action: str = "") -> None:
+        """What can be changed in the environment that is meant; with an action, its plan."""
+        name = self.environment_meant
+        if name is None:
+            return
+        if action:
+            from lpmops.tui.screens.plan import PlanScreen
+
+            self.push_screen(PlanScreen(name, action))
+        else:
+            from lpmops.tui.screens.act import ActScreen
+
+            self.push_screen(ActScreen(name))
+
+    def action_arm(self) -> None:
+        """Lets the environment that is meant be changed for a while; once more ends it."""
+        if self.environment_meant is not None:
+            self._me.arm(self.environment_meant)
+
+    def action_operations(self) -> None:
+        """What was changed from here."""
+        self.go(Place("operations"))
+
+    def action_audit(self) -> None:
+        """Who did what."""
+        self.go(Place("audit"))
 
     # Finding -----------------------------------------------------------------------------------------------------------------------------------
 

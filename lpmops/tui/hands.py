@@ -38,6 +38,11 @@ def copy(app: LpmopsApp, what: str) -> None:
     if not text:
         app.tell("nothing is suspected here, so there is no command to copy")
         return
+    take(app, what, text)
+
+
+def take(app: LpmopsApp, what: str, text: str) -> None:
+    """Copies `text`, and keeps it in a file too."""
     fits = len(text.encode()) <= _MOST_FOR_A_TERMINAL
     if fits:
         app.copy_to_clipboard(text)

@@ -45,6 +45,10 @@ def split(text: str) -> tuple[str, str]:
 def command_of(text: str, app: LpmopsApp) -> tuple[Command | None, str]:
     """The command of a line and what follows; the name of an environment alone opens it."""
     word, rest = split(text)
+    verb, _, further = rest.partition(" ")
+    action = commands.by_word(f"{word} {verb.casefold()}") if verb else None
+    if action is not None:
+        return action, further.strip()
     command = commands.by_word(word)
     if command is None and not rest and any(view.name.casefold() == word for view in app.live.views):
         return commands.by_word("env"), word
@@ -55,10 +59,15 @@ def completed(text: str, app: LpmopsApp) -> str | None:
     """The whole line that `text` may become, None where nothing begins so."""
     lead = text[: len(text) - len(text.lstrip())]
     word, space, rest = text.lstrip().partition(" ")
-    if not space:
-        names = (*(command.word for command in commands.ALL if command.word), *(view.name for view in app.live.views))
-        found = next((name for name in names if word and name.startswith(word.casefold()) and name != word), None)
-        return lead + found if found else None
+    # The words of an action are two.
+    typed = text.lstrip().casefold()
+    names = (
+        *(command.word for command in commands.spoken()),
+        *(() if space else (view.name for view in app.live.views)),
+    )
+    found = next((name for name in names if typed and name.startswith(typed) and name != typed), None)
+    if found is not None or not space:
+        return text + found[len(typed) :] if found else None
     command = commands.by_word(word.casefold())
     if command is None or not command.takes:
         return None
@@ -79,7 +88,7 @@ def hint(text: str, app: LpmopsApp) -> str:
     command, rest = command_of(text, app)
     if command is None:
         word, _ = split(text)
-        found = [each.word for each in commands.ALL if each.word.startswith(word)]
+        found = [each.word for each in commands.spoken() if each.word.startswith(word)]
         return "  ".join(found) if found else f"there is no command {word!r}"
     why = app.why_not(command.action) if not (command.takes and rest) else None
     if why:

@@ -37,6 +37,14 @@ def screen_of(place: Place, app: LpmopsApp) -> LiveScreen:
         from lpmops.tui.screens.settings import SettingsScreen
 
         return SettingsScreen(place, app.scene)
+    if place.kind == "operations":
+        from lpmops.tui.screens.operations import OperationsScreen
+
+        return OperationsScreen(place, app.scene)
+    if place.kind == "audit":
+        from lpmops.tui.screens.audit import AuditScreen
+
+        return AuditScreen(place, app.scene)
     from lpmops.tui.screens.overview import OverviewScreen
 
     return OverviewScreen(place, [view.name for view in app.scene.views])

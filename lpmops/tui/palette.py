@@ -46,13 +46,15 @@ def entries(app: LpmopsApp) -> Iterable[Entry]:
     for view in app.live.views:
         mark = marks.of_health(view.snapshot.health) if view.snapshot else marks.UNKNOWN
         yield Entry(f"environment: {view.title}", f"{mark.glyph} {mark.word}", partial(app.open_environment, view.name))
-    here = _here(app)
-    for command in commands.ALL:
+    here = _here(app) | {command.id for command in commands.actions()}
+    for command in (*commands.ALL, *commands.actions()):
         if command.in_palette and command.id in here:
             why = app.why_not(command.action)
             keys = " or ".join(key_sign(key) for key in command.keys.split(",") if key)
             name = command.word or command.title or command.sentence
-            yield Entry(f"{name}  {keys}", f"not now: {why}" if why else command.sentence, partial(_run, app, command))
+            yield Entry(
+                f"{name}  {keys}".rstrip(), f"not now: {why}" if why else command.sentence, partial(_run, app, command)
+            )
 
 
 def companies(app: LpmopsApp) -> Iterable[Entry]:

@@ -15,7 +15,7 @@ _MOST_VISITS = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One screen. `kind` is overview, environment, company, record, logs or settings; the other fields say what it is about."""
+    """One screen. `kind` is overview, environment, company, record, logs, settings, operations or audit; the other fields say what it is about."""
 
     kind: str = "overview"
     environment: str = ""
@@ -49,6 +49,8 @@ _PARENTS = {
     "record": "company",
     "logs": "environment",
     "settings": "overview",
+    "operations": "overview",
+    "audit": "overview",
 }
 
 

@@ -5,19 +5,29 @@ In the past, and while the display is held, an answer stays what it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from lpmops.model import CallMinute, LandedRecord, LogLine
 from lpmops.tui.answers import Question
 from lpmops.tui.feed import Feed
 from lpmops.tui.view import Scene
 
+if TYPE_CHECKING:
+    from lpmops.actions.inputs import Choice
+    from lpmops.control.operations import Operation
+    from lpmops.control.plan import Plan
+    from lpmops.store.audit import Entry
+    from lpmops.tui.orders import Orders
+
 HOUR = timedelta(hours=1)
 RECORDS_EVERY = 10.0
 CALLS_EVERY = 30.0
 SERIES_EVERY = 30.0
 LOGS_EVERY = 15.0
+OPERATIONS_EVERY = 5.0
+AUDIT_EVERY = 15.0
 
 Points = Sequence[tuple[datetime, float]]
 
@@ -65,3 +75,25 @@ def logs(scene: Scene, environment: str, source: str) -> Question[Sequence[LogLi
 
 def _every(scene: Scene, seconds: float) -> float | None:
     return None if scene.past or scene.held else seconds
+
+
+def operations(orders: Orders) -> Question[Sequence[Operation]]:
+    """The newest operations of this machine; they are of today, whatever moment is shown."""
+    return Question(("operations",), lambda _: orders.operations(), OPERATIONS_EVERY)
+
+
+def audit(orders: Orders) -> Question[Sequence[Entry]]:
+    """The newest entries of the audit."""
+    return Question(("audit",), lambda _: orders.audit(), AUDIT_EVERY)
+
+
+def choices(orders: Orders, environment: str, action: str, field: str, asked: str) -> Question[Sequence[Choice]]:
+    """What an input can be; `asked` names the panel that asks, so that the next one asks anew."""
+    return Question(
+        ("choices", environment, action, field, asked), lambda _: orders.choices(environment, action, field), None
+    )
+
+
+def plan(orders: Orders, environment: str, action: str, values: Mapping[str, Any], asked: str) -> Question[Plan]:
+    """What an action would do."""
+    return Question(("plan", environment, action, asked), lambda _: orders.plan(environment, action, values), None)

@@ -5,15 +5,19 @@ The only place that decides it: keys are greyed, the palette and the `:` line an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lpmops.tui.place import OVERVIEW, Place
-from lpmops.tui.view import Scene
+from lpmops.tui.view import EnvironmentView, Scene
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What the reasons depend on. `panel` where one lies over the screen; `can_filter` and `can_copy` are of the screen that is seen."""
+    """What the reasons depend on. `panel` where one lies over the screen; `can_filter` and `can_copy` are of the screen that is seen.
+
+    `meant` is the environment that a command is about, `running` whether something is being changed in it; `orders` whether this app can change
+    things at all.
+    """
 
     place: Place
     scene: Scene
@@ -24,6 +28,10 @@ class Circumstances:
     visits_after: bool
     in_browser: bool
     plain: bool
+    meant: EnvironmentView | None = None
+    orders: bool = False
+    read_only: bool = False
+    running: bool = False
 
 
 def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> str | None:
@@ -57,9 +65,55 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return "without colours (NO_COLOR) there is one theme"
     if name == "sign_in":
         return _why_no_sign_in(here)
+    if name == "arm":
+        return _why_no_arming(here)
+    if name == "act":
+        return why_no_change(here) or (
+            why_no_action(str(parameters[0]), here.meant) if parameters and here.meant is not None else None
+        )
+    if name in ("operations", "audit") and (here.place.kind == name or not here.orders):
+        return (
+            "this app only looks"
+            if not here.orders
+            else f"this is the {name}"
+            if name == "audit"
+            else "these are the operations"
+        )
     if name.startswith("time_") and here.scene.line is None:
         return "the time line is closed; t opens it"
     return None
+
+
+def why_no_change(here: Circumstances) -> str | None:
+    """The only place that says why nothing can be changed now; what the guard refuses anyway is said in its words."""
+    if not here.orders:
+        return "this app only looks"
+    from lpmops.control import guard
+
+    if here.read_only:
+        return guard.READ_ONLY
+    if here.scene.past is not None:
+        return "the past can't be changed; n leads back to now"
+    if here.meant is None:
+        return "open an environment first"
+    return f"something is being changed in {here.meant.title}; o shows it" if here.running else None
+
+
+def _why_no_arming(here: Circumstances) -> str | None:
+    why = why_no_change(replace(here, running=False))
+    if why is not None or here.meant is None:
+        return why
+    from lpmops.control import guard
+
+    needed = guard.needs_arming(guard.danger_of(here.meant.kind))
+    return None if needed else f"{here.meant.title} needs no arming; only production does"
+
+
+def why_no_action(action: str, view: EnvironmentView) -> str | None:
+    """Why an action of the registry makes no sense in an environment now."""
+    from lpmops.actions import registry
+
+    return registry.disabled(registry.action(action), view.snapshot) or None
 
 
 def _why_no_sign_in(here: Circumstances) -> str | None:

@@ -92,6 +92,15 @@ class TimeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What is being changed from here: `armed` environments with the seconds left, lines of what runs, and how many operations wait."""
+
+    armed: Mapping[str, float] = field(default_factory=dict)
+    going: tuple[str, ...] = ()
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """Everything a screen draws from: the environments, the time, the limits, whether the display is held, the time line.
 
@@ -107,6 +116,7 @@ class Scene:
     zone: tzinfo = UTC
     today: datetime | None = None
     warnings: tuple[str, ...] = ()
+    activity: Activity = field(default_factory=Activity)
 
     @property
     def past(self) -> datetime | None:

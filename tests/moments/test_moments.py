@@ -126,3 +126,29 @@ def test_a_moment_before_the_first_look_says_what_is_kept() -> None:
     with pytest.raises(NotFoundError, match="Nothing of prod was kept yet") as caught:
         moments.within(NOW, None, "prod")
     assert "lpmops record -e prod" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2h", NOW + timedelta(hours=2)),
+        (" 90 min ", NOW + timedelta(minutes=90)),
+        ("2026-03-02T05:20:30Z", NOW + timedelta(hours=2)),
+        ("2026-03-02T06:20:30+01:00", NOW + timedelta(hours=2)),
+    ],
+)
+def test_a_moment_to_come_is_a_span_from_now_or_a_whole_time(text: str, found: datetime) -> None:
+    assert moments.ahead(text, NOW) == found
+
+
+@given(st.text(max_size=40))
+def test_no_text_for_a_moment_to_come_does_worse_than_a_sentence(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        assert moments.ahead(text, NOW).tzinfo is not None
+
+
+@pytest.mark.parametrize("text", ["soon", "999999999d", "0001-01-01T00:00:00+23:59", "", "[/]"])
+def test_what_is_no_moment_to_come_says_how_one_is_written(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        moments.ahead(text, NOW)
+    assert "90m, 2h" in caught.value.hint

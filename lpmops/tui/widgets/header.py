@@ -52,11 +52,33 @@ def _place(scene: Scene, environment: str | None) -> Line:
     else:
         place = (*then, Piece(" "), paint.piece(view.title, "prod" if view.is_prod else "accent"))
         if view.is_prod:
-            place += (Piece("  read-only", "muted"),)
+            place += (guarded(scene, view, before="  "),)
+    place = (*place, *_changing(scene, environment))
     if scene.warnings:
         # The sentence itself was told when it began, and stands in the settings.
         place = (*place, Piece("  ▲ warning: see settings", "warn"))
     return (*place, Piece("  ⏸ display held", "warn")) if scene.held else place
+
+
+def guarded(scene: Scene, view: EnvironmentView, *, before: str = "") -> Piece:
+    """Whether a production environment can be changed from here now, and for how much longer."""
+    left = scene.activity.armed.get(view.name)
+    return Piece(f"{before}read-only", "muted") if left is None else Piece(f"{before}armed {left:.0f} s", "warn")
+
+
+def _changing(scene: Scene, environment: str | None) -> Line:
+    """What is armed elsewhere, what runs, and what waits to be finished."""
+    activity, line = scene.activity, list[Piece]()
+    for name, left in activity.armed.items():
+        view = scene.view(name)
+        if name != environment and view is not None:
+            line += [Piece("  "), paint.piece(f"{view.title} armed {left:.0f} s", "warn")]
+    for each in activity.going[:2]:
+        line += [Piece("  "), paint.piece(f"▶ {each}", "accent")]
+    if activity.waiting:
+        several = "" if activity.waiting == 1 else "s"
+        line.append(Piece(f"  ▲ {activity.waiting} unfinished operation{several}: o shows it", "warn"))
+    return tuple(line)
 
 
 def _sign_in(views: list[EnvironmentView], scene: Scene) -> tuple[Line, Line, Line]:

@@ -16,7 +16,7 @@ from lpmops.tui.widgets.drawn import Drawn
 _MOST = 12
 _ESSENTIAL = ("help", "quit")
 # Of the keys of the whole app, in the order in which they leave a narrow screen.
-_FIRST_TO_GO = ("all", "environment", "hold", "refresh", "copy", "logs", "time", "command", "filter", "back")
+_FIRST_TO_GO = ("all", "environment", "hold", "refresh", "copy", "logs", "time", "command", "act", "filter", "back")
 
 
 def fitting(groups: list[KeyGroup], width: int) -> list[KeyGroup]:

@@ -17,6 +17,7 @@ from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene
 from lpmops.tui.waiting import held_up
 from lpmops.tui.widgets.drawn import Drawn
+from lpmops.tui.widgets.header import guarded
 from lpmops.tui.widgets.stages import SHORT_NAMES, strip_lines
 
 NOT_KEPT = "nothing was kept of this moment"
@@ -35,7 +36,7 @@ def pipeline_lines(
         scene,
         width,
         head=_head(view, chosen=chosen),
-        head_right=() if alone else _companies(view),
+        head_right=() if alone else _companies(view, scene),
         foot=() if alone else _latency_summary(view, scene, width - 10 - paint.width_of(taken)),
         foot_right=taken,
         chosen=chosen,
@@ -52,7 +53,7 @@ def _head(view: EnvironmentView, *, chosen: bool) -> Line:
     return (name, Piece("  "), Piece(f"{mark.glyph} {mark.word}", mark.role))
 
 
-def _companies(view: EnvironmentView) -> Line:
+def _companies(view: EnvironmentView, scene: Scene) -> Line:
     if view.snapshot is None:
         return ()
     if not view.companies_known:
@@ -60,7 +61,7 @@ def _companies(view: EnvironmentView) -> Line:
     number = len(view.snapshot.routes)
     parts: list[Line] = [(Piece(f"{words.count(number)} compan{'y' if number == 1 else 'ies'}", "muted"),)]
     if view.is_prod:
-        parts.append((Piece("read-only", "muted"),))
+        parts.append((guarded(scene, view),))
     return paint.joined(parts, Piece(" · ", "faint"))
 
 

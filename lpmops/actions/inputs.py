@@ -1,0 +1,67 @@
+"""What an action wants to know before it makes its plan, as fields that any face can ask: read from text, with a sentence where it can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lpmops import moments
+from lpmops.errors import UsageError
+from lpmops.model import to_data
+
+if TYPE_CHECKING:
+    from lpmops.actions.action import Bench
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the few values that an input can have; `said` is what it would do now, `refusal` why it can't be used."""
+
+    value: str
+    said: str
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One field. `read` gives the wish's value of a text at a time, or raises UsageError; `choices` may ask the services."""
+
+    name: str
+    title: str
+    hint: str
+    read: Callable[[str, datetime], Any]
+    choices: Callable[[Bench], Sequence[Choice]] | None = None
+
+
+def words(most: int) -> Callable[[str, datetime], str]:
+    """Reads a text of at most so many characters."""
+
+    def read(text: str, now: datetime) -> str:
+        del now
+        if len(text.strip()) > most:
+            raise UsageError(f"These are {len(text.strip()):,} characters; at most {most:,} are kept.")
+        return text.strip()
+
+    return read
+
+
+def to_come(text: str, now: datetime) -> str | None:
+    """Reads a time to come as RFC 3339; nothing is None."""
+    if not text.strip():
+        return None
+    found = moments.ahead(text, now)
+    if found <= now:
+        raise UsageError(f"{to_data(found)} is past.", hint="Name a time to come: 2h")
+    return str(to_data(found))
+
+
+def gone(text: str, now: datetime) -> str | None:
+    """Reads a moment of the past as RFC 3339; nothing is None."""
+    return str(to_data(moments.moment(text, now))) if text.strip() else None
+
+
+REASON = Input("reason", "reason", "why, for whoever is called at night and whoever reads the audit", words(1_000))
+TICKET = Input("ticket", "ticket", "the ticket it belongs to, where there is one", words(200))
+COMMON = (REASON, TICKET)

@@ -1,0 +1,175 @@
+"""Everything that an app which stays open may have changed: fields, plans, runs, what is unfinished, and the audit, each behind the same guard.
+
+An app holds one `ActionOrders` as long as it is open. What it asks for may block or hang and is called on other threads; only `arm`, `disarm` and
+`armed` answer from memory. Each call opens its own desk and store, so that nothing is shared between a run and what is looked at meanwhile. One that
+is read-only, and an environment that is not armed, are refused here, whatever a screen believes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from lpmops.config import Config
+from lpmops.control import guard
+from lpmops.control.collect import utc_now
+from lpmops.control.guard import Arming
+from lpmops.control.hands import Event, Outcome, Timing, tell_nobody
+from lpmops.control.operations import Operation, operation_of, operations
+from lpmops.control.plan import Danger, Plan
+from lpmops.control.poller import Opener, open_services
+from lpmops.store import audit, journal
+from lpmops.store.audit import Entry
+from lpmops.store.connection import Store
+
+if TYPE_CHECKING:
+    from lpmops.actions.desk import Desk
+    from lpmops.actions.inputs import Choice
+    from lpmops.services.cloud import EnvironmentServices
+
+_AUDIT_SHOWN = 1_000
+
+
+class ActionOrders:
+    """The orders of one app. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        config: Config,
+        open_store: Callable[[str], Store],
+        *,
+        read_only: bool = False,
+        opener: Opener = open_services,
+        now: Callable[[], datetime] = utc_now,
+        timing: Timing | None = None,
+    ) -> None:
+        self.read_only = read_only
+        self._config, self._open_store, self._opener, self._now = config, open_store, opener, now
+        self._timing = timing
+        self._lock = threading.Lock()
+        self._armed: dict[str, Arming] = {}
+
+    # Arming ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def arm(self, environment: str) -> None:
+        """Let things be changed in an environment for a while. Raises DeclinedError where this app is read-only."""
+        guard.refuse_read_only(self.read_only)
+        with self._lock:
+            self._armed[environment] = guard.arm(environment, self._now())
+
+    def disarm(self, environment: str) -> None:
+        """End it before its time."""
+        with self._lock:
+            self._armed.pop(environment, None)
+
+    def armed(self) -> Mapping[str, float]:
+        """The armed environments, each with the seconds left."""
+        now = self._now()
+        with self._lock:
+            self._armed = {name: arming for name, arming in self._armed.items() if arming.left(now)}
+            return {name: arming.left(now) for name, arming in self._armed.items()}
+
+    # Plans and runs --------------------------------------------------------------------------------------------------------------------------------
+
+    def choices(self, environment: str, action: str, field: str) -> Sequence[Choice]:
+        """What an input of an action can be now. Raises lpmops.errors types."""
+        from lpmops.actions import registry
+
+        found = next(each for each in registry.action(action).inputs or () if each.name == field)
+        if found.choices is None:
+            return ()
+        with self._desk(environment) as desk:
+            return tuple(found.choices(desk.bench()))
+
+    def plan(self, environment: str, action: str, values: Mapping[str, Any]) -> Plan:
+        """What the action would do now; what is unfinished goes first. Raises lpmops.errors types."""
+        from lpmops.actions import registry
+
+        entry = registry.action(action)
+        with self._desk(environment) as desk:
+            desk.refuse_unfinished()
+            return desk.plan(entry, {**entry.fill(desk.bench()), **values})
+
+    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None] = tell_nobody) -> Outcome:
+        """Carry out a plan to which somebody said yes by typing that. Raises DeclinedError and what Desk.apply raises."""
+        guard.refuse_read_only(self.read_only)
+        self._refuse_unarmed(plan.danger, plan.environment)
+        with self._desk(plan.environment) as desk:
+            approval = guard.approve(plan, guard.answers_of(guard.request_of(plan), typed), desk.who(), self._now())
+            return desk.apply(plan, approval, tell=tell)
+
+    def resume(self, identifier: str, tell: Callable[[Event], None] = tell_nobody) -> Outcome:
+        """Go on with an operation. Raises DeclinedError and what Desk.resume raises."""
+        operation = self._guarded(identifier)
+        self._refuse_unarmed(operation.danger, operation.environment)
+        with self._desk(operation.environment) as desk:
+            return desk.resume(operation.id, tell=tell)
+
+    def resolve(self, identifier: str, how: str, reason: str) -> None:
+        """Say how the step in doubt stands: done or not-done. Raises DeclinedError and what Desk.resolve raises."""
+        operation = self._guarded(identifier)
+        with self._desk(operation.environment) as desk:
+            desk.resolve(operation.id, how, reason)
+
+    def abort(self, identifier: str, reason: str) -> None:
+        """Give an operation up. Raises DeclinedError and what Desk.abort raises."""
+        operation = self._guarded(identifier)
+        with self._desk(operation.environment) as desk:
+            desk.abort(operation.id, reason)
+
+    # What was done ---------------------------------------------------------------------------------------------------------------------------------
+
+    def operations(self) -> Sequence[Operation]:
+        """The newest operations of this machine, newest first. Raises StoreError."""
+        with self._store() as store:
+            return tuple(operations(store, self._now()))
+
+    def audit(self) -> Sequence[Entry]:
+        """The newest entries of this machine's audit, newest first; the whole chain is checked. Raises StoreError."""
+        with self._store() as store:
+            return tuple(reversed(audit.entries(store, limit=_AUDIT_SHOWN)))
+
+    # Inside ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def _guarded(self, identifier: str) -> Operation:
+        guard.refuse_read_only(self.read_only)
+        with self._store() as store:
+            row, steps = journal.read(store, identifier)
+            return operation_of(store, row, steps, self._now())
+
+    def _refuse_unarmed(self, danger: Danger, environment: str) -> None:
+        with self._lock:
+            arming = self._armed.get(environment)
+        guard.refuse_unarmed(danger, environment, arming, self._now())
+
+    @contextmanager
+    def _store(self) -> Iterator[Store]:
+        store = self._open_store(self._config.state_directory)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def _desk(self, name: str) -> Iterator[Desk]:
+        from lpmops.actions.desk import Desk
+
+        environment = self._config.environment(name)
+        with self._store() as store:
+            services = self._opener(environment, self._config.refresh.deadline)
+            # The poller's opener names only what looking needs; the bundle behind it is that of the services.
+            desk = Desk(
+                self._config,
+                environment,
+                store,
+                cast("EnvironmentServices", services),
+                now=self._now,
+                timing=self._timing,
+            )
+            try:
+                yield desk
+            finally:
+                desk.close()

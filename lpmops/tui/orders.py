@@ -1,0 +1,71 @@
+"""What the app needs to change things, as a protocol beside the feed.
+
+The app is given one `Orders`, or none where it only looks. `arm`, `disarm`, `armed` and `read_only` answer from memory;
+every other method may block or hang, so the app calls them on daemon threads only, and may raise LpmopsError. `tell` is
+called from the thread of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from lpmops.actions.inputs import Choice
+    from lpmops.control.hands import Event, Outcome
+    from lpmops.control.operations import Operation
+    from lpmops.control.plan import Plan
+    from lpmops.store.audit import Entry
+
+
+class Orders(Protocol):
+    """Everything that can be ordered, and what became of it."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it refuses every change."""
+        ...
+
+    def arm(self, environment: str) -> None:
+        """Lets things be changed in `environment` for a while; from memory."""
+        ...
+
+    def disarm(self, environment: str) -> None:
+        """Ends that before its time; from memory."""
+        ...
+
+    def armed(self) -> Mapping[str, float]:
+        """The armed environments with the seconds left; from memory."""
+        ...
+
+    def choices(self, environment: str, action: str, field: str) -> Sequence[Choice]:
+        """What an input of an action can be now."""
+        ...
+
+    def plan(self, environment: str, action: str, values: Mapping[str, Any]) -> Plan:
+        """What an action would do now."""
+        ...
+
+    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None]) -> Outcome:
+        """Carries out a plan to which somebody said yes by typing that."""
+        ...
+
+    def resume(self, identifier: str, tell: Callable[[Event], None]) -> Outcome:
+        """Goes on with an operation."""
+        ...
+
+    def resolve(self, identifier: str, how: str, reason: str) -> None:
+        """Says how the step in doubt stands: done or not-done."""
+        ...
+
+    def abort(self, identifier: str, reason: str) -> None:
+        """Gives an operation up."""
+        ...
+
+    def operations(self) -> Sequence[Operation]:
+        """The newest operations of this machine, newest first."""
+        ...
+
+    def audit(self) -> Sequence[Entry]:
+        """The newest entries of the audit, newest first."""
+        ...

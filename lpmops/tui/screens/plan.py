@@ -1,0 +1,335 @@
+"""A plan before it is approved: what is asked first, what would happen, and the ladder of yes.
+
+Fields are checked as they are left. The plan is made on another thread; while that hangs the panel can be left. When
+the plan stands there, Cancel has the focus and no key counts for a moment, so that nothing typed before confirms it.
+What it takes to say yes is asked of the guard: one key, `yes` typed while armed, or the target's name. Enter alone
+confirms nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Key
+from textual.widgets import Input
+
+from lpmops.actions import registry
+from lpmops.control import guard
+from lpmops.control.guard import Answers
+from lpmops.control.operations import planned
+from lpmops.control.plan import Danger, Plan
+from lpmops.errors import LpmopsError
+from lpmops.tui import commands, hands, paint, questions
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.screens.live import LiveModal
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets.key_bar import KeyBar
+from lpmops.tui.widgets.pager import Pager
+from lpmops.tui.widgets.plan import choice_lines, danger_piece, plan_lines
+from lpmops.tui.widgets.plan_parts import Armed, Cancel, FieldInput, FieldName, Note, PlanHead, TypedInput
+
+DEAF_SECONDS = 0.3
+_ASKED = count(1)
+
+
+class PlanScreen(LiveModal, inherit_bindings=False):
+    """The panel of one action in one environment."""
+
+    CSS_PATH = "plan.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings((*commands.PLAN, *commands.SCROLL))]
+
+    def __init__(self, environment: str, action: str) -> None:
+        super().__init__()
+        self.environment, self.action = environment, registry.action(action)
+        self.plan: Plan | None = None
+        self._asked = f"{next(_ASKED)}"
+        self._values: Mapping[str, Any] | None = None
+        self._said: tuple[Line, ...] = ()
+        self._deaf_since = time.monotonic()
+        self._text: list[Line] = []
+
+    def compose(self) -> ComposeResult:
+        """Head, fields, what they want, the plan, the foot, keys."""
+        with Vertical(classes="panel"):
+            yield PlanHead(self.action.name)
+            for each in self.action.inputs or ():
+                with Horizontal(classes="field"):
+                    yield FieldName((Piece(each.title, "muted"),))
+                    yield FieldInput(each, self._on)
+            yield Note()
+            yield Pager()
+            with Horizontal(id="foot"):
+                yield Armed()
+                yield Cancel()
+                yield FieldName(id="ask")
+                yield TypedInput()
+            yield KeyBar()
+
+    def on_mount(self) -> None:
+        """The first field takes the keys; without fields the plan is made at once."""
+        self.query_one(Pager).can_focus = False
+        fields = self._fields
+        if fields:
+            fields[0].focus()
+        else:
+            self._make()
+        self.show(self.latest())
+
+    @property
+    def _fields(self) -> list[FieldInput]:
+        return list(self.query(FieldInput))
+
+    # What is shown ---------------------------------------------------------------------------------------------------------------------------------
+
+    def show(self, scene: Scene) -> None:
+        """Takes what has come: choices, the plan, seconds."""
+        view = self.owner.live.view(self.environment)
+        if view is None or not self.query(KeyBar):
+            return
+        self._take()
+        self.query_one(".panel").set_class(view.is_prod, "-prod")
+        danger = self.plan.danger if self.plan is not None else registry.danger(self.action, view.kind)
+        self.query_one(PlanHead).show(view, (danger_piece(danger),))
+        for row in self.query(".field"):
+            row.set_class(self.plan is not None, "-hidden")
+        self._show_note()
+        self._show_foot(scene)
+        self.refresh_bindings()
+        self.query_one(KeyBar).redraw()
+
+    def _take(self) -> None:
+        """Takes the answers that have come."""
+        orders = self.owner.orders
+        if orders is None:
+            return
+        now = self.owner.feed.now()
+        for field in self._fields:
+            if self.plan is None and field.field.choices is not None and not field.choices:
+                question = questions.choices(orders, self.environment, self.action.name, field.field.name, self._asked)
+                answer = self.owner.answers.get(question, now)
+                field.choices = tuple(answer.value or ())
+                if answer.fault and not self._said:
+                    self._said = _fault_lines(answer.fault, answer.hint)
+        if self._values is None or self.plan is not None:
+            return
+        made = self.owner.answers.get(
+            questions.plan(orders, self.environment, self.action.name, self._values, self._asked), now
+        )
+        if made.value is not None:
+            self._stand(made.value)
+        elif made.fault:
+            self._said, self._values = _fault_lines(made.fault, made.hint), None
+            if self._fields:
+                self.set_focus(self._fields[0])
+
+    def _stand(self, plan: Plan) -> None:
+        """The plan stands there: from now on Cancel has the keys, and for a moment none counts."""
+        self.plan, self._said = plan, ()
+        self._text = plan_lines(plan, self.command)
+        self.query_one(Pager).show(self._text)
+        self.set_focus(self.query_one(Cancel))
+        self._deaf_since = time.monotonic()
+
+    def _show_note(self) -> None:
+        note, lines = self.query_one(Note), list[Line]()
+        focused = self.focused
+        if self._values is not None and self.plan is None:
+            lines = [(Piece("making the plan: asking the services what is there …", "muted"),)]
+        elif self.plan is None and isinstance(focused, FieldInput):
+            wrong = next((each for each in (focused, *self._fields) if each.problem), None)
+            hint: Line = (paint.piece(f"{focused.field.title}: {focused.field.hint}", "muted"),)
+            if wrong is not None:
+                hint = (Piece("✖ ", "bad"), paint.piece(f"{wrong.field.title}: {wrong.problem}", "bad"))
+            lines = [hint, *choice_lines(focused.choices, focused.value)]
+            if focused.field.choices is not None and not focused.choices and not self._said:
+                lines.append((Piece("  counting what each would skip or repeat …", "muted"),))
+        lines += self._said
+        note.set_class(not lines, "-hidden")
+        note.tell(*lines)
+
+    def _show_foot(self, scene: Scene) -> None:
+        typed, ask = self.query_one(TypedInput), self.query_one("#ask", FieldName)
+        word = self._word
+        open_now = bool(word) and self._may_begin and self._is_armed
+        if not open_now and typed.has_focus:
+            self.set_focus(self.query_one(Cancel))
+        if not open_now:
+            typed.value = ""
+        typed.set_class(not open_now, "-hidden")
+        ask.set_class(not open_now, "-hidden")
+        named = paint.piece(paint.crop_text(word, 20), "key")
+        line: Line = (Piece("  type ", "muted"), named, Piece(", enter ", "muted"))
+        ask.styles.width = paint.width_of(line)
+        ask.tell(line)
+        self.query_one(Armed).tell(self._armed_line(scene))
+
+    def _armed_line(self, scene: Scene) -> Line:
+        if self.plan is None:
+            return (Piece("enter goes on to the plan; nothing is changed yet", "muted"),) if self._fields else ()
+        if not self._may_begin:
+            return (Piece("this can't be done now" if self.plan.refusals else "nothing is left to do", "muted"),)
+        if not guard.needs_arming(self.plan.danger):
+            return (Piece("Go on?  ", "strong"), Piece("y", "key"), Piece(" does it", "muted"))
+        left = scene.activity.armed.get(self.environment)
+        if left is None:
+            return (Piece("not armed: ", "warn"), Piece("A", "key"), Piece(" arms it", "muted"))
+        return (Piece(f"armed {left:.0f} s", "warn"),)
+
+    # The ladder ------------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def command(self) -> str:
+        """The command line that does the same without a question."""
+        if self.plan is None:
+            return registry.command_line(self.action, self.environment)
+        missing = guard.needed(guard.request_of(self.plan), Answers())
+        return f"{self.plan.command} {missing.flag}" if missing is not None else self.plan.command
+
+    @property
+    def _word(self) -> str:
+        return guard.word_to_type(guard.request_of(self.plan)) if self.plan is not None else ""
+
+    @property
+    def _may_begin(self) -> bool:
+        return self.plan is not None and self.plan.applyable and bool(self.plan.steps)
+
+    @property
+    def _is_armed(self) -> bool:
+        if self.plan is None or not guard.needs_arming(self.plan.danger):
+            return self.plan is not None
+        return self.owner.orders is not None and self.environment in self.owner.orders.armed()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One key says yes only where nothing is typed for it; where it does, the copy is on c alone."""
+        if action == "yes":
+            return self._may_begin and not self._word
+        if action == "arm_here":
+            return self.plan is not None and self._may_begin and guard.needs_arming(self.plan.danger)
+        return super().check_action(action, parameters)
+
+    def on_key(self, event: Key) -> None:
+        """For a moment after the panel or its plan came up no key counts."""
+        if time.monotonic() - self._deaf_since < DEAF_SECONDS:
+            event.stop()
+            event.prevent_default()
+
+    def action_yes(self) -> None:
+        """Does it, where one key is enough."""
+        self._begin("yes" if self._word else "")
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Enter behind the right word does it."""
+        message.stop()
+        if isinstance(message.input, TypedInput):
+            self._begin(message.value)
+
+    def on_input_blurred(self, message: Input.Blurred) -> None:
+        """Checks a field that is left."""
+        if isinstance(message.input, FieldInput) and message.input.value:
+            message.input.check(self.owner.feed.now())
+        self._show_note()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """What was wrong with a field is forgotten while it is mended."""
+        if isinstance(message.input, FieldInput):
+            message.input.problem, self._said = "", ()
+            self._show_note()
+
+    def on_descendant_focus(self) -> None:
+        """Says what the field that has the keys wants."""
+        self._show_note()
+
+    def _on(self, field: FieldInput) -> None:
+        """On to the next field, or to the plan behind the last one."""
+        now, fields = self.owner.feed.now(), self._fields
+        if not field.check(now):
+            self._show_note()
+        elif field is not fields[-1]:
+            self.set_focus(fields[fields.index(field) + 1])
+        elif wrong := next((each for each in fields if not each.check(now)), None):
+            self.set_focus(wrong)
+            self._show_note()
+        else:
+            self._make()
+
+    def _make(self) -> None:
+        """Has the plan made of what is in the fields."""
+        now = self.owner.feed.now()
+        self._asked, self._said = f"{next(_ASKED)}", ()
+        self._values = {each.field.name: each.field.read(each.value, now) for each in self._fields}
+        self.set_focus(self.query_one(Cancel))
+        self.show(self.latest())
+
+    def _begin(self, typed: str) -> None:
+        """Does what the plan says, if that was a yes; else says what is missing."""
+        plan, runs = self.plan, self.owner.runs
+        if plan is None or runs is None or not self._may_begin:
+            return
+        why = self.owner.why_no_change(self.environment) or self._not_yes(plan, typed)
+        if why:
+            self._said = ((Piece("✖ ", "bad"), paint.piece(why, "bad")),)
+            self.show(self.latest())
+            return
+        key = runs.apply(planned(plan, self.owner.feed.now()), plan, typed)
+        self.dismiss()
+        if key is not None:
+            from lpmops.tui.screens.operation import OperationScreen
+
+            self.app.call_later(self.app.push_screen, OperationScreen(run=key))
+
+    def _not_yes(self, plan: Plan, typed: str) -> str:
+        if not self._is_armed:
+            return f"{self.environment} is not armed any more, so nothing was done; A arms it again"
+        request = guard.request_of(plan)
+        try:
+            missing = guard.needed(request, guard.answers_of(request, typed))
+        except LpmopsError as error:
+            return error.message
+        return (
+            f"that is not {self._word!r}; nothing was done"
+            if missing is not None and request.danger > Danger.READ
+            else ""
+        )
+
+    # Keys ------------------------------------------------------------------------------------------------------------------------------------------
+
+    def on_cancel_pressed(self, _message: Cancel.Pressed) -> None:
+        """Leaves."""
+        self.dismiss()
+
+    def action_cancel(self) -> None:
+        """Leaves."""
+        self.dismiss()
+
+    def action_arm_here(self) -> None:
+        """Arms, or disarms."""
+        self.owner.arm(self.environment)
+
+    def action_take_command(self) -> None:
+        """Copies the equal command line."""
+        hands.take(self.owner, "command", self.command)
+
+    def action_scroll(self, by: int) -> None:
+        """Moves the plan by lines."""
+        self.query_one(Pager).action_scroll(by)
+
+    def action_scroll_page(self, by: int) -> None:
+        """Moves the plan by pages."""
+        self.query_one(Pager).action_scroll_page(by)
+
+    def action_scroll_edge(self, side: int) -> None:
+        """To the plan's beginning or end."""
+        self.query_one(Pager).action_scroll_edge(side)
+
+
+def _fault_lines(fault: str, hint: str) -> tuple[Line, ...]:
+    return (
+        (Piece("✖ ", "bad"), paint.piece(fault, "bad")),
+        *((Piece("  "), paint.piece(part, "muted")) for part in hint.splitlines()),
+    )

@@ -1,0 +1,124 @@
+"""An operation as lines: each step as it goes, with its times and what was seen of it, and how it all ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lpmops.model import to_data
+from lpmops.tui import paint, words
+from lpmops.tui.marks import Mark
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets.plan import value
+
+if TYPE_CHECKING:
+    from lpmops.control.operations import Operation, OperationStep
+    from lpmops.tui.runs import Run
+
+_STEPS = {
+    "planned": Mark("○", "to do", "muted", 0),
+    "begun": Mark("▶", "begun", "accent", 1),
+    "accepted": Mark("▶", "accepted", "accent", 1),
+    "done": Mark("●", "done", "ok", 0),
+    "skipped": Mark("●", "was so already", "ok", 0),
+    "failed": Mark("✖", "failed", "bad", 4),
+    "in_doubt": Mark("▲", "in doubt", "warn", 3),
+}
+_STATES = {
+    "approved": Mark("▶", "about to begin", "accent", 1),
+    "running": Mark("▶", "running", "accent", 1),
+    "verifying": Mark("▶", "looking at the whole", "accent", 1),
+    "succeeded": Mark("●", "done", "ok", 0),
+    "failed": Mark("✖", "failed", "bad", 4),
+    "in_doubt": Mark("▲", "in doubt", "warn", 3),
+    "interrupted": Mark("▲", "interrupted", "warn", 2),
+    "cancelled": Mark("○", "given up", "muted", 0),
+}
+_UNKNOWN = Mark("○", "unknown", "unknown", 0)
+
+
+def mark_of_step(state: str) -> Mark:
+    """How a step's state looks."""
+    return _STEPS.get(state, _UNKNOWN)
+
+
+def mark_of(operation: Operation, run: Run | None = None) -> Mark:
+    """How an operation's state looks; one that was refused before anything began is that."""
+    if run is not None and not run.going and run.fault and not operation.id:
+        return Mark("✖", "not begun", "bad", 4)
+    return _STATES.get(operation.state, _UNKNOWN)
+
+
+def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list[Line]:
+    """The operation, to be folded by whoever shows it."""
+    lines: list[Line] = [(paint.piece(operation.summary, "strong"),), paint.BLANK]
+    for number, step in enumerate(operation.steps, 1):
+        lines += _step_lines(number, step, scene)
+    lines.append(paint.BLANK)
+    if run is not None and run.fault and operation.state not in ("succeeded", "cancelled"):
+        lines.append((Piece("✖ ", "bad"), paint.piece(run.fault, "bad")))
+        lines += [(Piece("  "), paint.piece(part, "muted")) for part in run.hint.splitlines()]
+    elif operation.error and operation.state != "succeeded" and not (run is not None and run.going):
+        lines.append((Piece("✖ ", "bad"), paint.piece(operation.error, "bad")))
+    lines += _next_lines(operation, run)
+    if operation.undo and operation.finished_steps:
+        lines.append(_labelled("undo", operation.undo))
+    lines.append(_labelled("same as", operation.command))
+    for label, text in (("reason", operation.reason), ("ticket", operation.ticket), ("operation", operation.id)):
+        if text:
+            lines.append(_labelled(label, text))
+    return lines
+
+
+def _step_lines(number: int, step: OperationStep, scene: Scene) -> list[Line]:
+    mark = mark_of_step(step.state)
+    head = (
+        Piece(f"{number:>2}  ", "muted"), Piece(f"{mark.glyph} ", mark.role), paint.piece(step.name, "strong"),
+        Piece(f"  {mark.word}", mark.role), Piece(_times(step, scene), "muted"),
+    )  # fmt: skip
+    return [head, (Piece("      seen: ", "muted"), paint.piece(step.observed))] if step.observed else [head]
+
+
+def _times(step: OperationStep, scene: Scene) -> str:
+    if step.begun_at is None:
+        return ""
+    end = step.ended_at or (_today(scene) if step.state in ("begun", "accepted") else None)
+    took = f", {words.age((end - step.begun_at).total_seconds())}" if end is not None else ""
+    return f"  {words.clock(step.begun_at, scene.zone)}{took}"
+
+
+def _today(scene: Scene) -> datetime:
+    return scene.today or scene.now
+
+
+def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
+    """What somebody can do about it."""
+    if run is not None and run.going:
+        return [(Piece("esc leaves this panel; it goes on, and the header shows it", "muted"),)]
+    if operation.state == "in_doubt":
+        return [
+            (Piece("▲ ", "warn"), Piece("Nobody knows yet whether that step took effect. Look at what was seen, then:", "strong")),
+            (Piece("  r", "key"), Piece(" look again and go on   ", "muted"), Piece("d", "key"), Piece(" it is done   ", "muted"),
+             Piece("n", "key"), Piece(" it is not   ", "muted"), Piece("X", "key"), Piece(" give up", "muted")),
+        ]  # fmt: skip
+    if operation.waits:
+        return [(Piece("▲ ", "warn"), Piece("It is not finished. ", "strong"), Piece("r", "key"), Piece(" looks and goes on   ", "muted"),
+                 Piece("X", "key"), Piece(" gives up", "muted"))]  # fmt: skip
+    result: Mapping[str, Any] = run.result if run is not None else {}
+    shown = {name: each for name, each in result.items() if name not in ("undo", "changed")}
+    return [_labelled(name, words) for name, each in shown.items() for words in _told(to_data(each))]
+
+
+def _told(found: Any) -> list[str]:
+    """A value of a result in words, a line for each of several."""
+    if isinstance(found, list):
+        return [words for each in found for words in _told(each)]
+    if isinstance(found, dict):
+        return [" · ".join(f"{name.replace('_', ' ')} {value(each)}" for name, each in found.items())]
+    return [value(found)]
+
+
+def _labelled(label: str, text: str) -> Line:
+    return (Piece(f"{label.replace('_', ' '):12} ", "muted"), paint.piece(text))

@@ -1,0 +1,85 @@
+"""A plan as lines: each step with before and after, whom it concerns, what speaks against it, how it is taken back. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lpmops.tui import paint, words
+from lpmops.tui.paint import Line, Piece
+
+if TYPE_CHECKING:
+    from lpmops.actions.inputs import Choice
+    from lpmops.control.plan import Danger, Plan
+
+_LABEL = 13
+DANGERS = ("only looks", "can be undone", "can be undone, in production", "hard to undo")
+
+
+def plan_lines(plan: Plan, command: str) -> list[Line]:
+    """The plan, to be folded to the width by whoever shows it; `command` is the equal command line."""
+    lines: list[Line] = [(paint.piece(plan.summary, "strong"),), paint.BLANK]
+    for number, step in enumerate(plan.steps, 1):
+        lines.append((Piece(f"{number:>2}  ", "muted"), paint.piece(step.name, "strong")))
+        lines += [
+            (
+                Piece("    "), paint.piece(change.field, "muted"), Piece("  "), paint.piece(value(change.before)),
+                Piece(" → ", "accent"), paint.piece(value(change.after)),
+            )
+            for change in step.changes
+        ]  # fmt: skip
+    if not plan.steps:
+        lines.append((Piece("    nothing to do: it is so already", "ok"),))
+    lines.append(paint.BLANK)
+    lines += [(Piece("✖ ", "bad"), paint.piece(refusal, "bad")) for refusal in plan.refusals]
+    lines += [_labelled("who waits", text) for text in _impact(plan)]
+    lines += [(Piece("▲ ", "warn"), paint.piece(warning)) for warning in plan.warnings]
+    if plan.undo and plan.steps:
+        lines.append(_labelled("undo", plan.undo))
+    lines.append(_labelled("same as", command))
+    return lines
+
+
+def _impact(plan: Plan) -> list[str]:
+    impact, parts = plan.impact, list[str]()
+    if impact.companies is not None:
+        parts.append(f"{words.count(impact.companies)} compan{'y' if impact.companies == 1 else 'ies'}")
+    if impact.pause_seconds is not None:
+        parts.append(f"{words.duration(impact.pause_seconds)} without delivery")
+    if impact.events is not None:
+        parts.append(f"{words.count(impact.events)} events skipped")
+    if impact.budget_share is not None:
+        parts.append(f"{100 * impact.budget_share:.1f} % of the error budget")
+    return [", ".join(parts)] if parts else []
+
+
+def _labelled(label: str, text: str) -> Line:
+    return (Piece(label.ljust(_LABEL), "muted"), paint.piece(text))
+
+
+def value(found: Any) -> str:
+    """A JSON value on a line."""
+    return (
+        words.UNKNOWN if found is None else found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    )
+
+
+def choice_lines(choices: Sequence[Choice], chosen: str) -> list[Line]:
+    """What a field can be, each with what it would do now."""
+    wide = max((len(each.value) for each in choices), default=0)
+    return [
+        (
+            Piece("▸ " if each.value == chosen else "  ", "accent"),
+            paint.piece(each.value.ljust(wide + 2), "strong" if each.value == chosen else "text"),
+            paint.piece(
+                f"not now: {each.refusal}" if each.refusal else each.said, "faint" if each.refusal else "muted"
+            ),
+        )
+        for each in choices
+    ]
+
+
+def danger_piece(danger: Danger) -> Piece:
+    """How dangerous something is, in words."""
+    return Piece(DANGERS[int(danger)], ("muted", "muted", "warn", "bad")[int(danger)])
