@@ -27,13 +27,18 @@ _LONGEST_REASON, _LONGEST_TICKET = 1_000, 200
 RECORD, CLEAR, STOP_JOB, START_JOB = "pause.record", "pause.clear", "asa.stop", "asa.start"
 
 
+def check_note(wish: Wish) -> None:
+    """Raises UsageError for a reason or ticket that is longer than its place in the control database."""
+    if len(wish["reason"]) > _LONGEST_REASON or len(wish["ticket"]) > _LONGEST_TICKET:
+        raise UsageError(f"A reason has at most {_LONGEST_REASON} characters, a ticket {_LONGEST_TICKET}.")
+
+
 # Pause ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
 def plan_pause(bench: Bench, wish: Wish) -> Plan:
     """Stop jobs and note why. `wish`: jobs (names, none for all), reason, ticket, until (RFC 3339 or None), by."""
-    if len(wish["reason"]) > _LONGEST_REASON or len(wish["ticket"]) > _LONGEST_TICKET:
-        raise UsageError(f"A reason has at most {_LONGEST_REASON} characters, a ticket {_LONGEST_TICKET}.")
+    check_note(wish)
     until = parse_time(wish["until"]) if wish["until"] else None
     found, pauses, hub = jobs.chosen(bench, wish["jobs"]), bench.control.pauses(), bench.services.eventhubs.hub()
     seen: dict[str, Any] = {"jobs": [job.name for job in found], "hub.retention": hub.retention}

@@ -124,6 +124,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
     `wish`: jobs (names, none for all), mode and begin (as for a start), back_to (an operation) with definitions (what stood before it), by, reason,
     ticket.
     """
+    asa.check_note(wish)
     begin = parse_time(wish["begin"]) if wish["begin"] else None
     if wish["mode"] not in jobs.MODES or (wish["mode"] == "custom") != (begin is not None):
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")

@@ -6,9 +6,7 @@ import shlex
 
 from lpmops.config import Environment
 from lpmops.model import Credential, NamespaceState, StreamingJob
-
-# Streaming units V2 as Resource Manager counts them: 1/3, 2/3, 1, 2, 3 ... (learn: stream-analytics-streaming-unit-consumption)
-_UNITS = (3, 7, *range(10, 670, 10))
+from lpmops.routing.job import UNITS
 
 
 def command(*words: str | int) -> str:
@@ -71,9 +69,9 @@ def activity(environment: Environment, job: str) -> str:
 
 def scale_job(environment: Environment, job: StreamingJob) -> str:
     """Give a job the next size up."""
-    now = job.streaming_units or _UNITS[0]
-    larger = next((units for units in _UNITS if units > now), _UNITS[-1])
-    return command("az", "stream-analytics", "job", "scale", *_job(environment, job.name), "--streaming-units", larger)
+    now = job.streaming_units or 0
+    larger = next((name for name, units in UNITS.items() if units > now), list(UNITS)[-1])
+    return command("lpmops", "asa", "scale", "-e", environment.name, "--job", job.name, "--units", larger)
 
 
 def add_throughput(environment: Environment, namespace: NamespaceState | None) -> str:

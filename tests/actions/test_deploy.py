@@ -234,6 +234,13 @@ def test_a_portal_edit_before_a_resume_is_named(folder: Path) -> None:
             worker.desk.resume(operation)
 
 
+def test_a_reason_that_does_not_fit_its_place_is_refused_before_anything_is_done(folder: Path) -> None:
+    with operator(folder) as worker:
+        drift(worker.cloud)
+        with pytest.raises(UsageError, match="at most 1000 characters"):
+            worker.plan(replace(CASE, wish={**DEPLOY, "reason": "x" * 1_001}))
+
+
 @pytest.mark.parametrize("units", ["1/2", "0", "67", "", "1.5", "three", "-1"])
 def test_streaming_units_that_do_not_exist_are_named(units: str, folder: Path) -> None:
     with pytest.raises(UsageError, match="no number of streaming units"), operator(folder) as worker:
