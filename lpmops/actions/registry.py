@@ -48,7 +48,7 @@ def command_line(entry: Action, environment: str) -> str:
 def disabled(entry: Action, snapshot: Snapshot | None) -> str:
     """Why an action makes no sense now, by what was last seen; empty where it does, or where that is not known."""
     if entry.inputs is None:
-        return f"It is done on the command line: {command_line(entry, 'ENV')}"
+        return f"It is done on the command line: {command_line(entry, snapshot.environment if snapshot else 'ENV')}"
     if snapshot is None:
         return ""
     states = {name: stage.state.lower() for name, stage in snapshot.stages.items()}

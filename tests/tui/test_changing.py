@@ -68,7 +68,7 @@ async def test_the_menu_lists_every_action_of_the_registry_with_why_some_make_no
         await pilot.press("G", "enter")
         await pilot.pause()
         assert isinstance(pilot.app.screen, ActScreen)
-        assert notices(pilot) == ["Stream Analytics is running."]
+        assert notices(pilot) == ["It is done on the command line: lpmops asa scale -e prod"]
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, ActScreen))
 
