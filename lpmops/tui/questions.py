@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lpmops.model import CallMinute, LandedRecord, LogLine
+from lpmops.model import CallMinute, LandedRecord, LogLine, Turn
 from lpmops.tui.answers import Question
 from lpmops.tui.feed import Feed
 from lpmops.tui.view import Scene
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from lpmops.tui.orders import Orders
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 RECORDS_EVERY = 10.0
 CALLS_EVERY = 30.0
 SERIES_EVERY = 30.0
 LOGS_EVERY = 15.0
 OPERATIONS_EVERY = 5.0
 AUDIT_EVERY = 15.0
+TURNS_EVERY = 10.0
 
 Points = Sequence[tuple[datetime, float]]
 
@@ -61,6 +63,17 @@ def series(scene: Scene, environment: str, name: str) -> Question[Points]:
         return tuple(feed.series(environment, name, end - HOUR, end))
 
     return Question(("series", environment, name, until), ask, _every(scene, SERIES_EVERY))
+
+
+def turns(scene: Scene, environment: str) -> Question[Sequence[Turn]]:
+    """What turned over the day before the moment that is shown."""
+    until = scene.past
+
+    def ask(feed: Feed) -> Sequence[Turn]:
+        end = until or feed.now()
+        return tuple(feed.turns(environment, end - DAY, end))
+
+    return Question(("turns", environment, until), ask, _every(scene, TURNS_EVERY))
 
 
 def logs(scene: Scene, environment: str, source: str) -> Question[Sequence[LogLine]]:

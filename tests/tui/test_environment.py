@@ -10,14 +10,14 @@ from datetime import timedelta
 import pytest
 from textual.pilot import Pilot
 
-from lpmops.model import Kind, Route, Snapshot
+from lpmops.model import Health, Kind, Route, Snapshot, Turn
 from lpmops.tui.paint import Line
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.environment import EnvironmentScreen
 from lpmops.tui.screens.overview import OverviewScreen
 from lpmops.tui.widgets.table import LiveTable
 from tests.tui.driving import opened, rows, text, until
-from tests.tui.worlds import NOW, MemoryFeed, good, routes, saturated
+from tests.tui.worlds import NOW, MemoryFeed, ago, good, routes, saturated
 
 
 @asynccontextmanager
@@ -178,6 +178,28 @@ async def test_a_wide_terminal_shows_the_company_beside_the_table() -> None:
         await pilot.pause()
         assert "rows a minute" in text(pilot)
         assert any("company" in row and row.rstrip().endswith("Acme County") for row in rows(pilot))
+
+
+async def test_a_wide_terminal_shows_the_events_of_the_day_newest_first() -> None:
+    snapshot = saturated("prod", Kind.PROD)
+    feed = MemoryFeed(snapshot)
+    feed.happened = [
+        Turn(ago(7_200), "prod", "health", "degraded", Health.DEGRADED),
+        Turn(ago(3_600), "prod", "suspect", "asa.saturated [/]", Health.DEGRADED),
+        Turn(ago(90_000), "prod", "suspect", "hub.throttled", Health.DEGRADED),
+        Turn(ago(60), "elsewhere", "suspect", "sql.paused", Health.DEGRADED),
+    ]
+    async with opened(feed, (200, 60)) as pilot:
+        await pilot.press("1")
+        await until(pilot, lambda: "asa.saturated [/] began" in text(pilot))
+        shown = text(pilot)
+        newest, oldest = (
+            next(number for number, row in enumerate(rows(pilot)) if word in row)
+            for word in ("asa.saturated [/] began", "12:03:12")
+        )
+        assert newest < oldest
+        assert "hub.throttled" not in shown, "that is more than a day ago"
+        assert "sql.paused" not in shown
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One environment: its strip, its latency against what was promised, its suspects, and its companies.
 
-The table takes all the room that is left. On a wide terminal the company under the cursor is shown beside it.
+The table takes all the room that is left. On a wide terminal the company under the cursor and the events of the day are
+shown beside it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from lpmops.model import Route, to_data
+from lpmops.tui import questions
 from lpmops.tui.place import Place
-from lpmops.tui.screens.live import LiveScreen
+from lpmops.tui.screens.closer import CloserScreen
 from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets import companies
 from lpmops.tui.widgets.caption import Caption
 from lpmops.tui.widgets.company import CompanyCard
+from lpmops.tui.widgets.events import Events
 from lpmops.tui.widgets.filter_line import FilterLine
 from lpmops.tui.widgets.latency import LatencyBar
 from lpmops.tui.widgets.pipeline import NOT_KEPT, Pipeline
@@ -25,7 +28,7 @@ from lpmops.tui.widgets.suspects import Suspects, findings
 from lpmops.tui.widgets.table import LiveTable
 
 
-class EnvironmentScreen(LiveScreen):
+class EnvironmentScreen(CloserScreen):
     """One environment with its companies."""
 
     CSS_PATH = "environment.tcss"
@@ -44,7 +47,7 @@ class EnvironmentScreen(LiveScreen):
         yield LatencyBar(self.environment)
         yield Suspects(self.environment)
         yield Caption(self.table, self.environment)
-        yield Horizontal(self.table, Vertical(CompanyCard(self.environment), id="beside"))
+        yield Horizontal(self.table, Vertical(CompanyCard(self.environment), Events(), id="beside"))
         yield FilterLine("part of a name, id, database or state; ! shows the others, ~ letters in order")
 
     def on_mount(self) -> None:
@@ -74,6 +77,8 @@ class EnvironmentScreen(LiveScreen):
             stale=snapshot is not None and scene.is_old(snapshot.taken_at),
         )
         self._show_beside(scene)
+        if self.has_class("-wide"):
+            self.query_one(Events).show(scene, self.look(scene, questions.turns(scene, self.environment)))
 
     def _show_beside(self, scene: Scene) -> None:
         self.query_one(Caption).show(scene)
