@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lpmops.model import Kind
-from tests.tui.driving import Snapshot, app_of, opened
+from tests.tui.driving import Snapshot, app_of, opened, text, until
 from tests.tui.worlds import MemoryFeed, bad_day, good, good_day, saturated, unreadable
 
 SIZES = ((80, 24), (120, 40), (200, 60), (60, 16))
@@ -33,7 +33,10 @@ async def test_an_environment_that_cannot_be_read_says_why_and_stays_alone_in_it
 async def test_the_environment_screen(snapshot: Snapshot, width: int, height: int) -> None:
     async with opened(bad_day(), (width, height)) as pilot:
         await pilot.press("3")
-        await pilot.pause()
+        await until(
+            pilot,
+            lambda: "companies 812" in text(pilot) and (width < 150 or "nothing turned within a day" in text(pilot)),
+        )
         snapshot(app_of(pilot), f"environment_{width}x{height}")
 
 
