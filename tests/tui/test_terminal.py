@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from lpmops import paths
 from tests.benchmarks.samples import write_config, write_store
-from tests.tui.terminal import Terminal, terminal
+from tests.tui.terminal import Terminal, on_terminal, terminal
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pseudo terminals are POSIX's")
 
@@ -125,6 +126,36 @@ def test_what_is_typed_or_pasted_at_once_behind_a_colon_or_a_slash_is_text(envir
         assert "display held" not in app.text
         app.press("q")
         assert app.ended() == 0
+
+
+_SIGNED_OUT = """
+from lpmops.model import Kind
+from lpmops.tui.app import LpmopsApp
+from tests.tui.worlds import MemoryFeed, unreadable
+LpmopsApp(MemoryFeed(unreadable("dev", Kind.DEV))).run_to_the_end()
+"""
+
+
+def test_the_terminal_is_given_to_the_sign_in_and_taken_back(environ: Mapping[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "az").write_text(
+        '#!/bin/sh\necho "the sign-in was given: $*"\nread answer\necho "and answered: $answer"\n'
+    )
+    (folder / "az").chmod(0o755)
+    command = [sys.executable, "-c", _SIGNED_OUT]
+    with on_terminal(command, {**environ, "PATH": f"{folder}:{environ['PATH']}"}) as app:
+        app.until(lambda: "sign-in expired" in app.screen)
+        app.press("L")
+        app.until(lambda: "the sign-in was given: login --tenant lpm.example" in app.text)
+        assert app.is_restored, "the sign-in has a terminal of its own"
+        place = len(app.drawn)
+        app.press("yes\r")
+        app.until(lambda: "and answered: yes" in app.since(place))
+        app.until(lambda: "signed in; looking again" in app.screen)
+        app.press("q")
+        assert app.ended() == 0
+        assert app.is_restored
 
 
 def test_a_locked_store_is_said_and_the_app_opens_all_the_same(environ: Mapping[str, str]) -> None:
