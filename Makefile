@@ -9,12 +9,12 @@ PYTEST_FLAGS ?=
 demo: .venv/demo ## the app on a sandbox of this machine, no account needed
 	$(BIN)/lpmops demo
 
-test: .venv/dev ## every test, on two cores
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+test: .venv/dev ## every test; four at a time, because the stories wait more than they work
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_FLAGS)
 
 soak: .venv/dev ## the proofs of changing things in their long form: every pair of kills, every fault, 200 races, 1,000 flipped bits
 	LPMOPS_TEST_KILL_PAIRS=200 LPMOPS_TEST_FAULTS_EACH=11 LPMOPS_TEST_RACES=200 LPMOPS_TEST_JOURNAL_FLIPS=1000 LPMOPS_TEST_DISK_SIZES=42 \
-	LPMOPS_TEST_WIRE=all $(BIN)/python -m pytest tests/actions -n 2 --dist worksteal $(PYTEST_FLAGS)
+	LPMOPS_TEST_WIRE=all $(BIN)/python -m pytest tests/actions -n 4 --dist worksteal $(PYTEST_FLAGS)
 
 test-spark: .venv/spark ## the stream job on real Spark, Delta and Kafka; needs a JDK (17) and Maven
 	$(BIN)/python -m pytest tests/spark $(PYTEST_FLAGS)

@@ -34,7 +34,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
     (
         "Change",
         (
-            Room("cdf", "cdf", "The source table's change feed: see it, enable it."),
+            Room("cdf", "cdf", "The source table's change feed: see it, what can be replayed, enable it."),
             Room(
                 "stream", "stream", "The Databricks job that sends the change feed: see, deploy, start, stop, restart."
             ),

@@ -13,6 +13,7 @@ import pytest
 from lpmops.actions import stream_deploy
 from lpmops.config import Environment
 from lpmops.errors import DeadlineError, InDoubtError, LpmopsError, UnreachableError, UsageError
+from lpmops.streamjob.arguments import StreamSettings, parse
 from tests.actions import kills
 from tests.actions.cloud import Act, Cloud, environment
 from tests.actions.operator import CASES, CREATE, Operator, operator
@@ -201,9 +202,6 @@ def test_each_way_to_sign_in_gives_arguments_that_the_job_takes(sign_in: str, wo
         given = stream_deploy.parameters(worker.desk.bench(), [], 3)
     cloud.close()
     assert words in " ".join(given)
-    pytest.importorskip("pyspark", reason="the job's own reader of arguments stands beside what needs Spark")
-    from lpmops.streamjob.arguments import StreamSettings, parse
-
     settings = parse(given)
     assert isinstance(settings, StreamSettings)
     assert (settings.table, settings.starting_version) == ("lpm.gold.tdr_streaming", 3)
