@@ -7,6 +7,7 @@ and outlived; the app ends when the operator or a signal says so, never by itsel
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _COALESCE = 1 / 30
 _TICK = 1.0
 _LEAVING = 2.0
+_COLLECT = (50_000, 20, 100)
 
 
 class Arrived(Message):
@@ -153,6 +155,8 @@ class LpmopsApp(Deeds):
 
     def run_to_the_end(self, *, mouse: bool = True) -> int:
         """Runs the app on this terminal until it is left; the exit code."""
+        # Snapshots are values without cycles: looking through tens of thousands of them for some would hold up a key.
+        gc.set_threshold(*_COLLECT)
         try:
             self.run(mouse=mouse)
         finally:

@@ -32,7 +32,9 @@ class Terminal:
     """One app on one terminal."""
 
     def __init__(self, process: subprocess.Popen[bytes], master: int, size: tuple[int, int]) -> None:
-        self.process, self.master, self.drawn = process, master, b""
+        self.process, self.master = process, master
+        # Grows in place: an hour of drawing is not copied with every read.
+        self.drawn = bytearray()
         self._screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self._screen)
         self._fed = 0
@@ -42,18 +44,18 @@ class Terminal:
     def screen(self) -> str:
         """What stands on the screen now, a line a row."""
         # Drawn only when somebody looks, so that reading stays quick.
-        self._stream.feed(self.drawn[self._fed :])
+        self._stream.feed(bytes(self.drawn[self._fed :]))
         self._fed = len(self.drawn)
         return "\n".join(self._screen.display)
 
     @property
     def text(self) -> str:
         """Everything drawn so far, as text."""
-        return _STEERING.sub(b"", self.drawn).decode("utf-8", "replace")
+        return bytes(_STEERING.sub(b"", self.drawn)).decode("utf-8", "replace")
 
     def since(self, place: int) -> str:
         """What was drawn after that many bytes."""
-        return _STEERING.sub(b"", self.drawn[place:]).decode("utf-8", "replace")
+        return bytes(_STEERING.sub(b"", self.drawn[place:])).decode("utf-8", "replace")
 
     def read(self, seconds: float = 0.05) -> bool:
         """Takes in what is drawn; False where nobody draws any more."""

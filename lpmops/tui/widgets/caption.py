@@ -50,10 +50,18 @@ class Caption(Drawn):
         if snapshot is not self._counted_for:
             self._counted_for, self._counted = (
                 snapshot,
-                Counter(marks.of_route(route.state) for route in snapshot.routes),
+                _by_mark(Counter(route.state for route in snapshot.routes)),
             )
         worst_first = sorted(self._counted.items(), key=lambda item: -item[0].weight)
         return paint.joined(
             [(Piece(f"{mark.glyph} {words.count(number)} {mark.word}", mark.role),) for mark, number in worst_first],
             Piece("  "),
         )
+
+
+def _by_mark(states: Counter[str]) -> Counter[marks.Mark]:
+    """The same by what each state looks like; ten thousand companies have a handful of states."""
+    found: Counter[marks.Mark] = Counter()
+    for state, number in states.items():
+        found[marks.of_route(state)] += number
+    return found

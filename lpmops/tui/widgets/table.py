@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.style import Style
@@ -108,10 +109,11 @@ def arranged(
     """
     matches = matcher(pattern)
     kept = [row for row in rows if matches(haystack(row))] if matches else list(rows)
-    known = [(value, row) for row in kept if (value := column.order(row)) is not None]
+    valued = [(column.order(row), row) for row in kept]
+    known = [item for item in valued if item[0] is not None]
     known.sort(key=lambda item: tie(item[1]))
-    known.sort(key=lambda item: item[0], reverse=descending)
-    unknown = sorted((row for row in kept if column.order(row) is None), key=tie)
+    known.sort(key=itemgetter(0), reverse=descending)
+    unknown = sorted((row for value, row in valued if value is None), key=tie)
     return [row for _, row in known] + unknown
 
 
