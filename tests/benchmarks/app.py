@@ -155,12 +155,13 @@ def started(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[tupl
 
 def table() -> None:
     """Filter and sort of 10,000 rows, by the functions that the screen calls."""
+    from lpmops.model import Route
     from lpmops.tui.widgets import companies
     from lpmops.tui.widgets.table import LiveTable
     from tests.tui.worlds import NOW, routes
 
     rows = routes(10_000)
-    shown: LiveTable[object] = LiveTable(companies.COLUMNS, key=companies.key, haystack=companies.haystack, now=NOW)  # type: ignore[arg-type]
+    shown: LiveTable[Route] = LiveTable(companies.COLUMNS, key=companies.key, haystack=companies.haystack, now=NOW)
     shown.show(rows, NOW)
 
     def measured(work: Callable[[int], None]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
@@ -39,7 +40,8 @@ def meanwhile(story: Callable[[], None], end: int = signal.SIGTERM) -> Iterator[
 
 
 def err(world: World) -> str:
-    return world.stderr.getvalue()  # type: ignore[attr-defined, no-any-return]
+    assert isinstance(world.stderr, io.StringIO)
+    return world.stderr.getvalue()
 
 
 def test_it_keeps_what_it_sees_and_says_each_change_of_health_once(line: CommandLine) -> None:
