@@ -17,7 +17,8 @@ TYPES = {
 }  # fmt: skip
 REFUSED = {
     "decimal(38,10)": "up to 38 digits", "decimal(16,2)": "holds 15", "decimal(19,0)": "up to 19 digits", "decimal(39,2)": "no type",
-    "void": "no values",     "geography(4326)": "ST_AsText", "geometry": "ST_AsText", "object": "no type of a table's column", "decimal(5,7)": "no type", "": "no type",
+    "void": "no values",     "geography(4326)": "ST_AsText", "geometry": "ST_AsText",
+    "object": "no type of a table's column", "decimal(5,7)": "no type", "": "no type",
     "money": "no type that lpmops knows",
 }  # fmt: skip
 SOURCE = [
