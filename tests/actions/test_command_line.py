@@ -19,8 +19,9 @@ from lpmops.config import Config
 from lpmops.control.hands import Timing
 from lpmops.errors import DeadlineError, ForbiddenError
 from lpmops.store.connection import Store, open_store
+from tests.actions.cases import CASES, drift
 from tests.actions.cloud import JOB, Act, Cloud, config, quiet
-from tests.actions.operator import CASES, QUICK, drift
+from tests.actions.operator import QUICK
 
 
 class Terminal(io.StringIO):
