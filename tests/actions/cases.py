@@ -2,7 +2,8 @@
 
 **A new action joins all suites by one entry in `CASES`**, and one that has none fails `test_registry`. The suites do the rest by themselves: kill -9
 at every boundary and again in the resume (`test_kills`), every call failing in every way (`test_faults`), operators that race (`test_races`), a world
-that moved between plan and apply (`test_stale_plans`). What an entry needs:
+that moved between plan and apply (`test_stale_plans`), plans, names, locks, identities and rights that are wrong (`test_refusals`). What an entry
+needs:
 
 - `before` brings the pretend cloud from how `Cloud._furnish` leaves it to where the action has something to do; what it does there does not count.
 - `effects` are the acts (verb and target, as the cloud notes them with `_did`) that are counted in the end: each exactly once, whatever happened.

@@ -12,6 +12,7 @@ import json
 import re
 import sqlite3
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -124,7 +125,8 @@ class Cloud:
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
             _copy_furnished(folder, self.environment)
         self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
-        self._file = folder / "cloud.db"
+        self._file, self._local = folder / "cloud.db", threading.local()
+        self._connections: list[sqlite3.Connection] = []
         self.tenant, self.workspace = TENANT, "1003"
         if not self._file.exists():
             self._furnish()
@@ -162,14 +164,16 @@ class Cloud:
 
     @contextmanager
     def _open(self) -> Any:
-        db = sqlite3.connect(self._file, timeout=30, isolation_level=None)
-        db.execute("PRAGMA synchronous=OFF")
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA synchronous=OFF")
+            self._connections.append(db)
+        db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute("BEGIN IMMEDIATE")
             yield db
-            db.execute("COMMIT")
         finally:
-            db.close()
+            db.execute("COMMIT")
 
     # The world as a test sees and changes it
 
@@ -255,6 +259,8 @@ class Cloud:
 
     def close(self) -> None:
         self._sql.close()
+        for connection in self._connections:
+            connection.close()
 
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")

@@ -12,8 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 from lpmops.actions import stream_deploy
+from lpmops.control import plan as plans
+from lpmops.control.plan import Plan
+from lpmops.errors import LpmopsError
 from lpmops.model import parse_time, to_data
+from tests.actions.cases import Case
 from tests.actions.cloud import CONTROL, JOB, Cloud
+from tests.actions.operator import Operator
 
 Move = Callable[[Cloud], None]
 
@@ -103,3 +108,25 @@ BESIDES: dict[str, Move] = {
     "another file to run": _task(python_file="/elsewhere.py"),
     "other arguments": _task(parameters=["stream", "--table", "another"]),
 }
+
+
+def first_that_tells(worker: Operator, case: Case, plan: Plan) -> None:
+    """Leave the world with a change of one value of what the case acts on, of those on which such a plan rests."""
+    things = worker.cloud.things()
+    targets = {act.target for act in case.effects}
+    for make in within({thing: body for thing, body in things.items() if thing in targets}).values():
+        make(worker.cloud)
+        if moved(worker, case, plan):
+            worker.cloud.restore(things)
+            make(worker.cloud)
+            return
+        worker.cloud.restore(things)
+    raise AssertionError("no value of what the case acts on moves what its plan rests on")
+
+
+def moved(worker: Operator, case: Case, plan: Plan) -> set[str] | None:
+    """What a plan that is made now rests on otherwise; None where none can be made."""
+    try:
+        return {change.field for change in plans.differences(plan.seen, worker.plan(case).seen)}
+    except LpmopsError:
+        return None

@@ -14,7 +14,7 @@ from lpmops.control import guard
 from lpmops.control import plan as plans
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import Outcome
-from lpmops.control.plan import Danger, Plan
+from lpmops.control.plan import Danger
 from lpmops.errors import DeclinedError, LpmopsError, NotFoundError, RefusedError, StalePlanError, UsageError
 from lpmops.model import Kind
 from tests.actions import kills, moves
@@ -32,21 +32,13 @@ def test_whatever_the_plan_rests_on_moves_refuses_it_and_is_named(name: str, fol
         first: dict[str, str] = {}
         for move, make in moves.within(things).items():
             make(worker.cloud)
-            for field in _moved(worker, case, plan) or ():
+            for field in moves.moved(worker, case, plan) or ():
                 # Of the moves that change the same field the first is enough.
                 first.setdefault(field, move)
             worker.cloud.restore(things)
     tried = [*moves.BESIDES, *kills.spread(list(dict.fromkeys(first.values())))]
     fields = {field for number, move in enumerate(tried) for field in _refused(case, folder / str(number), move)}
     assert set(plan.seen) <= fields | set(first), "nothing in the pretend world moves it: see tests.actions.moves"
-
-
-def _moved(worker: Operator, case: Case, plan: Plan) -> set[str] | None:
-    """What a plan that is made now rests on otherwise; None where none can be made."""
-    try:
-        return {change.field for change in plans.differences(plan.seen, worker.plan(case).seen)}
-    except LpmopsError:
-        return None
 
 
 def _refused(case: Case, folder: Path, move: str) -> set[str]:
@@ -57,7 +49,7 @@ def _refused(case: Case, folder: Path, move: str) -> set[str]:
         make = {**moves.within(worker.cloud.things()), **moves.BESIDES}[move]
         make(worker.cloud)
         worker.cloud.forget()
-        moved = _moved(worker, case, plan)
+        moved = moves.moved(worker, case, plan)
         if moved == set():
             return moved
         ended = worker.attempt(plan)
