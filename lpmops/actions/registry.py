@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, asa_deploy, cdf, stream, stream_deploy
+from lpmops.actions import asa, asa_deploy, asa_scale, cdf, stream, stream_deploy
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -22,7 +22,7 @@ ACTIONS: Mapping[str, Action] = {
         asa.PAUSE,
         asa.START,
         asa_deploy.DEPLOY,
-        asa_deploy.SCALE,
+        asa_scale.SCALE,
     )
 }
 

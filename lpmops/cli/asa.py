@@ -113,9 +113,9 @@ def query(
         if deployed and diff:
             raise UsageError("--deployed and --diff are two questions.", hint="Give one of them.")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy
+            from lpmops.actions import asa_definition
 
-            items = asa_deploy.texts(desk.bench(), changing.listed(job))
+            items = asa_definition.texts(desk.bench(), changing.listed(job))
         lines: list[str] = []
         for item in items:
             item["diff"] = _text_diff(item)
@@ -166,14 +166,14 @@ def deploy(
     with output.guarded(changing.SCHEMA, change.form):
         at = changing.past_moment(begin, "--from")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy
+            from lpmops.actions import asa_definition
 
             wish = {
                 "jobs": changing.listed(job),
                 "mode": mode,
                 "begin": at,
                 "back_to": back_to,
-                "definitions": asa_deploy.former(desk.plan_of(back_to)) if back_to else {},
+                "definitions": asa_definition.former(desk.plan_of(back_to)) if back_to else {},
                 "by": desk.who(),
                 **change.why,
             }
