@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from lpmops.actions import asa, asa_parts, asa_scale, jobs
+from lpmops.actions import asa, asa_parts, asa_scale, inputs, jobs
 from lpmops.actions.action import Action, Bench, Wish, why_words
-from lpmops.actions.asa_definition import NAME, back, targets
+from lpmops.actions.asa_definition import NAME, back, former, targets
+from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -25,6 +27,7 @@ from lpmops.routing.job import Definition, Difference
 
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
 _CYCLE_SECONDS = 180.0
+_EARLIER_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -42,10 +45,13 @@ class _Draft:
 def plan_deploy(bench: Bench, wish: Wish) -> Plan:
     """Make the jobs what they should be.
 
-    `wish`: jobs (names, none for all), mode and begin (as for a start), back_to (an operation) with definitions (what stood before it), by, reason,
-    ticket.
+    `wish`: jobs (names, none for all), mode and begin (as for a start), back_to (an operation) with definitions (what stood before it; read from the
+    journal where they are not given), by, reason, ticket.
     """
     asa.check_note(wish)
+    if wish["back_to"] and not wish["definitions"]:
+        # The plan holds what it leads back to, so that it needs no journal when it is made again.
+        wish = {**wish, "definitions": former(bench.past.plan_of(wish["back_to"]))}
     begin = parse_time(wish["begin"]) if wish["begin"] else None
     if wish["mode"] not in jobs.MODES or (wish["mode"] == "custom") != (begin is not None):
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")
@@ -239,6 +245,33 @@ def _verify_deploy(bench: Bench, plan: Plan) -> Mapping[str, Any]:
     return {"changed": True, "jobs": shown, "fields": changed, "undo": plan.undo}
 
 
+def _again(bench: Bench) -> list[Choice]:
+    """Where the jobs that are stopped on the way begin again; the plan counts what that skips."""
+    del bench
+    return [
+        Choice("last-output", "where the output ended: nothing is skipped, a little comes again"),
+        Choice("now", "when it is started again: what comes in meanwhile is skipped"),
+        Choice("custom", "with what came in at the time of “from”"),
+    ]
+
+
+def _earlier(bench: Bench) -> list[Choice]:
+    """The deployments that can be taken back."""
+    found = bench.past.done(NAME)[:_EARLIER_SHOWN]
+    return [
+        Choice("", "what lpmops.toml asks for"),
+        *(Choice(each.id, f"what stood before {to_data(each.started_at)}, {each.who}") for each in found),
+    ]
+
+
+def _mode(text: str, now: datetime) -> str:
+    return asa.read_mode(text, now) if text.strip() else "last-output"
+
+
+_MODE = Input("mode", "begin", "where to begin again, last-output where it is empty; ↑ ↓ choose", _mode, _again)
+_BACK = Input("back_to", "back to", "an earlier deployment to take back; ↑ ↓ choose", inputs.words(100), _earlier)
+
+
 DEPLOY = Action(
     name=NAME,
     title="Deploy Stream Analytics",
@@ -247,4 +280,6 @@ DEPLOY = Action(
     handlers={**asa.HANDLERS, **asa_parts.HANDLERS, **asa_scale.HANDLERS},
     verify=_verify_deploy,
     pins=("tenant", "server"),
+    inputs=(jobs.JOBS, _MODE, asa.BEGIN, _BACK, *inputs.COMMON),
+    fill=lambda bench: {"jobs": [], "definitions": {}, "by": bench.who},
 )

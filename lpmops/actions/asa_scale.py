@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from lpmops.actions import asa, jobs
+from lpmops.actions import asa, inputs, jobs
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -17,15 +19,12 @@ from lpmops.routing.job import UNITS
 from lpmops.store.journal import StepRow
 
 RESCALE = "asa.scale"
+_USUAL = ("1/3", "2/3", "1", "2", "3", "6")
 
 
 def plan_scale(bench: Bench, wish: Wish) -> Plan:
     """Give the jobs other streaming units. `wish`: jobs, units (as configured: 1/3, 2/3, 1, 2 ...), reason, ticket."""
-    if wish["units"] not in UNITS:
-        raise UsageError(
-            f"{wish['units']!r} is no number of streaming units that Stream Analytics has.",
-            hint="There are: 1/3, 2/3, and 1 to 66.",
-        )
+    wish = {**wish, "units": _units(wish["units"], bench.now())}
     units, environment = UNITS[wish["units"]], bench.environment
     chosen, pauses = jobs.chosen(bench, wish["jobs"]), bench.control.pauses()
     seen: dict[str, Any] = {"jobs": [job.name for job in chosen]}
@@ -106,6 +105,40 @@ def _verify_scale(bench: Bench, plan: Plan) -> Mapping[str, Any]:
     return {"changed": True, "jobs": shown, "undo": plan.undo}
 
 
+def _units(text: str, now: datetime) -> str:
+    del now
+    if text.strip() not in UNITS:
+        raise UsageError(
+            f"{text.strip()!r} is no number of streaming units that Stream Analytics has.",
+            hint="There are: 1/3, 2/3, and 1 to 66.",
+        )
+    return text.strip()
+
+
+def _to_choose(bench: Bench) -> list[Choice]:
+    """The usual numbers, and those that are there or asked for; any other can be typed."""
+    there: dict[str, list[str]] = {}
+    for job in jobs.chosen(bench, []):
+        name = next((name for name, value in UNITS.items() if value == job.streaming_units), None)
+        if name is not None:
+            there.setdefault(name, []).append(job.name)
+    wanted = bench.environment.streamanalytics.streaming_units
+    return [
+        Choice(
+            name,
+            ", ".join(
+                (
+                    *([f"{', '.join(there[name])} now"] if name in there else []),
+                    *(["what lpmops.toml asks for"] if name == wanted else []),
+                )
+            ),
+        )
+        for name in UNITS
+        if name in _USUAL or name in there or name == wanted
+    ]
+
+
+_UNITS = Input("units", "units", "streaming units each: 1/3, 2/3, 1, 2 and so on to 66; ↑ ↓ choose", _units, _to_choose)
 HANDLERS = {RESCALE: Handler(_observe_scale, _act_scale)}
 SCALE = Action(
     name="asa.scale",
@@ -115,4 +148,6 @@ SCALE = Action(
     handlers=HANDLERS,
     verify=_verify_scale,
     pins=("tenant", "server"),
+    inputs=(jobs.JOBS, _UNITS, *inputs.COMMON),
+    fill=lambda _: {"jobs": []},
 )

@@ -16,6 +16,7 @@ from lpmops.errors import LpmopsError, UsageError
 from lpmops.plain_text import plain
 
 if TYPE_CHECKING:
+    from lpmops.actions.action import Wish
     from lpmops.actions.desk import Desk
 
 SCHEMA = "asa"
@@ -166,14 +167,12 @@ def deploy(
     with output.guarded(changing.SCHEMA, change.form):
         at = changing.past_moment(begin, "--from")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_definition
-
-            wish = {
+            wish: Wish = {
                 "jobs": changing.listed(job),
                 "mode": mode,
                 "begin": at,
                 "back_to": back_to,
-                "definitions": asa_definition.former(desk.plan_of(back_to)) if back_to else {},
+                "definitions": {},
                 "by": desk.who(),
                 **change.why,
             }
