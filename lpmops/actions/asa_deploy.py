@@ -22,9 +22,13 @@ from lpmops.control.remedies import command
 from lpmops.errors import NotFoundError, PreconditionError, RefusedError, ServiceError, UsageError
 from lpmops.model import Receipt, StreamingJob, parse_time, to_data
 from lpmops.routing import job as definitions
+from lpmops.routing import shards
 from lpmops.routing.job import UNITS, Definition, Difference
+from lpmops.routing.routes import Route
+from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED, ShardPlan
 from lpmops.store.journal import StepRow
 
+_ROUTE = ("company_id", "company", "database_name", "state")
 _PART, _SETTINGS, _SCALE = "asa.part", "asa.settings", "asa.scale"
 _NAME = "asa.deploy"
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
@@ -47,28 +51,29 @@ class _Draft:
 # What should be -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def targets(bench: Bench, found: Sequence[StreamingJob]) -> dict[str, Definition]:
-    """What the configuration asks of each of the environment's jobs. Raises UsageError for what no text can be made of."""
+def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Definition], ShardPlan]:
+    """What the configuration asks of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing."""
     environment = bench.environment
-    if environment.streamanalytics.strategy != "reference":
-        raise UsageError(
-            f"The routing strategy {environment.streamanalytics.strategy!r} can't be deployed by this lpmops.",
-            hint='Set streamanalytics.strategy = "reference" in lpmops.toml.',
-        )
     live = {job.name: definitions.deployed(job) for job in found}
-    shares = definitions.spread(
-        environment.sql.databases, {name: definitions.landing_databases(item) for name, item in live.items()}
+    people = environment.eventhub.consumer_group
+    rows = bench.services.sql.rows(environment.sql.control_database, "routes")
+    plan = shards.plan(
+        environment.sql.databases,
+        shards.Settings.of(bench.config, environment, jobs_may_come=False),
+        routes=[Route(*(str(row[name]) for name in _ROUTE)) for row in rows],
+        present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
     )
     made = {}
-    for name, item in live.items():
-        group = definitions.consumer_group(item, name[-2:], environment.eventhub.consumer_group)
-        try:
-            made[name] = definitions.wished(bench.config, environment, shares[name], group, _server(bench, item))
-        except ValueError as error:
+    for shard in plan.shards:
+        if shard.outputs and not shard.query:
+            why = " ".join(plan.refusals)
             raise UsageError(
-                f"No query can be made for {name}: {error}.", hint="Check [columns] and sql.databases in lpmops.toml."
-            ) from error
-    return made
+                why, hint="Check [columns] and sql.databases in lpmops.toml, and the routes: lpmops route list"
+            )
+        if shard.outputs:
+            server = _server(bench, live[shard.job])
+            made[shard.job] = definitions.wished(bench.config, environment, shard.share, shard.consumer_group, server)
+    return made, plan
 
 
 def _server(bench: Bench, live: Definition) -> str:
@@ -130,12 +135,13 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")
     every, chosen = jobs.chosen(bench, []), jobs.chosen(bench, wish["jobs"])
     live = {job.name: definitions.deployed(job) for job in every}
-    wanted = (
-        {name: _back(live[name], before) for name, before in wish["definitions"].items() if name in live}
-        if wish["back_to"]
-        else targets(bench, every)
-    )
     pauses, draft = bench.control.pauses(), _Draft(seen={"jobs": [job.name for job in chosen]})
+    if wish["back_to"]:
+        wanted = {name: _back(live[name], before) for name, before in wish["definitions"].items() if name in live}
+    else:
+        wanted, plan = targets(bench, every)
+        draft.refusals += plan.refusals
+        draft.warnings += plan.warnings
     for job in chosen:
         _deploy_one(bench, wish, job, pauses.get(job.name), wanted.get(job.name, live[job.name]), draft)
     written = {
@@ -178,14 +184,14 @@ def _deploy_one(
 
 def _limits(job: StreamingJob, target: Definition, draft: _Draft) -> None:
     count = len(target.outputs)
-    if count > definitions.OUTPUTS_AT_MOST:
+    if count > OUTPUTS_AT_MOST:
         draft.refusals.append(
-            f"{job.name} would have {count} outputs; Stream Analytics takes {definitions.OUTPUTS_AT_MOST}: "
+            f"{job.name} would have {count} outputs; Stream Analytics takes {OUTPUTS_AT_MOST}: "
             "another job of the prefix takes some of the databases."
         )
-    elif count > definitions.OUTPUTS_PLANNED:
+    elif count > OUTPUTS_PLANNED:
         draft.warnings.append(
-            f"{job.name} will have {count} outputs; from {definitions.OUTPUTS_PLANNED} on a small job may not start."
+            f"{job.name} will have {count} outputs; from {OUTPUTS_PLANNED} on a small job may not start."
         )
 
 
@@ -342,8 +348,8 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         reason=wish["reason"],
         ticket=wish["ticket"],
         impact=jobs.impact(bench, events=draft.skipped, pause_seconds=_CYCLE_SECONDS if draft.stopped else None),
-        warnings=tuple(draft.warnings),
-        refusals=tuple(draft.refusals),
+        warnings=tuple(dict.fromkeys(draft.warnings)),
+        refusals=tuple(dict.fromkeys(draft.refusals)),
     )
 
 
@@ -529,7 +535,7 @@ def _verify_scale(bench: Bench, plan: Plan) -> Mapping[str, Any]:
 def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     """Each job's text as it would be deployed and as it runs, with every difference of the whole job by name. Raises NotFoundError, UsageError."""
     every = jobs.chosen(bench, [])
-    wanted = targets(bench, every)
+    wanted, _ = targets(bench, every)
     found = []
     for job in jobs.chosen(bench, names):
         target = wanted.get(job.name)
