@@ -14,33 +14,38 @@ from lpmops.control.plan import Plan
 from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import StreamingJob
 from lpmops.routing import job as definitions
+from lpmops.routing import shards
 from lpmops.routing.job import Definition
+from lpmops.routing.routes import Route
+from lpmops.routing.shards import ShardPlan
 
 NAME = "asa.deploy"
+_ROUTE = ("company_id", "company", "database_name", "state")
 
 
-def targets(bench: Bench, found: Sequence[StreamingJob]) -> dict[str, Definition]:
-    """What the configuration asks of each of the environment's jobs. Raises UsageError for what no text can be made of."""
+def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Definition], ShardPlan]:
+    """What the configuration asks of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing."""
     environment = bench.environment
-    if environment.streamanalytics.strategy != "reference":
-        raise UsageError(
-            f"The routing strategy {environment.streamanalytics.strategy!r} can't be deployed by this lpmops.",
-            hint='Set streamanalytics.strategy = "reference" in lpmops.toml.',
-        )
     live = {job.name: definitions.deployed(job) for job in found}
-    shares = definitions.spread(
-        environment.sql.databases, {name: definitions.landing_databases(item) for name, item in live.items()}
+    people = environment.eventhub.consumer_group
+    rows = bench.services.sql.rows(environment.sql.control_database, "routes")
+    plan = shards.plan(
+        environment.sql.databases,
+        shards.Settings.of(bench.config, environment, jobs_may_come=False),
+        routes=[Route(*(str(row[name]) for name in _ROUTE)) for row in rows],
+        present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
     )
     made = {}
-    for name, item in live.items():
-        group = definitions.consumer_group(item, name[-2:], environment.eventhub.consumer_group)
-        try:
-            made[name] = definitions.wished(bench.config, environment, shares[name], group, _server(bench, item))
-        except ValueError as error:
+    for shard in plan.shards:
+        if shard.outputs and not shard.query:
+            why = " ".join(plan.refusals)
             raise UsageError(
-                f"No query can be made for {name}: {error}.", hint="Check [columns] and sql.databases in lpmops.toml."
-            ) from error
-    return made
+                why, hint="Check [columns] and sql.databases in lpmops.toml, and the routes: lpmops route list"
+            )
+        if shard.outputs:
+            server = _server(bench, live[shard.job])
+            made[shard.job] = definitions.wished(bench.config, environment, shard.share, shard.consumer_group, server)
+    return made, plan
 
 
 def _server(bench: Bench, live: Definition) -> str:
@@ -90,7 +95,7 @@ def back(live: Definition, before: Mapping[str, Any]) -> Definition:
 def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     """Each job's text as it would be deployed and as it runs, with every difference of the whole job by name. Raises NotFoundError, UsageError."""
     every = jobs.chosen(bench, [])
-    wanted = targets(bench, every)
+    wanted, _ = targets(bench, every)
     found = []
     for job in jobs.chosen(bench, names):
         target = wanted.get(job.name)

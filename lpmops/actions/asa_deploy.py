@@ -24,6 +24,7 @@ from lpmops.errors import RefusedError, UsageError
 from lpmops.model import StreamingJob, parse_time, to_data
 from lpmops.routing import job as definitions
 from lpmops.routing.job import Definition, Difference
+from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED
 
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
 _CYCLE_SECONDS = 180.0
@@ -57,12 +58,13 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")
     every, chosen = jobs.chosen(bench, []), jobs.chosen(bench, wish["jobs"])
     live = {job.name: definitions.deployed(job) for job in every}
-    wanted = (
-        {name: back(live[name], before) for name, before in wish["definitions"].items() if name in live}
-        if wish["back_to"]
-        else targets(bench, every)
-    )
     pauses, draft = bench.control.pauses(), _Draft(seen={"jobs": [job.name for job in chosen]})
+    if wish["back_to"]:
+        wanted = {name: back(live[name], before) for name, before in wish["definitions"].items() if name in live}
+    else:
+        wanted, plan = targets(bench, every)
+        draft.refusals += plan.refusals
+        draft.warnings += plan.warnings
     for job in chosen:
         _deploy_one(bench, wish, job, pauses.get(job.name), wanted.get(job.name, live[job.name]), draft)
     written = {
@@ -105,14 +107,14 @@ def _deploy_one(
 
 def _limits(job: StreamingJob, target: Definition, draft: _Draft) -> None:
     count = len(target.outputs)
-    if count > definitions.OUTPUTS_AT_MOST:
+    if count > OUTPUTS_AT_MOST:
         draft.refusals.append(
-            f"{job.name} would have {count} outputs; Stream Analytics takes {definitions.OUTPUTS_AT_MOST}: "
+            f"{job.name} would have {count} outputs; Stream Analytics takes {OUTPUTS_AT_MOST}: "
             "another job of the prefix takes some of the databases."
         )
-    elif count > definitions.OUTPUTS_PLANNED:
+    elif count > OUTPUTS_PLANNED:
         draft.warnings.append(
-            f"{job.name} will have {count} outputs; from {definitions.OUTPUTS_PLANNED} on a small job may not start."
+            f"{job.name} will have {count} outputs; from {OUTPUTS_PLANNED} on a small job may not start."
         )
 
 
@@ -220,8 +222,8 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         reason=wish["reason"],
         ticket=wish["ticket"],
         impact=jobs.impact(bench, events=draft.skipped, pause_seconds=_CYCLE_SECONDS if draft.stopped else None),
-        warnings=tuple(draft.warnings),
-        refusals=tuple(draft.refusals),
+        warnings=tuple(dict.fromkeys(draft.warnings)),
+        refusals=tuple(dict.fromkeys(draft.refusals)),
     )
 
 
