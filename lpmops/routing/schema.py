@@ -15,6 +15,8 @@ from lpmops.routing import columns as landing
 CONTROL_STATEMENTS = (
     "control_schema",
     "control_route",
+    "control_route_columns",
+    "control_company_database",
     "control_unrouted",
     "control_unrouted_index",
     "control_unrouted_recent_index",
