@@ -1,4 +1,4 @@
-"""Making an environment in Azure, or adopting it: namespace, hub, consumer groups, jobs, roles, logs and schemas, each only where it lacks or drifted.
+"""Making an environment in Azure, or adopting it: namespace, hub, consumer groups, jobs, roles, logs and schemas, where it lacks or drifted.
 
 What exists is never made again and nothing is ever deleted. What can't be changed in place is refused with its reason before anything is done, and
 so is what the signed-in identity has no right to, a name that is taken, and a number that Azure would not take.

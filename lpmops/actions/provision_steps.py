@@ -27,6 +27,7 @@ RIGHTS = {
     Kind.ROLE: "Microsoft.Authorization/roleAssignments/write",
     Kind.SETTING: "Microsoft.Insights/diagnosticSettings/write",
 }
+_VERBS = {Kind.ROLE: "give", Kind.SETTING: "send"}
 _MOVING = frozenset({"creating", "updating", "activating", "enabling", "accepted", "inprogress", "provisioning"})
 _FAILED = frozenset({"failed", "canceled", "deleting", "removing"})
 _SPACE = uuid.UUID("5f0f8a52-6a0a-5d5c-9d59-4a2f2c0f7c11")
@@ -42,7 +43,7 @@ def make(found: Found) -> Step:
             Change(item.key, None, "new"),
             *(Change(f"{item.key}.{name}", None, value) for name, value in shown.items()),
         )
-        title = f"give {item.title}" if item.kind is Kind.ROLE else f"create {item.title}"
+        title = f"{_VERBS.get(item.kind, 'create')} {item.title}"
     else:
         changes = tuple(Change(f"{item.key}.{name}", before, value) for name, before, value in found.differences)
         title = f"change {item.title}"
@@ -99,16 +100,16 @@ def _observe_resource(bench: Bench, step: Step, row: StepRow, receipt: Receipt |
         return Observation(Sight.ABSENT if absent else Sight.OTHERWISE, f"{item.title} is not there")
     properties = live.get("properties") or {}
     state = str(properties.get("provisioningState") or "Succeeded")
-    said = f"{item.title} is {state}"
+    said = f"{item.title}: {state}"
     if state.lower() in _MOVING:
         return Observation(Sight.MOVING, said)
     if state.lower() in _FAILED:
         return Observation(Sight.OTHERWISE, said)
     now = landscape.fields(item.kind, live)
     if not fields.unlike(landscape.fields(item.kind, item.body), now, item.rules):
-        return Observation(Sight.SO, f"{item.title} is as wished")
+        return Observation(Sight.SO, f"{item.title}: as wished")
     if managed(item, live) == step.arguments["former"]:
-        return Observation(Sight.ABSENT, f"{item.title} is as before")
+        return Observation(Sight.ABSENT, f"{item.title}: as before")
     return Observation(Sight.OTHERWISE, f"somebody else changed {item.title} meanwhile")
 
 
@@ -129,7 +130,7 @@ def _observe_role(bench: Bench, step: Step, row: StepRow, receipt: Receipt | Non
     if worlds.principal_of(bench, item) is None:
         return Observation(Sight.OTHERWISE, f"{item.holder.removeprefix('jobs.')} has no identity to give a role to")
     held = worlds.live_of(bench, item) is not None
-    return Observation(Sight.SO if held else Sight.ABSENT, f"{item.title} is {'given' if held else 'not given'}")
+    return Observation(Sight.SO if held else Sight.ABSENT, f"{item.title}: {'given' if held else 'not given'}")
 
 
 def _act_role(bench: Bench, step: Step, operation: str) -> Receipt:

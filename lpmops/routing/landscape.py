@@ -188,7 +188,7 @@ def _setting(scope: str, name: str, workspace: str, logs: Sequence[str], *, dedi
         key,
         Kind.SETTING,
         (SETTING,),
-        f"logs of {name} in Log Analytics",
+        f"logs of {name} to Log Analytics",
         {"properties": properties},
         _SETTING_RULES,
         scope,
