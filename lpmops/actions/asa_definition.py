@@ -15,6 +15,7 @@ from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import StreamingJob
 from lpmops.routing import job as definitions
 from lpmops.routing import shards
+from lpmops.routing.fields import bare_name
 from lpmops.routing.job import Definition
 from lpmops.routing.routes import Route
 from lpmops.routing.shards import ShardPlan
@@ -51,10 +52,10 @@ def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Defi
 def _server(bench: Bench, live: Definition) -> str:
     """How the job names the SQL server, where that is a known name of the configured one."""
     sql = bench.environment.sql
-    known = {definitions.bare_name(name) for name in (sql.server, sql.server_name) if name}
+    known = {bare_name(name) for name in (sql.server, sql.server_name) if name}
     for properties in live.outputs.values():
         name = str(properties.get("datasource", {}).get("properties", {}).get("server") or "")
-        if definitions.bare_name(name) in known:
+        if bare_name(name) in known:
             return name
     return sql.server
 
