@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpmops.routing.routes import COMPANY_ID_AT_MOST, Route, alike, refusal_of_id, refusal_of_name
+from tests.routing.hostile import ids
 
 IMPOSSIBLE = {
     "": "it is empty",
@@ -57,6 +58,11 @@ def test_an_id_that_can_be_fits_every_place_it_goes_to(text: str) -> None:
         assert text.isprintable()
         assert len(text.encode("utf-16-le")) // 2 <= COMPANY_ID_AT_MOST
     assert refusal_of_name(text, COMPANY_ID_AT_MOST) == refusal_of_id(text)
+
+
+@given(ids)
+def test_what_the_hostile_ids_of_these_tests_are_is_possible(company_id: str) -> None:
+    assert refusal_of_id(company_id) == ""
 
 
 @pytest.mark.parametrize("other", ["acme", "ＡＣＭＥ", "АСМЕ", "Acme"])

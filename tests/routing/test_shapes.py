@@ -10,42 +10,12 @@ from hypothesis import strategies as st
 from lpmops.config import Column, Kpi, Routing
 from lpmops.routing import grants, quoting, schema
 from lpmops.routing.query import Share, job_query
-from lpmops.routing.routes import refusal_of_id
 from lpmops.sandbox.asa import tokens as asa
 from lpmops.sandbox.asa.diagnostics import SourceText
 from lpmops.sandbox.sql import lexer
+from tests.routing.hostile import ids, names
 
 COLUMNS = (Column("call_id", "NVARCHAR(128)"), Column("method", "NVARCHAR(20)", "sipreq.method"))
-PIECES = [
-    "'",
-    "''",
-    "]",
-    "]]",
-    "[",
-    "--",
-    "/*",
-    "*/",
-    "\n",
-    "\r",
-    ";",
-    "$",
-    "{",
-    "}",
-    "\\",
-    '"',
-    "`",
-    "%",
-    "?",
-    "@",
-    "N'",
-    "\u2019",
-    "\u02bc",
-    "\uff07",
-    " ",
-]
-anything = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=8)), min_size=1, max_size=12).map("".join)
-names = anything.filter(lambda text: text and "\0" not in text and len(text) <= 128 and text.isprintable())
-ids = anything.filter(lambda text: not refusal_of_id(text))
 
 
 def shape_of_query(text: str) -> list[tuple[Any, ...]]:
