@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lpmops.control.lock import MISSING, ControlDatabase, Rows
+from lpmops.control.lock import MISSING, ControlDatabase
+from lpmops.control.sources import SqlSource
 from lpmops.errors import ForbiddenError, StatementError
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
@@ -111,7 +112,7 @@ def known(configured: Sequence[str], added: Iterable[str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def read_databases(sql: Rows, control_database: str, configured: Sequence[str]) -> tuple[str, ...]:
+def read_databases(sql: SqlSource, control_database: str, configured: Sequence[str]) -> tuple[str, ...]:
     """The same as they are now. A control database from before the table, or an identity that may not read it, knows of no other."""
     try:
         rows = sql.rows(control_database, "company_databases", ())
