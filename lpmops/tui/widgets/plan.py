@@ -31,7 +31,6 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
             )
             for change in step.changes
         ]  # fmt: skip
-        lines += [line for name in _texts(step) for line in _text_lines(step, name)]
     if not plan.steps:
         lines.append((Piece("    nothing to do: it is so already", "ok"),))
     lines.append(paint.BLANK)
@@ -41,6 +40,10 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
     if plan.undo and plan.steps:
         lines.append(_labelled("undo", plan.undo))
     lines.append(_labelled("same as", command))
+    # Behind everything else, since it is long, and what it does to whom matters more.
+    for number, step in enumerate(plan.steps, 1):
+        for name in _texts(step):
+            lines += [paint.BLANK, _labelled(f"{number:>2}  {name}", "line by line"), *_text_lines(step, name)]
     return lines
 
 
