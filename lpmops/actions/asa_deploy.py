@@ -19,6 +19,7 @@ from lpmops.control.hands import Observation, Sight
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
+from lpmops.control.routes import known, read_databases
 from lpmops.errors import NotFoundError, PreconditionError, RefusedError, ServiceError, UsageError
 from lpmops.model import Receipt, StreamingJob, parse_time, to_data
 from lpmops.routing import job as definitions
@@ -29,15 +30,15 @@ from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED, ShardPlan
 from lpmops.store.journal import StepRow
 
 _ROUTE = ("company_id", "company", "database_name", "state")
-_PART, _SETTINGS, _SCALE = "asa.part", "asa.settings", "asa.scale"
+PART, _SETTINGS, _SCALE = "asa.part", "asa.settings", "asa.scale"
 _NAME = "asa.deploy"
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
-_CYCLE_SECONDS = 180.0
+CYCLE_SECONDS = 180.0
 _NOUNS = {"inputs": "input", "outputs": "output", "transformations": "the query and streaming units"}
 
 
 @dataclass(slots=True)
-class _Draft:
+class Draft:
     """What is being gathered for one plan. `skipped` is None where it is unknown."""
 
     steps: list[Step] = field(default_factory=list)
@@ -51,16 +52,22 @@ class _Draft:
 # What should be -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Definition], ShardPlan]:
-    """What the configuration asks of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing."""
+def targets(
+    bench: Bench, found: Sequence[StreamingJob], databases: Sequence[str] = (), routes: Sequence[Route] = ()
+) -> tuple[dict[str, Definition], ShardPlan]:
+    """What is asked of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing.
+
+    `databases` and `routes` are to come beside those that there are.
+    """
     environment = bench.environment
     live = {job.name: definitions.deployed(job) for job in found}
     people = environment.eventhub.consumer_group
     rows = bench.services.sql.rows(environment.sql.control_database, "routes")
+    there = read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
     plan = shards.plan(
-        environment.sql.databases,
+        known(there, databases),
         shards.Settings.of(bench.config, environment, jobs_may_come=False),
-        routes=[Route(*(str(row[name]) for name in _ROUTE)) for row in rows],
+        routes=[*(Route(*(str(row[name]) for name in _ROUTE)) for row in rows), *routes],
         present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
     )
     made = {}
@@ -88,16 +95,19 @@ def _server(bench: Bench, live: Definition) -> str:
 
 
 def former(plan: Plan) -> dict[str, dict[str, Any]]:
-    """What stood before a deployment, by job: its changed settings, and each changed part, None for one that was new. Raises UsageError."""
-    if plan.action != _NAME:
-        raise UsageError(f"That operation was {plan.action}, not a deployment.", hint="See which were: lpmops op list")
+    """What stood before a plan changed jobs, by job: their changed settings, and each changed part, None for one that was new. Raises UsageError."""
+    if not any(step.kind in (PART, _SETTINGS, _SCALE) for step in plan.steps):
+        raise UsageError(
+            f"That operation was {plan.action}, which changed no job's definition.",
+            hint="See which were: lpmops op list",
+        )
     found: dict[str, dict[str, Any]] = {}
     for step in plan.steps:
         given = step.arguments
-        here = found.setdefault(step.target, {"settings": {}, "parts": []}) if step.kind in (_PART, _SETTINGS) else {}
+        here = found.setdefault(step.target, {"settings": {}, "parts": []}) if step.kind in (PART, _SETTINGS) else {}
         if step.kind == _SETTINGS:
             here["settings"] = given["former"]
-        elif step.kind == _PART:
+        elif step.kind == PART:
             here["parts"].append([given["collection"], given["name"], given["former"]])
         elif step.kind == _SCALE:
             found.setdefault(step.target, {"settings": {}, "parts": []})["units"] = given["former"]
@@ -135,7 +145,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")
     every, chosen = jobs.chosen(bench, []), jobs.chosen(bench, wish["jobs"])
     live = {job.name: definitions.deployed(job) for job in every}
-    pauses, draft = bench.control.pauses(), _Draft(seen={"jobs": [job.name for job in chosen]})
+    pauses, draft = bench.control.pauses(), Draft(seen={"jobs": [job.name for job in chosen]})
     if wish["back_to"]:
         wanted = {name: _back(live[name], before) for name, before in wish["definitions"].items() if name in live}
     else:
@@ -157,14 +167,14 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
 
 
 def _deploy_one(
-    bench: Bench, wish: Wish, job: StreamingJob, pause: Pause | None, target: Definition, draft: _Draft
+    bench: Bench, wish: Wish, job: StreamingJob, pause: Pause | None, target: Definition, draft: Draft
 ) -> None:
     live = definitions.deployed(job)
-    draft.seen |= _seen(job, pause)
+    draft.seen |= seen_of(job, pause)
     found = definitions.differences(target, live)
     if not found:
         return
-    _limits(job, target, draft)
+    limits(job, target, draft)
     if {item.title for item in found} == {"streaming_units"}:
         draft.steps.append(_scale_step(job, target.streaming_units))
         return
@@ -173,16 +183,17 @@ def _deploy_one(
         draft.refusals.append(f"{job.name} is {job.state}: wait until it stands still or runs.")
     runs = state == "running"
     if runs:
-        draft.steps += [_note_step(job, wish), asa.stop_step(job)]
-    draft.steps += _changes(job, target, live, found, draft)
+        draft.steps += [note_step(job, wish), asa.stop_step(job)]
+    draft.steps += changes_of(job, target, live, found, draft)
     if runs:
-        draft.steps += [_start_again(bench, job, wish, draft), _forget_step(job)]
+        draft.steps += [start_again(bench, job, wish, draft), forget_step(job)]
         draft.stopped.append(job.name)
     else:
         draft.warnings.append(f"{job.name} is {job.state} and stays so: lpmops asa start starts it.")
 
 
-def _limits(job: StreamingJob, target: Definition, draft: _Draft) -> None:
+def limits(job: StreamingJob, target: Definition, draft: Draft) -> None:
+    """What a job's outputs will be too many for is refused or told in the draft."""
     count = len(target.outputs)
     if count > OUTPUTS_AT_MOST:
         draft.refusals.append(
@@ -208,7 +219,7 @@ def _unwritten(bench: Bench, written: set[str]) -> list[str]:
     ]
 
 
-def _seen(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
+def seen_of(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
     """What a deployment rests on: the job's state and every field of its definition, the text as its hash."""
     values = definitions.fields(definitions.deployed(job))
     values["query"] = _text_words(job.query)
@@ -224,8 +235,8 @@ def _text_words(text: str) -> str:
     return f"{hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]} ({len(text.splitlines())} lines)"
 
 
-def _changes(
-    job: StreamingJob, target: Definition, live: Definition, found: Sequence[Difference], draft: _Draft
+def changes_of(
+    job: StreamingJob, target: Definition, live: Definition, found: Sequence[Difference], draft: Draft
 ) -> list[Step]:
     """The writes, in the order in which the job is whole at the end of each: what is new first, then the text, then what nothing names any more."""
     parts: dict[tuple[str, str], list[Difference]] = {}
@@ -279,7 +290,7 @@ def _part_step(
         )
         title = f"{'delete' if after is None else 'put'} {_NOUNS[collection]} {name} of {job.name}"
     arguments = {"collection": collection, "name": name, "after": after, "former": before}
-    return Step(title, _PART, job.name, arguments, _shown(job, items), touches)
+    return Step(title, PART, job.name, arguments, _shown(job, items), touches)
 
 
 def _shown(job: StreamingJob, items: Sequence[Difference]) -> tuple[Change, ...]:
@@ -291,20 +302,23 @@ def _shown(job: StreamingJob, items: Sequence[Difference]) -> tuple[Change, ...]
     )
 
 
-def _note_step(job: StreamingJob, wish: Wish) -> Step:
-    note = {"reason": wish["reason"], "ticket": wish["ticket"], "until": None, "by": wish["by"], "action": _NAME}
+def note_step(job: StreamingJob, wish: Wish, action: str = _NAME) -> Step:
+    """Note beside the lock that a job stands still on the way of an action."""
+    note = {"reason": wish["reason"], "ticket": wish["ticket"], "until": None, "by": wish["by"], "action": action}
     change = Change(f"{job.name}.pause", None, "stopped on the way of this")
     return Step(
         f"note that {job.name} is stopped by this", asa.RECORD, job.name, note, (change,), (f"{job.name}.pause",)
     )
 
 
-def _forget_step(job: StreamingJob) -> Step:
+def forget_step(job: StreamingJob) -> Step:
+    """Take that note away."""
     change = Change(f"{job.name}.pause", "stopped on the way of this", None)
     return Step(f"end the note about {job.name}", asa.CLEAR, job.name, {}, (change,), (f"{job.name}.pause",))
 
 
-def _start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: _Draft) -> Step:
+def start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: Draft) -> Step:
+    """Start a job that was stopped on the way; what that skips is added to the draft. `wish`: mode, begin."""
     begin = parse_time(wish["begin"]) if wish["begin"] else None
     mode = jobs.start_modes(bench, job, begin)[wish["mode"]]
     if mode.refusal:
@@ -317,7 +331,7 @@ def _start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: _Draft) -> 
     return asa.start_step(replace(job, state="Stopped"), wish)
 
 
-def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJob], draft: _Draft) -> Plan:
+def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJob], draft: Draft) -> Plan:
     environment, names = bench.environment, ", ".join(job.name for job in chosen)
     verb = f"Bring {names} back to before {wish['back_to']}" if wish["back_to"] else f"Deploy {names}"
     stops = f" {', '.join(draft.stopped)} {'is' if len(draft.stopped) == 1 else 'are'} stopped once and started again."
@@ -347,7 +361,7 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         undo=f"lpmops asa deploy -e {environment.name} --back-to OPERATION",
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=jobs.impact(bench, events=draft.skipped, pause_seconds=_CYCLE_SECONDS if draft.stopped else None),
+        impact=jobs.impact(bench, events=draft.skipped, pause_seconds=CYCLE_SECONDS if draft.stopped else None),
         warnings=tuple(dict.fromkeys(draft.warnings)),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )
@@ -364,9 +378,7 @@ def _verify_deploy(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         if job.name in ran and jobs.standing(job) != "running":
             raise RefusedError(f"{job.name} is {job.state} after all: somebody else is changing it.")
         shown.append({"name": job.name, "state": job.state, "start_mode": job.start_mode, "outputs": len(job.outputs)})
-    changed = [
-        change.field for step in plan.steps if step.kind in (_PART, _SETTINGS, _SCALE) for change in step.changes
-    ]
+    changed = [change.field for step in plan.steps if step.kind in (PART, _SETTINGS, _SCALE) for change in step.changes]
     return {"changed": True, "jobs": shown, "fields": changed, "undo": plan.undo}
 
 
@@ -377,7 +389,7 @@ def _observe_part(bench: Bench, step: Step, row: StepRow, receipt: Receipt | Non
     del row, receipt
     given, job = step.arguments, bench.services.streamanalytics.job(step.target)
     live = definitions.deployed(job).part(given["collection"], given["name"])
-    return _compared(job, f"{given['collection']} {given['name']}", given, live)
+    return compared(job, f"{given['collection']} {given['name']}", given, live)
 
 
 def _observe_settings(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
@@ -385,10 +397,10 @@ def _observe_settings(bench: Bench, step: Step, row: StepRow, receipt: Receipt |
     job = bench.services.streamanalytics.job(step.target)
     there = definitions.deployed(job).settings
     live = {name: there.get(name) for name in step.arguments["after"]}
-    return _compared(job, "its settings", step.arguments, live)
+    return compared(job, "its settings", step.arguments, live)
 
 
-def _compared(job: StreamingJob, what: str, given: Mapping[str, Any], live: Mapping[str, Any] | None) -> Observation:
+def compared(job: StreamingJob, what: str, given: Mapping[str, Any], live: Mapping[str, Any] | None) -> Observation:
     """As wished; as it was planned on; or as somebody else made it, which no write may go over."""
     after, before = given["after"], given["former"]
     if (after is None and live is None) or (
@@ -553,9 +565,10 @@ def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
+PART_HANDLER = Handler(_observe_part, _act_part)
 _STEPS = {
     **asa.HANDLERS,
-    _PART: Handler(_observe_part, _act_part),
+    PART: PART_HANDLER,
     _SETTINGS: Handler(_observe_settings, _act_settings),
     _SCALE: Handler(_observe_scale, _act_scale),
 }
