@@ -27,12 +27,12 @@ from lpmops.routing.job import Definition, Difference
 from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED
 
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
-_CYCLE_SECONDS = 180.0
+CYCLE_SECONDS = 180.0
 _EARLIER_SHOWN = 5
 
 
 @dataclass(slots=True)
-class _Draft:
+class Draft:
     """What is being gathered for one plan. `skipped` is None where it is unknown."""
 
     steps: list[Step] = field(default_factory=list)
@@ -58,7 +58,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")
     every, chosen = jobs.chosen(bench, []), jobs.chosen(bench, wish["jobs"])
     live = {job.name: definitions.deployed(job) for job in every}
-    pauses, draft = bench.control.pauses(), _Draft(seen={"jobs": [job.name for job in chosen]})
+    pauses, draft = bench.control.pauses(), Draft(seen={"jobs": [job.name for job in chosen]})
     if wish["back_to"]:
         wanted = {name: back(live[name], before) for name, before in wish["definitions"].items() if name in live}
     else:
@@ -80,14 +80,14 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
 
 
 def _deploy_one(
-    bench: Bench, wish: Wish, job: StreamingJob, pause: Pause | None, target: Definition, draft: _Draft
+    bench: Bench, wish: Wish, job: StreamingJob, pause: Pause | None, target: Definition, draft: Draft
 ) -> None:
     live = definitions.deployed(job)
-    draft.seen |= _seen(job, pause)
+    draft.seen |= seen_of(job, pause)
     found = definitions.differences(target, live)
     if not found:
         return
-    _limits(job, target, draft)
+    limits(job, target, draft)
     if {item.title for item in found} == {"streaming_units"}:
         draft.steps.append(asa_scale.scale_step(job, target.streaming_units))
         return
@@ -96,16 +96,17 @@ def _deploy_one(
         draft.refusals.append(f"{job.name} is {job.state}: wait until it stands still or runs.")
     runs = state == "running"
     if runs:
-        draft.steps += [_note_step(job, wish), asa.stop_step(job)]
-    draft.steps += _changes(job, target, live, found, draft)
+        draft.steps += [note_step(job, wish), asa.stop_step(job)]
+    draft.steps += changes_of(job, target, live, found, draft)
     if runs:
-        draft.steps += [_start_again(bench, job, wish, draft), _forget_step(job)]
+        draft.steps += [start_again(bench, job, wish, draft), forget_step(job)]
         draft.stopped.append(job.name)
     else:
         draft.warnings.append(f"{job.name} is {job.state} and stays so: lpmops asa start starts it.")
 
 
-def _limits(job: StreamingJob, target: Definition, draft: _Draft) -> None:
+def limits(job: StreamingJob, target: Definition, draft: Draft) -> None:
+    """What a job's outputs will be too many for is refused or told in the draft."""
     count = len(target.outputs)
     if count > OUTPUTS_AT_MOST:
         draft.refusals.append(
@@ -131,7 +132,7 @@ def _unwritten(bench: Bench, written: set[str]) -> list[str]:
     ]
 
 
-def _seen(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
+def seen_of(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
     """What a deployment rests on: the job's state and every field of its definition, the text as its hash."""
     values = definitions.fields(definitions.deployed(job))
     values["query"] = asa_parts.text_words(job.query)
@@ -143,8 +144,8 @@ def _seen(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
     }
 
 
-def _changes(
-    job: StreamingJob, target: Definition, live: Definition, found: Sequence[Difference], draft: _Draft
+def changes_of(
+    job: StreamingJob, target: Definition, live: Definition, found: Sequence[Difference], draft: Draft
 ) -> list[Step]:
     """The writes, in the order in which the job is whole at the end of each: what is new first, then the text, then what nothing names any more."""
     parts: dict[tuple[str, str], list[Difference]] = {}
@@ -165,20 +166,23 @@ def _changes(
     return [*steps, *last]
 
 
-def _note_step(job: StreamingJob, wish: Wish) -> Step:
-    note = {"reason": wish["reason"], "ticket": wish["ticket"], "until": None, "by": wish["by"], "action": NAME}
+def note_step(job: StreamingJob, wish: Wish, action: str = NAME) -> Step:
+    """Note beside the lock that a job stands still on the way of an action."""
+    note = {"reason": wish["reason"], "ticket": wish["ticket"], "until": None, "by": wish["by"], "action": action}
     change = Change(f"{job.name}.pause", None, "stopped on the way of this")
     return Step(
         f"note that {job.name} is stopped by this", asa.RECORD, job.name, note, (change,), (f"{job.name}.pause",)
     )
 
 
-def _forget_step(job: StreamingJob) -> Step:
+def forget_step(job: StreamingJob) -> Step:
+    """Take that note away."""
     change = Change(f"{job.name}.pause", "stopped on the way of this", None)
     return Step(f"end the note about {job.name}", asa.CLEAR, job.name, {}, (change,), (f"{job.name}.pause",))
 
 
-def _start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: _Draft) -> Step:
+def start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: Draft) -> Step:
+    """Start a job that was stopped on the way; what that skips is added to the draft. `wish`: mode, begin."""
     begin = parse_time(wish["begin"]) if wish["begin"] else None
     mode = jobs.start_modes(bench, job, begin)[wish["mode"]]
     if mode.refusal:
@@ -191,7 +195,7 @@ def _start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: _Draft) -> 
     return asa.start_step(replace(job, state="Stopped"), wish)
 
 
-def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJob], draft: _Draft) -> Plan:
+def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJob], draft: Draft) -> Plan:
     environment, names = bench.environment, ", ".join(job.name for job in chosen)
     verb = f"Bring {names} back to before {wish['back_to']}" if wish["back_to"] else f"Deploy {names}"
     stops = f" {', '.join(draft.stopped)} {'is' if len(draft.stopped) == 1 else 'are'} stopped once and started again."
@@ -221,7 +225,7 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         undo=f"lpmops asa deploy -e {environment.name} --back-to OPERATION",
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=jobs.impact(bench, events=draft.skipped, pause_seconds=_CYCLE_SECONDS if draft.stopped else None),
+        impact=jobs.impact(bench, events=draft.skipped, pause_seconds=CYCLE_SECONDS if draft.stopped else None),
         warnings=tuple(dict.fromkeys(draft.warnings)),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )

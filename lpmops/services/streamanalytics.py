@@ -115,6 +115,24 @@ class StreamAnalyticsService:
         """Take an input or output out of a stopped job; one that is gone stays so. Raises ConflictError while it runs."""
         return self._write("DELETE", self._at(job, collection, name), None, f"delete {collection} of a job", None)
 
+    def test_output(self, job: str, name: str, properties: Mapping[str, Any]) -> str:
+        """Let the service try whether it reaches an output, whether the job has it already or not: why not, empty where it does.
+
+        Changes nothing. Raises DeadlineError where the service takes too long to say.
+        """
+        deadline = Deadline.after(self._seconds)
+        path = f"{self._at(job, 'outputs', name)}/test"
+        body = {"properties": dict(properties)}
+        first = self._client.post(path, body, operation="test of an output", deadline=deadline)
+        try:
+            ended = lro.wait(self._client, first, operation="the test of an output", deadline=deadline, interval=1.0)
+        except ServiceError as error:
+            if type(error) is not ServiceError:
+                raise
+            # The test ended and says why: that is its answer.
+            return error.message
+        return "" if (ended.fields().maybe_text("status") or "").lower() == "testsucceeded" else "it gives no reason"
+
     def failure(self, location: str) -> str | None:
         """Why the start or stop that is followed at `location` failed; None while it goes on, once it went well, and where nobody knows any more."""
         try:
