@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lpmops import resources
-from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
+from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Sql, StreamAnalytics
 from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Credential,
@@ -43,8 +43,12 @@ from lpmops.routing.schema import control_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
+from tests.actions.arm import Arm
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
+SENDER = "00000000-0000-4000-8000-0000000000e2"
+CUSTOMER = "00000000-0000-4000-8000-000000000055"
+WORKSPACE = "/subscriptions/00000000-0000-4000-8000-000000000003/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/log"
 JOB = "asa-lpm-tdr-prod-01"
 CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -68,9 +72,10 @@ def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
             sign_in="service-credential:hub",
             operators="lpm-operators",
         ),
-        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr"),
+        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr", senders=(f"service:{SENDER}",)),
         streamanalytics=StreamAnalytics(f"asa-lpm-tdr-{name}-", "westeurope"),
         sql=Sql("sql.example", ("lpm-01",), CONTROL, server_name=f"sql-lpm-{name}"),
+        monitor=Monitor(CUSTOMER),
     )
 
 
@@ -130,6 +135,7 @@ class Cloud:
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], concurrent=1, permissions={})
         self.put("volume", files={})
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
+        self.put("workspace", **{CUSTOMER: WORKSPACE})
 
     @contextmanager
     def _open(self) -> Any:
@@ -157,6 +163,24 @@ class Cloud:
             row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
+    def names(self, prefix: str) -> list[str]:
+        """The things whose name begins so."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT name FROM thing WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix)
+            )
+            return [str(row[0]) for row in rows]
+
+    def remove(self, thing: str) -> None:
+        """Take a thing away."""
+        with self._open() as db:
+            db.execute("DELETE FROM thing WHERE name = ?", (thing,))
+
+    def note(self, verb: str, target: str) -> None:
+        """Count what was done."""
+        with self._open() as db:
+            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
+
     def acts(self) -> Counter[Act]:
         """What was really done, how often."""
         with self._open() as db:
@@ -180,8 +204,7 @@ class Cloud:
             self._did(verb, target, **json.loads(body))
 
     def _did(self, verb: str, target: str, **values: Any) -> None:
-        with self._open() as db:
-            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
+        self.note(verb, target)
         self.put(target, **values)
 
     # What the desk is given
@@ -205,6 +228,10 @@ class Cloud:
     @property
     def eventhubs(self) -> Cloud:
         return self
+
+    @property
+    def resources(self) -> Arm:
+        return Arm(self)
 
     def close(self) -> None:
         self._sql.close()
@@ -239,8 +266,22 @@ class Cloud:
         names = [column.name for column in shown.columns]
         return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
 
+    def execute(self, database: str, title: str, statement: str) -> None:
+        self.trouble("before", "execute")
+        self.statement(database, statement)
+        self.note("execute", title)
+        self.trouble("after", "execute")
+
+    def statement(self, database: str, text: str) -> None:
+        """Run one, as somebody with an editor would."""
+        self._sql.database(database).execute(text, {})
+
+    def add_database(self, name: str) -> None:
+        """An empty database."""
+        self._sql.create_database(name)
+
     def jobs(self) -> tuple[StreamingJob, ...]:
-        return (self.job(JOB),)
+        return tuple(self.job(name) for name in self.names(self.environment.streamanalytics.job_prefix))
 
     def job(self, name: str) -> StreamingJob:
         self.trouble("before", "job")
@@ -272,6 +313,7 @@ class Cloud:
             output_error_policy=held["settings"]["outputErrorPolicy"],
             etag=_etag(held["settings"]),
             settings=held["settings"],
+            principal_id=held.get("principal"),
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:

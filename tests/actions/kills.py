@@ -15,6 +15,7 @@ _ACTS = {
     "stop", "start", "enable", "pause_put", "pause_delete", "pause_job", "continue_job", "cancel_run", "run_job",
     "change", "scale", "put_outputs", "put_transformations", "delete_outputs",
     "create_job", "update_job", "permit", "put_file",
+    "put_namespace", "put_hub", "put_group", "put_job", "put_role", "put_setting", "execute",
     "lock_take", "lock_renew", "lock_release", "audit_head_put",
 }  # fmt: skip
 # A restart is done anew each time it is asked for, so what holds of the others after a second time does not hold of it.
@@ -25,7 +26,9 @@ SPAWN.set_forkserver_preload(["tests.actions.kills"])
 
 def stride(case: Case) -> int:
     """How many boundaries or calls the short form goes on by: an operation of many steps repeats itself, and the long form takes each."""
-    return 3 if case.action in ("asa.deploy", "stream.deploy") and not os.environ.get("LPMOPS_TEST_WIRE") else 1
+    if os.environ.get("LPMOPS_TEST_WIRE"):
+        return 1
+    return {"asa.deploy": 3, "stream.deploy": 3, "provision.apply": 7}.get(case.action, 1)
 
 
 def _warm() -> None:

@@ -14,13 +14,15 @@ from typing import Any, cast
 
 from lpmops.actions import registry
 from lpmops.actions.desk import Desk
+from lpmops.config import Routing
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import Outcome, Timing
 from lpmops.control.plan import Plan
+from lpmops.routing.schema import landing_statements
 from lpmops.store import audit, journal
 from lpmops.store.connection import Store, open_store
-from tests.actions.cloud import JOB, Act, Cloud, config, quiet
+from tests.actions.cloud import CONTROL, JOB, Act, Cloud, config, quiet
 
 QUICK = Timing(poll=0.001, settle=0.01, visible=2.0, patience=0.05)
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
@@ -75,6 +77,16 @@ def drift(cloud: Cloud) -> None:
 def _no_stream(cloud: Cloud) -> None:
     _streaming(cloud)
     cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
+
+
+def _nothing_yet(cloud: Cloud) -> None:
+    """A subscription with a resource group and a SQL server whose databases are of an older version."""
+    cloud.remove(JOB)
+    cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
+    cloud.add_database("lpm-01")
+    for statement in landing_statements((), Routing()):
+        if "ix_tdr_company_landed_at" not in statement:
+            cloud.statement("lpm-01", statement)
 
 
 # The service makes a job each time it is asked, so a lost answer can end in doubt, which a person decides.
@@ -160,6 +172,28 @@ CASES = {
         _stream_stopped,
         (Act("continue_job", "stream"),),
         lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
+    ),
+    "provision": Case(
+        "provision.apply",
+        FEED,
+        _nothing_yet,
+        (
+            Act("execute", "index ix_kpi_minute_company on lpmops.kpi_minute"),
+            Act("put_namespace", "evhns-lpm-tdr-prod"),
+            Act("put_hub", "tdr"),
+            Act("put_group", "asa-01"),
+            Act("put_group", "people"),
+            Act("put_job", JOB),
+            Act("put_setting", "evhns-lpm-tdr-prod"),
+            Act("put_setting", JOB),
+            Act("execute", "index ix_tdr_company_landed_at on lpm.tdr"),
+        ),
+        lambda cloud: (
+            cloud.acts()[Act("put_role", "tdr")] == 2
+            and len(cloud.resources.assignments()) == 2
+            and len(cloud.query("SELECT name FROM sys.indexes WHERE name = 'ix_kpi_minute_company'")) == 1
+            and cloud.get(JOB)["state"] == "Created"
+        ),
     ),
     "feed": Case(
         "cdf.enable",

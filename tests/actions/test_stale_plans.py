@@ -20,7 +20,8 @@ from lpmops.control.collect import utc_now
 from lpmops.control.plan import Danger
 from lpmops.errors import DeclinedError, LpmopsError, NotFoundError, RefusedError, StalePlanError, UsageError
 from lpmops.model import Kind
-from tests.actions.cloud import JOB, Cloud
+from lpmops.routing.landscape import Kind as Kinds
+from tests.actions.cloud import JOB, SENDER, Cloud
 from tests.actions.operator import CASES, Operator, operator
 
 SETTINGS = {
@@ -58,7 +59,14 @@ _MOVES: dict[str, Callable[[Cloud], None]] = {
     "job.permissions.lpm-operators": lambda cloud: cloud.put("stream", permissions={"lpm-operators": "CAN_VIEW"}),
     "files": lambda cloud: cloud.put("volume", files=_shipped(cloud)),
     "table.change_feed": lambda cloud: cloud.put("feed", kind="automatic"),
+    "namespace": lambda cloud: cloud.resources.put(
+        Kinds.NAMESPACE, ("evhns-lpm-tdr-prod",), {"location": "westeurope"}
+    ),
+    f"jobs.{JOB}": lambda cloud: cloud.resources.put(Kinds.JOB, (JOB,), {}),
 }
+# What can't be there while what it hangs on is not; an environment that is all there is tried in test_provision.
+_LATER = {"hub", "consumer_groups.asa-01", "consumer_groups.people", "diagnostics.namespace", f"diagnostics.{JOB}"}
+_LATER |= {f"roles.{JOB}.receiver", f"roles.service:{SENDER}.sender"}
 
 
 def _other_pause(cloud: Cloud) -> None:
@@ -129,7 +137,7 @@ def test_every_managed_field_that_moves_refuses_the_plan_and_is_named(name: str,
             assert worker.desk.control.state().holder is None
         tried.add(field)
     # What is not moved here: the jobs themselves, and states, of which some are what was wished for and others are tried below.
-    assert set(fields) - tried <= {"jobs", f"{JOB}.state", "job.state", "job.paused"}
+    assert set(fields) - tried <= {"jobs", f"{JOB}.state", "job.state", "job.paused", *_LATER}
 
 
 @pytest.mark.parametrize("state", ["Failed", "Starting", "Stopping", "Deleting", "Brooding"])
