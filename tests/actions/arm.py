@@ -36,7 +36,7 @@ class Arm:
         if kind is Kind.JOB:
             held = self._cloud.get(names[0])
             identity = {"type": "SystemAssigned", "principalId": held.get("principal")}
-            return {"name": names[0], "location": "West Europe", "identity": identity} if held else None
+            return {"name": names[0], "location": held["location"], "identity": identity} if held else None
         path = self.path(kind, *names)
         found = self._cloud.get(path)
         if found and found["properties"].get("provisioningState") == "Creating":
@@ -92,15 +92,14 @@ class Arm:
             properties |= {**_SHOWN, "provisioningState": "Creating"}
         if kind is Kind.ROLE:
             properties["scope"] = path.partition("/providers/Microsoft.Authorization")[0]
-        parts = path.split("/")
-        target = parts[-5] if kind in (Kind.ROLE, Kind.SETTING) else parts[-1]
-        self._cloud.note(verb, target)
-        self._cloud.put(path, **{**body, "name": parts[-1], "id": path, "properties": properties})
+        self._cloud.note(verb, path)
+        self._cloud.put(path, **{**body, "name": path.rpartition("/")[2], "id": path, "properties": properties})
 
     def _make_job(self, name: str, new: bool) -> None:
         if new and self._cloud.get(name):
             raise PreconditionError("There is a job of that name.", service="streamanalytics", status=412)
         self._cloud.note("put_job", name)
+        self._cloud.put(name, location="West Europe", resource_id=self.path(Kind.JOB, name))
         self._cloud.put(name, state="Created", mode=None, started_at=None, last_output_at=None, query="", inputs={})
         settings = {"compatibilityLevel": "1.0", "outputErrorPolicy": "Stop"}
         self._cloud.put(name, outputs={}, settings=settings, streaming_units=0.0, principal=PRINCIPAL)
