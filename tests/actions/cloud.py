@@ -24,7 +24,7 @@ from typing import Any
 
 from lpmops import resources
 from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.errors import ConflictError, DeadlineError, PreconditionError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Credential,
     FeedState,
@@ -87,6 +87,11 @@ def quiet(place: str, verb: str) -> None:
     """No trouble."""
 
 
+def never(verb: str) -> bool:
+    """Every effect is there when its answer is."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something that was really done."""
@@ -122,6 +127,8 @@ class Cloud:
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
         self.environment, self.trouble = place or environment(), trouble
+        # Whose effect lands only when `land` is called, and whose answer is lost.
+        self.late: Callable[[str], bool] = never
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
             _copy_furnished(folder, self.environment)
         self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
@@ -224,6 +231,7 @@ class Cloud:
 
     def land(self) -> None:
         """Let every postponed effect land."""
+        self.late = never
         with self._open() as db:
             rows = db.execute("SELECT verb, target, body FROM late").fetchall()
             db.execute("DELETE FROM late")
@@ -231,6 +239,9 @@ class Cloud:
             self._did(verb, target, **json.loads(body))
 
     def _did(self, verb: str, target: str, **values: Any) -> None:
+        if self.late(verb):
+            self.postpone(verb, target, **values)
+            raise DeadlineError("The answer did not come.", service="test")
         with self._open() as db:
             db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
         self.put(target, **values)
@@ -502,6 +513,7 @@ class Cloud:
         return Receipt()
 
     def file_hash(self, path: str) -> str | None:
+        self.trouble("before", "file_hash")
         found = self.get("volume")["files"].get(path)
         return None if found is None else str(found)
 
