@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,14 @@ def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Defi
             server = _server(bench, live[shard.job])
             made[shard.job] = definitions.wished(bench.config, environment, shard.share, shard.consumer_group, server)
     return made, plan
+
+
+def routes_words(plan: ShardPlan) -> str:
+    """The routes that the texts of a plan hold, as their number and a hash."""
+    companies = next((shard.share.companies for shard in plan.shards if shard.share.companies is not None), {})
+    pairs = sorted((company, database) for database, ids in companies.items() for company in ids)
+    text = "\n".join(f"{company}\t{database}" for company, database in pairs)
+    return f"{len(pairs)} ({hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]})"
 
 
 def _server(bench: Bench, live: Definition) -> str:
@@ -101,7 +110,7 @@ def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     for job in jobs.chosen(bench, names):
         target = wanted.get(job.name)
         if target is None:
-            raise NotFoundError(f"There is no job {job.name!r}.")
+            raise NotFoundError(f"{job.name} has nothing to write to: no text is made for it.")
         items = definitions.differences(target, definitions.deployed(job))
         found.append(
             {
