@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lpmops.cli import changing, output
+from lpmops.cli import asa_trial, changing, output
 from lpmops.cli.changing import Agreement, Confirm, Detailed, DryRun, Env, Form, NoInput, Out, Reason, Ticket, Yes
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
@@ -27,6 +27,9 @@ group = typer.Typer(help="The Stream Analytics jobs: see, pause, start, deploy a
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(group, name="asa")
+
+
+group.command("test")(asa_trial.trial)
 
 
 @group.command()
