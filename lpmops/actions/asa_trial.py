@@ -98,6 +98,8 @@ def _with_the_service(bench: Bench, found: Trial, candidate: Definition) -> Tria
         + (f" at {item.line}:{item.column}" if item.line else "")
         + f": {item.message}"
         for item in complaints
+        # What both compilers complain of is said once.
+        if (item.line, item.column) not in {(ours.line, ours.column) for ours in found.complaints}
     )
     note = () if complaints else (f"{SERVICE}' own compiler takes the text too.",)
     return replace(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lpmops.cli import changing, output
-from lpmops.cli.changing import Env, NoInput
+from lpmops.cli.changing import Env, Look
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import LpmopsError, RefusedError, UsageError
@@ -26,6 +26,7 @@ _LARGEST_FILE = 64 * 1024 * 1024
 
 def trial(
     environment: Env,
+    look: Look,
     job: Annotated[
         list[str] | None, typer.Option("--job", metavar="NAME", help="Only this job; may be repeated. Default: all.")
     ] = None,
@@ -43,22 +44,19 @@ def trial(
         Path | None,
         typer.Option("--routes", metavar="FILE", help="With these routes: CSV of company_id,database_name."),
     ] = None,
-    form: Annotated[Output, typer.Option("-o", "--output", help="The form of the output.")] = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Try a Stream Analytics text on this machine over real events: what lands where, what would not, what changes. Exit 6 where it must not run.
 
     Example: lpmops asa test -e prod --query candidate.asaql --sample 500
     """
-    del no_input
-    with output.guarded(SCHEMA, form):
+    with output.guarded(SCHEMA, look.form):
         text = None if query is None else _read(query)
         given_events, given_routes = (
             None if events is None else _read(events),
             None if routes is None else _read(routes),
         )
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy, asa_trial, jobs
+            from lpmops.actions import asa_definition, asa_trial, jobs
             from lpmops.model import to_data
 
             bench = desk.bench()
@@ -73,12 +71,12 @@ def trial(
             every, chosen = jobs.chosen(bench, []), jobs.chosen(bench, changing.listed(job))
             if text is not None and len(chosen) != 1:
                 raise UsageError(f"One text is for one job, and there are {len(chosen)}.", hint="Name it: --job NAME")
-            wanted = asa_deploy.targets(bench, every)
+            wanted, _ = asa_definition.targets(bench, every)
             found = []
             for one in chosen:
                 candidate = wanted[one.name] if text is None else replace(wanted[one.name], query=text)
                 found.append(asa_trial.tried(bench, one, candidate, material))
-        _show(found, [to_data(one) for one in found], form)
+        _show(found, [to_data(one) for one in found], look.form)
 
 
 def _show(found: list[Trial], items: list[dict[str, Any]], form: Output) -> None:

@@ -127,15 +127,15 @@ def judge(
     tried, before = answer[CANDIDATE], answer.get(DEPLOYED)
     rows = _Rows(tried)
     runs_before = before is not None and not before["complaints"] and not before["stops"]
-    old = _Rows(before) if before is not None and runs_before else None
+    # Where a job stops, what the events after it would have become is not known.
+    is_whole = not tried["complaints"] and not tried["stops"]
+    old = _Rows(before) if before is not None and runs_before and is_whole else None
     bodies = _bodies(events)
     targets = _targets(candidate)
     former = {} if deployed is None else _targets(deployed)
-    known = tables(config.columns, config.routing)
+    known = tables(config.columns, config.routing, config.kpi)
     moments = [event.enqueued_at for event in events if event.enqueued_at is not None]
     unread = _stops(tried["unread"])
-    # Where a job stops, what the events after it would have become is not known.
-    is_whole = not tried["complaints"] and not tried["stops"]
     where = _whereabouts(rows, targets, routes, bodies, {stop.place for stop in unread}) if is_whole else _Whereabouts()
     was = _whereabouts(old, former, routes, bodies, {stop.place for stop in unread}) if old else None
     found = Trial(
@@ -191,7 +191,7 @@ def _faults(found: Trial, was: _Whereabouts | None) -> Iterable[str]:
 def _notes(found: Trial, before: Mapping[str, Any] | None) -> Iterable[str]:
     if not found.events:
         yield f"No event was there to try {found.job} with: only its text was compiled."
-    if before is not None and not found.compared:
+    if before is not None and (before["complaints"] or before["stops"]):
         why = "does not compile" if before["complaints"] else "stops"
         yield f"The deployed text of {found.job} {why} over these events itself, so nothing can be compared with it."
     for item in found.softened:

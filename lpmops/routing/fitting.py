@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lpmops.config import Column, Routing
+from lpmops.config import Column, Kpi, Routing
 from lpmops.model import parse_time
 from lpmops.routing.schema import control_statements, landing_statements
 
@@ -36,10 +36,10 @@ class TableColumn:
     has_default: bool
 
 
-def tables(columns: Iterable[Column], routing: Routing) -> dict[str, tuple[TableColumn, ...]]:
+def tables(columns: Iterable[Column], routing: Routing, kpi: Kpi | None = None) -> dict[str, tuple[TableColumn, ...]]:
     """The columns of every table that jobs write, by its name with schema."""
     found = {}
-    for statement in (*landing_statements(columns, routing), *control_statements()):
+    for statement in (*landing_statements(columns, routing, kpi), *control_statements()):
         if (table := _TABLE.search(statement)) is not None:
             lines = (_COLUMN.fullmatch(line) for line in table[2].splitlines())
             found[table[1]] = tuple(_column(line) for line in lines if line is not None)
