@@ -97,6 +97,7 @@ def _deploy_one(
     if not found:
         return
     _limits(job, target, draft)
+    _try(bench, wish, job, target, draft)
     if {item.title for item in found} == {"streaming_units"}:
         draft.steps.append(asa_scale.scale_step(job, target.streaming_units))
         return
@@ -140,6 +141,13 @@ def _hold_together(
     ends = [job.last_output_at for job in running if job.last_output_at is not None]
     if len(running) > 1 and wish["mode"] == "last-output" and len(ends) == len(running):
         draft.begin = to_data(min(ends))
+
+
+def _try(bench: Bench, wish: Wish, job: StreamingJob, target: Definition, draft: _Draft) -> None:
+    """Run the new text over events of the hub first. A way back leads where things were, also where that was no good place."""
+    faults, notes = bench.trial(bench, job, target)
+    (draft.warnings if wish["back_to"] else draft.refusals).extend(faults)
+    draft.warnings.extend(notes)
 
 
 def _limits(job: StreamingJob, target: Definition, draft: _Draft) -> None:
