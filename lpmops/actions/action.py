@@ -13,7 +13,8 @@ from lpmops.control.hands import Observation
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.plan import Plan, Step
 from lpmops.errors import StalePlanError
-from lpmops.model import Receipt
+from lpmops.model import Receipt, StreamingJob
+from lpmops.routing.job import Definition
 from lpmops.store.journal import StepRow
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class Past(Protocol):
         ...
 
 
+class Trier(Protocol):
+    """Tries a job's new text before it is deployed."""
+
+    def __call__(self, bench: Bench, job: StreamingJob, candidate: Definition) -> tuple[Sequence[str], Sequence[str]]:
+        """What speaks against deploying it, and what is worth knowing. Raises nothing that a service raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What an action works with in one environment. `who` is the operator, `now` the machine's clock."""
@@ -46,6 +55,7 @@ class Bench:
     who: str
     now: Callable[[], datetime]
     past: Past
+    trial: Trier
 
 
 @dataclass(frozen=True, slots=True)

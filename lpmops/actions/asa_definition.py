@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import StreamingJob
 from lpmops.routing import job as definitions
 from lpmops.routing import shards
+from lpmops.routing.fields import bare_name
 from lpmops.routing.job import Definition
 from lpmops.routing.routes import Route
 from lpmops.routing.shards import ShardPlan
@@ -55,13 +57,21 @@ def targets(
     return made, plan
 
 
+def routes_words(plan: ShardPlan) -> str:
+    """The routes that the texts of a plan hold, as their number and a hash."""
+    companies = next((shard.share.companies for shard in plan.shards if shard.share.companies is not None), {})
+    pairs = sorted((company, database) for database, ids in companies.items() for company in ids)
+    text = "\n".join(f"{company}\t{database}" for company, database in pairs)
+    return f"{len(pairs)} ({hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]})"
+
+
 def _server(bench: Bench, live: Definition) -> str:
     """How the job names the SQL server, where that is a known name of the configured one."""
     sql = bench.environment.sql
-    known = {definitions.bare_name(name) for name in (sql.server, sql.server_name) if name}
+    known = {bare_name(name) for name in (sql.server, sql.server_name) if name}
     for properties in live.outputs.values():
         name = str(properties.get("datasource", {}).get("properties", {}).get("server") or "")
-        if definitions.bare_name(name) in known:
+        if bare_name(name) in known:
             return name
     return sql.server
 
@@ -110,7 +120,7 @@ def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     for job in jobs.chosen(bench, names):
         target = wanted.get(job.name)
         if target is None:
-            raise NotFoundError(f"There is no job {job.name!r}.")
+            raise NotFoundError(f"{job.name} has nothing to write to: no text is made for it.")
         items = definitions.differences(target, definitions.deployed(job))
         found.append(
             {

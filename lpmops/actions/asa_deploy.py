@@ -14,7 +14,7 @@ from typing import Any
 
 from lpmops.actions import asa, asa_parts, asa_scale, inputs, jobs
 from lpmops.actions.action import Action, Bench, Wish, why_words
-from lpmops.actions.asa_definition import NAME, back, former, targets
+from lpmops.actions.asa_definition import NAME, back, former, routes_words, targets
 from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard
 from lpmops.control.lock import Pause
@@ -33,9 +33,15 @@ _EARLIER_SHOWN = 5
 
 @dataclass(slots=True)
 class Draft:
-    """What is being gathered for one plan. `skipped` is None where it is unknown."""
+    """What is being gathered for one plan. `skipped` is None where it is unknown.
 
+    `first` and `last` are what is done to every job before any is changed, and after all are; `begin` is where all of them start then.
+    """
+
+    first: list[Step] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    last: list[Step] = field(default_factory=list)
+    begin: str | None = None
     seen: dict[str, Any] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -65,6 +71,9 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         wanted, plan = targets(bench, every)
         draft.refusals += plan.refusals
         draft.warnings += plan.warnings
+        if bench.environment.streamanalytics.strategy == "query":
+            draft.seen["routes"] = routes_words(plan)
+    _hold_together(bench, wish, chosen, {name: (wanted.get(name, item), item) for name, item in live.items()}, draft)
     for job in chosen:
         _deploy_one(bench, wish, job, pauses.get(job.name), wanted.get(job.name, live[job.name]), draft)
     written = {
@@ -88,6 +97,7 @@ def _deploy_one(
     if not found:
         return
     limits(job, target, draft)
+    _try(bench, wish, job, target, draft)
     if {item.title for item in found} == {"streaming_units"}:
         draft.steps.append(asa_scale.scale_step(job, target.streaming_units))
         return
@@ -95,14 +105,49 @@ def _deploy_one(
     if state not in ("running", "stopped", "failed"):
         draft.refusals.append(f"{job.name} is {job.state}: wait until it stands still or runs.")
     runs = state == "running"
+    together = draft.begin is not None
     if runs:
-        draft.steps += [note_step(job, wish), asa.stop_step(job)]
+        (draft.first if together else draft.steps).extend([note_step(job, wish), asa.stop_step(job)])
     draft.steps += changes_of(job, target, live, found, draft)
     if runs:
-        draft.steps += [start_again(bench, job, wish, draft), forget_step(job)]
+        again = {**wish, "mode": "custom", "begin": draft.begin} if together else wish
+        (draft.last if together else draft.steps).extend([start_again(bench, job, again, draft), forget_step(job)])
         draft.stopped.append(job.name)
     else:
         draft.warnings.append(f"{job.name} is {job.state} and stays so: lpmops asa start starts it.")
+
+
+def _hold_together(
+    bench: Bench,
+    wish: Wish,
+    chosen: Sequence[StreamingJob],
+    definitions_of: Mapping[str, tuple[Definition, Definition]],
+    draft: Draft,
+) -> None:
+    """Texts that hold companies change in all jobs at one moment: a company that leaves one text and is not yet in another would go nowhere.
+
+    So all stop before the first changes, and all begin again where the first of them ended; what comes twice lands once.
+    """
+    if bench.environment.streamanalytics.strategy != "query":
+        return
+    moved = {name for name, (target, live) in definitions_of.items() if target.query != live.query}
+    names = {job.name for job in chosen}
+    if moved & names and moved - names:
+        others = ", ".join(sorted(moved - names))
+        draft.refusals.append(
+            f"{others} must change with it: a company that moves would go nowhere in between. Name no job, and all change."
+        )
+    running = [job for job in chosen if job.name in moved and jobs.standing(job) == "running"]
+    ends = [job.last_output_at for job in running if job.last_output_at is not None]
+    if len(running) > 1 and wish["mode"] == "last-output" and len(ends) == len(running):
+        draft.begin = to_data(min(ends))
+
+
+def _try(bench: Bench, wish: Wish, job: StreamingJob, target: Definition, draft: Draft) -> None:
+    """Run the new text over events of the hub first. A way back leads where things were, also where that was no good place."""
+    faults, notes = bench.trial(bench, job, target)
+    (draft.warnings if wish["back_to"] else draft.refusals).extend(faults)
+    draft.warnings.extend(notes)
 
 
 def limits(job: StreamingJob, target: Definition, draft: Draft) -> None:
@@ -216,7 +261,7 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         target=environment.name,
         summary=f"{verb} in {environment.name}.{stops if draft.stopped else ''}{lost}",
         danger=guard.danger_of(environment.kind, hard=draft.skipped != 0),
-        steps=tuple(draft.steps),
+        steps=(*draft.first, *draft.steps, *draft.last),
         seen=draft.seen,
         wish=dict(wish),
         made_at=bench.now(),

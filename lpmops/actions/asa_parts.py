@@ -15,6 +15,7 @@ from lpmops.control.plan import Change, Step
 from lpmops.errors import PreconditionError, ServiceError
 from lpmops.model import Receipt, StreamingJob
 from lpmops.routing import job as definitions
+from lpmops.routing.fields import flat
 from lpmops.routing.job import Definition, Difference
 from lpmops.store.journal import StepRow
 
@@ -34,7 +35,7 @@ def settings_step(job: StreamingJob, target: Definition, live: Definition, items
         "after": {name: target.settings[name] for name in sorted(names)},
         "former": {name: live.settings.get(name) for name in sorted(names)},
     }
-    fields = {*definitions.flat(arguments["after"]), *definitions.flat(arguments["former"])}
+    fields = {*flat(arguments["after"]), *flat(arguments["former"])}
     touches = tuple(sorted(f"{job.name}.{name}" for name in fields))
     return Step(
         f"set {', '.join(sorted(names))} of {job.name}", SETTINGS, job.name, arguments, _shown(job, items), touches
@@ -57,9 +58,7 @@ def part_step(
         touches: tuple[str, ...] = (f"{job.name}.query", f"{job.name}.streaming_units")
         title = f"put {_NOUNS[collection]} of {job.name}"
     else:
-        touches = tuple(
-            sorted({where + path for path in (*definitions.flat(after or {}), *definitions.flat(before or {}))})
-        )
+        touches = tuple(sorted({where + path for path in (*flat(after or {}), *flat(before or {}))}))
         title = f"{'delete' if after is None else 'put'} {_NOUNS[collection]} {name} of {job.name}"
     arguments = {"collection": collection, "name": name, "after": after, "former": before}
     return Step(title, PART, job.name, arguments, _shown(job, items), touches)
@@ -96,7 +95,7 @@ def compared(job: StreamingJob, what: str, given: Mapping[str, Any], live: Mappi
         after is not None and live is not None and not definitions.unlike(after, live)
     ):
         return Observation(Sight.SO, f"{what}: as wished")
-    if (before is None) == (live is None) and definitions.flat(before or {}) == definitions.flat(live or {}):
+    if (before is None) == (live is None) and flat(before or {}) == flat(live or {}):
         return Observation(Sight.ABSENT, f"{what}: as before, and {job.name} is {job.state}")
     return Observation(Sight.OTHERWISE, f"somebody else changed {what} meanwhile; {job.name} is {job.state}")
 

@@ -23,8 +23,8 @@ def shared() -> Environment:
 class TwoJobs(Cloud):
     """Both jobs run, and are as the configuration asks for."""
 
-    def __init__(self, folder: Path, *, trouble: Trouble = quiet) -> None:
-        super().__init__(folder, shared(), trouble=trouble)
+    def __init__(self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet) -> None:
+        super().__init__(folder, place or shared(), trouble=trouble)
         if not self.get(SECOND):
             self.put(JOB, **_as_asked_for(self.environment, "lpm-01", "asa-01"))
             self.put(
