@@ -74,13 +74,16 @@ def _counted(names: Sequence[str]) -> str:
 
 
 def _seen(world: World) -> dict[str, Any]:
-    """What the plan rests on: whether each resource is there, its managed fields, and whose identity each job has."""
+    """What the plan rests on: the managed fields of what is there, what has no fields there or not, and whose identity each job has."""
     seen: dict[str, Any] = {}
     for found in world.found:
-        seen[found.item.key] = None if found.live is None else "there"
-        if found.live is not None:
-            managed = provision_steps.managed(found.item, found.live)
-            seen |= {f"{found.item.key}.{name}": value for name, value in managed.items()}
+        item = found.item
+        if item.kind in (Kind.GROUP, Kind.ROLE):
+            seen[item.key] = None if found.live is None else "there"
+        elif found.live is not None:
+            managed = provision_steps.managed(item, found.live)
+            seen |= {f"{item.key}.{name}": value for name, value in managed.items() if name != "identity.type"}
+    # A job has an identity where it has a principal.
     return seen | {f"jobs.{job.name}.principal": job.principal_id for job in world.jobs}
 
 

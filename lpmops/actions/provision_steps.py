@@ -139,13 +139,18 @@ def _act_role(bench: Bench, step: Step, operation: str) -> Receipt:
     item = _wanted(bench, step)
     (scope,), principal = worlds.path_of(bench, item), worlds.principal_of(bench, item)
     role = item.body["roleDefinitionId"]
-    name = str(uuid.uuid5(_SPACE, f"{scope.lower()} {principal} {role}"))
+    name = given_name(scope, str(principal), role)
     given = {
         "roleDefinitionId": f"/subscriptions/{bench.environment.subscription_id}/providers/Microsoft.Authorization/roleDefinitions/{role}",
         "principalId": principal,
         "principalType": item.body["principalType"],
     }
     return bench.services.resources.put(Kind.ROLE, (scope, name), {"properties": given})
+
+
+def given_name(scope: str, principal: str, role: str) -> str:
+    """What the assignment of a role is called."""
+    return str(uuid.uuid5(_SPACE, f"{scope.lower()} {principal.lower()} {role}"))
 
 
 def _observe_object(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
