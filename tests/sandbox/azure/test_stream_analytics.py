@@ -341,8 +341,14 @@ def test_a_text_is_compiled_for_its_own_sake(checked_azure: Azure) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"query": QUERY}, {"query": QUERY, "jobType": "Cloud", "inputs": [{"name": "i"}]}]
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"query": QUERY}, 422),
+        ({"query": QUERY, "jobType": "Cloud", "inputs": [{"name": "i"}]}, 400),
+        ({"query": QUERY, "jobType": "Cloud", "functions": [{"name": "f"}]}, 400),
+    ],
 )
-def test_a_compilation_that_lacks_something_is_refused(checked_azure: Azure, body: dict[str, Any]) -> None:
-    assert checked_azure.call("POST", COMPILE, body).status_code == 400
-    assert checked_azure.call("POST", COMPILE.replace("2021-10-01-preview", "2020-03-01"), body).status_code == 400
+def test_a_compilation_that_lacks_something_is_refused(azure: Azure, body: dict[str, Any], status: int) -> None:
+    assert azure.call("POST", COMPILE, body).status_code == status
+    assert azure.call("POST", COMPILE.replace("2021-10-01-preview", "2020-03-01"), body).status_code == 400
