@@ -97,9 +97,12 @@ def _refusals(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     states = {job.name.lower(): job for job in world.jobs}
     for found in off:
         item = found.item
+        told = set[str]()
         for name, before, after in found.differences:
-            if (why := item.rules.fixed.get(name)) is not None:
+            why = item.rules.fixed.get(name)
+            if why is not None and why not in told:
                 refused.append(f"{item.key}.{name} is {before}, and {after} is asked for: {why}.")
+                told.add(why)
         job = states.get(item.names[0].lower()) if item.kind is Kind.JOB else None
         if job is not None and found.differences and jobs.standing(job) != "stopped":
             refused.append(

@@ -30,7 +30,7 @@ from lpmops.routing.landscape import Kind as Kinds
 from lpmops.services.resources import path_of
 from tests.actions import kills
 from tests.actions.arm import PRINCIPAL
-from tests.actions.cases import CASES, FEED, HUB, NAMESPACE, Case
+from tests.actions.cases import FEED, HUB, NAMESPACE, Case
 from tests.actions.cloud import CONTROL, JOB, SENDER, Act, Cloud, config, environment
 from tests.actions.operator import Operator, operator
 
