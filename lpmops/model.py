@@ -239,6 +239,15 @@ class Turn:
     began: bool = True
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class QueryError:
+    """What a compiler says of a query's text: lines and columns count from 1, None where it is about the whole."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
 # What the services read ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from posixpath import dirname
 from typing import Any
 from urllib.parse import quote
 
 from lpmops import resources
 from lpmops.config import Environment
-from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError
+from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError, StatementError
 from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
 from lpmops.routing.source import SourceColumn
 from lpmops.services import statements
@@ -50,6 +50,12 @@ _ROW_METRICS = (
 
 # How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
 _FEED_HISTORY = 1_000
+# Over how long arrivals are counted: the first of these that the change feed has.
+_ARRIVAL_SPANS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=5), timedelta(seconds=20))
+_TOO_EARLY = frozenset(
+    {"DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION", "DELTA_MISSING_CHANGE_DATA", "DELTA_VERSION_NOT_FOUND"}
+)
+_IDS_A_STATEMENT = 200
 _FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
 _REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
 _UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
@@ -156,6 +162,41 @@ class DatabricksService:
         return statements.run(
             self._client, self._settings.warehouse, statement, parameters or {}, Deadline.after(self._seconds)
         )
+
+    def company_records(self, key: str, company_ids: Sequence[str]) -> dict[str, int]:
+        """How many records the table has of each of these companies; one without any is left out. `key` is the column that says whose one is."""
+        text = without_comments(resources.query("databricks/company_records.sql"))
+        found: dict[str, int] = {}
+        for start in range(0, len(company_ids), _IDS_A_STATEMENT):
+            named = {f"id{n}": each for n, each in enumerate(company_ids[start : start + _IDS_A_STATEMENT])}
+            marks = ", ".join(f":{name}" for name in named)
+            statement = text.format(key=quoted(key), table=quoted(self._settings.table), companies=marks)
+            found |= {str(row["company_id"]): int(row["records"]) for row in self.query(statement, named)}
+        return found
+
+    def company_arrivals(self, key: str, limit: int) -> dict[str, float]:
+        """New records a day by company, the busiest first, counted over the last day or what the change feed has of it."""
+        newest = self._commits(1, Deadline.after(self._seconds))
+        text = without_comments(resources.query("databricks/company_arrivals.sql"))
+        if not newest:
+            return {}
+        for span in _ARRIVAL_SPANS:
+            since = (newest[0].at - span).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            statement = text.format(
+                key=quoted(key), table=_text(self._settings.table), since=_text(since), limit=int(limit)
+            )
+            try:
+                rows = self.query(statement)
+            except StatementError as error:
+                # A young table, or one whose feed was switched on today: a shorter span is asked for.
+                if error.error_class in _TOO_EARLY and span is not _ARRIVAL_SPANS[-1]:
+                    continue
+                raise
+            # A feed that begins later than was asked for is counted over what it has.
+            begins = min((row["first_at"] for row in rows), default=newest[0].at - span)
+            days = max(newest[0].at - begins, timedelta(seconds=1)) / timedelta(days=1)
+            return {str(row["company_id"]): round(int(row["records"]) / days, 1) for row in rows if row["company_id"]}
+        return {}
 
     def stream_run(self) -> StreamRun:
         """The job of the configured name (or id) and its newest run; state absent where there is no such job."""
@@ -428,6 +469,11 @@ class DatabricksService:
             )
         except ServiceNotFoundError:
             return None
+
+
+def _text(value: str) -> str:
+    """A text constant of Databricks SQL, whose backslashes escape."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted(table: str) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from lpmops import resources
 from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Routing, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.errors import ConflictError, DeadlineError, PreconditionError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Credential,
     FeedState,
@@ -92,6 +92,11 @@ def quiet(place: str, verb: str) -> None:
     """No trouble."""
 
 
+def never(verb: str) -> bool:
+    """Every effect is there when its answer is."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something that was really done."""
@@ -127,6 +132,8 @@ class Cloud:
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
         self.environment, self.trouble = place or environment(), trouble
+        # Whose effect lands only when `land` is called, and whose answer is lost.
+        self.late: Callable[[str], bool] = never
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
             _copy_furnished(folder, self.environment)
         self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
@@ -253,6 +260,7 @@ class Cloud:
 
     def land(self) -> None:
         """Let every postponed effect land."""
+        self.late = never
         with self._open() as db:
             rows = db.execute("SELECT verb, target, body FROM late").fetchall()
             db.execute("DELETE FROM late")
@@ -260,6 +268,9 @@ class Cloud:
             self._did(verb, target, **json.loads(body))
 
     def _did(self, verb: str, target: str, **values: Any) -> None:
+        if self.late(verb):
+            self.postpone(verb, target, **values)
+            raise DeadlineError("The answer did not come.", service="test")
         self.note(verb, target)
         self.put(target, **values)
 
@@ -544,6 +555,7 @@ class Cloud:
         return Receipt()
 
     def file_hash(self, path: str) -> str | None:
+        self.trouble("before", "file_hash")
         found = self.get("volume")["files"].get(path)
         return None if found is None else str(found)
 
