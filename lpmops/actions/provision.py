@@ -106,7 +106,7 @@ def _refusals(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
         job = states.get(item.names[0].lower()) if item.kind is Kind.JOB else None
         if job is not None and found.differences and jobs.standing(job) != "stopped":
             refused.append(
-                f"{job.name} is {job.state}: its identity can be changed only while it stands still. "
+                f"{job.name} is {job.state}: its identity and its storage account can be changed only while it stands still. "
                 f"Pause it first: lpmops asa pause -e {bench.environment.name} --job {job.name} --reason WHY"
             )
         asks = item.kind is Kind.NAMESPACE and found.live is None and not refused

@@ -109,8 +109,8 @@ def _portrait_of(bench: Bench, found: Found) -> dict[str, Any]:
     if item.kind in (Kind.ROLE, Kind.GROUP) or live is None:
         return {key: "lacking" if live is None else "there"}
     shown = landscape.fields(item.kind, live)
-    if item.kind is Kind.SETTING:
-        shown.pop("workspaceId")
+    # Where logs and a job's own data lie differs by nature.
+    shown = {name: value for name, value in shown.items() if name not in ("workspaceId", "jobStorageAccount")}
     return {
         f"{key}.{name}": value
         for name, value in fields.flat(shown).items()

@@ -308,6 +308,10 @@ class Cloud:
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")
 
+    def secret(self, reference: str) -> str:
+        self.trouble("before", "secret")
+        return str(self.get("secrets")[reference])
+
     def tenant_id(self) -> str | None:
         self.trouble("before", "tenant")
         return self.tenant
@@ -380,6 +384,7 @@ class Cloud:
             etag=_etag(held["settings"]),
             settings=held["settings"],
             principal_id=held.get("principal"),
+            tags=held.get("tags") or {},
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
