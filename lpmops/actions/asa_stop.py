@@ -9,19 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from lpmops.actions import asa, jobs
+from lpmops.actions import asa, asa_parts, jobs
 from lpmops.actions.action import Bench, Handler, Wish
-from lpmops.actions.asa_deploy import (
-    PART,
-    PART_HANDLER,
-    Draft,
-    changes_of,
-    compared,
-    forget_step,
-    limits,
-    note_step,
-    seen_of,
-)
+from lpmops.actions.asa_deploy import Draft, changes_of, forget_step, limits, note_step, seen_of
+from lpmops.actions.asa_parts import PART, compared
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Step
@@ -160,7 +151,7 @@ def _act_judge(bench: Bench, step: Step, operation: str) -> Receipt:
 
 HANDLERS = {
     **asa.HANDLERS,
-    PART: PART_HANDLER,
+    **asa_parts.HANDLERS,
     _TRY: Handler(_observe_try, _act_try),
     _BACK: Handler(_observe_back, _act_back),
     _JUDGE: Handler(_observe_judge, _act_judge),

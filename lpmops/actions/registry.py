@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, asa_deploy, cdf, route, route_onboard, stream, stream_deploy
+from lpmops.actions import asa, asa_deploy, asa_scale, cdf, provision, route, route_onboard, stream, stream_deploy
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -22,11 +22,12 @@ ACTIONS: Mapping[str, Action] = {
         asa.PAUSE,
         asa.START,
         asa_deploy.DEPLOY,
-        asa_deploy.SCALE,
+        asa_scale.SCALE,
         route_onboard.ONBOARD,
         route.PAUSE,
         route.RESUME,
         route.REMOVE,
+        provision.APPLY,
     )
 }
 
@@ -81,4 +82,5 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "stream.deploy": ("starting",),
     "stream.stop": ("absent", "stopped", "paused"),
     "stream.restart": ("absent", "stopped", "paused"),
+    "provision.apply": (),
 }

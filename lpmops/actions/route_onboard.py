@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_deploy, asa_stop, inputs, jobs, route, route_databases, route_sight
+from lpmops.actions import asa, asa_definition, asa_deploy, asa_stop, inputs, jobs, route, route_databases, route_sight
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard, routes
@@ -235,11 +235,11 @@ def _prepare(
     if environment.sql.control_database.casefold() in {name.casefold() for name in databases}:
         draft.refusals.append(f"{environment.sql.control_database} is the control database: no company lands there.")
         return
-    base, _ = asa_deploy.targets(bench, every)
+    base, _ = asa_definition.targets(bench, every)
     drifted = _drift(base, live)
     by_text = environment.streamanalytics.strategy == "query"
     added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
-    target, shards = asa_deploy.targets(bench, every, fresh, added)
+    target, shards = asa_definition.targets(bench, every, fresh, added)
     for name in databases:
         shard = shards.shard_of(name)
         writer = shard.job if shard is not None else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lpmops.cli import changing, output
+from lpmops.cli import asa_trial, changing, output
 from lpmops.cli.changing import Change, Env, Look
 from lpmops.cli.context import world
 from lpmops.cli.options import spread
@@ -16,6 +16,7 @@ from lpmops.errors import LpmopsError, UsageError
 from lpmops.plain_text import plain
 
 if TYPE_CHECKING:
+    from lpmops.actions.action import Wish
     from lpmops.actions.desk import Desk
 
 SCHEMA = "asa"
@@ -28,6 +29,9 @@ group = typer.Typer(help="The Stream Analytics jobs: see, pause, start, deploy a
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(group, name="asa")
+
+
+group.command("test")(spread(asa_trial.trial))
 
 
 @group.command()
@@ -113,9 +117,9 @@ def query(
         if deployed and diff:
             raise UsageError("--deployed and --diff are two questions.", hint="Give one of them.")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy
+            from lpmops.actions import asa_definition
 
-            items = asa_deploy.texts(desk.bench(), changing.listed(job))
+            items = asa_definition.texts(desk.bench(), changing.listed(job))
         lines: list[str] = []
         for item in items:
             item["diff"] = _text_diff(item)
@@ -166,14 +170,12 @@ def deploy(
     with output.guarded(changing.SCHEMA, change.form):
         at = changing.past_moment(begin, "--from")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy
-
-            wish = {
+            wish: Wish = {
                 "jobs": changing.listed(job),
                 "mode": mode,
                 "begin": at,
                 "back_to": back_to,
-                "definitions": asa_deploy.former(desk.plan_of(back_to)) if back_to else {},
+                "definitions": {},
                 "by": desk.who(),
                 **change.why,
             }

@@ -22,6 +22,7 @@ from lpmops.sandbox.azure.activity import Happening
 from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
 from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
+from lpmops.sandbox.azure.stamps import ticks
 from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
@@ -29,7 +30,7 @@ from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
-from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
@@ -42,6 +43,8 @@ from lpmops.sandbox.sql import SqlServer
 log = logging.getLogger(__name__)
 
 PARTITIONS = 4
+# Azure Event Hubs Data Receiver, which a job's identity needs.
+RECEIVER = "a638d3c7-ab3a-418d-83e6-5f17a39d4fde"
 RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
@@ -77,6 +80,7 @@ class SandboxEnvironment:
         self.plan = plan
         self._clock = clock
         self._authority = authority
+        self._namespaces = namespaces
         self._companies = {company.id: company for company in companies}
         self._databases = {
             company.id: plan.databases[number % len(plan.databases)] for number, company in enumerate(companies)
@@ -111,6 +115,7 @@ class SandboxEnvironment:
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
+        self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -179,7 +184,14 @@ class SandboxEnvironment:
         for job in plan.jobs:
             key = JobKey(plan.subscription_id, plan.resource_group, job.name)
             account.stream_analytics.delete(key)
-            account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            made = account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            account.access.assign(
+                f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}/eventhubs/{plan.hub}",
+                RECEIVER,
+                str((made.identity or {})["principalId"]),
+                "ServicePrincipal",
+                ticks(self._clock.now()),
+            )
             account.diagnostics.put(
                 f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
                 "lpmops",
@@ -224,9 +236,23 @@ class SandboxEnvironment:
         return f"/subscriptions/{self.plan.subscription_id}/resourceGroups/{self.plan.resource_group}/providers"
 
     def _find_hub(self, namespace: str, name: str) -> Hub:
-        if namespace.lower() != self.plan.namespace.lower() or name != self.plan.hub:
+        """A hub of a namespace of this environment's subscription."""
+        known = {self.plan.namespace.lower(), *(item.lower() for item in self.made_namespaces())}
+        found = self._namespaces.hubs(namespace).get(name) if namespace.lower() in known else None
+        if found is None:
             raise LookupError(f"there is no hub {name} in namespace {namespace}")
-        return self.hub
+        return found
+
+    def made_namespaces(self) -> list[str]:
+        """The namespaces that somebody made in this environment's subscription, beside its own."""
+        if self._account is None:
+            return []
+        held = self._account.event_hubs.namespaces(self.plan.subscription_id)
+        return [str(each["name"]) for each in held if str(each["name"]).lower() != self.plan.namespace.lower()]
+
+    def hubs_of(self, namespace: str) -> LiveHubs:
+        """The hubs of one of them, as they are at each look."""
+        return self._namespaces.live(namespace)
 
     # Growing -----------------------------------------------------------------------------------------------------------------------------------
 
@@ -313,7 +339,19 @@ class SandboxEnvironment:
         if self._hub_errors is not None:
             self._hub_errors.step()
         self.hub.expire()
+        self._measure_made()
         return _METER_SECONDS
+
+    def _measure_made(self) -> None:
+        """The same for the namespaces that somebody made."""
+        assert self._account is not None
+        for document in self._account.event_hubs.namespaces(self.plan.subscription_id):
+            if str(document["name"]).lower() == self.plan.namespace.lower():
+                continue
+            meter = self._made_meters.setdefault(document["id"], Meter(self._account.metrics, document["id"]))
+            for hub in self.hubs_of(document["name"]).values():
+                meter.read_hub(hub)
+                hub.expire()
 
     def status(self, faults: Iterable[str]) -> dict[str, Any]:
         """What is going on, for people and tests."""

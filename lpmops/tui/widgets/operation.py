@@ -64,7 +64,7 @@ def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list
         lines.append((Piece("✖ ", "bad"), paint.piece(operation.error, "bad")))
     lines += _next_lines(operation, run)
     if operation.undo and operation.finished_steps:
-        lines.append(_labelled("undo", operation.undo))
+        lines.append(_labelled("undo", operation.way_back))
     lines.append(_labelled("same as", operation.command))
     for label, text in (("reason", operation.reason), ("ticket", operation.ticket), ("operation", operation.id)):
         if text:
@@ -95,6 +95,8 @@ def _today(scene: Scene) -> datetime:
 
 def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
     """What somebody can do about it."""
+    if run is not None and run.stopping:
+        return [(Piece("▲ ", "warn"), Piece("It stops after this step, and can be resumed.", "strong"))]
     if run is not None and run.going:
         return [(Piece("esc leaves this panel; it goes on, and the header shows it", "muted"),)]
     if operation.state == "in_doubt":

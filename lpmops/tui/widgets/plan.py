@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lpmops.tui import paint, words
@@ -11,9 +12,11 @@ from lpmops.tui.paint import Line, Piece
 
 if TYPE_CHECKING:
     from lpmops.actions.inputs import Choice
-    from lpmops.control.plan import Danger, Plan
+    from lpmops.control.plan import Danger, Plan, Step
 
 _LABEL = 13
+_WIDEST = 36
+_DIFF = {"+": "ok", "-": "bad", "@": "accent"}
 DANGERS = ("only looks", "can be undone", "can be undone, in production", "hard to undo")
 
 
@@ -38,7 +41,30 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
     if plan.undo and plan.steps:
         lines.append(_labelled("undo", plan.undo))
     lines.append(_labelled("same as", command))
+    # Behind everything else, since it is long, and what it does to whom matters more.
+    for number, step in enumerate(plan.steps, 1):
+        for name in _texts(step):
+            lines += [paint.BLANK, _labelled(f"{number:>2}  {name}", "line by line"), *_text_lines(step, name)]
     return lines
+
+
+def _texts(step: Step) -> list[str]:
+    """The names of the texts of several lines that a step replaces, such as a query; its changes name them by their hash."""
+    before, after = (step.arguments.get(name) for name in ("former", "after"))
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return []
+    return [
+        name
+        for name, text in after.items()
+        if isinstance(text, str) and isinstance(before.get(name), str) and "\n" in text and text != before[name]
+    ]
+
+
+def _text_lines(step: Step, name: str) -> list[Line]:
+    """How a text would change, line by line."""
+    before, after = (str(step.arguments[each][name]).splitlines() for each in ("former", "after"))
+    found = [line.rstrip() for line in difflib.unified_diff(before, after, n=2, lineterm="")][2:]
+    return [(Piece("    "), paint.piece(line, _DIFF.get(line[:1], "muted"))) for line in found]
 
 
 def _impact(plan: Plan) -> list[str]:
@@ -65,19 +91,26 @@ def value(found: Any) -> str:
     )
 
 
-def choice_lines(choices: Sequence[Choice], chosen: str) -> list[Line]:
-    """What a field can be, each with what it would do now."""
-    wide = max((len(each.value) for each in choices), default=0)
-    return [
-        (
-            Piece("▸ " if each.value == chosen else "  ", "accent"),
-            paint.piece(each.value.ljust(wide + 2), "strong" if each.value == chosen else "text"),
-            paint.piece(
-                f"not now: {each.refusal}" if each.refusal else each.said, "faint" if each.refusal else "muted"
-            ),
-        )
-        for each in choices
-    ]
+def choice_lines(choices: Sequence[Choice], chosen: Collection[str], most: int = 8) -> list[Line]:
+    """What a field can be, each with what it would do now; those that are chosen are marked, and at most so many shown around them."""
+    at = max((number for number, each in enumerate(choices) if each.value in chosen), default=0)
+    first = max(0, min(at - most // 2, len(choices) - most))
+    shown = choices[first : first + most]
+    wide = min(_WIDEST, max((paint.width_of((paint.piece(each.value),)) for each in shown), default=0))
+    lines = [_choice_line(each, wide, is_chosen=each.value in chosen) for each in shown]
+    if more := len(choices) - len(shown):
+        lines.append((Piece(f"  and {more} more; what is typed is found among them", "muted"),))
+    return lines
+
+
+def _choice_line(choice: Choice, wide: int, *, is_chosen: bool) -> Line:
+    name = paint.fit((paint.piece(choice.value, "strong" if is_chosen else "text"),), wide + 2)
+    said = f"not now: {choice.refusal}" if choice.refusal else choice.said
+    return (
+        Piece("▸ " if is_chosen else "  ", "accent"),
+        *name,
+        paint.piece(said, "faint" if choice.refusal else "muted"),
+    )
 
 
 def danger_piece(danger: Danger) -> Piece:
