@@ -51,6 +51,6 @@ class Sender:
         try:
             hub.send(events.in_order(made.where(~events.is_too_large()), self.tasks), self.sink)
             source.append(events.quarantined(made, now), self.quarantine, self.application, number)
-            return made.where(events.is_too_large()).count()
+            return int(made.where(events.is_too_large()).count())
         finally:
             made.unpersist()

@@ -22,7 +22,7 @@ from typing import Any
 
 from lpmops import resources
 from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.errors import BadAnswerError, ConflictError, PreconditionError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Credential,
     FeedState,
@@ -405,7 +405,14 @@ class Cloud:
     def progress(self) -> StreamProgress | None:
         self.trouble("before", "progress")
         held = self.get("stream")
-        return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+        if held.get("garbled"):
+            raise BadAnswerError("The answer of files/tdr_stream.json is no JSON.", service="databricks")
+        unreadable = tuple(held.get("unreadable", ()))
+        return (
+            None
+            if held["version"] is None
+            else StreamProgress(held["version"], held["table_id"], unreadable=unreadable)
+        )
 
     def job_settings(self, job_id: str) -> dict[str, Any]:
         self.trouble("before", "job_settings")
