@@ -25,7 +25,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 def meta(
     pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None
 ) -> Mapping[str, Any]:
-    """What a field accepts: a whole-match pattern with the words for it, a list of choices, or a lowest number."""
+    """What a field accepts: a whole-match pattern (of each, where it is a list) with the words for it, a list of choices, or a lowest number."""
     return {"pattern": pattern, "says": says, "choices": choices, "low": low}
 
 
@@ -39,6 +39,18 @@ _SECRET_META = meta(
 _SENDER_META = meta(
     re.compile(r"|service-credential:[^:\s]+|sas:[^/:\s]+/[^:\s]+|entra:[A-Za-z0-9._-]+:[^/:\s]+/[^:\s]+"),
     "service-credential:NAME, sas:SCOPE/KEY or entra:CLIENT_ID:SCOPE/KEY, never the secret itself",
+)
+
+_PRINCIPALS_META = meta(
+    re.compile(rf"(user|group|service):{_GUID.pattern}"),
+    "a list of object ids, each as user:ID, group:ID or service:ID",
+)
+_WORKSPACE_META = meta(
+    re.compile(
+        r"|/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.OperationalInsights/workspaces/[^/\s]+",
+        re.IGNORECASE,
+    ),
+    "/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.OperationalInsights/workspaces/NAME",
 )
 
 
@@ -61,13 +73,25 @@ class Databricks:
 
 @dataclass(frozen=True, slots=True)
 class EventHub:
-    """The hub. `consumer_group` is the one people read with, never a job's."""
+    """The hub, and how large it should be. `consumer_group` is the one people read with, never a job's.
+
+    `region` is that of Stream Analytics where it is empty. A `maximum_throughput_units` above 0 lets the namespace grow to that by itself.
+    `senders` and `receivers` are who may send to the hub and read from it, beside the jobs.
+    """
 
     namespace: str
     hub: str
     consumer_group: str = "people"
     auth: str = field(default="entra", metadata=meta(choices=("entra", "connection-string")))
     connection_string: str = field(default="", metadata=_SECRET_META)
+    region: str = ""
+    tier: str = field(default="Standard", metadata=meta(choices=("Standard", "Premium")))
+    throughput_units: int = field(default=2, metadata=meta(low=1))
+    maximum_throughput_units: int = field(default=0, metadata=meta(low=0))
+    partitions: int = field(default=4, metadata=meta(low=1))
+    retention_days: int = field(default=7, metadata=meta(low=1))
+    senders: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
+    receivers: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +129,13 @@ class Sql:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """Where diagnostic logs go; empty where there is none."""
+    """Where diagnostic logs go; empty where there is none.
+
+    `log_analytics_workspace` is the id that queries name. `workspace_resource_id` is where it is, for a workspace of another resource group.
+    """
 
     log_analytics_workspace: str = ""
+    workspace_resource_id: str = field(default="", metadata=_WORKSPACE_META)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +182,15 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Which source columns say whose a record is, which record it is, and (`sipreq`) where its SIP request stands."""
+    """Which source columns say whose a record is, which record it is, and (`sipreq`) where its SIP request stands.
+
+    `key_type` is what a company id is in the source: with "number", 7, 7.0 and "007" are one company.
+    """
 
     key: str = "info_companyid"
     record: str = "tdr_id"
     sip_request: str = "sipreq"
+    key_type: str = field(default="string", metadata=meta(choices=("string", "number")))
 
 
 @dataclass(frozen=True, slots=True)

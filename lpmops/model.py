@@ -191,6 +191,40 @@ class CallMinute:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RawEvent:
+    """An event as the hub holds it, personal data included: it stays in this process. `sequence` counts within its partition."""
+
+    partition: str
+    sequence: int
+    offset: str
+    enqueued_at: datetime | None
+    key: str | None
+    body: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HubEvent:
+    """An event of the hub as it may be shown: the stamps of the record's way so far, and its fields with personal data masked.
+
+    `size` is in bytes. `problem` says why the body is no record; then nothing but the hub's own stamps is known.
+    """
+
+    partition: str
+    sequence: int
+    enqueued_at: datetime | None
+    size: int
+    company_id: str | None = None
+    record_id: str | None = None
+    change_type: str = ""
+    commit_version: int | None = None
+    commit_at: datetime | None = None
+    sent_at: datetime | None = None
+    replay_id: str | None = None
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Turn:
     """A turn of events: at this moment something of an environment became otherwise.
 
@@ -203,6 +237,15 @@ class Turn:
     what: str
     health: Health
     began: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class QueryError:
+    """What a compiler says of a query's text: lines and columns count from 1, None where it is about the whole."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
 
 
 # What the services read ------------------------------------------------------------------------------------------------------------------------
@@ -347,7 +390,8 @@ class JobPart:
 class StreamingJob:
     """A Stream Analytics job as deployed. `state` is the service's own word (Running, Stopped, Failed, Degraded, ...).
 
-    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query.
+    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query;
+    `principal_id` is the identity that the service gave it, None where it has none.
     """
 
     name: str
@@ -366,6 +410,7 @@ class StreamingJob:
     etag: str | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     transformation: str = "Transformation"
+    principal_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lpmops.actions.inputs import Input
 from lpmops.config import Config, Environment
@@ -13,13 +13,35 @@ from lpmops.control.hands import Observation
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.plan import Plan, Step
 from lpmops.errors import StalePlanError
-from lpmops.model import Receipt
+from lpmops.model import Receipt, StreamingJob
+from lpmops.routing.job import Definition
 from lpmops.store.journal import StepRow
 
 if TYPE_CHECKING:
+    from lpmops.control.operations import Operation
     from lpmops.services.cloud import EnvironmentServices
 
 Wish = Mapping[str, Any]
+
+
+class Past(Protocol):
+    """What was done in an environment from this machine."""
+
+    def plan_of(self, operation: str) -> Plan:
+        """The plan that an operation was approved with. Raises NotFoundError, StoreError."""
+        ...
+
+    def done(self, action: str) -> Sequence[Operation]:
+        """The operations of an action, newest first. Raises StoreError."""
+        ...
+
+
+class Trier(Protocol):
+    """Tries a job's new text before it is deployed."""
+
+    def __call__(self, bench: Bench, job: StreamingJob, candidate: Definition) -> tuple[Sequence[str], Sequence[str]]:
+        """What speaks against deploying it, and what is worth knowing. Raises nothing that a service raises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,8 @@ class Bench:
     control: ControlDatabase
     who: str
     now: Callable[[], datetime]
+    past: Past
+    trial: Trier
 
 
 @dataclass(frozen=True, slots=True)

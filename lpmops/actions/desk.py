@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import getpass
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lpmops.actions import registry
-from lpmops.actions.action import Action, ActionHands, Bench, Wish
+from lpmops.actions import asa_trial, registry
+from lpmops.actions.action import Action, ActionHands, Bench, Trier, Wish
 from lpmops.config import Config, Environment
 from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
@@ -22,10 +22,11 @@ from lpmops.control.engine import Engine
 from lpmops.control.guard import Approval
 from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, LockState
+from lpmops.control.operations import Operation, operation_of
 from lpmops.control.plan import Plan
 from lpmops.errors import LpmopsError, NotFoundError, RefusedError, UsageError
 from lpmops.model import to_data
-from lpmops.store import audit
+from lpmops.store import audit, journal
 from lpmops.store.connection import Store
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ class Desk:
         *,
         now: Callable[[], datetime] = utc_now,
         timing: Timing | None = None,
+        trial: Trier = asa_trial.check,
     ) -> None:
         self.config, self.environment, self.store, self.services = config, environment, store, services
         self.control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
-        self._now = now
+        self._now, self._trial = now, trial
         self._timing = timing or Timing(settle=max(30.0, 2 * config.refresh.deadline))
         self.warnings: list[str] = []
 
@@ -65,7 +67,9 @@ class Desk:
 
     def bench(self) -> Bench:
         """What an action works with."""
-        return Bench(self.config, self.environment, self.services, self.control, self.who(), self._now)
+        return Bench(
+            self.config, self.environment, self.services, self.control, self.who(), self._now, self, self._trial
+        )
 
     def plan(self, action: Action, wish: Wish) -> Plan:
         """What the action would do now."""
@@ -80,6 +84,11 @@ class Desk:
                 hint=f"See its own: lpmops op list -e {self.environment.name}",
             )
         return plan
+
+    def done(self, action: str) -> Sequence[Operation]:
+        """The operations of an action in this environment, newest first. Raises StoreError."""
+        found = journal.operations(self.store, self.environment.name)
+        return [operation_of(self.store, row, steps, self._now()) for row, steps in found if row.action == action]
 
     def refuse_unfinished(self) -> None:
         """Raises RefusedError or LockedError where an operation of this environment is not over."""

@@ -26,6 +26,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
         (
             Room("status", "status", "Show how each environment is, how far behind it is, and what is probably wrong."),
             Room("wait", "wait", "Wait until an environment has the wished health."),
+            Room("hub", "hub", "The Event Hub: see it, its last events and those that come."),
             Room("history", "history", "Show how an environment was at a moment, or what turned in a span of time."),
             Room("record", "record", "Keep what is seen of each environment in the local store."),
             Room("serve", "serve", "Show the app in a browser, until ctrl+c."),
@@ -39,6 +40,14 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
                 "stream", "stream", "The Databricks job that sends the change feed: see, deploy, start, stop, restart."
             ),
             Room("asa", "asa", "The Stream Analytics jobs: see, pause, start, deploy and scale them."),
+            Room(
+                "route", "route", "Which company lands in which database: see, bring on, pause, resume, move, remove."
+            ),
+            Room(
+                "provision",
+                "provision",
+                "The environment in Azure: see it, make or adopt it, write it as Bicep, compare two.",
+            ),
             Room("apply", "op", "Run exactly the plan of a file."),
             Room("op", "op", "Operations: see them, and finish those that were interrupted."),
             Room("freeze", "lock", "Let no operation begin or go on in an environment."),

@@ -102,6 +102,11 @@ def status(form: Form = Output.TABLE) -> None:
             [_row(item) for item in data["environments"]],
             right=frozenset({1, 2, 3}),
         )
+        lines += [
+            f"{item['environment']} has the namespace {made['namespace']} too, on port {made['port']}: {made['connection_string_file']}"
+            for item in data["environments"]
+            for made in item["namespaces"]
+        ]
         warnings = [
             f"{item['environment']}: {part} fails and is tried again: {said}"
             for item in data["environments"]
@@ -202,6 +207,50 @@ def heal(
         )
         lines = [f"healed: {_words(item)}" for item in data["healed"]] or ["Nothing was broken there."]
         output.emit(Answer(SCHEMA, data, lines, data["healed"]), form)
+
+
+@group.command("new-company")
+def new_company(
+    environments: Annotated[
+        list[str] | None, typer.Option("-e", "--env", help="Where; may be repeated. Default: everywhere.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=5_000, help="How many.")] = 1,
+    form: Form = Output.TABLE,
+) -> None:
+    """Let a new customer's calls begin to come: its records find no route until somebody brings it on."""
+    from lpmops.cli import sandbox_client
+
+    with output.guarded(SCHEMA, form):
+        wish = {"environments": environments or [], "count": count}
+        data = sandbox_client.call(sandbox_client.must_run(), "POST", "/sandbox/companies", wish)
+        rows = [[item["environment"], item["company_id"], item["company"]] for item in data["companies"]]
+        lines = [
+            *output.table(["environment", "company id", "company"], rows),
+            "bring it on with: lpmops route onboard",
+        ]
+        output.emit(Answer(SCHEMA, data, lines, data["companies"]), form)
+
+
+@group.command("new-database")
+def new_database(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    environments: Annotated[
+        list[str] | None, typer.Option("-e", "--env", help="Where; may be repeated. Default: everywhere.")
+    ] = None,
+    collation: Annotated[str | None, typer.Option("--collation", help="Another collation than the usual one.")] = None,
+    size: Annotated[
+        int | None, typer.Option("--bytes", min=65_536, help="How much it holds at most; the usual is 32 GB.")
+    ] = None,
+    form: Form = Output.TABLE,
+) -> None:
+    """Make an empty database on the SQL server, as somebody with the portal open would."""
+    from lpmops.cli import sandbox_client
+
+    with output.guarded(SCHEMA, form):
+        wish = {"environments": environments or [], "name": name, "collation": collation, "bytes": size}
+        data = sandbox_client.call(sandbox_client.must_run(), "POST", "/sandbox/databases", wish)
+        lines = [f"made {item['database']} in {item['environment']}" for item in data["databases"]]
+        output.emit(Answer(SCHEMA, data, lines, data["databases"]), form)
 
 
 def _list_faults(data: dict[str, Any], form: Output) -> None:

@@ -22,13 +22,15 @@ from lpmops.sandbox.azure.activity import Happening
 from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
 from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
+from lpmops.sandbox.azure.stamps import ticks
 from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.deployment import Environment
+from lpmops.sandbox.growth import CompanySource, Newcomers
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
-from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
@@ -41,6 +43,8 @@ from lpmops.sandbox.sql import SqlServer
 log = logging.getLogger(__name__)
 
 PARTITIONS = 4
+# Azure Event Hubs Data Receiver, which a job's identity needs.
+RECEIVER = "a638d3c7-ab3a-418d-83e6-5f17a39d4fde"
 RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
@@ -70,11 +74,13 @@ class SandboxEnvironment:
         seed: int,
         namespaces: Namespaces,
         authority: TokenAuthority,
+        more_companies: CompanySource | None = None,
     ) -> None:
         self.name = plan.name
         self.plan = plan
         self._clock = clock
         self._authority = authority
+        self._namespaces = namespaces
         self._companies = {company.id: company for company in companies}
         self._databases = {
             company.id: plan.databases[number % len(plan.databases)] for number, company in enumerate(companies)
@@ -84,11 +90,13 @@ class SandboxEnvironment:
             # A process that died while it deployed left a part of it, and nothing has flowed yet.
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
+        self._newcomers = Newcomers(folder, more_companies or (lambda _: companies), len(companies))
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
         self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}")
         self.table = _table(folder / "lake" / "tdr_streaming", plan.table, clock)
-        self.feeder = Feeder(self.table, CallRecords(seed, companies), clock, plan.rate)
+        self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
+        self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
         self.stream_job = StreamJob(self.table, self._send, checkpoint, clock, starting_version=1)
@@ -107,6 +115,7 @@ class SandboxEnvironment:
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
+        self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -146,12 +155,16 @@ class SandboxEnvironment:
             self._clock,
             lambda row, at: account.write_log(namespace, CATEGORY, TABLE, row, at.timestamp()),
         )
-        server = f"sql-lpm-{plan.name}"
-        account.add_sql_server(plan.subscription_id, plan.resource_group, server, plan.region)
-        for name in (plan.control_database, *plan.databases):
-            account.add_sql_database(
-                plan.subscription_id, plan.resource_group, server, name, plan.region, self._status_of(name)
-            )
+        account.add_sql_server(plan.subscription_id, plan.resource_group, self.sql.name, plan.region)
+        there = (database.name for database in self.sql.databases() if database.name != "master")
+        for name in dict.fromkeys((plan.control_database, *plan.databases, *there)):
+            self._show_database(account, name)
+
+    def _show_database(self, account: Account, name: str) -> None:
+        plan = self.plan
+        account.add_sql_database(
+            plan.subscription_id, plan.resource_group, self.sql.name, name, plan.region, self._status_of(name)
+        )
 
     def _status_of(self, database: str) -> Callable[[], str]:
         return lambda: "Paused" if self.sql.database(database).state == "paused" else "Online"
@@ -171,7 +184,14 @@ class SandboxEnvironment:
         for job in plan.jobs:
             key = JobKey(plan.subscription_id, plan.resource_group, job.name)
             account.stream_analytics.delete(key)
-            account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            made = account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            account.access.assign(
+                f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}/eventhubs/{plan.hub}",
+                RECEIVER,
+                str((made.identity or {})["principalId"]),
+                "ServicePrincipal",
+                ticks(self._clock.now()),
+            )
             account.diagnostics.put(
                 f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
                 "lpmops",
@@ -216,9 +236,37 @@ class SandboxEnvironment:
         return f"/subscriptions/{self.plan.subscription_id}/resourceGroups/{self.plan.resource_group}/providers"
 
     def _find_hub(self, namespace: str, name: str) -> Hub:
-        if namespace.lower() != self.plan.namespace.lower() or name != self.plan.hub:
+        """A hub of a namespace of this environment's subscription."""
+        known = {self.plan.namespace.lower(), *(item.lower() for item in self.made_namespaces())}
+        found = self._namespaces.hubs(namespace).get(name) if namespace.lower() in known else None
+        if found is None:
             raise LookupError(f"there is no hub {name} in namespace {namespace}")
-        return self.hub
+        return found
+
+    def made_namespaces(self) -> list[str]:
+        """The namespaces that somebody made in this environment's subscription, beside its own."""
+        if self._account is None:
+            return []
+        held = self._account.event_hubs.namespaces(self.plan.subscription_id)
+        return [str(each["name"]) for each in held if str(each["name"]).lower() != self.plan.namespace.lower()]
+
+    def hubs_of(self, namespace: str) -> LiveHubs:
+        """The hubs of one of them, as they are at each look."""
+        return self._namespaces.live(namespace)
+
+    # Growing -----------------------------------------------------------------------------------------------------------------------------------
+
+    def welcome(self, count: int) -> Sequence[Company]:
+        """Let so many customers call who have no route yet; who they are."""
+        came = self._newcomers.more(count)
+        self._calls.admit(came)
+        return came
+
+    def make_database(self, name: str, collation: str, max_size_bytes: int) -> None:
+        """An empty database on the server, as somebody with the portal open would make it. Raises SqlError."""
+        assert self._account is not None
+        self.sql.create_database(name, collation=collation, max_size_bytes=max_size_bytes)
+        self._show_database(self._account, name)
 
     # Moving records ----------------------------------------------------------------------------------------------------------------------------
 
@@ -291,11 +339,24 @@ class SandboxEnvironment:
         if self._hub_errors is not None:
             self._hub_errors.step()
         self.hub.expire()
+        self._measure_made()
         return _METER_SECONDS
+
+    def _measure_made(self) -> None:
+        """The same for the namespaces that somebody made."""
+        assert self._account is not None
+        for document in self._account.event_hubs.namespaces(self.plan.subscription_id):
+            if str(document["name"]).lower() == self.plan.namespace.lower():
+                continue
+            meter = self._made_meters.setdefault(document["id"], Meter(self._account.metrics, document["id"]))
+            for hub in self.hubs_of(document["name"]).values():
+                meter.read_hub(hub)
+                hub.expire()
 
     def status(self, faults: Iterable[str]) -> dict[str, Any]:
         """What is going on, for people and tests."""
-        landed = sum(self.sql.database(name).row_count("lpm.tdr") for name in self.plan.databases)
+        tables = [database for database in self.sql.databases() if database.catalog.find("lpm", "tdr") is not None]
+        landed = sum(database.row_count("lpm.tdr") for database in tables)
         states = [f"{job.key.name} {job.state}" for job in self._deployed_jobs()]
         return {
             "environment": self.name,
@@ -310,8 +371,13 @@ class SandboxEnvironment:
     # Breaking things ---------------------------------------------------------------------------------------------------------------------------
 
     def database_of(self, company: str) -> str | None:
-        """The database of a company."""
-        return self._databases.get(company)
+        """The database that a company is routed to."""
+        rows = (
+            self.sql.database(self.plan.control_database)
+            .execute("SELECT database_name FROM lpmops.route WHERE company_id = @id", {"id": company})[-1]
+            .rows
+        )
+        return str(rows[0][0]) if rows else None
 
     def stop_analytics(self) -> None:
         """Stop the jobs at once, whatever they were about to do, as somebody with the portal open would."""

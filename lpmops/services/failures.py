@@ -62,6 +62,8 @@ _NAMES = {
     "monitor": "Azure Monitor",
     "azuresql": "Azure SQL",
     "identity": "The sign-in service",
+    "resourcemanager": "Resource Manager",
+    "authorization": "Azure's access control",
     "keyvault": "Key Vault",
 }
 

@@ -11,6 +11,8 @@ import hashlib
 import json
 import re
 import sqlite3
+import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from lpmops import resources
-from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
-from lpmops.errors import BadAnswerError, ConflictError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Routing, Sql, StreamAnalytics
+from lpmops.errors import (
+    BadAnswerError,
+    ConflictError,
+    DeadlineError,
+    PreconditionError,
+    ServiceNotFoundError,
+    StatementError,
+)
 from lpmops.model import (
     Credential,
     FeedState,
@@ -39,16 +48,23 @@ from lpmops.model import (
     to_data,
 )
 from lpmops.routing import job as definitions
-from lpmops.routing.schema import control_statements
+from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.services.sqltext import without_comments
+from tests.actions.arm import PRINCIPAL, Arm
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
+SENDER = "00000000-0000-4000-8000-0000000000e2"
+CUSTOMER = "00000000-0000-4000-8000-000000000055"
+WORKSPACE = "/subscriptions/00000000-0000-4000-8000-000000000003/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/log"
 JOB = "asa-lpm-tdr-prod-01"
 CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Trouble = Callable[[str, str], None]
+# What is written around an act and is none.
+_BESIDE = ("lock_", "freeze_", "audit_", "control_")
 
 
 def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
@@ -68,9 +84,10 @@ def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
             sign_in="service-credential:hub",
             operators="lpm-operators",
         ),
-        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr"),
+        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr", senders=(f"service:{SENDER}",)),
         streamanalytics=StreamAnalytics(f"asa-lpm-tdr-{name}-", "westeurope"),
         sql=Sql("sql.example", ("lpm-01",), CONTROL, server_name=f"sql-lpm-{name}"),
+        monitor=Monitor(CUSTOMER),
     )
 
 
@@ -82,12 +99,37 @@ def quiet(place: str, verb: str) -> None:
     """No trouble."""
 
 
+def never(verb: str) -> bool:
+    """Every effect is there when its answer is."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something that was really done."""
 
     verb: str
     target: str
+
+
+# A world just made, file by file, for each environment: making one anew takes longer than most of what is done in it.
+_FURNISHED: dict[str, dict[Path, bytes]] = {}
+_UNDER_WAY: set[Path] = set()
+
+
+def _copy_furnished(folder: Path, place: Environment) -> None:
+    """Put the files of a world that was just made into a folder."""
+    if (key := repr(place)) not in _FURNISHED:
+        with tempfile.TemporaryDirectory(prefix="lpmops-test-") as made:
+            origin = Path(made)
+            _UNDER_WAY.add(origin)
+            Cloud(origin, place).close()
+            _UNDER_WAY.remove(origin)
+            files = [path for path in origin.rglob("*") if path.is_file()]
+            _FURNISHED[key] = {path.relative_to(origin): path.read_bytes() for path in files}
+    for name, content in _FURNISHED[key].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 class Cloud:
@@ -97,8 +139,13 @@ class Cloud:
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
         self.environment, self.trouble = place or environment(), trouble
+        # Whose effect lands only when `land` is called, and whose answer is lost.
+        self.late: Callable[[str], bool] = never
+        if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
+            _copy_furnished(folder, self.environment)
         self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
-        self._file = folder / "cloud.db"
+        self._file, self._local = folder / "cloud.db", threading.local()
+        self._connections: list[sqlite3.Connection] = []
         self.tenant, self.workspace = TENANT, "1003"
         if not self._file.exists():
             self._furnish()
@@ -107,6 +154,9 @@ class Cloud:
         self._sql.create_database(CONTROL)
         for statement in control_statements():
             self._sql.database(CONTROL).execute(statement, {})
+        self._sql.create_database("lpm-01")
+        for statement in landing_statements((), Routing()):
+            self._sql.database("lpm-01").execute(statement, {})
         self._sql.database(CONTROL).execute(
             "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('1001', 'Acme', 'lpm-01', 'x')",
             {},
@@ -115,32 +165,40 @@ class Cloud:
             db.execute("CREATE TABLE thing (name TEXT PRIMARY KEY, body TEXT)")
             db.execute("CREATE TABLE act (n INTEGER PRIMARY KEY, verb TEXT, target TEXT)")
             db.execute("CREATE TABLE late (n INTEGER PRIMARY KEY, verb TEXT, target TEXT, body TEXT)")
+        place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{JOB}"
         self.put(
             JOB,
+            resource_id=place,
             state="Running",
             mode="JobStartTime",
             started_at=to_data(START - timedelta(days=1)),
             last_output_at=to_data(START),
+            principal=PRINCIPAL,
+            location="West Europe",
             **_asked_for(self.environment),
         )
-        self.put("feed", kind="off", versions=7, first=None, writer=2, features=[], mapping="none")
         self.put(
-            "stream", continuous=True, paused=False, run_id=41, state="running", tokens={}, table_id="t-1", version=6
+            "feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none", table_id="t-1"
         )
-        self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], concurrent=1, permissions={})
+        self.put("stream", job_id="77", gone=False, continuous=True, paused=False, retry="ON_FAILURE", concurrent=1)
+        self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
+        self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
         self.put("volume", files={})
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
+        self.put("workspace", **{CUSTOMER: WORKSPACE})
 
     @contextmanager
     def _open(self) -> Any:
-        db = sqlite3.connect(self._file, timeout=30, isolation_level=None)
-        db.execute("PRAGMA synchronous=OFF")
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA synchronous=OFF")
+            self._connections.append(db)
+        db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute("BEGIN IMMEDIATE")
             yield db
-            db.execute("COMMIT")
         finally:
-            db.close()
+            db.execute("COMMIT")
 
     # The world as a test sees and changes it
 
@@ -157,10 +215,46 @@ class Cloud:
             row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
+    def names(self, prefix: str) -> list[str]:
+        """The things whose name begins so."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT name FROM thing WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix)
+            )
+            return [str(row[0]) for row in rows]
+
+    def remove(self, thing: str) -> None:
+        """Take a thing away."""
+        with self._open() as db:
+            db.execute("DELETE FROM thing WHERE name = ?", (thing,))
+
+    def note(self, verb: str, target: str) -> None:
+        """Count what was done."""
+        with self._open() as db:
+            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
+
+    def things(self) -> dict[str, dict[str, Any]]:
+        """Every thing as it is."""
+        with self._open() as db:
+            return {name: json.loads(body) for name, body in db.execute("SELECT name, body FROM thing")}
+
+    def restore(self, things: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let the things be as they were."""
+        with self._open() as db:
+            db.execute("DELETE FROM thing")
+            db.executemany(
+                "INSERT INTO thing VALUES (?, ?)", [(name, json.dumps(body)) for name, body in things.items()]
+            )
+
     def acts(self) -> Counter[Act]:
         """What was really done, how often."""
         with self._open() as db:
             return Counter(Act(*row) for row in db.execute("SELECT verb, target FROM act"))
+
+    def forget(self) -> None:
+        """Count from here on."""
+        with self._open() as db:
+            db.execute("DELETE FROM act")
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
         """Rows of the control database."""
@@ -173,6 +267,7 @@ class Cloud:
 
     def land(self) -> None:
         """Let every postponed effect land."""
+        self.late = never
         with self._open() as db:
             rows = db.execute("SELECT verb, target, body FROM late").fetchall()
             db.execute("DELETE FROM late")
@@ -180,8 +275,10 @@ class Cloud:
             self._did(verb, target, **json.loads(body))
 
     def _did(self, verb: str, target: str, **values: Any) -> None:
-        with self._open() as db:
-            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
+        if self.late(verb):
+            self.postpone(verb, target, **values)
+            raise DeadlineError("The answer did not come.", service="test")
+        self.note(verb, target)
         self.put(target, **values)
 
     # What the desk is given
@@ -206,8 +303,14 @@ class Cloud:
     def eventhubs(self) -> Cloud:
         return self
 
+    @property
+    def resources(self) -> Arm:
+        return Arm(self)
+
     def close(self) -> None:
         self._sql.close()
+        for connection in self._connections:
+            connection.close()
 
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")
@@ -223,24 +326,36 @@ class Cloud:
     def rows(self, database: str, query_name: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         self.trouble("before", query_name)
         numbers = iter(range(len(parameters)))
-        text = re.sub(r"\?", lambda _: f"@p{next(numbers)}", resources.query(f"tsql/{query_name}.sql"))
+        text = without_comments(resources.query(f"tsql/{query_name}.sql"))
+        text = re.sub(r"\?", lambda _: f"@p{next(numbers)}", text)
         values = {f"p{number}": _naive(value) for number, value in enumerate(parameters)}
         try:
             results = self._sql.database(database).execute(text, values)
         except SqlError as error:
             raise StatementError(str(error), service="azuresql", status=error.number) from error
-        if query_name in ("pause_put", "pause_delete"):
-            with self._open() as db:
-                db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (query_name, str(parameters[-1])))
-        self.trouble("after", query_name)
+        if not text.upper().startswith(("SELECT", "WITH")):
+            if not query_name.startswith(_BESIDE):
+                with self._open() as db:
+                    db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (query_name, str(parameters[-1])))
+            self.trouble("after", query_name)
         shown = next((result for result in results if result.columns), None)
         if shown is None:
             return []
         names = [column.name for column in shown.columns]
         return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
 
+    def execute(self, database: str, title: str, statement: str) -> None:
+        self.trouble("before", "execute")
+        self.statement(database, statement)
+        self.note("execute", title)
+        self.trouble("after", "execute")
+
+    def statement(self, database: str, text: str) -> None:
+        """Run one, as somebody with an editor would."""
+        self._sql.database(database).execute(text, {})
+
     def jobs(self) -> tuple[StreamingJob, ...]:
-        return (self.job(JOB),)
+        return tuple(self.job(name) for name in self.names(self.environment.streamanalytics.job_prefix))
 
     def job(self, name: str) -> StreamingJob:
         self.trouble("before", "job")
@@ -255,12 +370,11 @@ class Cloud:
         if held["state"] in ends:
             # What was ordered is done by the next look.
             self.put(name, state=ends[held["state"]])
-        place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{name}"
         return StreamingJob(
             name=name,
-            resource_id=held.get("resource_id", place),
+            resource_id=held["resource_id"],
             state=held["state"],
-            location="westeurope",
+            location=held.get("location", "West Europe"),
             streaming_units=held["streaming_units"],
             last_output_at=parse_time(held["last_output_at"]) if held["last_output_at"] else None,
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
@@ -268,10 +382,11 @@ class Cloud:
             query=held["query"],
             inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
             outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
-            compatibility_level=held["settings"]["compatibilityLevel"],
-            output_error_policy=held["settings"]["outputErrorPolicy"],
+            compatibility_level=held["settings"].get("compatibilityLevel"),
+            output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
             settings=held["settings"],
+            principal_id=held.get("principal"),
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
@@ -365,8 +480,8 @@ class Cloud:
             kind=held["kind"],
             latest_version=held["versions"],
             latest_commit_at=START,
-            table_id=held.get("table_id", "t-1"),
-            oldest_version=held.get("oldest", 0),
+            table_id=held["table_id"],
+            oldest_version=held["oldest"],
             first_version=first,
             first_commit_at=START if first is not None else None,
             retention=604_800.0,
@@ -385,7 +500,7 @@ class Cloud:
     def stream_job(self) -> StreamJob | None:
         self.trouble("before", "stream_job")
         held = self.get("stream")
-        if held.get("gone"):
+        if held["gone"]:
             return None
         moves = {"stopping": "stopped", "starting": "running"}
         if held["state"] in moves:
@@ -394,12 +509,10 @@ class Cloud:
         elif held["continuous"] and not held["paused"] and held["state"] in ("stopped", "failed"):
             self.put("stream", state="starting", run_id=held["run_id"] + 1)
         status = "PAUSED" if held["paused"] else "UNPAUSED"
-        continuity = (
-            {"pause_status": status, "task_retry_mode": held.get("retry", "ON_FAILURE")} if held["continuous"] else {}
-        )
+        continuity = {"pause_status": status, "task_retry_mode": held["retry"]} if held["continuous"] else {}
         state = "paused" if held["paused"] and held["state"] == "stopped" else held["state"]
-        job_id = held.get("job_id", "77")
-        run = StreamRun(job_id, "job", state, held.get("message", ""), str(held["run_id"]))
+        job_id = held["job_id"]
+        run = StreamRun(job_id, "job", state, held["message"], str(held["run_id"]))
         return StreamJob(job_id, "job", held["continuous"], held["paused"], run, continuity)
 
     def progress(self) -> StreamProgress | None:
@@ -426,7 +539,7 @@ class Cloud:
 
     def other_jobs(self, job_id: str) -> tuple[str, ...]:
         self.trouble("before", "other_jobs")
-        return tuple(self.get("stream").get("others", ()))
+        return tuple(self.get("stream")["others"])
 
     def create_job(self, settings: Mapping[str, Any]) -> Receipt:
         self.trouble("before", "create_job")
@@ -456,6 +569,7 @@ class Cloud:
         return Receipt()
 
     def file_hash(self, path: str) -> str | None:
+        self.trouble("before", "file_hash")
         found = self.get("volume")["files"].get(path)
         return None if found is None else str(found)
 

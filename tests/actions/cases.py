@@ -1,0 +1,259 @@
+"""One entry for every action: what is wished, how the world is before it, and what must have been done exactly once after it.
+
+**A new action joins all suites by one entry in `CASES`**, and one that has none fails `test_registry`. The suites do the rest by themselves: kill -9
+at every boundary and again in the resume (`test_kills`), every call failing in every way (`test_faults`), operators that race (`test_races`), a world
+that moved between plan and apply (`test_stale_plans`), plans, names, locks, identities and rights that are wrong (`test_refusals`). What an entry
+needs:
+
+- `before` brings the pretend cloud from how `Cloud._furnish` leaves it to where the action has something to do; what it does there does not count.
+- `effects` are the acts (verb and target, as the cloud notes them with `_did`) that are counted in the end: each exactly once, whatever happened.
+- `holds` says of the cloud that all is as wished.
+- `anew` is for what has no "so already": asked for a second time it is done a second time.
+
+Where an action calls something that the pretend cloud does not have yet, add the method there: `self.trouble("before", verb)` first, in a write
+`self._did(verb, target, **values)` for the effect and `self.trouble("after", verb)` last; what it reads lies in a thing that `_furnish` puts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lpmops.actions.provision_steps import given_name
+from lpmops.routing import landscape
+from lpmops.routing.landscape import RECEIVER, Kind
+from lpmops.services.resources import path_of
+from tests.actions.arm import PRINCIPAL
+from tests.actions.cloud import CONTROL, JOB, SENDER, WORKSPACE, Act, Cloud, environment
+
+PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
+START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
+DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
+SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
+FEED = {"reason": "", "ticket": ""}
+NAMESPACE = path_of(environment(), Kind.NAMESPACE, "evhns-lpm-tdr-prod")
+HUB = path_of(environment(), Kind.HUB, "evhns-lpm-tdr-prod", "tdr")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An action, how the world is before it, and what must have been done exactly once after it; see the room's docstring."""
+
+    action: str
+    wish: dict[str, Any]
+    before: Callable[[Cloud], None]
+    effects: tuple[Act, ...]
+    holds: Callable[[Cloud], bool]
+    anew: bool = False
+
+    def prepare(self, cloud: Cloud) -> None:
+        """Bring the world to where the action has something to do; nothing of that is counted."""
+        self.before(cloud)
+        cloud.forget()
+
+
+# Worlds --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _as_it_is(cloud: Cloud) -> None:
+    """Nothing has to be prepared."""
+
+
+def _paused(cloud: Cloud) -> None:
+    cloud.put(JOB, state="Stopped")
+    values = ("old reason", None, "ops@lpm.example", None, "op-0", "asa.pause", JOB)
+    cloud.rows("lpm-control", "pause_put", values + values)
+
+
+def _streaming(cloud: Cloud) -> None:
+    cloud.put("feed", kind="delta", first=0)
+
+
+def _stream_stopped(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", paused=True, state="stopped")
+
+
+def _no_stream(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
+
+
+def drift(cloud: Cloud) -> None:
+    """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
+    held = cloud.get(JOB)
+    outputs = {name: values for name, values in held["outputs"].items() if name != "lpm-01"}
+    cloud.put(
+        JOB,
+        query="SELECT 1",
+        outputs={**outputs, "old": held["outputs"]["unrouted"]},
+        settings={**held["settings"], "outputErrorPolicy": "Drop"},
+    )
+
+
+def _half_made(cloud: Cloud) -> None:
+    """An environment that was made by hand: something lacks, and somebody with the portal open shortened what the hub keeps."""
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = (wish.namespace, wish.hub)
+    sku = {"name": "Standard", "tier": "Standard", "capacity": 2}
+    usual = {"minimumTlsVersion": "1.2", "isAutoInflateEnabled": False, "maximumThroughputUnits": 0}
+    arm.put(Kind.NAMESPACE, hub[:1], {"location": "West Europe", "sku": sku, "properties": usual})
+    kept = {"cleanupPolicy": "Delete", "retentionTimeInHours": 24}
+    arm.put(Kind.HUB, hub, {"properties": {"partitionCount": 4, "retentionDescription": kept}})
+    arm.put(Kind.GROUP, (*hub, "asa-01"), {"properties": {}})
+    role = {"roleDefinitionId": f"/providers/{RECEIVER[0]}", "principalId": PRINCIPAL}
+    arm.put(Kind.ROLE, (arm.path(Kind.HUB, *hub), "00000000-0000-4000-8000-0000000000f1"), {"properties": role})
+    logs = [{"category": name, "enabled": True} for name in ("Authoring", "Execution")]
+    arm.put(
+        Kind.SETTING, (arm.path(Kind.JOB, JOB), "by-hand"), {"properties": {"workspaceId": WORKSPACE, "logs": logs}}
+    )
+    cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
+    cloud.statement("lpm-01", "DROP INDEX ix_tdr_company_landed_at ON lpm.tdr")
+
+
+# What holds in the end -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _noted(cloud: Cloud) -> int:
+    """How many pauses are noted."""
+    return len(cloud.query("SELECT target FROM lpmops.pause"))
+
+
+def _is_deployed(cloud: Cloud) -> bool:
+    job = cloud.get(JOB)
+    return (
+        job["state"] == "Running"
+        and not _noted(cloud)
+        and {"lpm-01", "old"} & set(job["outputs"]) == {"lpm-01"}
+        and job["query"].startswith("WITH")
+        and job["settings"]["outputErrorPolicy"] == "Stop"
+    )
+
+
+def _is_made(cloud: Cloud) -> bool:
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = arm.get(Kind.HUB, wish.namespace, wish.hub) or {}
+    groups = arm.every(Kind.GROUP, wish.namespace, wish.hub)
+    return (
+        hub["properties"]["retentionDescription"]["retentionTimeInHours"] == 168
+        and [group["name"] for group in groups] == ["asa-01", "people"]
+        and {role["properties"]["principalId"] for role in arm.assignments()} == {PRINCIPAL, SENDER}
+        and len(cloud.query("SELECT name FROM sys.indexes WHERE name = 'ix_kpi_minute_company'")) == 1
+    )
+
+
+def _runs_anew(cloud: Cloud) -> bool:
+    stream = cloud.get("stream")
+    return bool(stream["state"] == "running" and stream["run_id"] == 42)
+
+
+def _is_shipped(cloud: Cloud) -> bool:
+    stream = cloud.get("stream")
+    (task,) = stream["tasks"]
+    return (
+        _runs_anew(cloud)
+        and stream["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
+        and task["existing_cluster_id"] == "c-1"
+        and task["spark_python_task"]["python_file"] in cloud.get("volume")["files"]
+    )
+
+
+# The cases -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _job(*verbs: str) -> tuple[Act, ...]:
+    return tuple(Act(verb, JOB) for verb in verbs)
+
+
+def _stream(*verbs: str) -> tuple[Act, ...]:
+    return tuple(Act(verb, "stream") for verb in verbs)
+
+
+CASES: dict[str, Case] = {
+    "pause": Case(
+        "asa.pause",
+        PAUSE,
+        _as_it_is,
+        _job("pause_put", "stop"),
+        lambda cloud: cloud.get(JOB)["state"] == "Stopped" and _noted(cloud) == 1,
+    ),
+    "start": Case(
+        "asa.start",
+        START,
+        _paused,
+        _job("start", "pause_delete"),
+        lambda cloud: cloud.get(JOB)["state"] == "Running" and not _noted(cloud),
+    ),
+    "deploy": Case(
+        "asa.deploy",
+        DEPLOY,
+        drift,
+        _job(
+            "pause_put",
+            "stop",
+            "change",
+            "put_outputs",
+            "put_transformations",
+            "delete_outputs",
+            "start",
+            "pause_delete",
+        ),
+        _is_deployed,
+    ),
+    "scale": Case(
+        "asa.scale",
+        SCALE,
+        _as_it_is,
+        _job("scale"),
+        lambda cloud: cloud.get(JOB)["streaming_units"] == 10.0 and cloud.get(JOB)["state"] == "Running",
+    ),
+    "stream deploy": Case(
+        "stream.deploy",
+        {**FEED, "from_version": None},
+        _streaming,
+        _stream("update_job", "permit", "run_job"),
+        _is_shipped,
+    ),
+    # The service makes a job each time it is asked, so a lost answer can end in doubt, which a person decides.
+    "stream create": Case(
+        "stream.deploy",
+        {**FEED, "from_version": 3},
+        _no_stream,
+        _stream("create_job", "permit", "continue_job"),
+        lambda cloud: cloud.get("stream")["state"] == "running" and not cloud.get("stream")["gone"],
+    ),
+    "stream stop": Case(
+        "stream.stop",
+        FEED,
+        _streaming,
+        _stream("pause_job", "cancel_run"),
+        lambda cloud: cloud.get("stream")["paused"] and cloud.get("stream")["state"] == "stopped",
+    ),
+    "stream start": Case("stream.start", FEED, _stream_stopped, _stream("continue_job"), _runs_anew),
+    "stream restart": Case("stream.restart", FEED, _streaming, _stream("run_job"), _runs_anew, anew=True),
+    "provision": Case(
+        "provision.apply",
+        FEED,
+        _half_made,
+        (
+            Act("execute", "index ix_kpi_minute_company on lpmops.kpi_minute"),
+            Act("put_hub", HUB),
+            Act("put_group", f"{HUB}/consumergroups/people"),
+            Act(
+                "put_role",
+                f"{HUB}/providers/Microsoft.Authorization/roleAssignments/{given_name(HUB, SENDER, landscape.SENDER[0])}",
+            ),
+            Act("put_setting", f"{NAMESPACE}/providers/Microsoft.Insights/diagnosticSettings/lpmops"),
+            Act("execute", "index ix_tdr_company_landed_at on lpm.tdr"),
+        ),
+        _is_made,
+    ),
+    "feed": Case(
+        "cdf.enable",
+        FEED,
+        _as_it_is,
+        (Act("enable", "feed"),),
+        lambda cloud: cloud.get("feed")["kind"] == "delta",
+    ),
+}
