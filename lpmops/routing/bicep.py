@@ -23,6 +23,7 @@ _TYPES = {
     Kind.SETTING: "Microsoft.Insights/diagnosticSettings@2021-05-01-preview",
 }
 _WORKSPACE = "workspaceId"
+_SYMBOLS = {"namespace": "event_hub_namespace", "hub": "event_hub"}
 
 
 class Raw(str):
@@ -74,7 +75,7 @@ def _symbols(items: Sequence[Wanted]) -> dict[str, str]:
     """A name within the file for each key: its letters and digits, with a number where two would be the same."""
     found: dict[str, str] = {}
     for item in items:
-        symbol = "_".join(re.findall(r"[A-Za-z0-9]+", item.key)).lower()
+        symbol = _SYMBOLS.get(item.key) or "_".join(re.findall(r"[A-Za-z0-9]+", item.key)).lower()
         same = sum(symbol == other.partition("__")[0] for other in found.values())
         found[item.key] = f"{symbol}__{same + 1}" if same else symbol
     return found
@@ -88,8 +89,7 @@ def _resource(item: Wanted, symbols: Mapping[str, str], principals: Sequence[str
     if item.kind is Kind.NAMESPACE:
         body["location"] = Raw("location")
     elif item.kind is Kind.JOB:
-        # What the service makes of a job without a kind, said.
-        body = {**body, "location": Raw("jobLocation"), "properties": {"sku": {"name": "Standard"}}}
+        body["location"] = Raw("jobLocation")
     elif item.kind is Kind.HUB:
         head["parent"] = Raw(symbols["namespace"])
     elif item.kind is Kind.GROUP:

@@ -160,7 +160,11 @@ def _group(hub: Wanted, name: str) -> Wanted:
 
 
 def _job(environment: Environment, name: str) -> Wanted:
-    body = {"location": environment.streamanalytics.region, "identity": {"type": "SystemAssigned"}}
+    body = {
+        "location": environment.streamanalytics.region,
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"sku": {"name": "Standard"}},
+    }
     return Wanted(f"jobs.{name}", Kind.JOB, (name,), f"job {name}", body, _JOB_RULES)
 
 
@@ -196,9 +200,12 @@ def _setting(scope: str, name: str, workspace: str, logs: Sequence[str], *, dedi
 
 
 def fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What is compared of a resource, as asked for or as shown: of a diagnostic setting the logs that are on, of the others what is said."""
+    """What is compared of a resource, as asked for or as shown: of a diagnostic setting the logs that are on, of a job where it is and as whom."""
     if kind in (Kind.ROLE, Kind.GROUP):
         return {}
+    if kind is Kind.JOB:
+        # Its settings, its query and its size are the matter of its deployment.
+        return {name: document.get(name) for name in ("location", "identity")}
     if kind is not Kind.SETTING:
         return dict(document)
     properties = document.get("properties") or {}

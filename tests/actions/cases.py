@@ -6,12 +6,12 @@ that moved between plan and apply (`test_stale_plans`), plans, names, locks, ide
 needs:
 
 - `before` brings the pretend cloud from how `Cloud._furnish` leaves it to where the action has something to do; what it does there does not count.
-- `effects` are the acts (verb and target, as the cloud notes them with `_did`) that are counted in the end: each exactly once, whatever happened.
+- `effects` are the acts (verb and target, as the cloud notes them with `did`) that are counted in the end: each exactly once, whatever happened.
 - `holds` says of the cloud that all is as wished.
 - `anew` is for what has no "so already": asked for a second time it is done a second time.
 
 Where an action calls something that the pretend cloud does not have yet, add the method there: `self.trouble("before", verb)` first, in a write
-`self._did(verb, target, **values)` for the effect and `self.trouble("after", verb)` last; what it reads lies in a thing that `_furnish` puts.
+`self.did(verb, target, **values)` for the effect and `self.trouble("after", verb)` last; what it reads lies in a thing that `_furnish` puts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.actions.cloud import JOB, Act, Cloud
+from lpmops.config import Routing
+from lpmops.routing.schema import landing_statements
+from tests.actions.cloud import CONTROL, JOB, Act, Cloud
 
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
 START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+ROUTE = {"companies": ["1001"], "reason": "", "ticket": "", "by": "ops@lpm.example"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,20 @@ def _no_stream(cloud: Cloud) -> None:
     cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
 
 
+def _route_paused(cloud: Cloud) -> None:
+    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
+
+
+def _nothing_yet(cloud: Cloud) -> None:
+    """A subscription with a resource group and a SQL server whose databases are of an older version."""
+    cloud.remove(JOB)
+    cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
+    cloud.add_database("lpm-01")
+    for statement in landing_statements((), Routing()):
+        if "ix_tdr_company_landed_at" not in statement:
+            cloud.statement("lpm-01", statement)
+
+
 def drift(cloud: Cloud) -> None:
     """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
     held = cloud.get(JOB)
@@ -91,6 +108,19 @@ def drift(cloud: Cloud) -> None:
 def _noted(cloud: Cloud) -> int:
     """How many pauses are noted."""
     return len(cloud.query("SELECT target FROM lpmops.pause"))
+
+
+def _is_route(state: str) -> Callable[[Cloud], bool]:
+    return lambda cloud: cloud.get("lpmops.route")["1001"]["state"] == state
+
+
+def _is_provisioned(cloud: Cloud) -> bool:
+    return (
+        cloud.acts()[Act("put_role", "tdr")] == 2
+        and len(cloud.resources.assignments()) == 2
+        and len(cloud.query("SELECT name FROM sys.indexes WHERE name = 'ix_kpi_minute_company'")) == 1
+        and cloud.get(JOB)["state"] == "Created"
+    )
 
 
 def _is_deployed(cloud: Cloud) -> bool:
@@ -193,6 +223,26 @@ CASES: dict[str, Case] = {
     ),
     "stream start": Case("stream.start", FEED, _stream_stopped, _stream("continue_job"), _runs_anew),
     "stream restart": Case("stream.restart", FEED, _streaming, _stream("run_job"), _runs_anew, anew=True),
+    "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
+    "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
+    "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
+    "provision": Case(
+        "provision.apply",
+        FEED,
+        _nothing_yet,
+        (
+            Act("execute", "index ix_kpi_minute_company on lpmops.kpi_minute"),
+            Act("put_namespace", "evhns-lpm-tdr-prod"),
+            Act("put_hub", "tdr"),
+            Act("put_group", "asa-01"),
+            Act("put_group", "people"),
+            Act("put_job", JOB),
+            Act("put_setting", "evhns-lpm-tdr-prod"),
+            Act("put_setting", JOB),
+            Act("execute", "index ix_tdr_company_landed_at on lpm.tdr"),
+        ),
+        _is_provisioned,
+    ),
     "feed": Case(
         "cdf.enable",
         FEED,

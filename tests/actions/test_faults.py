@@ -86,7 +86,7 @@ def test_a_call_that_fails_in_any_way_leaves_an_operation_that_can_be_finished(n
     chance = random.Random(name)
     assert counting.seen["before"] > counting.seen["after"] >= len(case.effects)
     for place in ("before", "after"):
-        for number in kills.spread(range(1, counting.seen[place] + 1)):
+        for number in kills.spread(range(1, counting.seen[place] + 1), 8):
             fitting = [fault for fault in FAULTS if fault[1] == place]
             for title, _, make in chance.sample(fitting, min(FAULTS_EACH, len(fitting))):
                 _try(case, folder / f"{place}{number}{title}", Striking(place, number, make))
@@ -127,7 +127,7 @@ def test_a_sign_in_that_runs_out_at_any_call_stops_it_until_somebody_signs_in(na
         plan = worker.plan(case)
         worker.cloud.trouble = counting
         worker.desk.apply(plan, worker.approve(plan))
-    for number in kills.spread(range(1, counting.seen["before"] + 1), 6):
+    for number in kills.spread(range(1, counting.seen["before"] + 1), 5):
         place = folder / str(number)
         with operator(place) as worker:
             case.prepare(worker.cloud)
@@ -149,9 +149,9 @@ def test_an_effect_that_lands_after_its_answer_was_given_up_is_waited_for(name: 
         case.prepare(worker.cloud)
         worker.run(case)
         verbs = sorted({act.verb for act in worker.cloud.acts()})
-    for verb in verbs:
+    for verb in kills.spread(verbs, 2):
         # As long as a request could live, so nothing is sent again before that; the effect is there after a few looks.
-        with operator(folder / verb, timing=replace(QUICK, settle=60.0, visible=600.0)) as worker:
+        with operator(folder / verb, timing=replace(QUICK, settle=30.0, visible=600.0)) as worker:
             case.prepare(worker.cloud)
             plan = worker.plan(case)
             late = Late(worker, verb, how == "left and resumed")
