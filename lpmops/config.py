@@ -46,7 +46,8 @@ _SENDER_META = meta(
 class Databricks:
     """The workspace, the source table and the streaming job that reads its change feed.
 
-    `sign_in` is how a job that lpmops deploys signs in to the hub, `operators` the group that may start and stop it.
+    `sign_in` is how a job that lpmops deploys signs in to the hub, `sender_id` the object id of whom it does so as, where that can't be looked up;
+    `operators` the group that may start and stop it.
     """
 
     host: str = field(metadata=_URL_META)
@@ -57,6 +58,7 @@ class Databricks:
     workspace_id: str = ""
     sign_in: str = field(default="", metadata=_SENDER_META)
     operators: str = ""
+    sender_id: str = field(default="", metadata=meta(re.compile(rf"|{_GUID.pattern}"), "an object id, or nothing"))
 
 
 @dataclass(frozen=True, slots=True)

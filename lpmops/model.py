@@ -343,7 +343,8 @@ class JobPart:
 class StreamingJob:
     """A Stream Analytics job as deployed. `state` is the service's own word (Running, Stopped, Failed, Degraded, ...).
 
-    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query.
+    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query, `principal_id`
+    the object id of the identity that the job signs in with.
     """
 
     name: str
@@ -362,6 +363,7 @@ class StreamingJob:
     etag: str | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     transformation: str = "Transformation"
+    principal_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

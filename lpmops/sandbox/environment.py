@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lpmops.sandbox import deploy
+from lpmops.sandbox import deploy, people
 from lpmops.sandbox.analytics import AnalyticsRuntime
 from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account, ResourceGroup, Subscription
@@ -102,6 +102,11 @@ class SandboxEnvironment:
             stream_job=plan.stream_job,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
+            grants=people.grants(plan.table.partition(".")[0]),
+            directory=people.directory(plan.name),
+            credentials={people.CREDENTIAL: self._connector},
+            run_as=people.crew_of(plan.name).application,
+            job_levels=people.job_levels(),
         )
         self.runtimes: dict[str, AnalyticsRuntime] = {}
         self._account: Account | None = None
@@ -125,6 +130,7 @@ class SandboxEnvironment:
         for database in (self.plan.control_database, *self.plan.databases):
             self.sql.create_database(database)
         deploy.deploy_databases(self.plan, list(self._companies.values()), self._databases, self._execute)
+        people.give_databases(self.plan, lambda database, statement: self._execute(database, statement, {}))
 
     def _execute(self, database: str, statement: str, parameters: Mapping[str, Any]) -> object:
         return self.sql.database(database).execute(statement, parameters)
@@ -145,6 +151,10 @@ class SandboxEnvironment:
             self.hub,
             self._clock,
             lambda row, at: account.write_log(namespace, CATEGORY, TABLE, row, at.timestamp()),
+        )
+        crew = people.crew_of(plan.name)
+        account.add_access_connector(
+            plan.subscription_id, plan.resource_group, crew.connector, plan.region, crew.connector_id
         )
         server = f"sql-lpm-{plan.name}"
         account.add_sql_server(plan.subscription_id, plan.resource_group, server, plan.region)
@@ -178,6 +188,12 @@ class SandboxEnvironment:
                 self._to_workspace("Execution", "Authoring"),
             )
             account.stream_analytics.start(key, "JobStartTime", None)
+        identities = [
+            (job.key.name, str(job.identity["principalId"]))
+            for job in self._deployed_jobs()
+            if job.identity is not None
+        ]
+        people.give_roles(account, plan, identities)
         (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
 
     def _to_workspace(self, *categories: str) -> dict[str, Any]:
@@ -210,6 +226,10 @@ class SandboxEnvironment:
                 )
             )
         return runtime
+
+    @property
+    def _connector(self) -> str:
+        return f"{self._providers}/Microsoft.Databricks/accessConnectors/{people.crew_of(self.plan.name).connector}"
 
     @property
     def _providers(self) -> str:

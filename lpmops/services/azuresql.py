@@ -74,6 +74,10 @@ class SqlService:
         """The rows of `queries/tsql/QUERY_NAME.sql` in `database`, its `?` marks bound to `parameters`."""
         return self._run(database, query_name, resources.query(f"tsql/{query_name}.sql"), parameters)
 
+    def execute(self, database: str, query_name: str, text: str) -> None:
+        """Send a statement once that was made of `queries/tsql/QUERY_NAME.sql` and quoted names."""
+        self._run(database, query_name, text, ())
+
     def ping(self, database: str) -> None:
         """Connect and ask for nothing. Raises what keeps the database from answering."""
         self._run(database, "ping", "SELECT 1 AS answer", ())

@@ -63,6 +63,7 @@ _NAMES = {
     "azuresql": "Azure SQL",
     "identity": "The sign-in service",
     "keyvault": "Key Vault",
+    "authorization": "Azure role-based access control",
 }
 
 

@@ -1,0 +1,155 @@
+"""Who has what: asks every system at once for the rights of the operator and of each service identity, and holds them against the table of needs.
+
+Each question fails alone: a right that could not be asked about is unknown, with why, and never lacking. Nothing is written anywhere. What a right
+looks like as a row, with the words that give it, is made in `access_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lpmops.config import Environment
+from lpmops.control import access_rows, questions
+from lpmops.control.access_rows import Right, securables
+from lpmops.control.questions import Asked, Once
+from lpmops.errors import ConfigError, ServiceNotFoundError
+from lpmops.model import StreamingJob, StreamJob
+from lpmops.principals import Assignment, DatabasePermission, DatabaseRights, Principal
+
+if TYPE_CHECKING:
+    from lpmops.services.cloud import EnvironmentServices
+
+PATIENCE = 12.0
+_CONTROL_OBJECTS = ("lpmops.route", "lpmops.lock", "lpmops.pause")
+_LANDING = "lpm.tdr"
+
+
+def look(services: EnvironmentServices, now: Callable[[], datetime], patience: float = PATIENCE) -> tuple[Right, ...]:
+    """Every needed right of an environment with how it stands. Comes back within `patience` seconds, and never raises for what can't be asked."""
+    environment = services.environment
+    answers = questions.ask(f"{environment.name}-access", asked(services), patience, now)
+    return access_rows.rows(environment, answers)
+
+
+def asked(services: EnvironmentServices) -> dict[str, Asked]:
+    """The questions by name, each with its lane."""
+    environment = services.environment
+    return {
+        **_who(services, environment),
+        **{
+            f"unity.{on}": ("databricks", partial(services.unity.securable, kind, name))
+            for on, (kind, name) in securables(environment).items()
+        },
+        **_databases(services, environment),
+    }
+
+
+def _who(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
+    """Who everybody is, which roles each has in Azure, and who has which level on job and warehouse."""
+    azure, unity = services.authorization, services.unity
+    operator = Once(azure.me)
+    job = Once(services.databricks.stream_job)
+    sender = Once(lambda: sender_of(services, environment))
+    jobs = Once(services.streamanalytics.jobs)
+    return {
+        "me": ("databricks", unity.me),
+        "azure.me": ("azure", operator),
+        "roles.operator": ("azure", lambda: azure.assignments(operator().id)),
+        "job": ("databricks", job),
+        "stream": ("databricks", lambda: unity.principal(unity.run_as(_there(job(), environment).job_id))),
+        "sender": ("azure", sender),
+        "roles.stream": ("azure", lambda: azure.assignments(sender().id)),
+        "levels.job": ("databricks", lambda: unity.levels("jobs", _there(job(), environment).job_id)),
+        "levels.warehouse": ("databricks", lambda: unity.levels("warehouses", environment.databricks.warehouse)),
+        "asa": ("jobs", jobs),
+        "roles.asa": ("jobs", lambda: roles_of(services, jobs())),
+        "workspace": ("azure", azure.workspace_resource),
+    }
+
+
+def _databases(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
+    """What the operator may do in each database, and what everybody else was given there."""
+    settings, sql = environment.sql, services.sql
+
+    def own(database: str, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        return {name: dict(sql.rows(database, "access_own", (name,) * 4)[0]) for name in names}
+
+    def held(database: str) -> DatabaseRights:
+        return held_of(sql.rows(database, "access_held", ()))
+
+    found: dict[str, Asked] = {}
+    for database in dict.fromkeys((settings.control_database, *settings.databases)):
+        names = _CONTROL_OBJECTS if database == settings.control_database else (_LANDING,)
+        found[f"own.{database}"] = ("sql", partial(own, database, names))
+        found[f"held.{database}"] = ("sql", partial(held, database))
+    return found
+
+
+def sender_of(services: EnvironmentServices, environment: Environment) -> Principal:
+    """As whom the stream job sends. Raises ConfigError where that can't be looked up and is not configured, ServiceError types."""
+    given, (how, _, rest) = environment.databricks.sender_id, environment.databricks.sign_in.partition(":")
+    if given:
+        return Principal(rest.partition(":")[0] or "the stream job's sender", given, "ServicePrincipal")
+    if how == "service-credential":
+        behind = services.unity.service_credential(rest)
+        if behind.connector:
+            found = services.authorization.connector_principal(behind.connector, behind.identity)
+            if found:
+                return Principal(rest, found, "ServicePrincipal")
+    raise ConfigError(
+        "Who sends to the hub can't be looked up from databricks.sign_in.",
+        hint="Set databricks.sender_id in lpmops.toml to the object id of that identity.",
+    )
+
+
+def roles_of(services: EnvironmentServices, jobs: Sequence[StreamingJob]) -> dict[str, tuple[Assignment, ...]]:
+    """The role assignments of each job's identity, by the job's name."""
+    return {job.name: services.authorization.assignments(job.principal_id) for job in jobs if job.principal_id}
+
+
+def held_of(rows: Sequence[Mapping[str, Any]]) -> DatabaseRights:
+    """The rows of `access_held` in order: users, roles with those that they are in themselves, permissions by whose they are."""
+    users = {str(row["principal"]).lower() for row in rows if row["what"] == "user"}
+    direct: dict[str, set[str]] = {}
+    permissions: dict[str, list[DatabasePermission]] = {}
+    for row in rows:
+        name = str(row["principal"]).lower()
+        if row["what"] == "member":
+            direct.setdefault(name, set()).add(str(row["role"]).lower())
+        elif row["what"] == "permission":
+            permissions.setdefault(name, []).append(_permission(row))
+    return DatabaseRights(
+        frozenset(users),
+        {name: frozenset(_all_roles(name, direct)) for name in direct},
+        {name: tuple(held) for name, held in permissions.items()},
+    )
+
+
+def _permission(row: Mapping[str, Any]) -> DatabasePermission:
+    scope = {"DATABASE": "database", "SCHEMA": "schema"}.get(str(row["scope"]), "object")
+    parts = [str(row[name]) for name in ("schema_name", "object_name") if row[name] is not None]
+    state = "DENY" if row["state"] == "DENY" else "GRANT"
+    return DatabasePermission(str(row["permission"]).upper(), state, scope, ".".join(parts))
+
+
+def _all_roles(name: str, direct: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = direct.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _there(job: StreamJob | None, environment: Environment) -> StreamJob:
+    if job is None:
+        raise ServiceNotFoundError(
+            f"There is no job {environment.databricks.job!r}.",
+            service="databricks",
+            hint=f"Deploy it: lpmops stream deploy -e {environment.name}",
+        )
+    return job
