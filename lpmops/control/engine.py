@@ -111,7 +111,7 @@ class Engine:
         self._refuse_over(book)
         plan = book.plan()
         if other := plans.differences(plan.pins, plans.pins_of(self._environment)):
-            raise plans.moved(other)
+            raise plans.moved(plan, other)
         hands, lock = make_hands(plan), self._lock(book.id)
         with self._alone(book):
             lock.take(again=True)
@@ -404,7 +404,7 @@ class Engine:
         before = {name: value for name, value in plan.seen.items() if name not in touched}
         now = hands.plan().seen
         if changes := plans.differences(before, {name: now.get(name) for name in before}):
-            raise plans.moved(changes)
+            raise plans.moved(plan, changes)
 
     def _copy_head(self) -> None:
         """Copy the audit's head beside the lock; where that fails it is told, and the next operation does it."""
@@ -426,14 +426,14 @@ class Engine:
 def check_fresh(plan: Plan, fresh: Plan) -> None:
     """Refuse a plan that would not be made now: a field moved, or its steps do not follow from what it saw. Raises StalePlanError, RefusedError."""
     if changes := plans.differences(plan.seen, fresh.seen):
-        raise plans.moved(changes)
+        raise plans.moved(plan, changes)
     guard.refuse_unapplyable(fresh)
     old, new = plans.plan_data(plan)["plan"], plans.plan_data(fresh)["plan"]
     if changes := plans.differences(
         {name: old[name] for name in ("steps", "danger", "target")},
         {name: new[name] for name in ("steps", "danger", "target")},
     ):
-        raise plans.moved(changes)
+        raise plans.moved(plan, changes)
 
 
 def fresh_result(plan: Plan) -> Mapping[str, Any]:

@@ -134,13 +134,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Chan
     return tuple(Change(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name))
 
 
-def moved(changes: tuple[Change, ...]) -> StalePlanError:
+def moved(plan: Plan, changes: tuple[Change, ...]) -> StalePlanError:
     """The error for a world that is not the one the plan was made for; names each field with before and now."""
     shown = "; ".join(f"{item.field} was {_shown(item.before)} and is {_shown(item.after)}" for item in changes[:5])
     more = f"; and {len(changes) - 5} more" if len(changes) > 5 else ""
     return StalePlanError(
         f"Things have changed since the plan was made, so nothing was done: {shown}{more}.",
-        hint="Look at the new state and make the plan again: repeat the command.",
+        hint=f"Look at the new state and make the plan again: {plain(plan.command)}",
     )
 
 
@@ -149,12 +149,12 @@ def check_fits(plan: Plan, environment: Environment, now: datetime) -> None:
     if plan.version != __version__:
         raise StalePlanError(
             f"The plan was made by lpmops {plan.version}, this is {__version__}.",
-            hint="Make it again with this version.",
+            hint=f"Make it again with this version: {plain(plan.command)}",
         )
     if (plan.environment, plan.kind) != (environment.name, environment.kind):
         raise StalePlanError(
             f"The plan is for {plan.environment} ({plan.kind.value}), not for {environment.name} ({environment.kind.value}).",
-            hint="Make it again for the environment that you mean.",
+            hint="Make it again for the environment that you mean: repeat its action with -e ENV.",
         )
     if other := differences(plan.pins, pins_of(environment)):
         names = ", ".join(change.field for change in other)
@@ -167,7 +167,7 @@ def check_fits(plan: Plan, environment: Environment, now: datetime) -> None:
         when = f"{age / timedelta(minutes=1):.0f} min old" if age > LONGEST_AGE else "from the future"
         raise StalePlanError(
             f"The plan is {when}; one may be at most {LONGEST_AGE / timedelta(minutes=1):.0f} min old.",
-            hint="Make it again: the world may have moved.",
+            hint=f"Make it again, as the world may have moved: {plain(plan.command)}",
         )
 
 
@@ -187,7 +187,7 @@ def plan_of(data: Any) -> Plan:
         if data["format"] != FORMAT:
             raise StalePlanError(
                 f"The plan is of format {data['format']!r}, this lpmops knows {FORMAT}.",
-                hint="Apply it with the lpmops that made it, or make it again.",
+                hint="Apply it with the lpmops that made it, or make it again: repeat its action with --out FILE.",
             )
         document = data["plan"]
         plan = _plan(document)
@@ -198,7 +198,7 @@ def plan_of(data: Any) -> Plan:
     if data["fingerprint"] != plan.fingerprint or set(data) != {"schema", "format", "fingerprint", "plan"}:
         raise StalePlanError(
             "The plan was changed after it was made: its fingerprint does not fit.",
-            hint="Make it again instead of editing it.",
+            hint="Make it again instead of editing it: repeat its action with --out FILE.",
         )
     return plan
 

@@ -11,6 +11,8 @@ import hashlib
 import json
 import re
 import sqlite3
+import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -43,12 +45,15 @@ from lpmops.routing.schema import control_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.services.sqltext import without_comments
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
 JOB = "asa-lpm-tdr-prod-01"
 CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Trouble = Callable[[str, str], None]
+# What is written around an act and is none.
+_BESIDE = ("lock_", "freeze_", "audit_", "control_")
 
 
 def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
@@ -90,6 +95,26 @@ class Act:
     target: str
 
 
+# A world just made, file by file, for each environment: making one anew takes longer than most of what is done in it.
+_FURNISHED: dict[str, dict[Path, bytes]] = {}
+_UNDER_WAY: set[Path] = set()
+
+
+def _copy_furnished(folder: Path, place: Environment) -> None:
+    """Put the files of a world that was just made into a folder."""
+    if (key := repr(place)) not in _FURNISHED:
+        with tempfile.TemporaryDirectory(prefix="lpmops-test-") as made:
+            origin = Path(made)
+            _UNDER_WAY.add(origin)
+            Cloud(origin, place).close()
+            _UNDER_WAY.remove(origin)
+            files = [path for path in origin.rglob("*") if path.is_file()]
+            _FURNISHED[key] = {path.relative_to(origin): path.read_bytes() for path in files}
+    for name, content in _FURNISHED[key].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
 class Cloud:
     """One environment's services, as the desk is given them. `ahead` sets the SQL server's clock forward, in seconds."""
 
@@ -97,8 +122,11 @@ class Cloud:
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
         self.environment, self.trouble = place or environment(), trouble
+        if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
+            _copy_furnished(folder, self.environment)
         self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
-        self._file = folder / "cloud.db"
+        self._file, self._local = folder / "cloud.db", threading.local()
+        self._connections: list[sqlite3.Connection] = []
         self.tenant, self.workspace = TENANT, "1003"
         if not self._file.exists():
             self._furnish()
@@ -115,32 +143,37 @@ class Cloud:
             db.execute("CREATE TABLE thing (name TEXT PRIMARY KEY, body TEXT)")
             db.execute("CREATE TABLE act (n INTEGER PRIMARY KEY, verb TEXT, target TEXT)")
             db.execute("CREATE TABLE late (n INTEGER PRIMARY KEY, verb TEXT, target TEXT, body TEXT)")
+        place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{JOB}"
         self.put(
             JOB,
+            resource_id=place,
             state="Running",
             mode="JobStartTime",
             started_at=to_data(START - timedelta(days=1)),
             last_output_at=to_data(START),
             **_asked_for(self.environment),
         )
-        self.put("feed", kind="off", versions=7, first=None, writer=2, features=[], mapping="none")
         self.put(
-            "stream", continuous=True, paused=False, run_id=41, state="running", tokens={}, table_id="t-1", version=6
+            "feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none", table_id="t-1"
         )
-        self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], concurrent=1, permissions={})
+        self.put("stream", job_id="77", gone=False, continuous=True, paused=False, retry="ON_FAILURE", concurrent=1)
+        self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
+        self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
         self.put("volume", files={})
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
 
     @contextmanager
     def _open(self) -> Any:
-        db = sqlite3.connect(self._file, timeout=30, isolation_level=None)
-        db.execute("PRAGMA synchronous=OFF")
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA synchronous=OFF")
+            self._connections.append(db)
+        db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute("BEGIN IMMEDIATE")
             yield db
-            db.execute("COMMIT")
         finally:
-            db.close()
+            db.execute("COMMIT")
 
     # The world as a test sees and changes it
 
@@ -157,10 +190,28 @@ class Cloud:
             row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
+    def things(self) -> dict[str, dict[str, Any]]:
+        """Every thing as it is."""
+        with self._open() as db:
+            return {name: json.loads(body) for name, body in db.execute("SELECT name, body FROM thing")}
+
+    def restore(self, things: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let the things be as they were."""
+        with self._open() as db:
+            db.execute("DELETE FROM thing")
+            db.executemany(
+                "INSERT INTO thing VALUES (?, ?)", [(name, json.dumps(body)) for name, body in things.items()]
+            )
+
     def acts(self) -> Counter[Act]:
         """What was really done, how often."""
         with self._open() as db:
             return Counter(Act(*row) for row in db.execute("SELECT verb, target FROM act"))
+
+    def forget(self) -> None:
+        """Count from here on."""
+        with self._open() as db:
+            db.execute("DELETE FROM act")
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
         """Rows of the control database."""
@@ -208,6 +259,8 @@ class Cloud:
 
     def close(self) -> None:
         self._sql.close()
+        for connection in self._connections:
+            connection.close()
 
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")
@@ -223,16 +276,18 @@ class Cloud:
     def rows(self, database: str, query_name: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         self.trouble("before", query_name)
         numbers = iter(range(len(parameters)))
-        text = re.sub(r"\?", lambda _: f"@p{next(numbers)}", resources.query(f"tsql/{query_name}.sql"))
+        text = without_comments(resources.query(f"tsql/{query_name}.sql"))
+        text = re.sub(r"\?", lambda _: f"@p{next(numbers)}", text)
         values = {f"p{number}": _naive(value) for number, value in enumerate(parameters)}
         try:
             results = self._sql.database(database).execute(text, values)
         except SqlError as error:
             raise StatementError(str(error), service="azuresql", status=error.number) from error
-        if query_name in ("pause_put", "pause_delete"):
-            with self._open() as db:
-                db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (query_name, str(parameters[-1])))
-        self.trouble("after", query_name)
+        if not text.upper().startswith(("SELECT", "WITH")):
+            if not query_name.startswith(_BESIDE):
+                with self._open() as db:
+                    db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (query_name, str(parameters[-1])))
+            self.trouble("after", query_name)
         shown = next((result for result in results if result.columns), None)
         if shown is None:
             return []
@@ -240,7 +295,8 @@ class Cloud:
         return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
 
     def jobs(self) -> tuple[StreamingJob, ...]:
-        return (self.job(JOB),)
+        prefix = self.environment.streamanalytics.job_prefix
+        return tuple(self.job(name) for name in sorted(self.things()) if name.startswith(prefix))
 
     def job(self, name: str) -> StreamingJob:
         self.trouble("before", "job")
@@ -255,10 +311,9 @@ class Cloud:
         if held["state"] in ends:
             # What was ordered is done by the next look.
             self.put(name, state=ends[held["state"]])
-        place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{name}"
         return StreamingJob(
             name=name,
-            resource_id=held.get("resource_id", place),
+            resource_id=held["resource_id"],
             state=held["state"],
             location="westeurope",
             streaming_units=held["streaming_units"],
@@ -268,8 +323,8 @@ class Cloud:
             query=held["query"],
             inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
             outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
-            compatibility_level=held["settings"]["compatibilityLevel"],
-            output_error_policy=held["settings"]["outputErrorPolicy"],
+            compatibility_level=held["settings"].get("compatibilityLevel"),
+            output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
             settings=held["settings"],
         )
@@ -365,8 +420,8 @@ class Cloud:
             kind=held["kind"],
             latest_version=held["versions"],
             latest_commit_at=START,
-            table_id=held.get("table_id", "t-1"),
-            oldest_version=held.get("oldest", 0),
+            table_id=held["table_id"],
+            oldest_version=held["oldest"],
             first_version=first,
             first_commit_at=START if first is not None else None,
             retention=604_800.0,
@@ -385,7 +440,7 @@ class Cloud:
     def stream_job(self) -> StreamJob | None:
         self.trouble("before", "stream_job")
         held = self.get("stream")
-        if held.get("gone"):
+        if held["gone"]:
             return None
         moves = {"stopping": "stopped", "starting": "running"}
         if held["state"] in moves:
@@ -394,12 +449,10 @@ class Cloud:
         elif held["continuous"] and not held["paused"] and held["state"] in ("stopped", "failed"):
             self.put("stream", state="starting", run_id=held["run_id"] + 1)
         status = "PAUSED" if held["paused"] else "UNPAUSED"
-        continuity = (
-            {"pause_status": status, "task_retry_mode": held.get("retry", "ON_FAILURE")} if held["continuous"] else {}
-        )
+        continuity = {"pause_status": status, "task_retry_mode": held["retry"]} if held["continuous"] else {}
         state = "paused" if held["paused"] and held["state"] == "stopped" else held["state"]
-        job_id = held.get("job_id", "77")
-        run = StreamRun(job_id, "job", state, held.get("message", ""), str(held["run_id"]))
+        job_id = held["job_id"]
+        run = StreamRun(job_id, "job", state, held["message"], str(held["run_id"]))
         return StreamJob(job_id, "job", held["continuous"], held["paused"], run, continuity)
 
     def progress(self) -> StreamProgress | None:
@@ -419,7 +472,7 @@ class Cloud:
 
     def other_jobs(self, job_id: str) -> tuple[str, ...]:
         self.trouble("before", "other_jobs")
-        return tuple(self.get("stream").get("others", ()))
+        return tuple(self.get("stream")["others"])
 
     def create_job(self, settings: Mapping[str, Any]) -> Receipt:
         self.trouble("before", "create_job")

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lpmops.control.hands import Timing
+from tests.actions.cloud import Cloud
+from tests.actions.line import Line
+from tests.actions.operator import QUICK
+
 _MEMORY = Path("/dev/shm")
 
 
@@ -19,3 +24,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="lpmops-test-", dir=_MEMORY) as found:
         yield Path(found)
+
+
+@pytest.fixture
+def line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """The command line at a pretend cloud of one's own, with an engine that does not wait long."""
+    monkeypatch.setattr(
+        "lpmops.actions.desk.Timing", lambda **_: Timing(QUICK.poll, QUICK.settle, QUICK.visible, QUICK.patience)
+    )
+    cloud = Cloud(folder)
+    yield Line(folder, cloud)
+    cloud.close()

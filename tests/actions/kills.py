@@ -5,27 +5,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from lpmops.store.connection import open_store
-from tests.actions.operator import CASES, CREATE, RESTART, Case, KillingStore, KillSwitch, Operator, operator
+from tests.actions.cases import CASES, Case
+from tests.actions.operator import KillingStore, KillSwitch, Operator, operator
 
-_ACTS = {
-    "stop", "start", "enable", "pause_put", "pause_delete", "pause_job", "continue_job", "cancel_run", "run_job",
-    "change", "scale", "put_outputs", "put_transformations", "delete_outputs",
-    "create_job", "update_job", "permit", "put_file",
-    "lock_take", "lock_renew", "lock_release", "audit_head_put",
-}  # fmt: skip
-# A restart is done anew each time it is asked for, so what holds of the others after a second time does not hold of it.
-EVERY = {**CASES, "stream restart": RESTART, "stream create": CREATE}
+T = TypeVar("T")
+# Each of them in the long form; the short one takes so many of each case, spread over the whole.
+LONG = bool(os.environ.get("LPMOPS_TEST_WIRE"))
+_SHORT = 12
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(["tests.actions.kills"])
 
 
-def stride(case: Case) -> int:
-    """How many boundaries or calls the short form goes on by: an operation of many steps repeats itself, and the long form takes each."""
-    return 3 if case.action in ("asa.deploy", "stream.deploy") and not os.environ.get("LPMOPS_TEST_WIRE") else 1
+def spread(things: Sequence[T], number: int = _SHORT) -> list[T]:
+    """All of them in the long form; in the short one so many, the first and the last among them, the same in each run."""
+    if LONG or len(things) <= number:
+        return list(things)
+    return [things[round(at * (len(things) - 1) / (number - 1))] for at in range(number)]
 
 
 def _warm() -> None:
@@ -34,27 +33,33 @@ def _warm() -> None:
         worker.run(CASES["pause"])
 
 
+def prepare(case: Case, folder: Path) -> None:
+    """A world in which the case has something to do."""
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+
+
+def boundaries(case: Case, folder: Path) -> int:
+    """How many boundaries a run of the case has from its beginning to its end."""
+    prepare(case, folder)
+    return _with_switch(folder, KillSwitch(), lambda worker: worker.run(case))
+
+
 def run(name: str, folder: Path, at: int) -> None:
     """Run an action from the command, dying at the `at`-th boundary."""
-    _with_switch(folder, at, lambda worker: worker.run(EVERY[name]))
+    _with_switch(folder, KillSwitch(at), lambda worker: worker.run(CASES[name]))
 
 
 def resume(name: str, folder: Path, at: int) -> None:
     """Finish what an earlier trial left, dying at the `at`-th boundary of that."""
     del name
-    _with_switch(folder, at, lambda worker: worker.desk.resume(worker.unfinished()[0]))
+    _with_switch(folder, KillSwitch(at), lambda worker: worker.desk.resume(worker.unfinished()[0]))
 
 
-def _with_switch(folder: Path, at: int, work: Callable[[Operator], object]) -> None:
-    switch = KillSwitch(at)
-    open_store(folder / "laptop" / "lpmops.db").close()
-
-    def trouble(place: str, verb: str) -> None:
-        if verb in _ACTS:
-            switch(place, verb)
-
-    with operator(folder, trouble=trouble, store=lambda path: KillingStore(path, switch)) as worker:
+def _with_switch(folder: Path, switch: KillSwitch, work: Callable[[Operator], object]) -> int:
+    with operator(folder, trouble=switch.wrote, store=lambda path: KillingStore(path, switch)) as worker:
         work(worker)
+    return switch.passed
 
 
 def killed(target: Callable[[str, Path, int], None], name: str, folder: Path, at: int) -> bool:
@@ -69,16 +74,14 @@ def killed(target: Callable[[str, Path, int], None], name: str, folder: Path, at
 
 
 def finish(case: Case, folder: Path) -> None:
-    """What the operator does after a crash: look what is unfinished and resume it; or, where nothing was written, run the command again."""
+    """Finish it as an operator does; a lock that a dead process left without an operation runs out by itself."""
     with operator(folder) as worker:
-        left = worker.unfinished()
-        if left:
-            worker.desk.resume(left[0])
-            return
-    # A lock that a dead process left without an operation runs out by itself.
-    with operator(folder, ahead=61.0) as worker:
-        if worker.plan(case).steps:
-            worker.run(case)
+        has_left = bool(worker.unfinished())
+        if has_left:
+            worker.finish(case)
+    if not has_left:
+        with operator(folder, ahead=61.0) as worker:
+            worker.finish(case)
 
 
 def assert_done_once(case: Case, folder: Path) -> None:
@@ -86,11 +89,9 @@ def assert_done_once(case: Case, folder: Path) -> None:
     with operator(folder, ahead=120.0) as worker:
         assert case.holds(worker.cloud)
         acts = worker.cloud.acts()
-        for effect in case.effects:
-            expected = 1 + (effect.verb == "pause_put" and case.action == "asa.start")
-            assert acts[effect] == expected, acts
+        assert {effect: acts[effect] for effect in case.effects} == dict.fromkeys(case.effects, 1), acts
         assert worker.unfinished() == []
-        assert not worker.plan(case).steps
+        assert case.anew or not worker.plan(case).steps
         worker.check_books()
 
 

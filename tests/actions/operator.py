@@ -1,14 +1,17 @@
-"""An operator at work on the pretend cloud: a desk, a store, and the three actions with what each must have done in the end."""
+"""An operator at work on the pretend cloud: a desk and a store; and the store and the switch that die at a wished boundary."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,157 +21,13 @@ from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import Outcome, Timing
 from lpmops.control.plan import Plan
+from lpmops.errors import InDoubtError, LpmopsError
 from lpmops.store import audit, journal
 from lpmops.store.connection import Store, open_store
-from tests.actions.cloud import JOB, Act, Cloud, config, quiet
+from tests.actions.cases import Case
+from tests.actions.cloud import Cloud, config, quiet
 
 QUICK = Timing(poll=0.001, settle=0.01, visible=2.0, patience=0.05)
-PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
-START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
-DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
-SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
-FEED = {"reason": "", "ticket": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An action, how the world is before it, and what must have been done exactly once after it."""
-
-    action: str
-    wish: dict[str, Any]
-    before: Callable[[Cloud], None]
-    effects: tuple[Act, ...]
-    holds: Callable[[Cloud], bool]
-
-
-def _paused(cloud: Cloud) -> None:
-    cloud.put(JOB, state="Stopped")
-    cloud.rows("lpm-control", "pause_put", _pause_values())
-
-
-def _pause_values() -> tuple[object, ...]:
-    values = ("old reason", None, "ops@lpm.example", None, "op-0", "asa.pause", JOB)
-    return values + values
-
-
-def _streaming(cloud: Cloud) -> None:
-    cloud.put("feed", kind="delta", first=0)
-
-
-def _stream_stopped(cloud: Cloud) -> None:
-    _streaming(cloud)
-    cloud.put("stream", paused=True, state="stopped")
-
-
-def drift(cloud: Cloud) -> None:
-    """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
-    held = cloud.get(JOB)
-    outputs = {name: values for name, values in held["outputs"].items() if name != "lpm-01"}
-    cloud.put(
-        JOB,
-        query="SELECT 1",
-        outputs={**outputs, "old": held["outputs"]["unrouted"]},
-        settings={**held["settings"], "outputErrorPolicy": "Drop"},
-    )
-
-
-def _no_stream(cloud: Cloud) -> None:
-    _streaming(cloud)
-    cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
-
-
-# The service makes a job each time it is asked, so a lost answer can end in doubt, which a person decides.
-CREATE = Case(
-    "stream.deploy",
-    {**FEED, "from_version": 3},
-    _no_stream,
-    (Act("create_job", "stream"), Act("permit", "stream"), Act("continue_job", "stream")),
-    lambda cloud: cloud.get("stream")["state"] == "running" and not cloud.get("stream")["gone"],
-)
-# Runs the stream anew each time it is applied, so it has no "so already".
-RESTART = Case(
-    "stream.restart",
-    FEED,
-    _streaming,
-    (Act("run_job", "stream"),),
-    lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
-)
-CASES = {
-    "pause": Case(
-        "asa.pause",
-        PAUSE,
-        lambda _: None,
-        (Act("pause_put", JOB), Act("stop", JOB)),
-        lambda cloud: cloud.get(JOB)["state"] == "Stopped" and len(cloud.query("SELECT target FROM lpmops.pause")) == 1,
-    ),
-    "start": Case(
-        "asa.start",
-        START,
-        _paused,
-        (Act("start", JOB), Act("pause_delete", JOB)),
-        lambda cloud: cloud.get(JOB)["state"] == "Running" and not cloud.query("SELECT target FROM lpmops.pause"),
-    ),
-    "deploy": Case(
-        "asa.deploy",
-        DEPLOY,
-        drift,
-        tuple(
-            Act(verb, JOB)
-            for verb in (
-                *("pause_put", "stop", "change", "put_outputs", "put_transformations", "delete_outputs"),
-                *("start", "pause_delete"),
-            )
-        ),
-        lambda cloud: (
-            cloud.get(JOB)["state"] == "Running"
-            and not cloud.query("SELECT target FROM lpmops.pause")
-            and {"lpm-01", "old"} & set(cloud.get(JOB)["outputs"]) == {"lpm-01"}
-            and cloud.get(JOB)["query"].startswith("WITH")
-            and cloud.get(JOB)["settings"]["outputErrorPolicy"] == "Stop"
-        ),
-    ),
-    "scale": Case(
-        "asa.scale",
-        SCALE,
-        lambda _: None,
-        (Act("scale", JOB),),
-        lambda cloud: cloud.get(JOB)["streaming_units"] == 10.0 and cloud.get(JOB)["state"] == "Running",
-    ),
-    "stream deploy": Case(
-        "stream.deploy",
-        {**FEED, "from_version": None},
-        _streaming,
-        (Act("update_job", "stream"), Act("permit", "stream"), Act("run_job", "stream")),
-        lambda cloud: (
-            cloud.get("stream")["run_id"] == 42
-            and cloud.get("stream")["state"] == "running"
-            and cloud.get("stream")["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
-            and cloud.get("stream")["tasks"][0]["existing_cluster_id"] == "c-1"
-            and cloud.get("stream")["tasks"][0]["spark_python_task"]["python_file"] in cloud.get("volume")["files"]
-        ),
-    ),
-    "stream stop": Case(
-        "stream.stop",
-        FEED,
-        _streaming,
-        (Act("pause_job", "stream"), Act("cancel_run", "stream")),
-        lambda cloud: cloud.get("stream")["paused"] and cloud.get("stream")["state"] == "stopped",
-    ),
-    "stream start": Case(
-        "stream.start",
-        FEED,
-        _stream_stopped,
-        (Act("continue_job", "stream"),),
-        lambda cloud: cloud.get("stream")["state"] == "running" and cloud.get("stream")["run_id"] == 42,
-    ),
-    "feed": Case(
-        "cdf.enable",
-        FEED,
-        lambda _: None,
-        (Act("enable", "feed"),),
-        lambda cloud: cloud.get("feed")["kind"] == "delta",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +48,32 @@ class Operator:
         """Plan, approve and apply."""
         plan = self.plan(case)
         return self.desk.apply(plan, self.approve(plan))
+
+    def attempt(self, plan: Plan) -> Outcome | LpmopsError:
+        """Approve a plan and apply it: how that ends."""
+        try:
+            return self.desk.apply(plan, self.approve(plan))
+        except LpmopsError as error:
+            return error
+
+    def states(self) -> list[str]:
+        """How the operations of this machine's journal stand, newest first."""
+        return [operation.state for operation, _ in journal.operations(self.store)]
+
+    def finish(self, case: Case) -> None:
+        """What an operator does after a crash: resume what is unfinished, and decide what is in doubt by a look into the cloud.
+
+        Where nothing was begun, or it failed before anything was done, the command is run again.
+        """
+        for left in self.unfinished():
+            try:
+                self.desk.resume(left)
+            except InDoubtError:
+                # Nothing is on its way in this cloud any more, so what is not seen is not there.
+                self.desk.resolve(left, "not-done", "looked")
+                self.desk.resume(left)
+        if "succeeded" not in self.states() and self.plan(case).steps:
+            self.run(case)
 
     def unfinished(self) -> list[str]:
         return [operation.id for operation, _ in journal.operations(self.store, unfinished=True)]
@@ -216,11 +101,15 @@ def operator(
     store: Callable[[Path], Store] = open_store,
     timing: Timing = QUICK,
     cloud: Cloud | None = None,
+    now: Callable[[], datetime] = utc_now,
 ) -> Iterator[Operator]:
-    """Somebody at a machine; the cloud is the one in `folder`."""
+    """Somebody at a machine whose clock is `now`; the cloud is the one in `folder`."""
     made = cloud or Cloud(folder, trouble=trouble, ahead=ahead)
-    opened = store(folder / machine / "lpmops.db")
-    desk = Desk(config(made.environment), made.environment, opened, cast(Any, made), timing=timing)
+    path = folder / machine / "lpmops.db"
+    if not path.exists():
+        _new_store(path)
+    opened = store(path)
+    desk = Desk(config(made.environment), made.environment, opened, cast(Any, made), timing=timing, now=now)
     try:
         yield Operator(desk, made, opened)
     finally:
@@ -229,13 +118,34 @@ def operator(
             made.close()
 
 
-class KillSwitch:
-    """Kills this process with SIGKILL at its n-th boundary; counts them."""
+@cache
+def _empty_store() -> bytes:
+    """The file of a store that was just made."""
+    with tempfile.TemporaryDirectory(prefix="lpmops-test-") as made:
+        open_store(Path(made) / "lpmops.db").close()
+        return (Path(made) / "lpmops.db").read_bytes()
 
-    def __init__(self, at: int) -> None:
+
+def _new_store(path: Path) -> None:
+    """What opening a store for the first time leaves, without waiting for its migrations."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(0o600)
+    path.write_bytes(_empty_store())
+
+
+class KillSwitch:
+    """Kills this process with SIGKILL at its n-th boundary; counts them. What is before a write is after the commit or write before it."""
+
+    def __init__(self, at: int = 0) -> None:
         self.at, self.passed = at, 0
 
-    def __call__(self, *_: str) -> None:
+    def wrote(self, place: str, verb: str) -> None:
+        """A boundary is after each write to the cloud, of which alone an "after" is told."""
+        del verb
+        if place == "after":
+            self()
+
+    def __call__(self) -> None:
         self.passed += 1
         if self.passed == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -254,6 +164,6 @@ class KillingStore(Store):
         with super().writing() as connection:
             yield connection
             if not outer:
-                self._switch("before", "commit")
+                self._switch()
         if not outer:
-            self._switch("after", "commit")
+            self._switch()

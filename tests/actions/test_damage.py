@@ -16,8 +16,9 @@ from lpmops.errors import LpmopsError, StoreError
 from lpmops.store import audit
 from lpmops.store.connection import open_store
 from tests.actions import kills
+from tests.actions.cases import CASES
 from tests.actions.cloud import JOB, Act
-from tests.actions.operator import CASES, operator
+from tests.actions.operator import operator
 
 FLIPS = int(os.environ.get("LPMOPS_TEST_JOURNAL_FLIPS", "40"))
 SIZES = int(os.environ.get("LPMOPS_TEST_DISK_SIZES", "4"))

@@ -20,8 +20,9 @@ from lpmops.errors import (
 )
 from lpmops.model import Kind
 from lpmops.routing.job import UNITS
+from tests.actions.cases import CASES, DEPLOY, SCALE, Case, drift
 from tests.actions.cloud import JOB, Act, Cloud, as_kind
-from tests.actions.operator import CASES, DEPLOY, SCALE, Case, Operator, drift, operator
+from tests.actions.operator import Operator, operator
 
 CASE = CASES["deploy"]
 

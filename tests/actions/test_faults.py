@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lpmops.control.plan import Plan
 from lpmops.errors import (
     BadAnswerError,
     DeadlineError,
@@ -25,8 +24,9 @@ from lpmops.errors import (
     UnreachableError,
 )
 from tests.actions import kills
+from tests.actions.cases import CASES, START, Case
 from tests.actions.cloud import JOB, Act
-from tests.actions.operator import CASES, QUICK, START, Case, Operator, operator
+from tests.actions.operator import QUICK, operator
 
 # How many faults are tried a call: all of them in the long form.
 FAULTS_EACH = int(os.environ.get("LPMOPS_TEST_FAULTS_EACH", "1"))
@@ -77,39 +77,32 @@ class Striking:
 def test_a_call_that_fails_in_any_way_leaves_an_operation_that_can_be_finished(name: str, folder: Path) -> None:
     case, counting = CASES[name], Striking()
     with operator(folder / "dry") as worker:
-        case.before(worker.cloud)
+        case.prepare(worker.cloud)
         plan = worker.plan(case)
         worker.cloud.trouble = counting
         worker.desk.apply(plan, worker.approve(plan))
-    chance, trials = random.Random(name), 0
+    chance = random.Random(name)
+    assert counting.seen["before"] > counting.seen["after"] >= len(case.effects)
     for place in ("before", "after"):
-        for number in range(1, counting.seen[place] + 1, kills.stride(case)):
+        for number in kills.spread(range(1, counting.seen[place] + 1)):
             fitting = [fault for fault in FAULTS if fault[1] == place]
             for title, _, make in chance.sample(fitting, min(FAULTS_EACH, len(fitting))):
-                trials += 1
                 _try(case, folder / f"{place}{number}{title}", Striking(place, number, make))
-    assert trials >= sum(counting.seen.values()) // kills.stride(case)
 
 
 def _try(case: Case, folder: Path, striking: Striking) -> None:
     with operator(folder) as worker:
-        case.before(worker.cloud)
+        case.prepare(worker.cloud)
         plan = worker.plan(case)
         worker.cloud.trouble = striking
         # How it ends is the fault's own; that it can be finished, and that whoever reads it is told how, is not.
-        error = _ending(worker, plan)
+        ended = worker.attempt(plan)
         assert striking.struck
-        assert error is None or not worker.unfinished() or f"lpmops op resume {error.operation}" in error.hint
+        if worker.unfinished():
+            assert isinstance(ended, LpmopsError)
+            assert f"lpmops op resume {ended.operation}" in ended.hint
     kills.finish(case, folder)
     kills.assert_done_once(case, folder)
-
-
-def _ending(worker: Operator, plan: Plan) -> LpmopsError | None:
-    try:
-        worker.desk.apply(plan, worker.approve(plan))
-    except LpmopsError as error:
-        return error
-    return None
 
 
 @pytest.mark.parametrize("mode", ["last-output", "now"])

@@ -20,8 +20,9 @@ from lpmops.errors import (
     UsageError,
 )
 from lpmops.store import audit, lease
+from tests.actions.cases import CASES, PAUSE, START, Case
 from tests.actions.cloud import JOB, Act
-from tests.actions.operator import CASES, PAUSE, START, Case, Operator, operator
+from tests.actions.operator import Operator, operator
 
 
 def _lose_the_start(worker: Operator) -> str:

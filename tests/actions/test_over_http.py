@@ -21,7 +21,8 @@ from lpmops.services.cloud import open_environment
 from lpmops.services.databricks import DatabricksService
 from lpmops.services.streamanalytics import StreamAnalyticsService
 from tests.actions import cloud as pretend
-from tests.actions.operator import DEPLOY, FEED, PAUSE, START, Operator, operator
+from tests.actions.cases import DEPLOY, FEED, PAUSE, START
+from tests.actions.operator import Operator, operator
 from tests.services.worlds import SUBSCRIPTION, TENANT, environment
 
 pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not installed")

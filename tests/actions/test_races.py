@@ -10,48 +10,53 @@ from pathlib import Path
 import pytest
 
 from lpmops.control.collect import utc_now
-from lpmops.control.guard import Approval
 from lpmops.control.hands import Outcome
 from lpmops.control.plan import Plan
 from lpmops.errors import FrozenError, LockedError, LockLostError, LpmopsError
+from tests.actions import kills
+from tests.actions.cases import CASES, Case
 from tests.actions.cloud import JOB, Act, Cloud
-from tests.actions.operator import CASES, Operator, operator
+from tests.actions.operator import Operator, operator
 
-RACES = int(os.environ.get("LPMOPS_TEST_RACES", "8"))
+RACES = int(os.environ.get("LPMOPS_TEST_RACES", "2"))
 
 
-def test_of_two_operators_one_does_it_and_the_other_is_told(folder: Path) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_of_two_operators_one_does_it_and_the_other_is_told(name: str, folder: Path) -> None:
     for race in range(RACES):
         place = folder / str(race)
-        place.mkdir()
+        kills.prepare(CASES[name], place)
+        # One cloud and two machines, each with a journal of its own.
         cloud = Cloud(place)
         with operator(place, machine="one", cloud=cloud) as one, operator(place, machine="two", cloud=cloud) as two:
-            ended = _race(one, two)
+            ended = _race(CASES[name], one, two)
             assert sum(isinstance(item, Outcome) and item.operation is not None for item in ended) == 1, ended
             told = [item for item in ended if isinstance(item, LpmopsError)]
             assert all(int(item.exit_code) in (5, 6) for item in told), told
-            assert cloud.acts() == {Act("stop", JOB): 1, Act("pause_put", JOB): 1}
+            acts = cloud.acts()
+            assert {effect: acts[effect] for effect in CASES[name].effects} == dict.fromkeys(CASES[name].effects, 1)
+            assert CASES[name].holds(cloud)
             assert one.desk.control.state().holder is None
+            one.check_books()
+            two.check_books()
         cloud.close()
 
 
-def _race(*workers: Operator) -> list[Outcome | LpmopsError]:
-    """All apply their own plan of the same pause at the same moment; how each of them ended."""
+def _race(case: Case, *workers: Operator) -> list[Outcome | LpmopsError]:
+    """All apply their own plan of the same thing at the same moment; how each of them ended."""
     start, ended = threading.Barrier(len(workers)), list[Outcome | LpmopsError]()
 
-    def apply(worker: Operator, plan: Plan, approval: Approval) -> None:
+    def apply(worker: Operator, plan: Plan) -> None:
         start.wait()
-        try:
-            ended.append(worker.desk.apply(plan, approval))
-        except LpmopsError as error:
-            ended.append(error)
+        ended.append(worker.attempt(plan))
 
-    plans = [(worker, worker.plan(CASES["pause"])) for worker in workers]
-    threads = [threading.Thread(target=apply, args=(worker, plan, worker.approve(plan))) for worker, plan in plans]
+    plans = [(worker, worker.plan(case)) for worker in workers]
+    threads = [threading.Thread(target=apply, args=each) for each in plans]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
+    assert len(ended) == len(workers)
     return ended
 
 

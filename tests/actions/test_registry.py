@@ -12,6 +12,7 @@ from lpmops.cli.app import build
 from lpmops.control.plan import Danger
 from lpmops.errors import NotFoundError
 from lpmops.model import Health, Kind, Reading, Snapshot, Stage
+from tests.actions.cases import CASES
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -40,6 +41,10 @@ def test_every_action_is_a_command_with_help_and_a_level(name: str) -> None:
     assert set(entry.pins) <= {"tenant", "server", "workspace"}
     assert registry.danger(entry, Kind.PROD) >= Danger.PRODUCTION > registry.danger(entry, Kind.DEV) > Danger.READ
     assert entry.name in registry._SENSELESS or entry.name == "cdf.enable"
+
+
+def test_every_action_has_a_case_that_its_proofs_run_over() -> None:
+    assert {case.action for case in CASES.values()} == set(registry.ACTIONS)
 
 
 def test_keys_are_given_once() -> None:

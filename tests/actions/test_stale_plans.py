@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,123 +10,59 @@ from typing import Any
 
 import pytest
 
-from lpmops.actions import stream_deploy
 from lpmops.control import guard
 from lpmops.control import plan as plans
 from lpmops.control.collect import utc_now
+from lpmops.control.hands import Outcome
 from lpmops.control.plan import Danger
 from lpmops.errors import DeclinedError, LpmopsError, NotFoundError, RefusedError, StalePlanError, UsageError
 from lpmops.model import Kind
-from tests.actions.cloud import JOB, Cloud
-from tests.actions.operator import CASES, Operator, operator
-
-SETTINGS = {
-    "compatibilityLevel",
-    "outputErrorPolicy",
-    "eventsOutOfOrderPolicy",
-    "eventsOutOfOrderMaxDelayInSeconds",
-    "eventsLateArrivalMaxDelayInSeconds",
-}
-LONG = bool(os.environ.get("LPMOPS_TEST_WIRE"))
-_MOVES: dict[str, Callable[[Cloud], None]] = {
-    "hub.retention": lambda cloud: cloud.put("hub", retention=86_400.0),
-    f"{JOB}.query": lambda cloud: cloud.put(JOB, query="SELECT 2"),
-    f"{JOB}.inputs": lambda cloud: cloud.put(JOB, inputs={"tdr-hub": cloud.get(JOB)["inputs"]["tdr-hub"]}),
-    f"{JOB}.outputs": lambda cloud: cloud.put(JOB, outputs={**cloud.get(JOB)["outputs"], "lpm-02": {}}),
-    f"{JOB}.streaming_units": lambda cloud: cloud.put(JOB, streaming_units=6.0),
-    f"{JOB}.compatibility_level": lambda cloud: _setting(cloud, "compatibilityLevel", "1.0"),
-    f"{JOB}.output_error_policy": lambda cloud: _setting(cloud, "outputErrorPolicy", "Drop"),
-    f"{JOB}.resource": lambda cloud: cloud.put(JOB, resource_id="/subscriptions/another"),
-    f"{JOB}.last_output_at": lambda cloud: cloud.put(JOB, last_output_at="2026-11-23T12:00:01.000Z"),
-    f"{JOB}.started_at": lambda cloud: cloud.put(JOB, started_at="2026-11-23T11:00:00.000Z"),
-    f"{JOB}.start_mode": lambda cloud: cloud.put(JOB, mode="CustomTime"),
-    "table.writer_version": lambda cloud: cloud.put("feed", writer=7),
-    "table.features": lambda cloud: cloud.put("feed", features=["deletionVectors"]),
-    "table.column_mapping": lambda cloud: cloud.put("feed", mapping="name"),
-    "job.id": lambda cloud: cloud.put("stream", job_id="78"),
-    "job.continuous": lambda cloud: cloud.put("stream", retry="NEVER"),
-    "job.run_id": lambda cloud: cloud.put("stream", run_id=50),
-    "job": lambda cloud: cloud.put("stream", gone=True),
-    "job.is_continuous": lambda cloud: cloud.put("stream", continuous=False),
-    "job.max_concurrent_runs": lambda cloud: cloud.put("stream", concurrent=2),
-    "job.tasks": lambda cloud: cloud.put("stream", tasks=[{"task_key": "another"}]),
-    "job.python_file": lambda cloud: _task(cloud, python_file="/elsewhere.py"),
-    "job.parameters": lambda cloud: _task(cloud, parameters=["stream", "--table", "another"]),
-    "job.permissions.lpm-operators": lambda cloud: cloud.put("stream", permissions={"lpm-operators": "CAN_VIEW"}),
-    "files": lambda cloud: cloud.put("volume", files=_shipped(cloud)),
-    "table.change_feed": lambda cloud: cloud.put("feed", kind="automatic"),
-}
-
-
-def _other_pause(cloud: Cloud) -> None:
-    values = ("somebody else's reason", None, "eve@lpm.example", None, "op-9", "asa.pause", JOB)
-    cloud.rows("lpm-control", "pause_put", values + values)
-
-
-def _task(cloud: Cloud, **python: Any) -> None:
-    (task,) = cloud.get("stream")["tasks"]
-    cloud.put("stream", tasks=[{**task, "spark_python_task": python}])
-
-
-def _shipped(cloud: Cloud) -> dict[str, str]:
-    """One of the files where it goes, as somebody else's deployment that is under way leaves it."""
-    name, content = next(iter(stream_deploy.files().items()))
-    folder = stream_deploy.folder_of(cloud.environment, stream_deploy.files())
-    return {f"{folder}/{name}": hashlib.sha256(content).hexdigest()}
-
-
-def _setting(cloud: Cloud, name: str, value: Any) -> None:
-    cloud.put(JOB, settings={**cloud.get(JOB)["settings"], name: value})
-
-
-_MOVES[f"{JOB}.pause"] = _other_pause
-
-
-def _definition_move(field: str) -> Callable[[Cloud], None] | None:
-    """Changes that one field of the job's definition; None for a field of something else."""
-    words = field.removeprefix(f"{JOB}.").split(".")
-    if words[0] in SETTINGS:
-        return lambda cloud: _setting(cloud, words[0], f"not {words[0]}")
-    if words[0] not in ("inputs", "outputs") or len(words) < 3:
-        return None
-
-    def move(cloud: Cloud) -> None:
-        parts = cloud.get(JOB)[words[0]]
-        at = parts[words[1]]
-        for word in words[2:-1]:
-            at = at["properties"] if word not in at else at[word]
-        at = at if words[-1] in at else at["properties"]
-        at[words[-1]] = f"not {at[words[-1]]}"
-        cloud.put(JOB, **{words[0]: parts})
-
-    return move
+from tests.actions import kills, moves
+from tests.actions.cases import CASES, Case
+from tests.actions.cloud import JOB
+from tests.actions.operator import Operator, operator
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_managed_field_that_moves_refuses_the_plan_and_is_named(name: str, folder: Path) -> None:
-    case, tried = CASES[name], set()
-    with operator(folder / "first") as worker:
-        case.before(worker.cloud)
-        fields = worker.plan(case).seen
-    # Of the many fields of a definition the short form moves some, the same in each run.
-    parts = {field: move for field in sorted(set(fields) - set(_MOVES)) if (move := _definition_move(field))}
-    moves = {**_MOVES, **{field: parts[field] for field in list(parts)[:: 1 if LONG else 6]}}
-    tried |= set(parts) - set(moves)
-    for field in sorted(set(fields) & set(moves)):
-        with operator(folder / field) as worker:
-            case.before(worker.cloud)
-            plan = worker.plan(case)
-            before = worker.cloud.acts()
-            moves[field](worker.cloud)
-            moved = worker.cloud.acts() - before
-            with pytest.raises(StalePlanError, match=field.replace(".", r"\.")) as caught:
-                worker.desk.apply(plan, worker.approve(plan))
-            assert caught.value.exit_code == 6
-            assert worker.cloud.acts() - before == moved
-            assert worker.desk.control.state().holder is None
-        tried.add(field)
-    # What is not moved here: the jobs themselves, and states, of which some are what was wished for and others are tried below.
-    assert set(fields) - tried <= {"jobs", f"{JOB}.state", "job.state", "job.paused"}
+def test_whatever_the_plan_rests_on_moves_refuses_it_and_is_named(name: str, folder: Path) -> None:
+    case = CASES[name]
+    kills.prepare(case, folder / "looked at")
+    with operator(folder / "looked at") as worker:
+        plan, things = worker.plan(case), worker.cloud.things()
+        first: dict[str, str] = {}
+        for move, make in moves.within(things).items():
+            make(worker.cloud)
+            for field in moves.moved(worker, case, plan) or ():
+                # Of the moves that change the same field the first is enough.
+                first.setdefault(field, move)
+            worker.cloud.restore(things)
+    tried = [*moves.BESIDES, *kills.spread(list(dict.fromkeys(first.values())))]
+    fields = {field for number, move in enumerate(tried) for field in _refused(case, folder / str(number), move)}
+    assert set(plan.seen) <= fields | set(first), "nothing in the pretend world moves it: see tests.actions.moves"
+
+
+def _refused(case: Case, folder: Path, move: str) -> set[str]:
+    """Apply a plan to a world in which that was changed meanwhile; the fields that moved."""
+    kills.prepare(case, folder)
+    with operator(folder) as worker:
+        plan = worker.plan(case)
+        make = {**moves.within(worker.cloud.things()), **moves.BESIDES}[move]
+        make(worker.cloud)
+        worker.cloud.forget()
+        moved = moves.moved(worker, case, plan)
+        if moved == set():
+            return moved
+        ended = worker.attempt(plan)
+        # Where somebody else did it meanwhile there is nothing left to do; where none can be planned any more the reason is its own.
+        assert (
+            isinstance(ended, StalePlanError) or (isinstance(ended, Outcome) and ended.operation is None) or not moved
+        )
+        if isinstance(ended, StalePlanError):
+            assert ended.exit_code == 6
+            assert any(field in ended.message for field in moved or ()), move
+        assert not worker.cloud.acts()
+        assert worker.desk.control.state().holder is None
+        return moved or set()
 
 
 @pytest.mark.parametrize("state", ["Failed", "Starting", "Stopping", "Deleting", "Brooding"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,34 +9,11 @@ from typing import Any
 import pytest
 
 from lpmops.errors import DeadlineError, NotFoundError, PartlyAppliedError, RefusedError, StalePlanError
-from tests.actions import kills
+from tests.actions.cases import CASES
 from tests.actions.cloud import Act
-from tests.actions.operator import CASES, RESTART, Operator, operator
+from tests.actions.operator import Operator, operator
 
-RUN = Act("run_job", "stream")
-
-
-def test_a_restart_killed_at_any_moment_makes_one_run(folder: Path) -> None:
-    boundaries = 0
-    for at in itertools.count(1):
-        place = folder / str(at)
-        with operator(place) as worker:
-            RESTART.before(worker.cloud)
-        if not kills.killed(kills.run, "stream restart", place, at):
-            break
-        boundaries += 1
-        with operator(place) as worker:
-            for left in worker.unfinished():
-                worker.desk.resume(left)
-            done = worker.cloud.acts()[RUN]
-        with operator(place, ahead=61.0) as worker:
-            if not done:
-                worker.run(RESTART)
-            assert worker.cloud.acts()[RUN] == 1, f"boundary {at}"
-            assert RESTART.holds(worker.cloud)
-            assert worker.unfinished() == []
-            worker.check_books()
-    assert boundaries > 15
+RESTART, RUN = CASES["stream restart"], Act("run_job", "stream")
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

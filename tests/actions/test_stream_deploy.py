@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,43 +14,18 @@ from lpmops.config import Environment
 from lpmops.errors import DeadlineError, InDoubtError, LpmopsError, UnreachableError, UsageError
 from lpmops.streamjob.arguments import StreamSettings, parse
 from tests.actions import kills
+from tests.actions.cases import CASES
 from tests.actions.cloud import Act, Cloud, environment
-from tests.actions.operator import CASES, CREATE, Operator, operator
+from tests.actions.operator import Operator, operator
 
-CASE = CASES["stream deploy"]
+CASE, CREATE = CASES["stream deploy"], CASES["stream create"]
 MADE = Act("create_job", "stream")
 KEPT = {"new_cluster": {"num_workers": 3}, "libraries": [{"maven": {"coordinates": "a:b:1"}}]}
 
 
 def _finish(folder: Path) -> None:
-    """What an operator does: resume; where it is in doubt look into the workspace, say what is there, and resume again."""
-    with operator(folder, ahead=61.0) as worker:
-        for left in worker.unfinished():
-            try:
-                worker.desk.resume(left)
-            except InDoubtError:
-                worker.desk.resolve(left, "done" if worker.cloud.acts()[MADE] else "not-done", "looked")
-                worker.desk.resume(left)
-        if worker.plan(CREATE).steps:
-            worker.run(CREATE)
-        assert CREATE.holds(worker.cloud)
-        assert all(worker.cloud.acts()[effect] == 1 for effect in CREATE.effects), worker.cloud.acts()
-        assert worker.unfinished() == []
-        assert not worker.plan(CREATE).steps
-        worker.check_books()
-
-
-def test_a_creation_killed_at_any_moment_makes_one_job(folder: Path) -> None:
-    boundaries = 0
-    for at in itertools.count(1, kills.stride(CREATE)):
-        place = folder / str(at)
-        with operator(place) as worker:
-            CREATE.before(worker.cloud)
-        if not kills.killed(kills.run, "stream create", place, at):
-            break
-        boundaries += 1
-        _finish(place)
-    assert boundaries > 15
+    kills.finish(CREATE, folder)
+    kills.assert_done_once(CREATE, folder)
 
 
 @pytest.mark.parametrize("kind", [DeadlineError, UnreachableError])

@@ -1,0 +1,203 @@
+"""One entry for every action: what is wished, how the world is before it, and what must have been done exactly once after it.
+
+**A new action joins all suites by one entry in `CASES`**, and one that has none fails `test_registry`. The suites do the rest by themselves: kill -9
+at every boundary and again in the resume (`test_kills`), every call failing in every way (`test_faults`), operators that race (`test_races`), a world
+that moved between plan and apply (`test_stale_plans`), plans, names, locks, identities and rights that are wrong (`test_refusals`). What an entry
+needs:
+
+- `before` brings the pretend cloud from how `Cloud._furnish` leaves it to where the action has something to do; what it does there does not count.
+- `effects` are the acts (verb and target, as the cloud notes them with `_did`) that are counted in the end: each exactly once, whatever happened.
+- `holds` says of the cloud that all is as wished.
+- `anew` is for what has no "so already": asked for a second time it is done a second time.
+
+Where an action calls something that the pretend cloud does not have yet, add the method there: `self.trouble("before", verb)` first, in a write
+`self._did(verb, target, **values)` for the effect and `self.trouble("after", verb)` last; what it reads lies in a thing that `_furnish` puts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.actions.cloud import JOB, Act, Cloud
+
+PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
+START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
+DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
+SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
+FEED = {"reason": "", "ticket": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An action, how the world is before it, and what must have been done exactly once after it; see the room's docstring."""
+
+    action: str
+    wish: dict[str, Any]
+    before: Callable[[Cloud], None]
+    effects: tuple[Act, ...]
+    holds: Callable[[Cloud], bool]
+    anew: bool = False
+
+    def prepare(self, cloud: Cloud) -> None:
+        """Bring the world to where the action has something to do; nothing of that is counted."""
+        self.before(cloud)
+        cloud.forget()
+
+
+# Worlds --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _as_it_is(cloud: Cloud) -> None:
+    """Nothing has to be prepared."""
+
+
+def _paused(cloud: Cloud) -> None:
+    cloud.put(JOB, state="Stopped")
+    values = ("old reason", None, "ops@lpm.example", None, "op-0", "asa.pause", JOB)
+    cloud.rows("lpm-control", "pause_put", values + values)
+
+
+def _streaming(cloud: Cloud) -> None:
+    cloud.put("feed", kind="delta", first=0)
+
+
+def _stream_stopped(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", paused=True, state="stopped")
+
+
+def _no_stream(cloud: Cloud) -> None:
+    _streaming(cloud)
+    cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
+
+
+def drift(cloud: Cloud) -> None:
+    """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
+    held = cloud.get(JOB)
+    outputs = {name: values for name, values in held["outputs"].items() if name != "lpm-01"}
+    cloud.put(
+        JOB,
+        query="SELECT 1",
+        outputs={**outputs, "old": held["outputs"]["unrouted"]},
+        settings={**held["settings"], "outputErrorPolicy": "Drop"},
+    )
+
+
+# What holds in the end -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _noted(cloud: Cloud) -> int:
+    """How many pauses are noted."""
+    return len(cloud.query("SELECT target FROM lpmops.pause"))
+
+
+def _is_deployed(cloud: Cloud) -> bool:
+    job = cloud.get(JOB)
+    return (
+        job["state"] == "Running"
+        and not _noted(cloud)
+        and {"lpm-01", "old"} & set(job["outputs"]) == {"lpm-01"}
+        and job["query"].startswith("WITH")
+        and job["settings"]["outputErrorPolicy"] == "Stop"
+    )
+
+
+def _runs_anew(cloud: Cloud) -> bool:
+    stream = cloud.get("stream")
+    return bool(stream["state"] == "running" and stream["run_id"] == 42)
+
+
+def _is_shipped(cloud: Cloud) -> bool:
+    stream = cloud.get("stream")
+    (task,) = stream["tasks"]
+    return (
+        _runs_anew(cloud)
+        and stream["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
+        and task["existing_cluster_id"] == "c-1"
+        and task["spark_python_task"]["python_file"] in cloud.get("volume")["files"]
+    )
+
+
+# The cases -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _job(*verbs: str) -> tuple[Act, ...]:
+    return tuple(Act(verb, JOB) for verb in verbs)
+
+
+def _stream(*verbs: str) -> tuple[Act, ...]:
+    return tuple(Act(verb, "stream") for verb in verbs)
+
+
+CASES: dict[str, Case] = {
+    "pause": Case(
+        "asa.pause",
+        PAUSE,
+        _as_it_is,
+        _job("pause_put", "stop"),
+        lambda cloud: cloud.get(JOB)["state"] == "Stopped" and _noted(cloud) == 1,
+    ),
+    "start": Case(
+        "asa.start",
+        START,
+        _paused,
+        _job("start", "pause_delete"),
+        lambda cloud: cloud.get(JOB)["state"] == "Running" and not _noted(cloud),
+    ),
+    "deploy": Case(
+        "asa.deploy",
+        DEPLOY,
+        drift,
+        _job(
+            "pause_put",
+            "stop",
+            "change",
+            "put_outputs",
+            "put_transformations",
+            "delete_outputs",
+            "start",
+            "pause_delete",
+        ),
+        _is_deployed,
+    ),
+    "scale": Case(
+        "asa.scale",
+        SCALE,
+        _as_it_is,
+        _job("scale"),
+        lambda cloud: cloud.get(JOB)["streaming_units"] == 10.0 and cloud.get(JOB)["state"] == "Running",
+    ),
+    "stream deploy": Case(
+        "stream.deploy",
+        {**FEED, "from_version": None},
+        _streaming,
+        _stream("update_job", "permit", "run_job"),
+        _is_shipped,
+    ),
+    # The service makes a job each time it is asked, so a lost answer can end in doubt, which a person decides.
+    "stream create": Case(
+        "stream.deploy",
+        {**FEED, "from_version": 3},
+        _no_stream,
+        _stream("create_job", "permit", "continue_job"),
+        lambda cloud: cloud.get("stream")["state"] == "running" and not cloud.get("stream")["gone"],
+    ),
+    "stream stop": Case(
+        "stream.stop",
+        FEED,
+        _streaming,
+        _stream("pause_job", "cancel_run"),
+        lambda cloud: cloud.get("stream")["paused"] and cloud.get("stream")["state"] == "stopped",
+    ),
+    "stream start": Case("stream.start", FEED, _stream_stopped, _stream("continue_job"), _runs_anew),
+    "stream restart": Case("stream.restart", FEED, _streaming, _stream("run_job"), _runs_anew, anew=True),
+    "feed": Case(
+        "cdf.enable",
+        FEED,
+        _as_it_is,
+        (Act("enable", "feed"),),
+        lambda cloud: cloud.get("feed")["kind"] == "delta",
+    ),
+}

@@ -1,0 +1,132 @@
+"""Everything that somebody else may change in the pretend world meanwhile: every value of every thing in it, and what is not there yet.
+
+Found by looking, not listed: a thing that `Cloud._furnish` puts is changed value by value. `BESIDES` holds what looking does not find, because there
+is nothing to change before somebody makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from lpmops.actions import stream_deploy
+from lpmops.control import plan as plans
+from lpmops.control.plan import Plan
+from lpmops.errors import LpmopsError
+from lpmops.model import parse_time, to_data
+from tests.actions.cases import Case
+from tests.actions.cloud import CONTROL, JOB, Cloud
+from tests.actions.operator import Operator
+
+Move = Callable[[Cloud], None]
+
+
+def within(things: Mapping[str, Mapping[str, Any]]) -> dict[str, Move]:
+    """Each change of one value of the things as they are, by a name."""
+    found: dict[str, Move] = {}
+    for thing, body in things.items():
+        for field, value in body.items():
+            for where, changed in _changes(value):
+                found[".".join((thing, field, *where))] = _putting(thing, field, changed)
+    return found
+
+
+def _putting(thing: str, field: str, value: Any) -> Move:
+    return lambda cloud: cloud.put(thing, **{field: value})
+
+
+def _changes(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A value with one of its parts changed, for each of its parts."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield (key, "gone"), {name: each for name, each in value.items() if name != key}
+            for where, changed in _changes(part):
+                yield (key, *where), {**value, key: changed}
+    elif isinstance(value, list) and value:
+        for place, part in enumerate(value):
+            for where, changed in _changes(part):
+                yield (str(place), *where), [*value[:place], changed, *value[place + 1 :]]
+    else:
+        yield (), _another(value)
+
+
+def _another(value: Any) -> Any:
+    """A value of the same kind that is not the same."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, str):
+        try:
+            moment = parse_time(value)
+        except ValueError:
+            return f"{value}x"
+        return to_data(moment + timedelta(seconds=1))
+    return ["another"] if isinstance(value, list) else 1
+
+
+def _another_job(cloud: Cloud) -> None:
+    cloud.put(f"{JOB[:-2]}02", **cloud.get(JOB))
+
+
+def _another_pause(cloud: Cloud) -> None:
+    values = ("somebody else's reason", None, "eve@lpm.example", None, "op-9", "asa.pause", JOB)
+    cloud.rows(CONTROL, "pause_put", values + values)
+
+
+def _no_pause(cloud: Cloud) -> None:
+    cloud.rows(CONTROL, "pause_delete", (JOB,))
+
+
+def _a_right(cloud: Cloud) -> None:
+    cloud.put("stream", gone=False, permissions={"lpm-operators": "CAN_VIEW"})
+
+
+def _other_files(cloud: Cloud) -> None:
+    """One of the shipped files where it goes, as somebody else's deployment that is under way leaves it."""
+    name, content = next(iter(stream_deploy.files().items()))
+    folder = stream_deploy.folder_of(cloud.environment, stream_deploy.files())
+    cloud.put("volume", files={f"{folder}/{name}": hashlib.sha256(content).hexdigest()})
+
+
+def _task(**python: Any) -> Move:
+    def move(cloud: Cloud) -> None:
+        for task in cloud.get("stream")["tasks"][:1]:
+            cloud.put("stream", tasks=[{**task, "spark_python_task": python}])
+
+    return move
+
+
+BESIDES: dict[str, Move] = {
+    "another job": _another_job,
+    "another pause": _another_pause,
+    "no pause": _no_pause,
+    "a right": _a_right,
+    "other files": _other_files,
+    "another file to run": _task(python_file="/elsewhere.py"),
+    "other arguments": _task(parameters=["stream", "--table", "another"]),
+}
+
+
+def first_that_tells(worker: Operator, case: Case, plan: Plan) -> None:
+    """Leave the world with a change of one value of what the case acts on, of those on which such a plan rests."""
+    things = worker.cloud.things()
+    targets = {act.target for act in case.effects}
+    for make in within({thing: body for thing, body in things.items() if thing in targets}).values():
+        make(worker.cloud)
+        if moved(worker, case, plan):
+            worker.cloud.restore(things)
+            make(worker.cloud)
+            return
+        worker.cloud.restore(things)
+    raise AssertionError("no value of what the case acts on moves what its plan rests on")
+
+
+def moved(worker: Operator, case: Case, plan: Plan) -> set[str] | None:
+    """What a plan that is made now rests on otherwise; None where none can be made."""
+    try:
+        return {change.field for change in plans.differences(plan.seen, worker.plan(case).seen)}
+    except LpmopsError:
+        return None
