@@ -25,7 +25,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 def meta(
     pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None
 ) -> Mapping[str, Any]:
-    """What a field accepts: a whole-match pattern with the words for it, a list of choices, or a lowest number."""
+    """What a field accepts: a whole-match pattern (of each, where it is a list) with the words for it, a list of choices, or a lowest number."""
     return {"pattern": pattern, "says": says, "choices": choices, "low": low}
 
 
@@ -41,13 +41,24 @@ _SENDER_META = meta(
     "service-credential:NAME, sas:SCOPE/KEY or entra:CLIENT_ID:SCOPE/KEY, never the secret itself",
 )
 
+_PRINCIPALS_META = meta(
+    re.compile(rf"(user|group|service):{_GUID.pattern}"),
+    "a list of object ids, each as user:ID, group:ID or service:ID",
+)
+_WORKSPACE_META = meta(
+    re.compile(
+        r"|/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.OperationalInsights/workspaces/[^/\s]+",
+        re.IGNORECASE,
+    ),
+    "/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.OperationalInsights/workspaces/NAME",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Databricks:
     """The workspace, the source table and the streaming job that reads its change feed.
 
-    `sign_in` is how a job that lpmops deploys signs in to the hub, `sender_id` the object id of whom it does so as, where that can't be looked up;
-    `operators` the group that may start and stop it.
+    `sign_in` is how a job that lpmops deploys signs in to the hub, `operators` the group that may start and stop it.
     """
 
     host: str = field(metadata=_URL_META)
@@ -58,18 +69,29 @@ class Databricks:
     workspace_id: str = ""
     sign_in: str = field(default="", metadata=_SENDER_META)
     operators: str = ""
-    sender_id: str = field(default="", metadata=meta(re.compile(rf"|{_GUID.pattern}"), "an object id, or nothing"))
 
 
 @dataclass(frozen=True, slots=True)
 class EventHub:
-    """The hub. `consumer_group` is the one people read with, never a job's."""
+    """The hub, and how large it should be. `consumer_group` is the one people read with, never a job's.
+
+    `region` is that of Stream Analytics where it is empty. A `maximum_throughput_units` above 0 lets the namespace grow to that by itself.
+    `senders` and `receivers` are who may send to the hub and read from it, beside the jobs.
+    """
 
     namespace: str
     hub: str
     consumer_group: str = "people"
     auth: str = field(default="entra", metadata=meta(choices=("entra", "connection-string")))
     connection_string: str = field(default="", metadata=_SECRET_META)
+    region: str = ""
+    tier: str = field(default="Standard", metadata=meta(choices=("Standard", "Premium")))
+    throughput_units: int = field(default=2, metadata=meta(low=1))
+    maximum_throughput_units: int = field(default=0, metadata=meta(low=0))
+    partitions: int = field(default=4, metadata=meta(low=1))
+    retention_days: int = field(default=7, metadata=meta(low=1))
+    senders: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
+    receivers: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +129,13 @@ class Sql:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """Where diagnostic logs go; empty where there is none."""
+    """Where diagnostic logs go; empty where there is none.
+
+    `log_analytics_workspace` is the id that queries name. `workspace_resource_id` is where it is, for a workspace of another resource group.
+    """
 
     log_analytics_workspace: str = ""
+    workspace_resource_id: str = field(default="", metadata=_WORKSPACE_META)
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,11 @@ class _Reader:
         """What one field alone can't show: settings that need each other."""
         if environment.eventhub.auth == "connection-string" and not environment.eventhub.connection_string:
             self.fail(f"{key}.eventhub.connection_string", 'is missing, and auth is "connection-string"')
+        hub = environment.eventhub
+        if hub.maximum_throughput_units and hub.tier != "Standard":
+            self.fail(f"{key}.eventhub.maximum_throughput_units", "is only for the Standard tier")
+        if 0 < hub.maximum_throughput_units < hub.throughput_units:
+            self.fail(f"{key}.eventhub.maximum_throughput_units", "is less than throughput_units; 0 lets nothing grow")
         if environment.sql.auth == "password" and not (environment.sql.user and environment.sql.password):
             self.fail(f"{key}.sql.password", 'or user is missing, and auth is "password"')
         if environment.identity.credential == "token-endpoint" and not (
@@ -236,12 +241,15 @@ class _Reader:
         """`value` as the field wants it."""
         if is_dataclass(kind):
             return self.record(typing.cast(type[Any], kind), value, key)
+        if value == [] and field.default == ():
+            return ()
         converted = self._scalar(kind, value, key)
         pattern, choices, low = (field.metadata.get(name) for name in ("pattern", "choices", "low"))
         if choices and converted not in choices:
             near = difflib.get_close_matches(str(converted), choices, n=1)
             self.fail(key, f"must be one of {', '.join(choices)}" + (f" (did you mean {near[0]}?)" if near else ""))
-        if pattern and converted and not pattern.fullmatch(converted):
+        each = converted if isinstance(converted, tuple) else (converted,)
+        if pattern and converted and not all(pattern.fullmatch(item) for item in each):
             self.fail(key, f"must be {field.metadata['says']}")
         if low is not None and converted < low:
             self.fail(key, f"must be {low} or more")

@@ -343,8 +343,8 @@ class JobPart:
 class StreamingJob:
     """A Stream Analytics job as deployed. `state` is the service's own word (Running, Stopped, Failed, Degraded, ...).
 
-    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query, `principal_id`
-    the object id of the identity that the job signs in with.
+    `settings` are the job's own, under the service's names and without secrets; `transformation` is the name of what holds the query;
+    `principal_id` is the identity that the service gave it, None where it has none.
     """
 
     name: str

@@ -22,6 +22,7 @@ from lpmops.control.remedies import command
 from lpmops.errors import NotFoundError, PreconditionError, RefusedError, ServiceError, UsageError
 from lpmops.model import Receipt, StreamingJob, parse_time, to_data
 from lpmops.routing import job as definitions
+from lpmops.routing.fields import bare_name, flat
 from lpmops.routing.job import UNITS, Definition, Difference
 from lpmops.store.journal import StepRow
 
@@ -74,10 +75,10 @@ def targets(bench: Bench, found: Sequence[StreamingJob]) -> dict[str, Definition
 def _server(bench: Bench, live: Definition) -> str:
     """How the job names the SQL server, where that is a known name of the configured one."""
     sql = bench.environment.sql
-    known = {definitions.bare_name(name) for name in (sql.server, sql.server_name) if name}
+    known = {bare_name(name) for name in (sql.server, sql.server_name) if name}
     for properties in live.outputs.values():
         name = str(properties.get("datasource", {}).get("properties", {}).get("server") or "")
-        if definitions.bare_name(name) in known:
+        if bare_name(name) in known:
             return name
     return sql.server
 
@@ -246,7 +247,7 @@ def _settings_step(job: StreamingJob, target: Definition, live: Definition, item
         "after": {name: target.settings[name] for name in sorted(names)},
         "former": {name: live.settings.get(name) for name in sorted(names)},
     }
-    fields = {*definitions.flat(arguments["after"]), *definitions.flat(arguments["former"])}
+    fields = {*flat(arguments["after"]), *flat(arguments["former"])}
     touches = tuple(sorted(f"{job.name}.{name}" for name in fields))
     return Step(
         f"set {', '.join(sorted(names))} of {job.name}", _SETTINGS, job.name, arguments, _shown(job, items), touches
@@ -268,9 +269,7 @@ def _part_step(
         touches: tuple[str, ...] = (f"{job.name}.query", f"{job.name}.streaming_units")
         title = f"put {_NOUNS[collection]} of {job.name}"
     else:
-        touches = tuple(
-            sorted({where + path for path in (*definitions.flat(after or {}), *definitions.flat(before or {}))})
-        )
+        touches = tuple(sorted({where + path for path in (*flat(after or {}), *flat(before or {}))}))
         title = f"{'delete' if after is None else 'put'} {_NOUNS[collection]} {name} of {job.name}"
     arguments = {"collection": collection, "name": name, "after": after, "former": before}
     return Step(title, _PART, job.name, arguments, _shown(job, items), touches)
@@ -389,7 +388,7 @@ def _compared(job: StreamingJob, what: str, given: Mapping[str, Any], live: Mapp
         after is not None and live is not None and not definitions.unlike(after, live)
     ):
         return Observation(Sight.SO, f"{what}: as wished")
-    if (before is None) == (live is None) and definitions.flat(before or {}) == definitions.flat(live or {}):
+    if (before is None) == (live is None) and flat(before or {}) == flat(live or {}):
         return Observation(Sight.ABSENT, f"{what}: as before, and {job.name} is {job.state}")
     return Observation(Sight.OTHERWISE, f"somebody else changed {what} meanwhile; {job.name} is {job.state}")
 

@@ -40,6 +40,11 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
                 "stream", "stream", "The Databricks job that sends the change feed: see, deploy, start, stop, restart."
             ),
             Room("asa", "asa", "The Stream Analytics jobs: see, pause, start, deploy and scale them."),
+            Room(
+                "provision",
+                "provision",
+                "The environment in Azure: see it, make or adopt it, write it as Bicep, compare two.",
+            ),
             Room("apply", "op", "Run exactly the plan of a file."),
             Room("op", "op", "Operations: see them, and finish those that were interrupted."),
             Room("freeze", "lock", "Let no operation begin or go on in an environment."),

@@ -102,6 +102,11 @@ def status(form: Form = Output.TABLE) -> None:
             [_row(item) for item in data["environments"]],
             right=frozenset({1, 2, 3}),
         )
+        lines += [
+            f"{item['environment']} has the namespace {made['namespace']} too, on port {made['port']}: {made['connection_string_file']}"
+            for item in data["environments"]
+            for made in item["namespaces"]
+        ]
         warnings = [
             f"{item['environment']}: {part} fails and is tried again: {said}"
             for item in data["environments"]

@@ -52,7 +52,7 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
     azure, unity = services.authorization, services.unity
     operator = Once(azure.me)
     job = Once(services.databricks.stream_job)
-    sender = Once(lambda: sender_of(services, environment))
+    senders = Once(lambda: senders_of(services, environment))
     jobs = Once(services.streamanalytics.jobs)
     return {
         "me": ("databricks", unity.me),
@@ -60,13 +60,13 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
         "roles.operator": ("azure", lambda: azure.assignments(operator().id)),
         "job": ("databricks", job),
         "stream": ("databricks", lambda: unity.principal(unity.run_as(_there(job(), environment).job_id))),
-        "sender": ("azure", sender),
-        "roles.stream": ("azure", lambda: azure.assignments(sender().id)),
+        "senders": ("azure", senders),
+        "roles.stream": ("azure", lambda: {who.name: azure.assignments(who.id) for who in senders()}),
         "levels.job": ("databricks", lambda: unity.levels("jobs", _there(job(), environment).job_id)),
         "levels.warehouse": ("databricks", lambda: unity.levels("warehouses", environment.databricks.warehouse)),
         "asa": ("jobs", jobs),
         "roles.asa": ("jobs", lambda: roles_of(services, jobs())),
-        "workspace": ("azure", azure.workspace_resource),
+        "workspace": ("azure", lambda: workspace_of(services, environment)),
     }
 
 
@@ -88,21 +88,34 @@ def _databases(services: EnvironmentServices, environment: Environment) -> dict[
     return found
 
 
-def sender_of(services: EnvironmentServices, environment: Environment) -> Principal:
-    """As whom the stream job sends. Raises ConfigError where that can't be looked up and is not configured, ServiceError types."""
-    given, (how, _, rest) = environment.databricks.sender_id, environment.databricks.sign_in.partition(":")
-    if given:
-        return Principal(rest.partition(":")[0] or "the stream job's sender", given, "ServicePrincipal")
+def senders_of(services: EnvironmentServices, environment: Environment) -> tuple[Principal, ...]:
+    """As whom the stream job sends: what stands behind its service credential, else who is configured to send.
+
+    Raises ConfigError where neither is said, ServiceError types.
+    """
+    how, _, rest = environment.databricks.sign_in.partition(":")
     if how == "service-credential":
         behind = services.unity.service_credential(rest)
         if behind.connector:
             found = services.authorization.connector_principal(behind.connector, behind.identity)
             if found:
-                return Principal(rest, found, "ServicePrincipal")
-    raise ConfigError(
-        "Who sends to the hub can't be looked up from databricks.sign_in.",
-        hint="Set databricks.sender_id in lpmops.toml to the object id of that identity.",
-    )
+                return (Principal(rest, found, "ServicePrincipal"),)
+    kinds = {"user": "User", "group": "Group", "service": "ServicePrincipal"}
+    parts = [text.partition(":") for text in environment.eventhub.senders]
+    if not parts:
+        raise ConfigError(
+            "Who sends to the hub can't be looked up from databricks.sign_in, and eventhub.senders names nobody.",
+            hint='Name its object id in lpmops.toml: senders = ["service:OBJECT_ID"]',
+        )
+    return tuple(Principal(identifier, identifier, kinds[kind]) for kind, _, identifier in parts)
+
+
+def workspace_of(services: EnvironmentServices, environment: Environment) -> str:
+    """The resource id of the Log Analytics workspace; empty where there is none or it is of another group and not configured."""
+    settings = environment.monitor
+    if settings.workspace_resource_id or not settings.log_analytics_workspace:
+        return settings.workspace_resource_id
+    return services.resources.workspace(settings.log_analytics_workspace)
 
 
 def roles_of(services: EnvironmentServices, jobs: Sequence[StreamingJob]) -> dict[str, tuple[Assignment, ...]]:

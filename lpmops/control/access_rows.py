@@ -209,7 +209,7 @@ def _level(need: Need, how: Level, environment: Environment, answers: Answers) -
 
 
 def _azure(need: Need, how: AzureRole, environment: Environment, answers: Answers) -> Iterator[Right]:
-    """One row for the operator or the stream, one a job for the jobs."""
+    """One row for the operator, one a sender for the stream, one a job for the jobs."""
     if need.identity == ASA:
         try:
             jobs: tuple[StreamingJob, ...] = tuple(answers["asa"])
@@ -234,8 +234,9 @@ def _azure(need: Need, how: AzureRole, environment: Environment, answers: Answer
     if need.identity == STREAM and environment.databricks.sign_in.startswith("sas:"):
         return
     try:
-        found: Principal = answers["azure.me" if need.identity == OPERATOR else "sender"]
-        yield _role(need, how, environment, answers, found, "")
+        people = (answers["azure.me"],) if need.identity == OPERATOR else answers["senders"]
+        for person in people:
+            yield _role(need, how, environment, answers, person, "")
     except Unasked as error:
         yield _role(need, how, environment, answers, Principal(_name(need.identity, environment, answers)), str(error))
 
@@ -252,7 +253,7 @@ def _role(
         may = None if mine is None else rights.may_assign(scope, mine)
         if not trouble:
             held = answers[f"roles.{need.identity}"]
-            verdict = rights.azure(how, scope, held.get(who.name, ()) if need.identity == ASA else held)
+            verdict = rights.azure(how, scope, held if need.identity == OPERATOR else held.get(who.name, ()))
     except Unasked as error:
         verdict = rights.unknown(str(error))
     text = command(

@@ -1,8 +1,8 @@
 """What a routing job should be, what it is, and how the two differ, field by field.
 
 A definition is plain values under the API's own names. Fields are of classes: managed ones are compared and deployed; what the service fills in
-(`_DEFAULTS`) counts as equal where it is not shown; names are compared without case and without the cloud's domain; texts without their line
-endings; what the service never shows (secrets) and what lpmops does not ask for is left alone. Every difference names its field.
+(`_RULES`) counts as equal where it is not shown; names are compared without case and without the cloud's domain; texts without their line
+endings; what the service never shows (secrets) and what lpmops does not ask for is left alone. Every difference names its field (`fields`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from lpmops.config import Config, Environment
 from lpmops.model import StreamingJob
 from lpmops.resources import query
+from lpmops.routing import fields as comparison
+from lpmops.routing.fields import Rules, flat
 from lpmops.routing.query import HEARTBEAT, INPUT, KPI, REFERENCE, UNROUTED, job_query
 
 OUTPUTS_PLANNED, OUTPUTS_AT_MOST = 40, 60
@@ -29,18 +31,19 @@ _SETTINGS = (
     "eventsLateArrivalMaxDelayInSeconds",
     "jobStorageAccount",
 )
-# What the service fills in where nothing is said, by the last parts of the field's name.
-_DEFAULTS: Mapping[str, Any] = {
-    "eventsOutOfOrderPolicy": "Adjust",
-    "eventsOutOfOrderMaxDelayInSeconds": 0,
-    "eventsLateArrivalMaxDelayInSeconds": 5,
-    "maxBatchCount": 10_000,
-    "maxWriterCount": 1,
-    "encoding": "UTF8",
-    "compression.type": "None",
-}
-_NAMES = frozenset({"server", "database", "serviceBusNamespace", "eventHubName", "consumerGroupName", "accountName"})
-_DOMAINS = (".database.windows.net", ".servicebus.windows.net")
+_RULES = Rules(
+    # What the service fills in where nothing is said.
+    defaults={
+        "eventsOutOfOrderPolicy": "Adjust",
+        "eventsOutOfOrderMaxDelayInSeconds": 0,
+        "eventsLateArrivalMaxDelayInSeconds": 5,
+        "maxBatchCount": 10_000,
+        "maxWriterCount": 1,
+        "encoding": "UTF8",
+        "compression.type": "None",
+    },
+    names=frozenset({"server", "database", "serviceBusNamespace", "eventHubName", "consumerGroupName", "accountName"}),
+)
 # Streaming units as they are configured, and as Resource Manager counts them (V2).
 UNITS: Mapping[str, int] = {"1/3": 3, "2/3": 7, **{str(number): 10 * number for number in range(1, 67)}}
 
@@ -187,6 +190,11 @@ def spread(databases: Sequence[str], present: Mapping[str, Sequence[str]]) -> di
     return {job: tuple(sorted(names)) for job, names in found.items()}
 
 
+def jobs_needed(databases: int) -> int:
+    """How many jobs so many company databases are planned to take, each beside the job's own outputs."""
+    return max(1, -(-databases // (OUTPUTS_PLANNED - len(_CONTROL_TABLES))))
+
+
 # Differences ----------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +225,7 @@ def differences(target: Definition, live: Definition) -> tuple[Difference, ...]:
                 continue
             found += [Difference(collection, name, *item) for item in unlike(properties, present)]
         found += [Difference(collection, name, "", "there", None) for name in there if name.lower() not in names]
-    if not _same("query", target.query, live.query):
+    if not comparison.same("query", target.query, live.query, _RULES):
         found.append(Difference("transformations", "", "query", live.query, target.query))
     if target.streaming_units != live.streaming_units:
         found.append(Difference("transformations", "", "streaming_units", live.streaming_units, target.streaming_units))
@@ -225,49 +233,5 @@ def differences(target: Definition, live: Definition) -> tuple[Difference, ...]:
 
 
 def unlike(target: Mapping[str, Any], live: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The fields of `target` that `live` has otherwise: name, before, after. What only `live` has is left alone."""
-    there = flat(live)
-    return [
-        (field, there.get(field), value)
-        for field, value in flat(target).items()
-        if not _same(field, value, there.get(field))
-    ]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested objects as dotted names; `datasource.properties` is left out of them, as it says nothing."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        path = prefix if name == "properties" else f"{prefix}.{name}" if prefix else name
-        if isinstance(value, Mapping):
-            found |= flat(value, path)
-        else:
-            found[path] = value
-    return found
-
-
-def _same(field: str, wanted: Any, found: Any) -> bool:
-    last = field.rpartition(".")[2]
-    if wanted is None:
-        # Nothing is asked for: an answer that shows the field empty is what it was read from.
-        return True
-    if found is None:
-        default = _DEFAULTS.get(last, _DEFAULTS.get(".".join(field.split(".")[-2:])))
-        return default is not None and wanted == default
-    if last in _NAMES:
-        return bare_name(str(wanted)) == bare_name(str(found))
-    if isinstance(wanted, str) and isinstance(found, str):
-        return _text(wanted) == _text(found)
-    if isinstance(wanted, list) and isinstance(found, list):
-        return sorted(map(str, wanted)) == sorted(map(str, found))
-    return bool(wanted == found)
-
-
-def bare_name(name: str) -> str:
-    """A name without case and without the public cloud's domain."""
-    small = name.lower()
-    return next((small.removesuffix(domain) for domain in _DOMAINS if small.endswith(domain)), small)
-
-
-def _text(value: str) -> str:
-    return "\n".join(line.rstrip() for line in value.replace("\r\n", "\n").strip().split("\n"))
+    """The fields of one part that `live` has otherwise: name, before, after."""
+    return comparison.unlike(target, live, _RULES)

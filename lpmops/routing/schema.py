@@ -5,6 +5,7 @@ Each statement can be run again without harm, except the view's, which is given 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from string import Template
 
@@ -45,3 +46,35 @@ def landing_statements(columns: Iterable[Column], routing: Routing) -> tuple[str
 def control_statements() -> tuple[str, ...]:
     """The statements that make the schema `lpmops` of a control database."""
     return tuple(query(f"tsql/{name}.sql") for name in CONTROL_STATEMENTS)
+
+
+_MADE = (
+    (re.compile(r"COL_LENGTH\('(\S+)', '(\S+)'\)"), "column {0}.{1}"),
+    (re.compile(r"CREATE SCHEMA (\w+)"), "schema {0}"),
+    (re.compile(r"CREATE TABLE (\S+)"), "table {0}"),
+    (re.compile(r"CREATE VIEW (\S+)"), "view {0}"),
+    (re.compile(r"CREATE (?:UNIQUE )?INDEX (\S+) ON (\S+)"), "index {0} on {1}"),
+)
+# How the index of a table is named that takes a row twice without an error, and keeps it once.
+IGNORES_DUPLICATES = ", duplicates ignored"
+
+
+def makes(statement: str) -> str:
+    """What a statement makes, as `queries/tsql/schema_objects.sql` names what is there. Raises ValueError for one that makes nothing."""
+    text = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+    for pattern, words in _MADE:
+        if found := pattern.search(text):
+            return words.format(*found.groups()) + (IGNORES_DUPLICATES if "IGNORE_DUP_KEY" in text else "")
+    raise ValueError(statement.partition("\n")[0])
+
+
+def lacking(statements: Iterable[str], present: frozenset[str]) -> dict[str, str]:
+    """The statements that make what is not there, by what they make, in their order; a column that comes with its table is left out."""
+    found: dict[str, str] = {}
+    for statement in statements:
+        made = makes(statement)
+        table, _, column = made.removeprefix("column ").rpartition(".")
+        with_table = made.startswith("column ") and re.search(rf"\b{column}\b", found.get(f"table {table}", ""))
+        if made not in present and not with_table:
+            found[made] = statement
+    return found

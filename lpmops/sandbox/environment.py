@@ -28,7 +28,7 @@ from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
-from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
@@ -75,6 +75,7 @@ class SandboxEnvironment:
         self.plan = plan
         self._clock = clock
         self._authority = authority
+        self._namespaces = namespaces
         self._companies = {company.id: company for company in companies}
         self._databases = {
             company.id: plan.databases[number % len(plan.databases)] for number, company in enumerate(companies)
@@ -112,6 +113,7 @@ class SandboxEnvironment:
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
+        self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -178,21 +180,18 @@ class SandboxEnvironment:
             "lpmops",
             {**self._to_workspace(CATEGORY), "logAnalyticsDestinationType": "Dedicated"},
         )
+        identities: list[str] = []
         for job in plan.jobs:
             key = JobKey(plan.subscription_id, plan.resource_group, job.name)
             account.stream_analytics.delete(key)
-            account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            made = account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
+            identities.append(str((made.identity or {})["principalId"]))
             account.diagnostics.put(
                 f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
                 "lpmops",
                 self._to_workspace("Execution", "Authoring"),
             )
             account.stream_analytics.start(key, "JobStartTime", None)
-        identities = [
-            (job.key.name, str(job.identity["principalId"]))
-            for job in self._deployed_jobs()
-            if job.identity is not None
-        ]
         people.give_roles(account, plan, identities)
         (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
 
@@ -236,9 +235,23 @@ class SandboxEnvironment:
         return f"/subscriptions/{self.plan.subscription_id}/resourceGroups/{self.plan.resource_group}/providers"
 
     def _find_hub(self, namespace: str, name: str) -> Hub:
-        if namespace.lower() != self.plan.namespace.lower() or name != self.plan.hub:
+        """A hub of a namespace of this environment's subscription."""
+        known = {self.plan.namespace.lower(), *(item.lower() for item in self.made_namespaces())}
+        found = self._namespaces.hubs(namespace).get(name) if namespace.lower() in known else None
+        if found is None:
             raise LookupError(f"there is no hub {name} in namespace {namespace}")
-        return self.hub
+        return found
+
+    def made_namespaces(self) -> list[str]:
+        """The namespaces that somebody made in this environment's subscription, beside its own."""
+        if self._account is None:
+            return []
+        held = self._account.event_hubs.namespaces(self.plan.subscription_id)
+        return [str(each["name"]) for each in held if str(each["name"]).lower() != self.plan.namespace.lower()]
+
+    def hubs_of(self, namespace: str) -> LiveHubs:
+        """The hubs of one of them, as they are at each look."""
+        return self._namespaces.live(namespace)
 
     # Moving records ----------------------------------------------------------------------------------------------------------------------------
 
@@ -311,7 +324,19 @@ class SandboxEnvironment:
         if self._hub_errors is not None:
             self._hub_errors.step()
         self.hub.expire()
+        self._measure_made()
         return _METER_SECONDS
+
+    def _measure_made(self) -> None:
+        """The same for the namespaces that somebody made."""
+        assert self._account is not None
+        for document in self._account.event_hubs.namespaces(self.plan.subscription_id):
+            if str(document["name"]).lower() == self.plan.namespace.lower():
+                continue
+            meter = self._made_meters.setdefault(document["id"], Meter(self._account.metrics, document["id"]))
+            for hub in self.hubs_of(document["name"]).values():
+                meter.read_hub(hub)
+                hub.expire()
 
     def status(self, faults: Iterable[str]) -> dict[str, Any]:
         """What is going on, for people and tests."""

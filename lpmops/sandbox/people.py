@@ -6,7 +6,7 @@ Everything a team would have given on its first day is given here; what somebody
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lpmops.sandbox.azure.access import role_id
@@ -58,8 +58,8 @@ def job_levels() -> dict[str, str]:
     return {f"user_name:{OPERATOR.name}": "CAN_MANAGE", f"group_name:{OPERATORS}": "CAN_MANAGE_RUN"}
 
 
-def give_roles(account: Account, plan: Environment, jobs: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> None:
-    """The role assignments of an environment. `jobs` are the Stream Analytics jobs with the object ids of their identities."""
+def give_roles(account: Account, plan: Environment, jobs: Iterable[str]) -> None:
+    """The role assignments of an environment. `jobs` are the object ids of the identities of its Stream Analytics jobs."""
     now = ticks(account.clock.now())
     subscription = f"/subscriptions/{plan.subscription_id}"
     group = f"{subscription}/resourceGroups/{plan.resource_group}"
@@ -77,7 +77,7 @@ def give_roles(account: Account, plan: Environment, jobs: Iterator[tuple[str, st
         account.access.assign(scope, role_id(role), OPERATOR.id, "User", now)
     sender = crew_of(plan.name).connector_id
     account.access.assign(hub, role_id("Azure Event Hubs Data Sender"), sender, "ServicePrincipal", now)
-    for _, principal in jobs:
+    for principal in jobs:
         account.access.assign(hub, role_id("Azure Event Hubs Data Receiver"), principal, "ServicePrincipal", now)
 
 

@@ -37,6 +37,7 @@ from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.hub import AmqpNamespace, SharedAccessKey, TokenRefused
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.records import companies_of
+from lpmops.sandbox.made_namespaces import MadeNamespaces
 from lpmops.sandbox.people import OPERATOR
 from lpmops.sandbox.sql import errors as sql_errors
 from lpmops.sandbox.sql.session import Login, SqlPrincipal
@@ -79,6 +80,13 @@ class World:
         )
         self.account.access.govern(OPERATOR.id)
         self.board = FaultBoard(self.environments.values(), folder / "faults.json")
+        self._made = MadeNamespaces(
+            self.environments.values(),
+            self.account.event_hubs,
+            self.clock,
+            Path(plan.identity_header_file).parent,
+            self._amqp_judge,
+        )
         self._amqp: list[AmqpNamespace] = []
         self._tds: list[TdsListener] = []
         self._started_at = datetime.now(UTC)
@@ -116,6 +124,7 @@ class World:
             serve_http(Starlette(routes=workspace_routes(environment.workspace)), sockets[plan.databricks_port])
             await self._open_amqp(environment, sockets[plan.amqp_port])
             await self._open_tds(environment, sockets[plan.tds_port])
+        await self._made.start()
         for environment in self.environments.values():
             environment.start()
 
@@ -174,7 +183,10 @@ class World:
         return {
             "started_at": self._started_at.isoformat(),
             "environments": [
-                item.status(fault.name for fault in active if fault.environment == item.name)
+                {
+                    **item.status(fault.name for fault in active if fault.environment == item.name),
+                    "namespaces": self._made.places(item),
+                }
                 for item in self.environments.values()
             ],
         }
@@ -182,6 +194,7 @@ class World:
     async def close(self) -> None:
         """Stop the flow, close every connection, and let go of every file; all of it is there at the next start."""
         self.board.close()
+        await self._made.close()
         for namespace in self._amqp:
             await namespace.close()
         for listener in self._tds:

@@ -1,18 +1,16 @@
-"""Who holds which Azure role, as Resource Manager knows it (Microsoft.Authorization 2022-04-01), and giving one.
+"""Who holds which Azure role, as Resource Manager knows it (Microsoft.Authorization 2022-04-01).
 
 `assignedTo` finds what a principal holds itself and through its groups, on the whole subscription in one call; what a role allows is read once a role
-and kept. An assignment is made under a name that is made of its scope, role and principal, so that asking twice makes one.
+and kept. A role is given through `resources`, as any other thing of an environment.
 """
 
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from lpmops.config import Environment
-from lpmops.model import Receipt
 from lpmops.principals import Assignment, Principal, Role
 from lpmops.services.answers import Fields
 from lpmops.services.bounded import Deadline
@@ -22,10 +20,7 @@ from lpmops.services.transport import Transport
 
 _VERSION = {"api-version": "2022-04-01"}
 _CONNECTORS = {"api-version": "2023-05-01"}
-_WORKSPACES = {"api-version": "2022-10-01"}
 _AUTHORIZATION = "providers/Microsoft.Authorization"
-# The namespace of names made here, so that each lpmops gives the same assignment the same name.
-_NAMES = uuid.UUID("5a4c21c7-28a5-4a2e-8f0e-3a0f0d1c7f5e")
 
 
 class AuthorizationService:
@@ -36,16 +31,8 @@ class AuthorizationService:
     ) -> None:
         self._seconds = seconds
         self._subscription = f"/subscriptions/{environment.subscription_id}"
-        self._workspace = environment.monitor.log_analytics_workspace.lower()
         self._client = resource_manager(
             environment, transport, credential, "authorization", "Reader on the subscription"
-        )
-        self._orders = resource_manager(
-            environment,
-            transport,
-            credential,
-            "authorization",
-            "Role Based Access Control Administrator, User Access Administrator or Owner at the scope",
         )
         self._credential, self._scope = credential, manager_scope(environment)
         self._lock = threading.Lock()
@@ -67,26 +54,6 @@ class AuthorizationService:
         )
         return tuple(self._assignment(fields, deadline) for fields in pages)
 
-    def assign(self, scope: str, role_id: str, principal_id: str, kind: str) -> Receipt:
-        """Give a role at a scope. `kind` is User, Group or ServicePrincipal. Raises ConflictError where the principal holds it there already."""
-        name = uuid.uuid5(_NAMES, f"{scope}|{role_id}|{principal_id}".lower())
-        body = {
-            "properties": {
-                "roleDefinitionId": f"{self._subscription}/{_AUTHORIZATION}/roleDefinitions/{role_id}",
-                "principalId": principal_id,
-                "principalType": kind,
-            }
-        }
-        answer = self._orders.write(
-            "PUT",
-            f"{scope}/{_AUTHORIZATION}/roleAssignments/{name}",
-            body,
-            operation="assign role",
-            deadline=Deadline.after(self._seconds),
-            params=_VERSION,
-        )
-        return Receipt(answer.request_id)
-
     def connector_principal(self, connector_id: str, identity_id: str = "") -> str:
         """The object id behind an access connector: its system-assigned identity, or the user-assigned one of that resource id; empty for none."""
         fields = self._client.get(
@@ -98,19 +65,6 @@ class AuthorizationService:
         given = {name.lower(): value for name, value in identity.object("userAssignedIdentities").values.items()}
         found = given.get(identity_id.lower())
         return str(found.get("principalId") or "") if isinstance(found, dict) else ""
-
-    def workspace_resource(self) -> str:
-        """The resource id of the configured Log Analytics workspace; empty where the subscription shows none of that id."""
-        pages = self._client.pages(
-            f"{self._subscription}/providers/Microsoft.OperationalInsights/workspaces",
-            operation="workspaces",
-            deadline=Deadline.after(self._seconds),
-            params=_WORKSPACES,
-        )
-        for fields in pages:
-            if (fields.object("properties").maybe_text("customerId") or "").lower() == self._workspace:
-                return fields.text("id")
-        return ""
 
     def _assignment(self, fields: Fields, deadline: Deadline) -> Assignment:
         properties = fields.object("properties")

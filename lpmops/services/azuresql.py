@@ -74,9 +74,9 @@ class SqlService:
         """The rows of `queries/tsql/QUERY_NAME.sql` in `database`, its `?` marks bound to `parameters`."""
         return self._run(database, query_name, resources.query(f"tsql/{query_name}.sql"), parameters)
 
-    def execute(self, database: str, query_name: str, text: str) -> None:
-        """Send a statement once that was made of `queries/tsql/QUERY_NAME.sql` and quoted names."""
-        self._run(database, query_name, text, ())
+    def execute(self, database: str, title: str, statement: str) -> None:
+        """Run a statement that `routing` made from a text of `queries`; `title` names it where something goes wrong."""
+        self._run(database, title, statement, ())
 
     def ping(self, database: str) -> None:
         """Connect and ask for nothing. Raises what keeps the database from answering."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lpmops.services.eventhubs import EventHubService
     from lpmops.services.identity import CachedCredential
     from lpmops.services.monitor import MonitorService
+    from lpmops.services.resources import ResourceService
     from lpmops.services.secrets import SecretReader
     from lpmops.services.streamanalytics import StreamAnalyticsService
     from lpmops.services.transport import Transport
@@ -58,6 +59,7 @@ class EnvironmentServices:
         self._eventhubs = _Lazy(self._build_eventhubs)
         self._streamanalytics = _Lazy(self._build_streamanalytics)
         self._monitor = _Lazy(self._build_monitor)
+        self._resources = _Lazy(self._build_resources)
         self._sql = _Lazy(self._build_sql)
         self._authorization = _Lazy(self._build_authorization)
         self._unity = _Lazy(self._build_unity)
@@ -98,6 +100,11 @@ class EnvironmentServices:
     def monitor(self) -> MonitorService:
         """Metrics and logs."""
         return self._monitor.get()
+
+    @property
+    def resources(self) -> ResourceService:
+        """What the resource group is made of."""
+        return self._resources.get()
 
     @property
     def sql(self) -> SqlService:
@@ -158,6 +165,11 @@ class EnvironmentServices:
         from lpmops.services.monitor import MonitorService
 
         return MonitorService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_resources(self) -> ResourceService:
+        from lpmops.services.resources import ResourceService
+
+        return ResourceService(self.environment, self.transport, self.credential, self.deadline)
 
     def _build_sql(self) -> SqlService:
         from lpmops.services.azuresql import SqlService

@@ -62,8 +62,9 @@ _NAMES = {
     "monitor": "Azure Monitor",
     "azuresql": "Azure SQL",
     "identity": "The sign-in service",
+    "resourcemanager": "Resource Manager",
+    "authorization": "Azure's access control",
     "keyvault": "Key Vault",
-    "authorization": "Azure role-based access control",
 }
 
 

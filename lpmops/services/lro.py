@@ -51,9 +51,12 @@ def wait(client: Client, first: Answer, *, operation: str, deadline: Deadline, i
         answer = client.get(following, operation=operation, deadline=deadline)
 
 
-def look(client: Client, location: str, *, operation: str, deadline: Deadline) -> bool:
-    """Whether the operation that is followed at `location` is over; raises ServiceError where it says that it failed."""
-    return _is_over(client.get(location, operation=operation, deadline=deadline), by_status=False)
+def look(client: Client, location: str, *, operation: str, deadline: Deadline, by_status: bool = False) -> bool:
+    """Whether the operation that is followed at `location` is over; raises ServiceError where it says that it failed.
+
+    `by_status` is for services whose answer to 200 can be a document that says how far it is (`Azure-AsyncOperation`).
+    """
+    return _is_over(client.get(location, operation=operation, deadline=deadline), by_status=by_status)
 
 
 def _is_over(answer: Answer, *, by_status: bool) -> bool:

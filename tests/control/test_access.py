@@ -66,7 +66,9 @@ class World:
             me=lambda: Principal("ops@lpm.example", "me", "User"),
             assignments=lambda who: self.roles[who],
             connector_principal=lambda _connector, _identity: "sender",
-            workspace_resource=lambda: f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/logs",
+        )
+        self.resources = self._room(
+            "azure", workspace=lambda _: f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/logs"
         )
         self.unity = self._room(
             "unity",

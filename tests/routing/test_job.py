@@ -8,6 +8,7 @@ import pytest
 
 from lpmops.config import Config
 from lpmops.routing import job as definitions
+from lpmops.routing.fields import flat
 from lpmops.routing.job import Definition
 from tests.services.worlds import environment
 
@@ -43,7 +44,7 @@ def test_a_job_differs_from_itself_in_nothing_and_every_other_difference_has_a_n
         (collection, name, path)
         for collection, parts in (("inputs", _made().inputs), ("outputs", _made().outputs))
         for name, properties in parts.items()
-        for path in definitions.flat(properties)
+        for path in flat(properties)
     ],
 )
 def test_every_managed_field_that_is_otherwise_is_a_difference_with_its_name(

@@ -10,8 +10,8 @@ from typing import Any
 
 from lpmops.sandbox.azure.account import Account
 from lpmops.sandbox.azure.calls import Answer, Call, Operation
-from lpmops.sandbox.azure.errors import event_hubs_error
-from lpmops.sandbox.azure.event_hubs import HubHandle
+from lpmops.sandbox.azure.errors import ApiError, event_hubs_error
+from lpmops.sandbox.azure.event_hubs import HubHandle, check_name
 from lpmops.sandbox.azure.stamps import milliseconds, parse_time
 
 # 2024-01-01 is the stable version the SDK is pinned to, 2026-01-01 its default; the others are those of the recordings.
@@ -81,17 +81,16 @@ class EventHubRoutes:
         self._clock = account.clock
 
     def check_name(self, call: Call) -> Answer:
-        """Whether a namespace name is free in the whole account."""
-        name = str(call.object_body().get("name", "")).lower()
-        taken = any(d["name"].lower() == name for d in self._state.namespaces(call.subscription))
-        reason = "NameInUse" if taken else "None"
-        return Answer(
-            {
-                "nameAvailable": not taken,
-                "reason": reason,
-                "message": f"Namespace name '{name}' is in use." if taken else None,
-            }
-        )
+        """Whether a namespace name is free in the whole cloud. The words of both refusals are assumed."""
+        name = str(call.object_body().get("name", ""))
+        reason, message = "None", None
+        try:
+            check_name("namespace", name)
+        except ApiError:
+            reason, message = "InvalidName", f"The specified namespace name '{name}' is not valid."
+        if reason == "None" and self._state.is_taken(name):
+            reason, message = "NameInUse", f"The specified namespace name '{name}' is in use."
+        return Answer({"nameAvailable": reason == "None", "reason": reason, "message": message})
 
     def list_namespaces(self, call: Call) -> Answer:
         """Of a group, or of the subscription when the path names no group."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,12 @@ GROUPS_PER_HUB = 20
 PARTITIONS_MAX = 32
 RETENTION_DAYS_MAX = 7
 UNITS_MAX = 40
+# The specification's lengths (2024-01-01); that a namespace's name may not end in a dash is documented beside them.
+_NAMES = {
+    "namespace": r"[a-zA-Z][a-zA-Z0-9-]{4,48}[a-zA-Z0-9]",
+    "event hub": r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,254}[a-zA-Z0-9])?",
+    "consumer group": r"\$Default|[a-zA-Z0-9]([a-zA-Z0-9._-]{0,48}[a-zA-Z0-9])?",
+}
 
 
 class HubHandle(Protocol):
@@ -75,7 +82,14 @@ class EventHubs:
         self._duration = duration
         self._lock = threading.RLock()
         self._namespaces = documents.load()
+        for document in self._namespaces.values():
+            self._take_up(document)
         self._deletions: dict[str, tuple[str, float]] = {}
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a namespace of that name exists, in whatever subscription: names are addresses."""
+        with self._lock:
+            return any(key.rpartition("/")[2] == name.lower() for key in self._namespaces)
 
     def put(self, subscription: str, group: str, name: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         """Create or update a namespace: (its document, whether it is new). Raises 400 and 409."""
@@ -83,8 +97,8 @@ class EventHubs:
             key = _key(subscription, group, name)
             existing = self._namespaces.get(key)
             if existing is None:
-                taken = next((k for k in self._namespaces if k.rpartition("/")[2] == name.lower()), None)
-                if taken:
+                check_name("namespace", name)
+                if self.is_taken(name):
                     raise arm_error(
                         409, "Conflict", f"Namespace '{name}' already exists in another resource group or subscription."
                     )  # assumed
@@ -219,12 +233,15 @@ class EventHubs:
             partitions = _partitions(wished, existing)
             if existing is not None:
                 existing.retention = timedelta(hours=hours)
+                self._note_hub(document, name, existing)
                 return existing, False
+            check_name("event hub", name)
             if len(held) >= HUBS_PER_NAMESPACE:
                 message = f"The namespace '{namespace}' already has {HUBS_PER_NAMESPACE} event hubs, the most its tier allows."
                 raise event_hubs_error(403, "Forbidden", message)  # assumed: the wording
             handle = self._hubs.create(document["name"], name, partitions, timedelta(hours=hours))
             handle.throughput_units = document["sku"]["capacity"]
+            self._note_hub(document, name, handle)
             return handle, True
 
     def delete_hub(self, subscription: str, group: str, namespace: str, name: str) -> None:
@@ -244,6 +261,7 @@ class EventHubs:
             document, own_hub, handle = self.hub(subscription, group, namespace, hub)
             own_name = next((g for g in handle.consumer_groups if g.lower() == name.lower()), name)
             if own_name not in handle.consumer_groups:
+                check_name("consumer group", name)
                 if len(handle.consumer_groups) >= GROUPS_PER_HUB:
                     message = (
                         f"The event hub '{hub}' already has {GROUPS_PER_HUB} consumer groups, the most its tier allows."
@@ -334,6 +352,34 @@ class EventHubs:
                     return [held["primary"], held["secondary"]] if held else []
         return []
 
+    def policies(self, namespace: str) -> dict[str, dict[str, Any]]:
+        """The access rules of a namespace in whatever subscription, with their keys, for the data plane's own sign-in."""
+        with self._lock:
+            found = (
+                document for key, document in self._namespaces.items() if key.rpartition("/")[2] == namespace.lower()
+            )
+            return {name: rule for document in found for name, rule in document["rules"].get("", {}).items()}
+
+    def _note_hub(self, document: Mapping[str, Any], name: str, handle: HubHandle) -> None:
+        """Keep what a restart needs to find the hub again."""
+        changed = copy.deepcopy(dict(document))
+        hubs = changed.setdefault("hubs", {})
+        own_name = next((held for held in hubs if held.lower() == name.lower()), name)
+        hours = round(handle.retention.total_seconds() / 3600)
+        hubs[own_name] = {"partitions": handle.partition_count, "retention_hours": hours}
+        self._store(_key_of(changed), changed)
+
+    def _take_up(self, document: Mapping[str, Any]) -> None:
+        """The hubs and consumer groups of a namespace as they were when the process ended."""
+        held = self._hubs.hubs(document["name"])
+        for name, kept in document.get("hubs", {}).items():
+            retention = timedelta(hours=kept["retention_hours"])
+            handle = held.get(name) or self._hubs.create(document["name"], name, kept["partitions"], retention)
+            handle.retention, handle.throughput_units = retention, document["sku"]["capacity"]
+        for name, handle in self._hubs.hubs(document["name"]).items():
+            for group in set(document["groups"].get(name, {})) - set(handle.consumer_groups):
+                handle.add_consumer_group(group)
+
     def _new(self, subscription: str, group: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         location = body.get("location")
         if not isinstance(location, str) or not location:
@@ -413,8 +459,8 @@ class EventHubs:
         changed = copy.deepcopy(dict(document))
         changed["groups"].pop(hub, None)
         changed["rules"].pop(hub, None)
-        _, _, _, _, group, *_ = changed["id"].split("/")
-        self._store(_key(changed["id"].split("/")[2], group, changed["name"]), changed)
+        changed.get("hubs", {}).pop(hub, None)
+        self._store(_key_of(changed), changed)
 
     def _store(self, key: str, document: dict[str, Any]) -> None:
         self._documents.save(key, document)
@@ -423,6 +469,17 @@ class EventHubs:
 
 def _key(subscription: str, group: str, name: str) -> str:
     return f"{subscription}/{group}/{name}".lower()
+
+
+def _key_of(document: Mapping[str, Any]) -> str:
+    _, _, subscription, _, group, *_ = str(document["id"]).split("/")
+    return _key(subscription, group, str(document["name"]))
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raises 400 for what the service takes for no name of that kind; the wording is assumed."""
+    if not re.fullmatch(_NAMES[kind], name):
+        raise event_hubs_error(400, "BadRequest", f"The specified {kind} name '{name}' is not valid.")
 
 
 def _new_key() -> str:

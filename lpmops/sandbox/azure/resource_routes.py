@@ -36,6 +36,7 @@ _WORKSPACE = f"{_GROUP}/providers/Microsoft.OperationalInsights/workspaces"
 _AUTHORIZATION = "{+scope}/providers/Microsoft.Authorization"
 _INSIGHTS = "{+resource}/providers/Microsoft.Insights"
 _CATEGORIES = f"{_INSIGHTS}/diagnosticSettingsCategories"
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _FILTER = re.compile(
     r"\s*(atScope\(\)|principalId eq '[^']*'|assignedTo\('[^']*'\))\s*(and\s+atScope\(\)\s*)?", re.IGNORECASE
 )
@@ -95,13 +96,6 @@ def resource_operations(account: Account) -> list[Operation]:
         ),
         Operation(
             "GET", _WORKSPACE, "Microsoft.OperationalInsights/workspaces/read", _WORKSPACES, shown.list_workspaces
-        ),
-        Operation(
-            "GET",
-            f"{_SUBSCRIPTION}/providers/Microsoft.OperationalInsights/workspaces",
-            "Microsoft.OperationalInsights/workspaces/read",
-            _WORKSPACES,
-            shown.list_workspaces,
         ),
         Operation(
             "GET",
@@ -265,9 +259,8 @@ class ResourceRoutes:
         return Answer(_shown(self._one(call, "Microsoft.Sql/servers/databases", name)))
 
     def list_workspaces(self, call: Call) -> Answer:
-        """Log Analytics workspaces of a group, or of the subscription."""
-        group = f"/resourceGroups/{call.names['group']}" if "group" in call.names else ""
-        start = f"/subscriptions/{call.subscription}{group}"
+        """Log Analytics workspaces."""
+        start = f"/subscriptions/{call.subscription}/resourceGroups/{call.names['group']}"
         return Answer(
             {
                 "value": [
@@ -352,7 +345,17 @@ class AccessRoutes:
             )
         if not isinstance(principal, str) or not principal:
             raise arm_error(400, "InvalidPrincipalId", "A valid principal ID must be provided for role assignment.")
+        if not _GUID.fullmatch(call.names["name"]):
+            raise arm_error(
+                400,
+                "InvalidRoleAssignmentId",
+                f"The role assignment ID '{call.names['name']}' is not valid. It must be a GUID.",
+            )
         kind = str(wished.get("principalType") or "ServicePrincipal")
+        held = self._account.access.find(call.names["name"])
+        if held is not None and (held.role, held.principal_id) != (role, principal):
+            message = "Tenant ID, application ID, principal ID, and scope are not allowed to be updated."
+            raise arm_error(400, "RoleAssignmentUpdateNotPermitted", message)
         now = ticks(self._account.clock.now())
         made = self._account.access.assign(call.names["scope"], role, principal, kind, now, call.names["name"])
         if made.name != call.names["name"]:

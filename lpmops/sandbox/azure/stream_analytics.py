@@ -7,6 +7,7 @@ ended is taken up at its last output time by `start_clerk`.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -111,6 +112,9 @@ class StreamAnalytics:
             present = self._jobs.get(key.text)
             match.check(present.etag if present else None, key.name)
             self._require_standing(present)
+            if present is None and not re.fullmatch(r"[A-Za-z0-9_-]{3,63}", key.name):
+                # The rule is documented (resource-name-rules); its wording is assumed.
+                raise bad(f"The streaming job name '{key.name}' is not valid: 3 to 63 letters, digits, - and _.")
             location = body.get("location") or (present.location if present else None)
             if not isinstance(location, str):
                 raise arm_error(400, "LocationRequired", "The location property is required for this definition.")

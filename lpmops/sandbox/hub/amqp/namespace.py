@@ -100,6 +100,10 @@ class AmqpNamespace:
         for connection in list(self._connections):
             connection.fail(ConnectionFailure(conditions.FORCED, reason))
 
+    def take_keys(self, keys: Iterable[SharedAccessKey]) -> None:
+        """Other shared access policies from now on, as a namespace has whose keys were renewed."""
+        self._service.gate.take_keys(keys)
+
     def connection_string(self, key_name: str, hub: str | None = None) -> str:
         """What a client needs, with the key in it. Raises KeyError for a policy that does not exist."""
         key = self._service.gate.key(key_name)

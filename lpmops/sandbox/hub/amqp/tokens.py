@@ -75,6 +75,10 @@ class Gatekeeper:
         self._keys = {key.name: key for key in keys}
         self._authorize = authorize
 
+    def take_keys(self, keys: Iterable[SharedAccessKey]) -> None:
+        """Other policies from now on: what the old ones gave ends when it is looked at again."""
+        self._keys = {key.name: key for key in keys}
+
     def key(self, name: str) -> SharedAccessKey:
         """A shared access policy by name. Raises KeyError."""
         return self._keys[name]
