@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, asa_deploy, cdf, provision, stream, stream_deploy
+from lpmops.actions import access, asa, asa_deploy, cdf, provision, stream, stream_deploy
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -23,6 +23,7 @@ ACTIONS: Mapping[str, Action] = {
         asa.START,
         asa_deploy.DEPLOY,
         asa_deploy.SCALE,
+        access.GRANT,
         provision.APPLY,
     )
 }

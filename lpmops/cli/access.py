@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lpmops.cli import changing, output
-from lpmops.cli.changing import Env, Form, NoInput
+from lpmops.cli.changing import Agreement, Confirm, Detailed, DryRun, Env, Form, NoInput, Out, Reason, Ticket, Yes
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output, paint
 from lpmops.errors import ExitCode
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "access"
 _SIGNS = {"has": ("●", "green"), "lacks": ("✖", "red"), "unknown": ("○", "grey")}
+_WHY = 160
 group = typer.Typer(help="Who has which right, what lacks, and giving it.", no_args_is_help=True)
 
 
@@ -58,6 +59,7 @@ def show(
 
 
 def _lines(environment: str, found: Sequence[Right], *, every: bool) -> Iterator[str]:
+    from lpmops.control.access_rows import merged
     from lpmops.control.rights import TITLES
 
     counts = {state: sum(right.state == state for right in found) for state in _SIGNS}
@@ -66,7 +68,7 @@ def _lines(environment: str, found: Sequence[Right], *, every: bool) -> Iterator
         identity, who, system = key
         rights = [right for right in found if (right.identity, right.who, right.system) == key]
         there = [right for right in rights if right.state == "has"]
-        others = [right for right in rights if right.state != "has"]
+        others = merged([right for right in rights if right.state != "has"])
         sign, colour = _SIGNS[min((right.state for right in rights), key=("lacks", "unknown", "has").index)]
         title = f"{plain(who)} ({identity})" if identity != plain(who) else identity
         yield f"{paint(sign, colour)} {title}: {TITLES[system]}, {len(there)} of {len(rights)}"
@@ -76,7 +78,7 @@ def _lines(environment: str, found: Sequence[Right], *, every: bool) -> Iterator
             if every
         )
         for right in others:
-            yield f"    {_sign(right)} {plain(right.right)} on {_place(right)}: {right.state}, {plain(right.why)}"
+            yield f"    {_sign(right)} {plain(right.right)} on {_place(right)}: {right.state}, {_why(right)}"
             yield f"        needed for: {plain(right.needed_for)}"
             if right.state == "lacks":
                 yield f"        {plain(right.grant)}"
@@ -89,6 +91,49 @@ def _place(right: Right) -> str:
     return plain(right.on.rpartition("/")[2] if right.on.startswith("/subscriptions/") else right.on)
 
 
+def _why(right: Right) -> str:
+    """Why, in one line; JSON has all of it."""
+    text = plain(right.why)
+    return text if len(text) <= _WHY else f"{text[: _WHY - 1]}…"
+
+
 def _sign(right: Right) -> str:
     sign, colour = _SIGNS[right.state]
     return paint(sign, colour)
+
+
+@group.command()
+def grant(
+    environment: Env,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option("--identity", metavar="WHOSE", help="operator, stream, asa or operators; may be repeated."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="SYSTEM", help="unity, jobs, eventhub, asa, sql, monitor or logs; may be repeated."
+        ),
+    ] = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
+    out: Out = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    detailed: Detailed = False,
+    form: Form = Output.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """Give what lacks, with your own rights; what you may not give is named with the words to hand on.
+
+    Example: lpmops access grant -e prod --identity asa --only sql --dry-run
+    """
+    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
+    wish = {
+        "identities": changing.listed(identity),
+        "only": changing.listed(only),
+        "reason": reason.strip(),
+        "ticket": ticket,
+    }
+    changing.act("access.grant", environment, wish, agreed, form)

@@ -12,9 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lpmops.config import Environment
-from lpmops.control import access_rows, questions
+from lpmops.control import access_rows, questions, rights
 from lpmops.control.access_rows import Right, securables
 from lpmops.control.questions import Asked, Once
+from lpmops.control.rights import ASA, NEEDS, STREAM, AzureRole, Level, Need, Privilege
 from lpmops.errors import ConfigError, ServiceNotFoundError
 from lpmops.model import StreamingJob, StreamJob
 from lpmops.principals import Assignment, DatabasePermission, DatabaseRights, Principal
@@ -27,15 +28,30 @@ _CONTROL_OBJECTS = ("lpmops.route", "lpmops.lock", "lpmops.pause")
 _LANDING = "lpm.tdr"
 
 
-def look(services: EnvironmentServices, now: Callable[[], datetime], patience: float = PATIENCE) -> tuple[Right, ...]:
+def look(
+    services: EnvironmentServices,
+    now: Callable[[], datetime],
+    patience: float = PATIENCE,
+    needs: Sequence[Need] = NEEDS,
+) -> tuple[Right, ...]:
     """Every needed right of an environment with how it stands. Comes back within `patience` seconds, and never raises for what can't be asked."""
     environment = services.environment
-    answers = questions.ask(f"{environment.name}-access", asked(services), patience, now)
-    return access_rows.rows(environment, answers)
+    wanted = {name: question for name, question in asked(services).items() if _is_wanted(name, needs)}
+    answers = questions.ask(f"{environment.name}-access", wanted, patience, now)
+    return access_rows.rows(environment, answers, needs)
+
+
+def chosen(identities: Sequence[str], systems: Sequence[str]) -> tuple[Need, ...]:
+    """The needs of some kinds of identity in some systems; of all where none is named."""
+    return tuple(
+        need
+        for need in NEEDS
+        if (not identities or need.identity in identities) and (not systems or need.system in systems)
+    )
 
 
 def asked(services: EnvironmentServices) -> dict[str, Asked]:
-    """The questions by name, each with its lane."""
+    """The questions by name, each with its system."""
     environment = services.environment
     return {
         **_who(services, environment),
@@ -47,6 +63,25 @@ def asked(services: EnvironmentServices) -> dict[str, Asked]:
     }
 
 
+def _is_wanted(question: str, needs: Sequence[Need]) -> bool:
+    """Whether an answer is looked at for any of the needs."""
+    return any(question.startswith(_prefixes(need)) for need in needs)
+
+
+def _prefixes(need: Need) -> tuple[str, ...]:
+    """With what the names of the questions begin whose answers a need is told from."""
+    who = {STREAM: ("stream",), ASA: ("asa",)}.get(need.identity, ())
+    if isinstance(need.how, Privilege):
+        return ("me", "unity.", *who)
+    if isinstance(need.how, Level):
+        return ("me", "job", f"levels.{need.how.on}", *who)
+    if isinstance(need.how, AzureRole):
+        senders = ("senders",) if need.identity == STREAM else ()
+        place = ("workspace",) if need.how.scope == "workspace" else ()
+        return ("azure.me", "roles.operator", f"roles.{need.identity}", *senders, *place, *who)
+    return ("me", "own.", *(("asa", "held.") if need.identity == ASA else ()))
+
+
 def _who(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
     """Who everybody is, which roles each has in Azure, and who has which level on job and warehouse."""
     azure, unity = services.authorization, services.unity
@@ -54,10 +89,17 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
     job = Once(services.databricks.stream_job)
     senders = Once(lambda: senders_of(services, environment))
     jobs = Once(services.streamanalytics.jobs)
+    workspace = Once(lambda: workspace_of(services, environment))
+
+    def beside() -> str:
+        """The workspace, where it lies in another resource group."""
+        inside = rights.covers(access_rows.group_of(environment), workspace())
+        return "" if inside or not workspace() else workspace()
+
     return {
         "me": ("databricks", unity.me),
         "azure.me": ("azure", operator),
-        "roles.operator": ("azure", lambda: azure.assignments(operator().id)),
+        "roles.operator": ("azure", lambda: azure.assignments(operator().id, beside())),
         "job": ("databricks", job),
         "stream": ("databricks", lambda: unity.principal(unity.run_as(_there(job(), environment).job_id))),
         "senders": ("azure", senders),
@@ -66,7 +108,7 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
         "levels.warehouse": ("databricks", lambda: unity.levels("warehouses", environment.databricks.warehouse)),
         "asa": ("jobs", jobs),
         "roles.asa": ("jobs", lambda: roles_of(services, jobs())),
-        "workspace": ("azure", lambda: workspace_of(services, environment)),
+        "workspace": ("azure", workspace),
     }
 
 

@@ -7,8 +7,8 @@ identity on one thing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lpmops.config import Environment
@@ -48,8 +48,8 @@ _SQL_PART = "microsoft.sql/server/database"
 class Right:
     """One right: `need` its id in the table, `identity` whose (operator, stream, asa, operators) and `who` by name, `on` the thing it is about.
 
-    `state` is has, lacks or unknown. Where it lacks, `grant` is the text that gives it, `gift` what lpmops would do as plain values, `may_grant`
-    whether the operator may (None: not known), and `giver` who else can.
+    `state` is has, lacks or unknown, with the error's `code` where it could not be asked. Where it lacks, `grant` is the text that gives it, `gift`
+    what lpmops would do as plain values (nothing where it can't), `may_grant` whether the operator may (None: not known), `giver` who else can.
     """
 
     need: str
@@ -65,11 +65,12 @@ class Right:
     giver: str
     may_grant: bool | None = None
     gift: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
 
 
-def rows(environment: Environment, answers: Answers) -> tuple[Right, ...]:
+def rows(environment: Environment, answers: Answers, needs: Sequence[Need] = NEEDS) -> tuple[Right, ...]:
     """Every right that is needed here, in the order of the table."""
-    return tuple(right for need in NEEDS for right in _rows_of(need, environment, answers))
+    return tuple(right for need in needs for right in _rows_of(need, environment, answers))
 
 
 def _rows_of(need: Need, environment: Environment, answers: Answers) -> Iterator[Right]:
@@ -144,7 +145,7 @@ def _unity(need: Need, how: Privilege, environment: Environment, answers: Answer
         me = answers.get("me")
         may = None if me is None else rights.may_grant(answers[f"unity.{how.on}"], _above(how.on, answers), me)
     except Unasked as error:
-        verdict = rights.unknown(str(error))
+        verdict = rights.unknown(str(error), error.problem.code)
     gift = {"do": "unity", "kind": kind, "name": name, "principal": who, "privilege": how.name}
     return _right(
         need, who, how.name.replace("_", " "), name, verdict,
@@ -180,7 +181,7 @@ def _level(need: Need, how: Level, environment: Environment, answers: Answers) -
         me = answers.get("me")
         may = None if me is None else rights.level("CAN_MANAGE", answers[f"levels.{how.on}"], me).state == "has"
     except Unasked as error:
-        verdict = rights.unknown(str(error))
+        verdict = rights.unknown(str(error), error.problem.code)
     key = {"Group": "group_name", "User": "user_name"}.get(kind, "service_principal_name")
     wish = json.dumps({"access_control_list": [{key: who, "permission_level": how.name}]})
     text = command("databricks", "permissions", "update", f"{how.on}s", identifier or "JOB_ID", "--json", wish)
@@ -255,7 +256,7 @@ def _role(
             held = answers[f"roles.{need.identity}"]
             verdict = rights.azure(how, scope, held if need.identity == OPERATOR else held.get(who.name, ()))
     except Unasked as error:
-        verdict = rights.unknown(str(error))
+        verdict = rights.unknown(str(error), error.problem.code)
     text = command(
         "az", "role", "assignment", "create", "--assignee-object-id", who.id or "OBJECT_ID",
         "--assignee-principal-type", who.kind or "ServicePrincipal", "--role", how.name, "--scope", scope,
@@ -314,7 +315,7 @@ def _own(need: Need, how: DatabaseRight, environment: Environment, answers: Answ
                     "has" if answer == 1 else "lacks", "" if answer == 1 else f"{database} says so itself"
                 )
         except Unasked as error:
-            verdict = rights.unknown(str(error))
+            verdict = rights.unknown(str(error), error.problem.code)
         in_all = not how.on
         text = (
             grants.in_database(who, (how.permission,)) if in_all else grants.on_object(who, how.on, (how.permission,))
@@ -346,7 +347,9 @@ def _outputs(need: Need, how: DatabaseRight, environment: Environment, answers: 
         jobs: tuple[StreamingJob, ...] = tuple(answers["asa"])
     except Unasked as error:
         who = environment.streamanalytics.job_prefix + "*"
-        yield _right(need, who, how.permission, "its databases", rights.unknown(str(error)), "", "", None, {})
+        yield _right(
+            need, who, how.permission, "its databases", rights.unknown(str(error), error.problem.code), "", "", None, {}
+        )
         return
     for job in jobs:
         for database, table in sorted(set(_tables(job, how.where, environment))):
@@ -378,8 +381,9 @@ def _job_right(need: Need, how: DatabaseRight, job: StreamingJob, database: str,
             mine = answers.get(f"own.{database}")
             may = None if not mine else all(item["control"] == 1 for item in mine.values())
         except Unasked as error:
-            verdict = rights.unknown(str(error))
-    texts = [*([grants.user(job.name)] if new_user else []), grants.on_object(job.name, table, (how.permission,))]
+            verdict = rights.unknown(str(error), error.problem.code)
+    give = grants.revoked if verdict.denied else grants.on_object
+    texts = [*([grants.user(job.name)] if new_user else []), give(job.name, table, (how.permission,))]
     gift = {
         "do": "sql",
         "database": database,
@@ -422,5 +426,38 @@ def _right(
         grant=grant,
         giver=giver,
         may_grant=may_grant,
-        gift=gift,
+        gift={} if verdict.denied else gift,
+        code=verdict.code,
+    )
+
+
+def merged(found: Sequence[Right]) -> list[Right]:
+    """The same with one row where several differ only in the database and in the permission: what a person reads."""
+    together: dict[tuple[object, ...], list[Right]] = {}
+    for right in found:
+        given = right.gift
+        alone = given.get("do") != "sql" or right.state != "lacks"
+        key: tuple[object, ...] = (
+            (id(right),)
+            if alone
+            else (right.identity, right.who, given["on"], given["new_user"], right.may_grant, right.why)
+        )
+        together.setdefault(key, []).append(right)
+    return [rights[0] if len(rights) == 1 else _as_one(rights) for rights in together.values()]
+
+
+def _as_one(several: Sequence[Right]) -> Right:
+    given = several[0].gift
+    databases = sorted({str(right.gift["database"]) for right in several})
+    permissions = sorted({str(right.gift["permission"]) for right in several})
+    user, on = str(given["user"]), str(given["on"])
+    texts = [*([grants.user(user)] if given["new_user"] else [])]
+    texts.append(grants.on_object(user, on, permissions) if on else grants.in_database(user, permissions))
+    where = databases[0] if len(databases) == 1 else f"{len(databases)} databases ({', '.join(databases)})"
+    return replace(
+        several[0],
+        right=", ".join(permissions),
+        on=f"{where}: {on}" if on else where,
+        needed_for="; ".join(dict.fromkeys(right.needed_for for right in several)),
+        grant=f"in {'each of ' if len(databases) > 1 else ''}{', '.join(databases)}: {'; '.join(texts)}",
     )

@@ -178,15 +178,20 @@ NEEDS: tuple[Need, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a right is there: has, lacks or unknown; `why` says through what, or why nobody knows."""
+    """Whether a right is there: has, lacks or unknown; `why` says through what, or why nobody knows.
+
+    `denied` is for what giving does not help, as it is taken away expressly; `code` is the error's where it could not be asked.
+    """
 
     state: str
     why: str = ""
+    denied: bool = False
+    code: str = ""
 
 
-def unknown(why: str) -> Verdict:
+def unknown(why: str, code: str = "") -> Verdict:
     """The verdict where a service could not be asked: never lacks."""
-    return Verdict("unknown", why)
+    return Verdict("unknown", why, code=code)
 
 
 # Azure ---------------------------------------------------------------------------------------------------------------------------------------------
@@ -298,7 +303,7 @@ def database(permission: str, dotted: str, user: str, rights: DatabaseRights) ->
     here = [(holder, item) for holder, item in held if _concerns(item, permission, dotted.lower())]
     denied = next((item for _, item in here if item.state == "DENY"), None)
     if denied is not None or any(permission in _ROLE_DENIALS.get(role, ()) for role in roles):
-        return Verdict("lacks", f"{permission} is denied to {user}: a DENY wins over every GRANT")
+        return Verdict("lacks", f"{permission} is denied to {user}: a DENY wins over every GRANT", denied=True)
     for role in sorted(roles):
         if permission in _ROLES.get(role, ()):
             return Verdict("has", f"through {role}")

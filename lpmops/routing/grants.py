@@ -21,19 +21,44 @@ def on_object(name: str, dotted: str, permissions: Sequence[str]) -> str:
     )
 
 
+def revoked(name: str, dotted: str, permissions: Sequence[str]) -> str:
+    """Takes back what a user was given or denied on the table or view `schema.name`. Raises ValueError for what is no name."""
+    return _filled(
+        "tsql/revoke_object.sql", permissions=", ".join(permissions), object=path(dotted), user=identifier(name)
+    )
+
+
 def in_database(name: str, permissions: Sequence[str]) -> str:
     """Lets a user do things in the whole database. Raises ValueError for what is no name."""
     return _filled("tsql/grant_database.sql", permissions=", ".join(permissions), user=identifier(name))
 
 
+def no_user(name: str) -> str:
+    """Takes a user out of a database, with all that it was given. Raises ValueError for what is no name."""
+    return _filled("tsql/revoke_user.sql", user=identifier(name))
+
+
+def out_of_database(name: str, permissions: Sequence[str]) -> str:
+    """Takes back what a user was given in the whole database. Raises ValueError for what is no name."""
+    return _filled("tsql/revoke_database.sql", permissions=", ".join(permissions), user=identifier(name))
+
+
 def in_catalog(principal: str, privilege: str, kind: str, dotted: str) -> str:
     """Gives a privilege on a thing of Unity Catalog."""
-    name = ".".join(_backquoted(part) for part in dotted.split("."))
+    return _catalog("databricks/grant.sql", principal, privilege, kind, dotted)
+
+
+def out_of_catalog(principal: str, privilege: str, kind: str, dotted: str) -> str:
+    """Takes a privilege on a thing of Unity Catalog back."""
+    return _catalog("databricks/revoke.sql", principal, privilege, kind, dotted)
+
+
+def _catalog(text: str, principal: str, privilege: str, kind: str, dotted: str) -> str:
     return _filled(
-        "databricks/grant.sql",
+        text,
         privilege=privilege.replace("_", " "),
         kind="SERVICE CREDENTIAL" if kind == "credential" else kind.upper(),
-        name=name,
+        name=".".join(_backquoted(part) for part in dotted.split(".")),
         principal=_backquoted(principal),
     )
 

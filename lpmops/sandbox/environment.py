@@ -25,6 +25,7 @@ from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
 from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
+from lpmops.sandbox.databricks.catalog import EVERYONE
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
@@ -132,7 +133,10 @@ class SandboxEnvironment:
         for database in (self.plan.control_database, *self.plan.databases):
             self.sql.create_database(database)
         deploy.deploy_databases(self.plan, list(self._companies.values()), self._databases, self._execute)
-        people.give_databases(self.plan, lambda database, statement: self._execute(database, statement, {}))
+        people.give_databases(self.plan, self._run_sql)
+
+    def _run_sql(self, database: str, statement: str) -> object:
+        return self._execute(database, statement, {})
 
     def _execute(self, database: str, statement: str, parameters: Mapping[str, Any]) -> object:
         return self.sql.database(database).execute(statement, parameters)
@@ -192,7 +196,8 @@ class SandboxEnvironment:
                 self._to_workspace("Execution", "Authoring"),
             )
             account.stream_analytics.start(key, "JobStartTime", None)
-        people.give_roles(account, plan, identities)
+        for given in people.roles(plan, identities).values():
+            people.give_roles(account, given)
         (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
 
     def _to_workspace(self, *categories: str) -> dict[str, Any]:
@@ -417,6 +422,23 @@ class SandboxEnvironment:
     def hang_management(self, on: bool) -> None:
         """Take calls and keep silent."""
         self._wire_fault("slow", HttpFault("slow", seconds=_HANG_SECONDS), on)
+
+    def take_right(self, kind: str, databases: Iterable[str], on: bool) -> None:
+        """Take a right away, or give it back: asa, monitor, eventhub, send, operator (all of the operator's in Azure), unity, jobs or sql."""
+        assert self._account is not None
+        if kind == "unity":
+            self.workspace.catalog.allow(self.plan.table.partition(".")[0], EVERYONE, "SELECT", not on)
+        elif kind == "jobs":
+            self.workspace.set_job_levels(self.plan.stream_job, people.job_levels(group=not on))
+        elif kind == "sql":
+            (people.take_users if on else people.give_users)(
+                self.plan, list(databases) or self.plan.databases, self._run_sql
+            )
+        else:
+            identities = [str(job.identity["principalId"]) for job in self._deployed_jobs() if job.identity is not None]
+            held = people.roles(self.plan, identities)
+            given = [*held["operator"], *held["asa"], *held["monitor"]] if kind == "operator" else held[kind]
+            (people.take_roles if on else people.give_roles)(self._account, given)
 
     def _wire_fault(self, name: str, fault: HttpFault, on: bool) -> None:
         assert self._account is not None

@@ -53,42 +53,95 @@ def grants(catalog: str) -> dict[str, dict[str, tuple[str, ...]]]:
     return {catalog: {EVERYONE: DEFAULT_PRIVILEGES, OPERATOR.name: ("MANAGE",)}}
 
 
-def job_levels() -> dict[str, str]:
-    """Who may do what with the stream job."""
-    return {f"user_name:{OPERATOR.name}": "CAN_MANAGE", f"group_name:{OPERATORS}": "CAN_MANAGE_RUN"}
+def job_levels(*, group: bool = True) -> dict[str, str]:
+    """Who may do what with the stream job: the operator, and the group of operators."""
+    return {
+        f"user_name:{OPERATOR.name}": "CAN_MANAGE",
+        **({f"group_name:{OPERATORS}": "CAN_MANAGE_RUN"} if group else {}),
+    }
 
 
-def give_roles(account: Account, plan: Environment, jobs: Iterable[str]) -> None:
-    """The role assignments of an environment. `jobs` are the object ids of the identities of its Stream Analytics jobs."""
-    now = ticks(account.clock.now())
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One role of one principal at one scope."""
+
+    scope: str
+    role: str
+    principal: str
+    kind: str = "ServicePrincipal"
+
+
+def roles(plan: Environment, jobs: Iterable[str]) -> dict[str, tuple[Given, ...]]:
+    """The role assignments of an environment by what they are for. `jobs` are the object ids of its Stream Analytics jobs' identities."""
     subscription = f"/subscriptions/{plan.subscription_id}"
     group = f"{subscription}/resourceGroups/{plan.resource_group}"
     namespace = f"{group}/providers/Microsoft.EventHub/namespaces/{plan.namespace}"
     hub = f"{namespace}/eventhubs/{plan.hub}"
     workspace = f"{group}/providers/Microsoft.OperationalInsights/workspaces/log-lpm-{plan.name}"
-    mine = (
-        (subscription, "Monitoring Reader"),
-        (group, "Contributor"),
-        (group, "Role Based Access Control Administrator"),
-        (namespace, "Azure Event Hubs Data Owner"),
-        (workspace, "Log Analytics Reader"),
-    )
-    for scope, role in mine:
-        account.access.assign(scope, role_id(role), OPERATOR.id, "User", now)
-    sender = crew_of(plan.name).connector_id
-    account.access.assign(hub, role_id("Azure Event Hubs Data Sender"), sender, "ServicePrincipal", now)
-    for principal in jobs:
-        account.access.assign(hub, role_id("Azure Event Hubs Data Receiver"), principal, "ServicePrincipal", now)
+
+    def mine(scope: str, role: str) -> Given:
+        return Given(scope, role, OPERATOR.id, "User")
+
+    return {
+        "monitor": (mine(subscription, "Monitoring Reader"),),
+        "asa": (mine(group, "Contributor"),),
+        "operator": (
+            mine(group, "Role Based Access Control Administrator"),
+            mine(namespace, "Azure Event Hubs Data Owner"),
+            mine(workspace, "Log Analytics Reader"),
+        ),
+        "send": (Given(hub, "Azure Event Hubs Data Sender", crew_of(plan.name).connector_id),),
+        "eventhub": tuple(Given(hub, "Azure Event Hubs Data Receiver", job) for job in jobs),
+    }
+
+
+def give_roles(account: Account, given: Iterable[Given]) -> None:
+    """Give roles; one that is held stays as it is."""
+    now = ticks(account.clock.now())
+    for each in given:
+        account.access.assign(each.scope, role_id(each.role), each.principal, each.kind, now)
+
+
+def take_roles(account: Account, given: Iterable[Given]) -> None:
+    """Take roles away, whoever gave them."""
+    for each in given:
+        for held in account.access.at(each.scope):
+            if (held.scope.lower(), held.role, held.principal_id) == (
+                each.scope.lower(),
+                role_id(each.role),
+                each.principal,
+            ):
+                account.access.remove(held.name)
+
+
+def give_users(plan: Environment, databases: Iterable[str], execute: Callable[[str, str], object]) -> None:
+    """The users of the jobs' identities in company databases, each with what its outputs take."""
+    for database in databases:
+        for job in plan.jobs:
+            if database in job.databases:
+                user = _bracketed(job.name)
+                execute(database, f"DROP USER IF EXISTS {user}")
+                execute(database, f"CREATE USER {user} FROM EXTERNAL PROVIDER")
+                execute(database, f"GRANT SELECT, INSERT ON OBJECT::[lpm].[tdr] TO {user}")
+
+
+def take_users(plan: Environment, databases: Iterable[str], execute: Callable[[str, str], object]) -> None:
+    """Drop those users, as when a job was made again and is another identity of the same name."""
+    for database in databases:
+        for job in plan.jobs:
+            execute(database, f"DROP USER IF EXISTS {_bracketed(job.name)}")
 
 
 def give_databases(plan: Environment, execute: Callable[[str, str], object]) -> None:
-    """The users of the jobs' identities, each with what its outputs and its reference input take."""
+    """The users of the jobs' identities everywhere: in company databases, and with what they take in the control database."""
+    give_users(plan, plan.databases, execute)
     for job in plan.jobs:
-        user = job.name.replace("]", "]]")
-        for database in (plan.control_database, *job.databases):
-            execute(database, f"CREATE USER [{user}] FROM EXTERNAL PROVIDER")
-        for database in job.databases:
-            execute(database, f"GRANT SELECT, INSERT ON OBJECT::[lpm].[tdr] TO [{user}]")
+        user = _bracketed(job.name)
+        execute(plan.control_database, f"CREATE USER {user} FROM EXTERNAL PROVIDER")
         for table in ("unrouted", "heartbeat", "kpi_minute"):
-            execute(plan.control_database, f"GRANT SELECT, INSERT ON OBJECT::[lpmops].[{table}] TO [{user}]")
-        execute(plan.control_database, f"GRANT SELECT ON OBJECT::[lpmops].[route] TO [{user}]")
+            execute(plan.control_database, f"GRANT SELECT, INSERT ON OBJECT::[lpmops].[{table}] TO {user}")
+        execute(plan.control_database, f"GRANT SELECT ON OBJECT::[lpmops].[route] TO {user}")
+
+
+def _bracketed(name: str) -> str:
+    return "[" + name.replace("]", "]]") + "]"

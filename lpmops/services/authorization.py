@@ -1,6 +1,6 @@
 """Who holds which Azure role, as Resource Manager knows it (Microsoft.Authorization 2022-04-01).
 
-`assignedTo` finds what a principal holds itself and through its groups, on the whole subscription in one call; what a role allows is read once a role
+`assignedTo` finds what a principal holds itself and through its groups, on a whole resource group in one call; what a role allows is read once a role
 and kept. A role is given through `resources`, as any other thing of an environment.
 """
 
@@ -15,7 +15,7 @@ from lpmops.principals import Assignment, Principal, Role
 from lpmops.services.answers import Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
-from lpmops.services.resourcemanager import manager_scope, resource_manager
+from lpmops.services.resourcemanager import group_path, manager_scope, resource_manager
 from lpmops.services.transport import Transport
 
 _VERSION = {"api-version": "2022-04-01"}
@@ -30,9 +30,9 @@ class AuthorizationService:
         self, environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
     ) -> None:
         self._seconds = seconds
-        self._subscription = f"/subscriptions/{environment.subscription_id}"
+        self._group = group_path(environment)
         self._client = resource_manager(
-            environment, transport, credential, "authorization", "Reader on the subscription"
+            environment, transport, credential, "authorization", "Reader on the resource group"
         )
         self._credential, self._scope = credential, manager_scope(environment)
         self._lock = threading.Lock()
@@ -42,17 +42,24 @@ class AuthorizationService:
         """Who asks, by the token that Resource Manager is given. Raises SignInError."""
         return self._credential.subject(self._scope, Deadline.after(self._seconds))
 
-    def assignments(self, principal_id: str) -> tuple[Assignment, ...]:
-        """What a principal holds anywhere in the subscription, and what it inherits there from above. Raises ServiceError types."""
+    def assignments(self, principal_id: str, beside: str = "") -> tuple[Assignment, ...]:
+        """What a principal holds in the environment's resource group, above it and below it; and at a resource `beside` it, where one is named.
+
+        Raises ServiceError types.
+        """
         deadline = Deadline.after(self._seconds)
-        parameters = {**_VERSION, "$filter": f"assignedTo('{principal_id}')"}
-        pages = self._client.pages(
-            f"{self._subscription}/{_AUTHORIZATION}/roleAssignments",
-            operation="role assignments",
-            deadline=deadline,
-            params=parameters,
-        )
-        return tuple(self._assignment(fields, deadline) for fields in pages)
+        found: dict[str, Assignment] = {}
+        for scope in filter(None, (self._group, beside)):
+            pages = self._client.pages(
+                f"{scope}/{_AUTHORIZATION}/roleAssignments",
+                operation="role assignments",
+                deadline=deadline,
+                params={**_VERSION, "$filter": f"assignedTo('{principal_id}')"},
+            )
+            for fields in pages:
+                assignment = self._assignment(fields, deadline)
+                found[assignment.id.lower()] = assignment
+        return tuple(found.values())
 
     def connector_principal(self, connector_id: str, identity_id: str = "") -> str:
         """The object id behind an access connector: its system-assigned identity, or the user-assigned one of that resource id; empty for none."""
@@ -81,7 +88,7 @@ class AuthorizationService:
             known = self._roles.get(definition.lower())
         if known is not None:
             return known
-        path = f"{self._subscription}/{_AUTHORIZATION}/roleDefinitions/{quote(definition.rpartition('/')[2], safe='')}"
+        path = f"{self._group}/{_AUTHORIZATION}/roleDefinitions/{quote(definition.rpartition('/')[2], safe='')}"
         fields = self._client.get(path, operation="role", deadline=deadline, params=_VERSION).fields()
         properties = fields.object("properties")
         allowed = properties.objects("permissions")

@@ -26,6 +26,7 @@ class BuiltInRole:
 
 
 _SUPPORT = "Microsoft.Support/*"
+_SUBSCRIPTION_READ = "Microsoft.Resources/subscriptions/read"
 # The built-in roles the product speaks of (azure-docs/role-based-access-control/built-in-roles).
 ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": BuiltInRole("Owner", ("*",)),
@@ -152,11 +153,11 @@ class Access:
         with self._lock:
             if principal_id not in self._governed:
                 return True
-            roles = [
-                ROLES[item.role]
-                for item in self._held.values()
-                if item.principal_id == principal_id and _covers(item.scope, scope)
-            ]
+            mine = [item for item in self._held.values() if item.principal_id == principal_id]
+        if action == _SUBSCRIPTION_READ:
+            # Whoever holds anything in a subscription sees that it is there.
+            return any(_covers(scope.lower(), item.scope) or _covers(item.scope, scope) for item in mine)
+        roles = [ROLES[item.role] for item in mine if _covers(item.scope, scope)]
         return any(
             _named(role.data_actions if data else role.actions, action) and not _named(role.not_actions, action)
             for role in roles

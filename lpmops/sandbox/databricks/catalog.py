@@ -303,6 +303,14 @@ class Catalog:
             message = f"User does not have MANAGE on {name}."  # assumed: the wording
             raise ApiError(403, "PERMISSION_DENIED", message)
 
+    def allow(self, name: str, principal: str, privilege: str, on: bool) -> None:
+        """Give a privilege on a thing, or take it away, as its owner would."""
+        with self._lock:
+            held = self._grants.setdefault(name.lower(), {})
+            rights = set(held.get(principal, [])) - {privilege}
+            held[principal] = sorted(rights | {privilege} if on else rights)
+            self._save()
+
     def _save(self) -> None:
         write_whole(self._file, json.dumps(self._grants))
 
