@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 
-.PHONY: demo test test-spark soak check format bench bench-spark peers picture clean
+.PHONY: demo test test-failed test-spark soak check format bench bench-spark peers picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/demo ## the app on a sandbox of this machine, no account needed
@@ -11,6 +11,9 @@ demo: .venv/demo ## the app on a sandbox of this machine, no account needed
 
 test: .venv/dev ## every test; four at a time, because the stories wait more than they work
 	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_FLAGS)
+
+test-failed: .venv/dev ## the tests that failed last, one at a time
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1 $(PYTEST_FLAGS)
 
 soak: .venv/dev ## the proofs of changing things in their long form: every pair of kills, every fault, 200 races, 1,000 flipped bits
 	LPMOPS_TEST_KILL_PAIRS=200 LPMOPS_TEST_FAULTS_EACH=11 LPMOPS_TEST_RACES=200 LPMOPS_TEST_JOURNAL_FLIPS=1000 LPMOPS_TEST_DISK_SIZES=42 \

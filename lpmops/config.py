@@ -182,11 +182,15 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Which source columns say whose a record is, which record it is, and (`sipreq`) where its SIP request stands."""
+    """Which source columns say whose a record is, which record it is, and (`sipreq`) where its SIP request stands.
+
+    `key_type` is what a company id is in the source: with "number", 7, 7.0 and "007" are one company.
+    """
 
     key: str = "info_companyid"
     record: str = "tdr_id"
     sip_request: str = "sipreq"
+    key_type: str = field(default="string", metadata=meta(choices=("string", "number")))
 
 
 @dataclass(frozen=True, slots=True)

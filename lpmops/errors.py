@@ -224,6 +224,14 @@ class IncompleteError(ServiceError):
     exit_code = ExitCode.REFUSED
 
 
+class ReadersError(ServiceError):
+    """The consumer group takes no further reader: five read a partition already, or one reads it alone."""
+
+    code = "hub.readers"
+    exit_code = ExitCode.REFUSED
+    retryable = True
+
+
 class ThrottledError(ServiceError):
     """429 or a server that is busy: `retry_after` seconds, where it said so."""
 

@@ -191,6 +191,40 @@ class CallMinute:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RawEvent:
+    """An event as the hub holds it, personal data included: it stays in this process. `sequence` counts within its partition."""
+
+    partition: str
+    sequence: int
+    offset: str
+    enqueued_at: datetime | None
+    key: str | None
+    body: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HubEvent:
+    """An event of the hub as it may be shown: the stamps of the record's way so far, and its fields with personal data masked.
+
+    `size` is in bytes. `problem` says why the body is no record; then nothing but the hub's own stamps is known.
+    """
+
+    partition: str
+    sequence: int
+    enqueued_at: datetime | None
+    size: int
+    company_id: str | None = None
+    record_id: str | None = None
+    change_type: str = ""
+    commit_version: int | None = None
+    commit_at: datetime | None = None
+    sent_at: datetime | None = None
+    replay_id: str | None = None
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Turn:
     """A turn of events: at this moment something of an environment became otherwise.
 

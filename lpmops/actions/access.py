@@ -21,7 +21,7 @@ from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, SignInError, UsageError
 from lpmops.model import Receipt
 from lpmops.principals import Principal, rank
-from lpmops.routing import grants
+from lpmops.routing import privileges
 
 _ROLE, _PRIVILEGE, _LEVEL, _USER, _PERMISSION = (
     "access.role",
@@ -143,14 +143,14 @@ def _undo(step: Step) -> str:
         where = ("--assignee", given["principal_id"], "--role", given["role_name"], "--scope", given["scope"])
         return command("az", "role", "assignment", "delete", *where)
     if step.kind == _PRIVILEGE:
-        return grants.out_of_catalog(given["principal"], given["privilege"], given["kind"], given["name"])
+        return privileges.out_of_catalog(given["principal"], given["privilege"], given["kind"], given["name"])
     if step.kind == _LEVEL:
         return f"in Databricks, permissions of {step.target}: take {given['level']} from {given['principal']}"
     if step.kind == _USER:
-        return f"in {given['database']}: {grants.no_user(given['user'])}"
+        return f"in {given['database']}: {privileges.no_user(given['user'])}"
     if not given["on"]:
-        return f"in {given['database']}: {grants.out_of_database(given['user'], given['permissions'])}"
-    return f"in {given['database']}: {grants.revoked(given['user'], given['on'], given['permissions'])}"
+        return f"in {given['database']}: {privileges.out_of_database(given['user'], given['permissions'])}"
+    return f"in {given['database']}: {privileges.revoked(given['user'], given['on'], given['permissions'])}"
 
 
 def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
@@ -222,7 +222,7 @@ def _observe_user(bench: Bench, step: Step) -> Observation:
 
 def _act_user(bench: Bench, step: Step, operation: str) -> Receipt:
     del operation
-    bench.services.sql.execute(step.arguments["database"], "grant_user", grants.user(step.arguments["user"]))
+    bench.services.sql.execute(step.arguments["database"], "grant_user", privileges.user(step.arguments["user"]))
     return Receipt()
 
 
@@ -240,7 +240,11 @@ def _act_permission(bench: Bench, step: Step, operation: str) -> Receipt:
     del operation
     given = step.arguments
     user, permissions = given["user"], given["permissions"]
-    text = grants.on_object(user, given["on"], permissions) if given["on"] else grants.in_database(user, permissions)
+    text = (
+        privileges.on_object(user, given["on"], permissions)
+        if given["on"]
+        else privileges.in_database(user, permissions)
+    )
     bench.services.sql.execute(given["database"], "grant_permission", text)
     return Receipt()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lpmops.actions.inputs import Input
 from lpmops.config import Config, Environment
@@ -17,9 +17,22 @@ from lpmops.model import Receipt
 from lpmops.store.journal import StepRow
 
 if TYPE_CHECKING:
+    from lpmops.control.operations import Operation
     from lpmops.services.cloud import EnvironmentServices
 
 Wish = Mapping[str, Any]
+
+
+class Past(Protocol):
+    """What was done in an environment from this machine."""
+
+    def plan_of(self, operation: str) -> Plan:
+        """The plan that an operation was approved with. Raises NotFoundError, StoreError."""
+        ...
+
+    def done(self, action: str) -> Sequence[Operation]:
+        """The operations of an action, newest first. Raises StoreError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class Bench:
     control: ControlDatabase
     who: str
     now: Callable[[], datetime]
+    past: Past
 
 
 @dataclass(frozen=True, slots=True)

@@ -371,24 +371,34 @@ HANDLERS = {
 
 
 def _modes(bench: Bench) -> list[Choice]:
-    """What each way to start would do to the jobs that stand still, all of them together."""
-    found: dict[str, list[jobs.StartMode]] = {}
+    """What each way to start would do to the jobs that stand still."""
+    found: dict[str, dict[str, jobs.StartMode]] = {}
     for job in jobs.chosen(bench, []):
         if jobs.standing(job) in ("stopped", "failed"):
             for name, mode in jobs.start_modes(bench, job).items():
-                found.setdefault(name, []).append(mode)
-    known = [Choice(name, _counts(modes), next((each.refusal for each in modes if each.refusal), "")) for name, modes in found.items()]  # fmt: skip
+                found.setdefault(name, {})[job.name] = mode
+    known = [
+        # A job that can't be started so refuses it for all only where it is alone; else the plan says so of the job that is chosen.
+        Choice(name, _counts(by_job), next(iter(by_job.values())).refusal if len(by_job) == 1 else "")
+        for name, by_job in found.items()
+    ]
     return [*known, Choice("custom", "begins with what came in at the time of “from”")]
 
 
-def _counts(modes: list[jobs.StartMode]) -> str:
-    def total(values: list[int | None]) -> str:
-        return "an unknown number" if None in values else f"{sum(value or 0 for value in values):,}"
+def _counts(by_job: Mapping[str, jobs.StartMode]) -> str:
+    """What a way to start skips and repeats, by job where there are several to choose from."""
 
-    return f"skips {total([each.skips for each in modes])}, repeats {total([each.repeats for each in modes])}"
+    def told(value: int | None) -> str:
+        return "an unknown number" if value is None else f"{value:,}"
+
+    lines = {name: f"skips {told(each.skips)}, repeats {told(each.repeats)}" for name, each in by_job.items()}
+    return (
+        next(iter(lines.values())) if len(lines) == 1 else "; ".join(f"{name} {line}" for name, line in lines.items())
+    )
 
 
-def _mode(text: str, now: datetime) -> str:
+def read_mode(text: str, now: datetime) -> str:
+    """Reads where a start begins."""
     del now
     if text.strip().lower() not in jobs.MODES:
         raise UsageError("A start says where it begins.", hint=f"One of: {', '.join(jobs.MODES)}")
@@ -396,8 +406,8 @@ def _mode(text: str, now: datetime) -> str:
 
 
 _UNTIL = Input("until", "until", "when it should be over: 2h, 90m, or 2026-11-23T04:00:00Z", inputs.to_come)
-_MODE = Input("mode", "mode", "where to begin; ↑ ↓ choose", _mode, _modes)
-_BEGIN = Input("begin", "from", "for custom only: 03:10, 20 min ago, or a whole time", inputs.gone)
+_MODE = Input("mode", "mode", "where to begin; ↑ ↓ choose", read_mode, _modes)
+BEGIN = Input("begin", "from", "for custom only: 03:10, 20 min ago, or a whole time", inputs.gone)
 
 PAUSE = Action(
     name="asa.pause",
@@ -408,7 +418,7 @@ PAUSE = Action(
     verify=_verify_pause,
     pins=("tenant", "server"),
     key="P",
-    inputs=(inputs.REASON, _UNTIL, inputs.TICKET),
+    inputs=(jobs.JOBS, inputs.REASON, _UNTIL, inputs.TICKET),
     fill=lambda bench: {"jobs": [], "by": bench.who},
 )
 START = Action(
@@ -420,6 +430,6 @@ START = Action(
     verify=_verify_start,
     pins=("tenant", "server"),
     key="S",
-    inputs=(_MODE, _BEGIN, *inputs.COMMON),
+    inputs=(jobs.JOBS, _MODE, BEGIN, *inputs.COMMON),
     fill=lambda _: {"jobs": []},
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,11 @@ from lpmops.control.engine import Engine
 from lpmops.control.guard import Approval
 from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, LockState
+from lpmops.control.operations import Operation, operation_of
 from lpmops.control.plan import Plan
 from lpmops.errors import LpmopsError, NotFoundError, RefusedError, UsageError
 from lpmops.model import to_data
-from lpmops.store import audit
+from lpmops.store import audit, journal
 from lpmops.store.connection import Store
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Desk:
 
     def bench(self) -> Bench:
         """What an action works with."""
-        return Bench(self.config, self.environment, self.services, self.control, self.who(), self._now)
+        return Bench(self.config, self.environment, self.services, self.control, self.who(), self._now, self)
 
     def plan(self, action: Action, wish: Wish) -> Plan:
         """What the action would do now."""
@@ -80,6 +81,11 @@ class Desk:
                 hint=f"See its own: lpmops op list -e {self.environment.name}",
             )
         return plan
+
+    def done(self, action: str) -> Sequence[Operation]:
+        """The operations of an action in this environment, newest first. Raises StoreError."""
+        found = journal.operations(self.store, self.environment.name)
+        return [operation_of(self.store, row, steps, self._now()) for row, steps in found if row.action == action]
 
     def refuse_unfinished(self) -> None:
         """Raises RefusedError or LockedError where an operation of this environment is not over."""

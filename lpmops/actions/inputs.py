@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lpmops import moments
 from lpmops.errors import UsageError
-from lpmops.model import to_data
+from lpmops.model import Snapshot, to_data
 
 if TYPE_CHECKING:
     from lpmops.actions.action import Bench
@@ -26,13 +26,19 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One field. `read` gives the wish's value of a text at a time, or raises UsageError; `choices` may ask the services."""
+    """One field. `read` gives the wish's value of a text at a time, or raises UsageError; `choices` may ask the services.
+
+    `many` is for several values with commas between them, each one of the choices. `needed` says by what was last seen whether it is asked at all;
+    where it is not, `fill` gives its value.
+    """
 
     name: str
     title: str
     hint: str
     read: Callable[[str, datetime], Any]
     choices: Callable[[Bench], Sequence[Choice]] | None = None
+    many: bool = False
+    needed: Callable[[Snapshot | None], bool] = lambda _: True
 
 
 def words(most: int) -> Callable[[str, datetime], str]:
@@ -60,6 +66,12 @@ def to_come(text: str, now: datetime) -> str | None:
 def gone(text: str, now: datetime) -> str | None:
     """Reads a moment of the past as RFC 3339; nothing is None."""
     return str(to_data(moments.moment(text, now))) if text.strip() else None
+
+
+def listed(text: str, now: datetime) -> list[str]:
+    """Reads values with commas between them, each once."""
+    del now
+    return list(dict.fromkeys(each for part in text.split(",") if (each := part.strip())))
 
 
 REASON = Input("reason", "reason", "why, for whoever is called at night and whoever reads the audit", words(1_000))

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from lpmops.actions import inputs
 from lpmops.actions.action import Bench
+from lpmops.actions.inputs import Choice, Input
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Impact
 from lpmops.errors import NotFoundError
-from lpmops.model import HubState, PartitionState, StreamingJob, to_data
+from lpmops.model import HubState, PartitionState, Snapshot, StreamingJob, to_data
+from lpmops.routing.job import UNITS
 
 # The states in which a job reads its input, whatever else is going on with it.
 _WORKING = frozenset({"running", "degraded", "restarting", "scaling"})
@@ -140,3 +143,36 @@ def impact(bench: Bench, *, events: int | None = None, pause_seconds: float | No
     share = None if pause_seconds is None or budget <= 0 else round(pause_seconds / budget, 4)
     companies = sum(str(row["state"]) == "active" for row in rows)
     return Impact(companies, events, None if pause_seconds is None else round(pause_seconds, 1), share)
+
+
+def _are_several(snapshot: Snapshot | None) -> bool:
+    """Whether more than one job was last seen; where nothing was seen yet it is asked."""
+    if snapshot is None or "asa" not in snapshot.stages:
+        return True
+    return sum(reading.name.endswith(".state") for reading in snapshot.stages["asa"].readings) > 1
+
+
+def _to_choose(bench: Bench) -> list[Choice]:
+    return [Choice(job.name, _words(job)) for job in chosen(bench, [])]
+
+
+def _words(job: StreamingJob) -> str:
+    units = "" if job.streaming_units is None else f", {units_words(job.streaming_units)}"
+    return f"{job.state.lower()}, {len(job.outputs)} outputs{units}"
+
+
+def units_words(units: float) -> str:
+    """Streaming units as they are configured, from how the service counts them."""
+    name = next((name for name, value in UNITS.items() if value == units), None)
+    return f"{units:g} of the service's units" if name is None else f"{name} streaming unit{'' if name == '1' else 's'}"
+
+
+JOBS = Input(
+    "jobs",
+    "jobs",
+    "which of them, all where it is empty; ↑ ↓ choose, a comma takes one more",
+    inputs.listed,
+    _to_choose,
+    many=True,
+    needed=_are_several,
+)

@@ -17,7 +17,7 @@ from lpmops.config import Config
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.guard import Arming
-from lpmops.control.hands import Event, Outcome, Timing, tell_nobody
+from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
 from lpmops.control.operations import Operation, operation_of, operations
 from lpmops.control.plan import Danger, Plan
 from lpmops.control.poller import Opener, open_services
@@ -93,20 +93,28 @@ class ActionOrders:
             desk.refuse_unfinished()
             return desk.plan(entry, {**entry.fill(desk.bench()), **values})
 
-    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None] = tell_nobody) -> Outcome:
+    def apply(
+        self,
+        plan: Plan,
+        typed: str,
+        tell: Callable[[Event], None] = tell_nobody,
+        stop: StopRequest | None = None,
+    ) -> Outcome:
         """Carry out a plan to which somebody said yes by typing that. Raises DeclinedError and what Desk.apply raises."""
         guard.refuse_read_only(self.read_only)
         self._refuse_unarmed(plan.danger, plan.environment)
         with self._desk(plan.environment) as desk:
             approval = guard.approve(plan, guard.answers_of(guard.request_of(plan), typed), desk.who(), self._now())
-            return desk.apply(plan, approval, tell=tell)
+            return desk.apply(plan, approval, tell=tell, stop=stop)
 
-    def resume(self, identifier: str, tell: Callable[[Event], None] = tell_nobody) -> Outcome:
+    def resume(
+        self, identifier: str, tell: Callable[[Event], None] = tell_nobody, stop: StopRequest | None = None
+    ) -> Outcome:
         """Go on with an operation. Raises DeclinedError and what Desk.resume raises."""
         operation = self._guarded(identifier)
         self._refuse_unarmed(operation.danger, operation.environment)
         with self._desk(operation.environment) as desk:
-            return desk.resume(operation.id, tell=tell)
+            return desk.resume(operation.id, tell=tell, stop=stop)
 
     def resolve(self, identifier: str, how: str, reason: str) -> None:
         """Say how the step in doubt stands: done or not-done. Raises DeclinedError and what Desk.resolve raises."""

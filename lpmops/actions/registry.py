@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import access, asa, asa_deploy, cdf, provision, stream, stream_deploy
+from lpmops.actions import access, asa, asa_deploy, asa_scale, cdf, provision, route, stream, stream_deploy
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -22,7 +22,10 @@ ACTIONS: Mapping[str, Action] = {
         asa.PAUSE,
         asa.START,
         asa_deploy.DEPLOY,
-        asa_deploy.SCALE,
+        asa_scale.SCALE,
+        route.PAUSE,
+        route.RESUME,
+        route.REMOVE,
         access.GRANT,
         provision.APPLY,
     )
@@ -54,7 +57,9 @@ def disabled(entry: Action, snapshot: Snapshot | None) -> str:
     if snapshot is None:
         return ""
     states = {name: stage.state.lower() for name, stage in snapshot.stages.items()}
-    hop, state = ("asa", states.get("asa", "")) if entry.name.startswith("asa.") else ("cdf", states.get("cdf", ""))
+    hop, state = (
+        ("asa", states.get("asa", "")) if entry.name.startswith(("asa.", "route.")) else ("cdf", states.get("cdf", ""))
+    )
     if entry is cdf.ENABLE:
         readings = snapshot.stages["cdf"].readings if "cdf" in snapshot.stages else ()
         is_on = any(reading.name == "change_feed" and reading.value == "delta" for reading in readings)
@@ -69,6 +74,9 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.deploy": ("absent", "starting", "stopping"),
     "asa.scale": ("absent", "failed", "starting", "stopping"),
     "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
+    "route.pause": (),
+    "route.resume": (),
+    "route.remove": (),
     "stream.start": ("absent", "running", "starting", "lagging"),
     "stream.deploy": ("starting",),
     "stream.stop": ("absent", "stopped", "paused"),

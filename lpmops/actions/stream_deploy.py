@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from posixpath import dirname
 from typing import Any
 
 from lpmops import resources
-from lpmops.actions import stream
+from lpmops.actions import inputs, stream
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import Choice, Input
 from lpmops.config import Environment
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
@@ -420,6 +422,34 @@ def _act_begin(bench: Bench, step: Step, operation: str) -> Receipt:
     return bench.services.databricks.set_paused(job.job_id, job.continuity, False)
 
 
+def _version(text: str, now: datetime) -> int | None:
+    del now
+    if not text.strip():
+        return None
+    digits = text.strip().replace(",", "")
+    if not digits.isascii() or not digits.isdigit():
+        raise UsageError(f"{text.strip()!r} is no version.", hint="Give its number: 9204")
+    return int(digits)
+
+
+def _first_versions(bench: Bench) -> list[Choice]:
+    """Where a stream without a checkpoint can begin; one that has one goes on from there."""
+    if bench.services.databricks.progress() is not None:
+        return [Choice("", "the stream's checkpoint says where it goes on")]
+    feed: FeedState = bench.services.databricks.feed()
+    first = feed.first_version if feed.first_version is not None else feed.oldest_version
+    known = [] if first is None else [Choice(str(first), "all changes that are recorded")]
+    return [*known, Choice(str(feed.latest_version + 1), "only what changes from now on")]
+
+
+_FROM = Input(
+    "from_version",
+    "version",
+    "for a stream without a checkpoint: the first version it sends; ↑ ↓ choose",
+    _version,
+    _first_versions,
+)
+
 DEPLOY = Action(
     name="stream.deploy",
     title="Deploy the stream",
@@ -436,4 +466,5 @@ DEPLOY = Action(
     },
     verify=_verify,
     pins=("tenant", "server", "workspace"),
+    inputs=(_FROM, *inputs.COMMON),
 )

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lpmops.cli import changing, output
-from lpmops.cli.changing import Agreement, Confirm, Detailed, DryRun, Env, Form, NoInput, Out, Reason, Ticket, Yes
+from lpmops.cli.changing import Change, Env, Look
 from lpmops.cli.context import world
-from lpmops.cli.output import Answer, Output
+from lpmops.cli.options import spread
+from lpmops.cli.output import Answer
 from lpmops.errors import LpmopsError, UsageError
 from lpmops.plain_text import plain
 
 if TYPE_CHECKING:
+    from lpmops.actions.action import Wish
     from lpmops.actions.desk import Desk
 
 SCHEMA = "asa"
@@ -30,55 +32,48 @@ def register(app: typer.Typer) -> None:
 
 
 @group.command()
-def show(environment: Env, job: Job = None, form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+@spread
+def show(environment: Env, look: Look, job: Job = None) -> None:
     """Show the jobs: state, pause, what waits in the hub, and what each way to start would skip or repeat."""
-    del no_input
-    with output.guarded(SCHEMA, form), changing.desk(environment) as desk:
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
         items, warnings = _shown(desk, changing.listed(job))
         lines = [line for item in items for line in _lines(item)]
         flat = [{key: value for key, value in item.items() if key not in ("paused", "modes")} for item in items]
-        output.emit(Answer(SCHEMA, items, lines, flat, warnings), form)
+        output.emit(Answer(SCHEMA, items, lines, flat, warnings), look.form)
 
 
 @group.command()
+@spread
 def pause(
     environment: Env,
-    reason: Reason = "",
+    change: Change,
     until: Annotated[
         str | None,
         typer.Option("--until", metavar="TIME", help="When it should be over: 2h, 90m, 2026-11-23T04:00:00Z."),
     ] = None,
     job: Job = None,
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Stop the jobs on purpose. Events wait in the hub until it is started again, as long as the hub keeps them.
 
     Example: lpmops asa pause -e prod --reason "database move" --until 2h --confirm prod
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    with output.guarded(changing.SCHEMA, form):
+    with output.guarded(changing.SCHEMA, change.form):
         end = changing.moment(until, "--until")
         with changing.desk(environment) as desk:
             wish = {
                 "jobs": changing.listed(job),
-                "reason": reason.strip(),
-                "ticket": ticket,
+                **change.why,
                 "until": end,
                 "by": desk.who(),
             }
-            changing.plan_and_carry_on(desk, "asa.pause", wish, agreed, form)
+            changing.plan_and_carry_on(desk, "asa.pause", wish, change.agreed, change.form)
 
 
 @group.command()
+@spread
 def start(
     environment: Env,
+    change: Change,
     mode: Annotated[
         str | None, typer.Option("--mode", metavar="MODE", help="Where to begin: last-output, now or custom.")
     ] = None,
@@ -86,53 +81,42 @@ def start(
         str | None, typer.Option("--from", metavar="TIME", help="For custom: begin with what came in at this time.")
     ] = None,
     job: Job = None,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Start the jobs. last-output skips nothing and repeats a little; now skips whatever waits; custom begins at --from.
 
     Example: lpmops asa start -e prod --mode last-output --yes
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    with output.guarded(changing.SCHEMA, form):
+    with output.guarded(changing.SCHEMA, change.form):
         at = changing.past_moment(begin, "--from")
         with changing.desk(environment) as desk:
             if mode is None:
                 raise _no_mode(desk, changing.listed(job))
-            wish = {"jobs": changing.listed(job), "mode": mode, "begin": at, "reason": reason.strip(), "ticket": ticket}
-            changing.plan_and_carry_on(desk, "asa.start", wish, agreed, form)
+            wish = {"jobs": changing.listed(job), "mode": mode, "begin": at, **change.why}
+            changing.plan_and_carry_on(desk, "asa.start", wish, change.agreed, change.form)
 
 
 @group.command()
+@spread
 def query(
     environment: Env,
+    look: Look,
     deployed: Annotated[
         bool, typer.Option("--deployed", help="The text that runs now, not the one of lpmops.toml.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="How the text that runs would change.")] = False,
     job: Job = None,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Print the Stream Analytics text that lpmops would deploy, the one that runs, or how they differ. Changes nothing.
 
     Example: lpmops asa query -e prod --diff
     """
-    del no_input
-    with output.guarded(SCHEMA, form):
+    with output.guarded(SCHEMA, look.form):
         if deployed and diff:
             raise UsageError("--deployed and --diff are two questions.", hint="Give one of them.")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy
+            from lpmops.actions import asa_definition
 
-            items = asa_deploy.texts(desk.bench(), changing.listed(job))
+            items = asa_definition.texts(desk.bench(), changing.listed(job))
         lines: list[str] = []
         for item in items:
             item["diff"] = _text_diff(item)
@@ -149,7 +133,7 @@ def query(
         flat = [
             {"job": item["job"], "same": not item["diff"], "differences": len(item["differences"])} for item in items
         ]
-        output.emit(Answer(SCHEMA, items, lines, flat), form)
+        output.emit(Answer(SCHEMA, items, lines, flat), look.form)
 
 
 def _text_diff(item: dict[str, Any]) -> list[str]:
@@ -161,8 +145,10 @@ def _text_diff(item: dict[str, Any]) -> list[str]:
 
 
 @group.command()
+@spread
 def deploy(
     environment: Env,
+    change: Change,
     mode: Annotated[
         str, typer.Option("--mode", metavar="MODE", help="Where to begin again: last-output, now or custom.")
     ] = "last-output",
@@ -173,63 +159,42 @@ def deploy(
         str, typer.Option("--back-to", metavar="OPERATION", help="Bring back what stood before that deployment.")
     ] = "",
     job: Job = None,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Make the jobs what lpmops.toml asks for: stop once, change what differs, start where the output ended, verify.
 
     Example: lpmops asa deploy -e prod --dry-run
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    with output.guarded(changing.SCHEMA, form):
+    with output.guarded(changing.SCHEMA, change.form):
         at = changing.past_moment(begin, "--from")
         with changing.desk(environment) as desk:
-            from lpmops.actions import asa_deploy
-
-            wish = {
+            wish: Wish = {
                 "jobs": changing.listed(job),
                 "mode": mode,
                 "begin": at,
                 "back_to": back_to,
-                "definitions": asa_deploy.former(desk.plan_of(back_to)) if back_to else {},
+                "definitions": {},
                 "by": desk.who(),
-                "reason": reason.strip(),
-                "ticket": ticket,
+                **change.why,
             }
-            changing.plan_and_carry_on(desk, "asa.deploy", wish, agreed, form)
+            changing.plan_and_carry_on(desk, "asa.deploy", wish, change.agreed, change.form)
 
 
 @group.command()
+@spread
 def scale(
     environment: Env,
+    change: Change,
     units: Annotated[
         str, typer.Option("--units", metavar="UNITS", help="Streaming units each: 1/3, 2/3, 1, 2, 3 and so on.")
     ],
     job: Job = None,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Give the jobs other streaming units. They go on meanwhile.
 
     Example: lpmops asa scale -e prod --units 1 --yes
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    wish = {"jobs": changing.listed(job), "units": units, "reason": reason.strip(), "ticket": ticket}
-    changing.act("asa.scale", environment, wish, agreed, form)
+    wish = {"jobs": changing.listed(job), "units": units, **change.why}
+    changing.act("asa.scale", environment, wish, change.agreed, change.form)
 
 
 def _no_mode(desk: Desk, names: list[str]) -> LpmopsError:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from lpmops.cli import changing, output
-from lpmops.cli.changing import Agreement, Confirm, Detailed, DryRun, Env, Form, NoInput, Out, Reason, Ticket, Yes
+from lpmops.cli.changing import Change, Env, Look
 from lpmops.cli.context import world
-from lpmops.cli.output import Answer, Output
+from lpmops.cli.options import spread
+from lpmops.cli.output import Answer
 from lpmops.plain_text import plain
 
 SCHEMA = "cdf"
@@ -24,10 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 @group.command()
-def show(environment: Env, form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+@spread
+def show(environment: Env, look: Look) -> None:
     """Show whether changes are recorded, since which version, and until when that version's changes last."""
-    del no_input
-    with output.guarded(SCHEMA, form), changing.desk(environment) as desk:
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
         from lpmops.actions import cdf
 
         data = cdf.show(desk.services.databricks.feed(), desk.environment.databricks.table, world().now())
@@ -41,29 +42,28 @@ def show(environment: Env, form: Form = Output.TABLE, no_input: NoInput = False)
             lines.append(f"  recorded since {since}")
         if data["first_version_lasts_until"]:
             lines.append(f"  the changes of that version last at least until {data['first_version_lasts_until']}")
-        output.emit(Answer(SCHEMA, data, lines, [data]), form)
+        output.emit(Answer(SCHEMA, data, lines, [data]), look.form)
 
 
 @group.command()
+@spread
 def versions(
     environment: Env,
+    look: Look,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many versions are listed, newest first.")
     ] = 20,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Show which versions can be replayed, from when to when, and how sure that is.
 
     Example: lpmops cdf versions -e prod --limit 100
     """
-    del no_input
-    with output.guarded(SCHEMA, form), changing.desk(environment) as desk:
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
         from lpmops.actions import cdf
 
         service = desk.services.databricks
         data = cdf.versions(service.feed(), service.history(limit), desk.environment.databricks.table, world().now())
-        output.emit(Answer(SCHEMA, data, _version_lines(data), data["versions"]), form)
+        output.emit(Answer(SCHEMA, data, _version_lines(data), data["versions"]), look.form)
 
 
 def _span(seconds: float) -> str:
@@ -101,21 +101,13 @@ def _version_lines(data: dict[str, Any]) -> list[str]:
 
 
 @group.command()
+@spread
 def enable(
     environment: Env,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
+    change: Change,
 ) -> None:
     """Record every change of the source table from now on; the result names the first recorded version.
 
     Example: lpmops cdf enable -e prod --yes
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    changing.act("cdf.enable", environment, {"reason": reason.strip(), "ticket": ticket}, agreed, form)
+    changing.act("cdf.enable", environment, change.why, change.agreed, change.form)

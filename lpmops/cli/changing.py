@@ -1,7 +1,8 @@
 """What every command that changes something shares: its options, how its plan is shown and agreed to, and how its run is told and ends.
 
-A plan goes through here to a file (`--out`), to the screen (`--dry-run`) or, once somebody said yes, to the engine. Ctrl+C once stops after the step
-that is under way, twice leaves at once; either way the operation can be resumed.
+A command takes them as one parameter, `change: Change`, under `options.spread`; one that only looks takes `look: Look`. A plan goes through here to
+a file (`--out`), to the screen (`--dry-run`) or, once somebody said yes, to the engine. Ctrl+C once stops after the step that is under way, twice
+leaves at once; either way the operation can be resumed.
 """
 
 from __future__ import annotations
@@ -66,6 +67,39 @@ class Agreement:
     confirm: str | None = None
     no_input: bool = False
     detailed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The options of a command that changes something."""
+
+    reason: Reason = ""
+    ticket: Ticket = ""
+    dry_run: DryRun = False
+    out: Out = None
+    yes: Yes = False
+    confirm: Confirm = None
+    detailed: Detailed = False
+    form: Form = Output.TABLE
+    no_input: NoInput = False
+
+    @property
+    def why(self) -> dict[str, str]:
+        """Reason and ticket, as a wish holds them."""
+        return {"reason": self.reason.strip(), "ticket": self.ticket}
+
+    @property
+    def agreed(self) -> Agreement:
+        """How far it may go."""
+        return Agreement(self.dry_run, self.out, self.yes, self.confirm, self.no_input, self.detailed)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The options of a command that only looks; it never asks, so `no_input` is taken for the sake of scripts."""
+
+    form: Form = Output.TABLE
+    no_input: NoInput = False
 
 
 @contextmanager

@@ -26,6 +26,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
         (
             Room("status", "status", "Show how each environment is, how far behind it is, and what is probably wrong."),
             Room("wait", "wait", "Wait until an environment has the wished health."),
+            Room("hub", "hub", "The Event Hub: see it, its last events and those that come."),
             Room("history", "history", "Show how an environment was at a moment, or what turned in a span of time."),
             Room("access", "access", "Who has which right, what lacks, and giving it."),
             Room("record", "record", "Keep what is seen of each environment in the local store."),
@@ -40,6 +41,9 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
                 "stream", "stream", "The Databricks job that sends the change feed: see, deploy, start, stop, restart."
             ),
             Room("asa", "asa", "The Stream Analytics jobs: see, pause, start, deploy and scale them."),
+            Room(
+                "route", "route", "Which company lands in which database: see, bring on, pause, resume, move, remove."
+            ),
             Room(
                 "provision",
                 "provision",

@@ -209,6 +209,50 @@ def heal(
         output.emit(Answer(SCHEMA, data, lines, data["healed"]), form)
 
 
+@group.command("new-company")
+def new_company(
+    environments: Annotated[
+        list[str] | None, typer.Option("-e", "--env", help="Where; may be repeated. Default: everywhere.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=5_000, help="How many.")] = 1,
+    form: Form = Output.TABLE,
+) -> None:
+    """Let a new customer's calls begin to come: its records find no route until somebody brings it on."""
+    from lpmops.cli import sandbox_client
+
+    with output.guarded(SCHEMA, form):
+        wish = {"environments": environments or [], "count": count}
+        data = sandbox_client.call(sandbox_client.must_run(), "POST", "/sandbox/companies", wish)
+        rows = [[item["environment"], item["company_id"], item["company"]] for item in data["companies"]]
+        lines = [
+            *output.table(["environment", "company id", "company"], rows),
+            "bring it on with: lpmops route onboard",
+        ]
+        output.emit(Answer(SCHEMA, data, lines, data["companies"]), form)
+
+
+@group.command("new-database")
+def new_database(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    environments: Annotated[
+        list[str] | None, typer.Option("-e", "--env", help="Where; may be repeated. Default: everywhere.")
+    ] = None,
+    collation: Annotated[str | None, typer.Option("--collation", help="Another collation than the usual one.")] = None,
+    size: Annotated[
+        int | None, typer.Option("--bytes", min=65_536, help="How much it holds at most; the usual is 32 GB.")
+    ] = None,
+    form: Form = Output.TABLE,
+) -> None:
+    """Make an empty database on the SQL server, as somebody with the portal open would."""
+    from lpmops.cli import sandbox_client
+
+    with output.guarded(SCHEMA, form):
+        wish = {"environments": environments or [], "name": name, "collation": collation, "bytes": size}
+        data = sandbox_client.call(sandbox_client.must_run(), "POST", "/sandbox/databases", wish)
+        lines = [f"made {item['database']} in {item['environment']}" for item in data["databases"]]
+        output.emit(Answer(SCHEMA, data, lines, data["databases"]), form)
+
+
 def _list_faults(data: dict[str, Any], form: Output) -> None:
     lines = output.table(["fault", "what it does"], [[item["name"], item["summary"]] for item in data["known"]])
     lines += [f"on: {_words(item)}" for item in data["active"]]

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from lpmops.cli import changing, output
-from lpmops.cli.changing import Agreement, Confirm, Detailed, DryRun, Env, Form, NoInput, Out, Reason, Ticket, Yes
-from lpmops.cli.output import Answer, Output
+from lpmops.cli.changing import Change, Env, Look
+from lpmops.cli.options import spread
+from lpmops.cli.output import Answer
 from lpmops.plain_text import plain
 
 SCHEMA = "stream"
@@ -23,10 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 @group.command()
-def show(environment: Env, form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+@spread
+def show(environment: Env, look: Look) -> None:
     """Show the job, its newest run, how far it is, and what speaks against a restart."""
-    del no_input
-    with output.guarded(SCHEMA, form), changing.desk(environment) as desk:
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
         from lpmops.actions import stream
 
         data = stream.show(desk.bench())
@@ -47,89 +48,57 @@ def show(environment: Env, form: Form = Output.TABLE, no_input: NoInput = False)
         lines += [f"  {plain(text)}" for text in (data["message"], data["url"]) if text]
         lines += [f"  against a restart: {plain(text)}" for text in data["doubts"]]
         flat = {name: value for name, value in data.items() if name != "doubts"}
-        output.emit(Answer(SCHEMA, data, lines, [flat]), form)
+        output.emit(Answer(SCHEMA, data, lines, [flat]), look.form)
 
 
 @group.command()
+@spread
 def start(
     environment: Env,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
+    change: Change,
 ) -> None:
     """Start the job where its checkpoint is. Never makes a second run beside one that works."""
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    changing.act("stream.start", environment, {"reason": reason.strip(), "ticket": ticket}, agreed, form)
+    changing.act("stream.start", environment, change.why, change.agreed, change.form)
 
 
 @group.command()
+@spread
 def stop(
     environment: Env,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
+    change: Change,
 ) -> None:
     """Stop the job: changes wait in the table until it is started again.
 
     Example: lpmops stream stop -e prod --reason "cluster upgrade" --yes
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    changing.act("stream.stop", environment, {"reason": reason.strip(), "ticket": ticket}, agreed, form)
+    changing.act("stream.stop", environment, change.why, change.agreed, change.form)
 
 
 @group.command()
+@spread
 def restart(
     environment: Env,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
+    change: Change,
 ) -> None:
     """Replace the job's run by a new one, after holding its checkpoint against the table."""
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    changing.act("stream.restart", environment, {"reason": reason.strip(), "ticket": ticket}, agreed, form)
+    changing.act("stream.restart", environment, change.why, change.agreed, change.form)
 
 
 @group.command()
+@spread
 def deploy(
     environment: Env,
+    change: Change,
     from_version: Annotated[
         int | None,
         typer.Option(
             "--from-version", metavar="N", min=0, help="For a stream without a checkpoint: the first version."
         ),
     ] = None,
-    reason: Reason = "",
-    ticket: Ticket = "",
-    dry_run: DryRun = False,
-    out: Out = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-    detailed: Detailed = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Ship the job's files, make or change the continuous job and its permissions, and replace its run.
 
     Example: lpmops stream deploy -e prod --dry-run
     """
-    agreed = Agreement(dry_run, out, yes, confirm, no_input, detailed)
-    wish = {"from_version": from_version, "reason": reason.strip(), "ticket": ticket}
-    changing.act("stream.deploy", environment, wish, agreed, form)
+    wish = {"from_version": from_version, **change.why}
+    changing.act("stream.deploy", environment, wish, change.agreed, change.form)

@@ -30,7 +30,7 @@ from lpmops.control.rights import (
 )
 from lpmops.model import JobPart, StreamingJob
 from lpmops.principals import Principal, Securable
-from lpmops.routing import grants
+from lpmops.routing import privileges
 
 _OWN_COLUMNS = {
     "SELECT": "object_select",
@@ -149,7 +149,7 @@ def _unity(need: Need, how: Privilege, environment: Environment, answers: Answer
     gift = {"do": "unity", "kind": kind, "name": name, "principal": who, "privilege": how.name}
     return _right(
         need, who, how.name.replace("_", " "), name, verdict,
-        grants.in_catalog(who, how.name, kind, name), f"the owner of {name}, or one with MANAGE on it", may, gift,
+        privileges.in_catalog(who, how.name, kind, name), f"the owner of {name}, or one with MANAGE on it", may, gift,
     )  # fmt: skip
 
 
@@ -318,7 +318,9 @@ def _own(need: Need, how: DatabaseRight, environment: Environment, answers: Answ
             verdict = rights.unknown(str(error), error.problem.code)
         in_all = not how.on
         text = (
-            grants.in_database(who, (how.permission,)) if in_all else grants.on_object(who, how.on, (how.permission,))
+            privileges.in_database(who, (how.permission,))
+            if in_all
+            else privileges.on_object(who, how.on, (how.permission,))
         )
         gift = {
             "do": "sql",
@@ -382,8 +384,8 @@ def _job_right(need: Need, how: DatabaseRight, job: StreamingJob, database: str,
             may = None if not mine else all(item["control"] == 1 for item in mine.values())
         except Unasked as error:
             verdict = rights.unknown(str(error), error.problem.code)
-    give = grants.revoked if verdict.denied else grants.on_object
-    texts = [*([grants.user(job.name)] if new_user else []), give(job.name, table, (how.permission,))]
+    give = privileges.revoked if verdict.denied else privileges.on_object
+    texts = [*([privileges.user(job.name)] if new_user else []), give(job.name, table, (how.permission,))]
     gift = {
         "do": "sql",
         "database": database,
@@ -451,8 +453,8 @@ def _as_one(several: Sequence[Right]) -> Right:
     databases = sorted({str(right.gift["database"]) for right in several})
     permissions = sorted({str(right.gift["permission"]) for right in several})
     user, on = str(given["user"]), str(given["on"])
-    texts = [*([grants.user(user)] if given["new_user"] else [])]
-    texts.append(grants.on_object(user, on, permissions) if on else grants.in_database(user, permissions))
+    texts = [*([privileges.user(user)] if given["new_user"] else [])]
+    texts.append(privileges.on_object(user, on, permissions) if on else privileges.in_database(user, permissions))
     where = databases[0] if len(databases) == 1 else f"{len(databases)} databases ({', '.join(databases)})"
     return replace(
         several[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from lpmops.store import codec
 
 ANSWERED = frozenset({"sql.refused", "service.throttled", "auth.forbidden"})
 _UNSEEN = frozenset({"auth.expired", "internal", "config"})
+# What the stream does not depend on: counts of rows, and whether there are more databases.
+_ASIDE = ("rows.", "gap.", "control.databases")
 _UNROUTED_REACH = timedelta(minutes=5)
 
 
@@ -36,6 +38,7 @@ class View:
     """The probes of an environment at one moment."""
 
     environment: Environment
+    databases: tuple[str, ...]
     probes: Mapping[str, Probe]
     memory: Memory
     now: datetime
@@ -47,8 +50,8 @@ class View:
         return probe.fresh(self.now, self.limits.slow if probe.every else self.limits.quick)
 
     def problems(self) -> dict[str, Problem]:
-        """The problems that stand; that a count of rows failed is no problem of the stream."""
-        found = {name: probe.problem for name, probe in self.probes.items() if not name.startswith(("rows.", "gap."))}
+        """The problems that stand."""
+        found = {name: probe.problem for name, probe in self.probes.items() if not name.startswith(_ASIDE)}
         return {name: problem for name, problem in found.items() if problem is not None}
 
 
@@ -81,11 +84,11 @@ def facts(view: View, run_failed_at: datetime | None) -> Facts:
         jobs=view.value("asa.jobs"),
         jobs_at=view.probes["asa.jobs"].at,
         loads=view.value("monitor.asa") or {},
-        databases=tuple(_database(view, name) for name in view.environment.sql.databases),
+        databases=tuple(_database(view, name) for name in view.databases),
         routes=memory.routes,
         heartbeat=_heartbeat(control),
         landed_enqueued_at=None if newest_enqueued is None else codec.moment(newest_enqueued),
-        unrouted=_unrouted(control, view.now),
+        unrouted=_unrouted(control, memory.routes or (), view.now),
         latency=latency(memory.hops()),
         recent_hops={hop: percentiles(histogram) for hop, histogram in memory.recent_hops().items()},
         landed_rate=memory.landed_rate(),
@@ -215,12 +218,15 @@ def _heartbeat(control: Control | None) -> Heartbeat | None:
     return Heartbeat(age if age >= 0 else None, newest.enqueued_at, newest.landed_at)
 
 
-def _unrouted(control: Control | None, now: datetime) -> Unrouted | None:
+def _unrouted(control: Control | None, rows: Sequence[RouteRow], now: datetime) -> Unrouted | None:
+    """What no route took; that nothing of a company lands whose route was paused or removed on purpose is as wished."""
     if control is None:
         return None
+    wished = {row.company_id for row in rows if row.state != "active"}
     by_company: defaultdict[str, int] = defaultdict(int)
     for row in control.unrouted:
-        if row.enqueued_at is None or now - row.enqueued_at <= _UNROUTED_REACH:
+        recent = row.enqueued_at is None or now - row.enqueued_at <= _UNROUTED_REACH
+        if recent and row.company_id not in wished:
             by_company[row.company_id] += row.events
     return Unrouted(sum(by_company.values()), tuple(sorted(by_company.items(), key=lambda item: (-item[1], item[0]))))
 
@@ -228,6 +234,6 @@ def _unrouted(control: Control | None, now: datetime) -> Unrouted | None:
 def _clock_skew(view: View, control: Control | None) -> float | None:
     """Seconds by which the databases' clock is ahead of this machine's, the farthest of them."""
     pairs = [(control.server_time, control.asked_at)] if control is not None and control.server_time is not None else []
-    answers = (view.value(f"sql.{name}") for name in view.environment.sql.databases)
+    answers = (view.value(f"sql.{name}") for name in view.databases)
     pairs += [(answer.server_time, answer.asked_at) for answer in answers if isinstance(answer, Landed)]
     return max(((server - asked) / timedelta(seconds=1) for server, asked in pairs), key=abs, default=None)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from lpmops.config import Environment, Refresh, Thresholds
-from lpmops.control import assemble, health, landing, readers
+from lpmops.control import assemble, health, landing, readers, routes
 from lpmops.control.diagnose import diagnose
 from lpmops.control.facts import Facts
 from lpmops.control.landing import Gap, Landed
@@ -75,10 +75,21 @@ class Collector:
                 "sql",
             ),
             Probe("control.routes", lambda: readers.read_routes(services.sql, sql.control_database), slow, "sql"),
+            Probe(
+                "control.databases",
+                lambda: routes.read_databases(services.sql, sql.control_database, sql.databases),
+                slow,
+                "sql",
+            ),
         ]
-        for database in sql.databases:
+        for database in self.databases:
             probes += self._database_probes(database, slow)
         return {probe.name: probe for probe in probes}
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The company databases: those of the configuration, and those that were brought on since, as far as is known."""
+        return routes.known(self.environment.sql.databases, self.memory.databases)
 
     def _database_probes(self, database: str, slow: float) -> list[Probe]:
         sql = self._services.sql
@@ -159,20 +170,28 @@ class Collector:
 
     def _take_in_landed(self) -> None:
         now = self._now()
-        for database in self.environment.sql.databases:
+        databases = self._new("control.databases")
+        if isinstance(databases, tuple):
+            self.memory.databases = databases
+            for database in self.databases:
+                if f"sql.{database}" not in self._probes:
+                    # Looked at from the next refresh on.
+                    new = self._database_probes(database, self._refresh.slow_interval)
+                    self._probes |= {probe.name: probe for probe in new}
+        for database in self.databases:
             answer = self._new(f"sql.{database}")
             if isinstance(answer, Landed):
                 self.memory.landed(answer)
-            rows = self._new(f"rows.{database}")
-            if isinstance(rows, int):
-                self.memory.check(database, rows)
+            counted = self._new(f"rows.{database}")
+            if isinstance(counted, int):
+                self.memory.check(database, counted)
         self.memory.slide(now)
-        routes = self._new("control.routes")
-        if isinstance(routes, tuple):
-            self.memory.routes = routes
+        rows = self._new("control.routes")
+        if isinstance(rows, tuple):
+            self.memory.take_routes(rows)
 
     def _take_in_gaps(self) -> None:
-        for database in self.environment.sql.databases:
+        for database in self.databases:
             gap = self._new(f"gap.{database}")
             if isinstance(gap, Gap):
                 self.memory.counted(gap)
@@ -187,5 +206,5 @@ class Collector:
         limits = assemble.Limits(
             quick=max(30.0, 3 * self._refresh.interval), slow=30.0 + 2 * self._refresh.slow_interval
         )
-        view = assemble.View(self.environment, self._probes, self.memory, now, limits)
+        view = assemble.View(self.environment, self.databases, self._probes, self.memory, now, limits)
         return assemble.facts(view, self._note_failed_run(view.value("databricks.run"), now))

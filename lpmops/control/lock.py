@@ -29,7 +29,7 @@ TRUST_SECONDS = 45.0
 # The action whose end a stopped job is.
 PAUSE = "asa.pause"
 # Invalid column and object names.
-_MISSING = (207, 208)
+MISSING = (207, 208)
 
 
 class Rows(Protocol):
@@ -95,7 +95,7 @@ class ControlDatabase:
 
     def state(self) -> LockState:
         """The lock and the freeze."""
-        row = self._rows("lock_state", self.environment, self.environment)[0]
+        row = self.rows("lock_state", self.environment, self.environment)[0]
         freeze = None
         if row["frozen_by"] is not None:
             freeze = Freeze(str(row["reason"]), str(row["frozen_by"]), row["frozen_at"], row["until_at"])
@@ -112,19 +112,19 @@ class ControlDatabase:
 
     def take(self, owner: str, holder: str, operation: str, *, again: str = "") -> int | None:
         """Take the lease: its fence, or None where another holds it. `again` is an operation whose own lease may be taken over."""
-        self._rows("lock_seed", self.environment, self.environment)
-        rows = self._rows(
+        self.rows("lock_seed", self.environment, self.environment)
+        rows = self.rows(
             "lock_take", owner, owner, holder, operation, LEASE_SECONDS, self.environment, owner, again or owner
         )
         return int(rows[0]["fence"]) if rows else None
 
     def renew(self, owner: str, fence: int) -> bool:
         """Keep the lease; False where it is another's by now."""
-        return bool(self._rows("lock_renew", LEASE_SECONDS, self.environment, owner, fence))
+        return bool(self.rows("lock_renew", LEASE_SECONDS, self.environment, owner, fence))
 
     def release(self, owner: str, fence: int) -> None:
         """Give the lease back, where it is still this owner's."""
-        self._rows("lock_release", self.environment, owner, fence)
+        self.rows("lock_release", self.environment, owner, fence)
 
     def release_operation(self, operation: str) -> None:
         """Give back what a dead process of an operation still holds."""
@@ -134,20 +134,20 @@ class ControlDatabase:
 
     def break_lock(self, fence: int) -> bool:
         """Take the lease away from whoever holds it at that fence; False where that has changed meanwhile."""
-        return bool(self._rows("lock_break", self.environment, fence))
+        return bool(self.rows("lock_break", self.environment, fence))
 
     def freeze(self, reason: str, by: str, until: datetime | None) -> None:
         """Let nothing begin until then, or until it is lifted."""
         values = (reason, by, until, self.environment)
-        self._rows("freeze_put", *values, *values)
+        self.rows("freeze_put", *values, *values)
 
     def unfreeze(self) -> bool:
         """Lift the freeze; False where there was none."""
-        return bool(self._rows("freeze_delete", self.environment))
+        return bool(self.rows("freeze_delete", self.environment))
 
     def pauses(self) -> dict[str, Pause]:
         """The paused jobs by name."""
-        return pauses_of(self._rows("pauses"))
+        return pauses_of(self.rows("pauses"))
 
     def put_pause(
         self,
@@ -161,31 +161,32 @@ class ControlDatabase:
     ) -> None:
         """Note that a job is paused, or stopped on the way of another action."""
         values = (reason, ticket or None, by, until, operation, action, target)
-        self._rows("pause_put", *values, *values)
+        self.rows("pause_put", *values, *values)
 
     def delete_pause(self, target: str) -> None:
         """Note that a job is not paused any more."""
-        self._rows("pause_delete", target)
+        self.rows("pause_delete", target)
 
     def put_head(self, head: Head) -> None:
         """Keep the newest entry of an audit chain."""
         values = (head.chain, head.sequence, head.hash)
-        self._rows("audit_head_put", head.sequence, head.hash, head.chain, head.sequence, head.chain, *values)
+        self.rows("audit_head_put", head.sequence, head.hash, head.chain, head.sequence, head.chain, *values)
 
     def head(self, chain: str) -> Head | None:
         """How far a chain was known to reach when it last changed this environment."""
-        rows = self._rows("audit_heads", chain)
+        rows = self.rows("audit_heads", chain)
         return Head(chain, int(rows[0]["sequence"]), str(rows[0]["hash"])) if rows else None
 
     def server_name(self) -> str:
         """The name of the server that answers."""
-        return str(self._rows("server_name")[0]["server_name"] or "")
+        return str(self.rows("server_name")[0]["server_name"] or "")
 
-    def _rows(self, query: str, *parameters: object) -> Sequence[Mapping[str, Any]]:
+    def rows(self, query: str, *parameters: object) -> Sequence[Mapping[str, Any]]:
+        """The rows of `queries/tsql/QUERY.sql`; a table or column that is not there yet is made first."""
         try:
             return self._sql.rows(self._database, query, parameters)
         except StatementError as error:
-            if error.status not in _MISSING:
+            if error.status not in MISSING:
                 raise
         for statement in CONTROL_STATEMENTS:
             self._sql.rows(self._database, statement, ())

@@ -42,6 +42,7 @@ class Memory:
         self.marks: dict[str, Mark] = {}
         self.windows: dict[str, Window] = {}
         self.routes: tuple[RouteRow, ...] | None = None
+        self.databases: tuple[str, ...] = ()
         self._hub: _HubPosition | None = None
         self._steps: dict[str, Increment | None] = {}
         self._upkeep_hour: int | None = None
@@ -55,6 +56,8 @@ class Memory:
         self._load_marks(store, now)
         if (routes := marks.recall(store, self.environment, "routes")) is not None:
             self.routes = tuple(RouteRow(*row) for row in routes[1])
+        if (databases := marks.recall(store, self.environment, "databases")) is not None:
+            self.databases = tuple(databases[1])
         if (hub := marks.recall(store, self.environment, "hub")) is not None:
             self._hub = _HubPosition(hub[0], hub[1])
         if (kept := marks.recall(store, self.environment, "upkeep")) is not None:
@@ -97,6 +100,18 @@ class Memory:
         mark = self.marks.get(database)
         if mark is None or mark.gaps or rows is None or sum(mark.counts.values()) <= rows * 1.01 + 100:
             return
+        self._count_anew(database, mark)
+
+    def take_routes(self, rows: tuple[RouteRow, ...]) -> None:
+        """Take in the route table. A database to which a company has moved is counted anew: its earlier rows came with it."""
+        before = {row.company_id: row.database for row in self.routes or ()}
+        self.routes = rows
+        for database in {row.database for row in rows if before.get(row.company_id, row.database) != row.database}:
+            mark = self.marks.get(database)
+            if mark is not None and not mark.gaps:
+                self._count_anew(database, mark)
+
+    def _count_anew(self, database: str, mark: Mark) -> None:
         self.marks[database] = replace(mark, gaps=((BEGINNING, mark.at),), counts={})
         self._steps.setdefault(database, None)
 
@@ -162,6 +177,7 @@ class Memory:
             if self.routes is not None:
                 rows = [(row.company_id, row.company, row.database, row.state) for row in self.routes]
                 marks.remember(store, self.environment, "routes", snapshot.taken_at, rows)
+            marks.remember(store, self.environment, "databases", snapshot.taken_at, list(self.databases))
         self._steps.clear()
         for database in written:
             self.marks[database] = replace(self.marks[database], revision=self.marks[database].revision + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from lpmops.config import Column, Routing
 from lpmops.routing import quoting
@@ -18,6 +19,8 @@ _CASTS = {
     "DATE": "datetime",
     "DATETIME2": "datetime",
 }
+_RANGES = {"INT": 2**31, "SMALLINT": 2**15}
+_TEXTS = ("NVARCHAR", "VARCHAR")
 
 
 def landing_columns(columns: Iterable[Column], routing: Routing) -> tuple[Column, ...]:
@@ -30,15 +33,32 @@ def landing_columns(columns: Iterable[Column], routing: Routing) -> tuple[Column
 def projection(columns: Iterable[Column]) -> str:
     """The columns as items of the SELECT that reads the hub, each on its own line.
 
-    A value that does not fit its type lands as NULL rather than stopping the shard for every company; texts and nested records pass as they are.
+    A value that does not fit its column (another type, out of range, a text that is too long) lands as NULL rather than stopping the shard for every
+    company. Nested records and arrays pass as they are: a SQL output writes them as JSON.
     """
     return "".join(f",\n        {_read(column)} AS {quoting.identifier(column.name)}" for column in columns)
 
 
 def _read(column: Column) -> str:
     source = f"source.{quoting.path(column.source or column.name)}"
-    cast = _CASTS.get(column.type.upper().partition("(")[0])
-    return f"TRY_CAST({source} AS {cast})" if cast else source
+    name, _, rest = column.type.upper().partition("(")
+    sizes = [size.strip() for size in rest.removesuffix(")").split(",") if size]
+    if name in _TEXTS:
+        text = f"TRY_CAST({source} AS nvarchar(max))"
+        return source if sizes == ["MAX"] else _if(f"LEN({text}) <= {sizes[0]}", text)
+    value = f"TRY_CAST({source} AS {_CASTS[name]})"
+    if name in _RANGES:
+        return _if(f"{value} BETWEEN -{_RANGES[name]} AND {_RANGES[name] - 1}", value)
+    if name == "DECIMAL":
+        precision, scale = (int(size) for size in sizes)
+        # What is rounded up to one digit more does not fit either.
+        largest = Decimal(10) ** (precision - scale) - Decimal(5) / Decimal(10) ** (scale + 1)
+        return _if(f"ABS({value}) < {largest:f}", value)
+    return value
+
+
+def _if(condition: str, value: str) -> str:
+    return f"CASE WHEN {condition} THEN {value} ELSE NULL END"
 
 
 def names(columns: Iterable[Column]) -> str:

@@ -1,73 +1,80 @@
-"""The SQL that gives rights: users and permissions of a database, privileges of Unity Catalog. Names are quoted here, whatever they hold."""
+"""What a Stream Analytics job's managed identity may do in a database, and the statements for what it lacks.
+
+The user has the job's name (azure-docs/stream-analytics/sql-database-output-managed-identity); a job that was made again under the same name is
+another identity, which only signing in can show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from string import Template
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from lpmops.resources import query
-from lpmops.routing.quoting import identifier, path
+from lpmops.routing import quoting
+from lpmops.routing.schema import fill
+
+_WRITES, _READS = ("INSERT", "SELECT"), ("SELECT",)
+# What each of these roles of every database allows without a grant.
+_ROLES = {"db_owner": {"INSERT", "SELECT"}, "db_datareader": {"SELECT"}, "db_datawriter": {"INSERT"}}
 
 
-def user(name: str) -> str:
-    """Makes the user of an identity of Microsoft Entra ID in a database. Raises ValueError for what is no name."""
-    return _filled("tsql/grant_user.sql", user=identifier(name))
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """`exists` says whether the user is there; `held` what it may do by table; `denied` what it is denied, which no grant lifts."""
+
+    exists: bool
+    held: Mapping[str, frozenset[str]]
+    denied: Mapping[str, frozenset[str]]
+    everywhere: frozenset[str] = frozenset()
+
+    def lacks(self, table: str, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Which of those rights on a table are missing."""
+        return tuple(sorted(set(wanted) - self.held.get(table.casefold(), frozenset()) - self.everywhere))
 
 
-def on_object(name: str, dotted: str, permissions: Sequence[str]) -> str:
-    """Lets a user do things with the table or view `schema.name`. Raises ValueError for what is no name."""
-    return _filled(
-        "tsql/grant_object.sql", permissions=", ".join(permissions), object=path(dotted), user=identifier(name)
+def found(identity: str, rows: Iterable[Mapping[str, Any]]) -> Grants:
+    """What the rows of `queries/tsql/grants.sql` say of a user."""
+    mine = [row for row in rows if str(row["user_name"]).casefold() == identity.casefold()]
+    held: dict[str, set[str]] = {}
+    denied: dict[str, set[str]] = {}
+    everywhere: set[str] = set()
+    for row in mine:
+        if row["role_name"]:
+            everywhere |= _ROLES.get(str(row["role_name"]), set())
+        elif row["object_name"]:
+            table = f"{row['schema_name']}.{row['object_name']}".casefold()
+            kept = denied if str(row["state"]).strip() == "D" else held
+            kept.setdefault(table, set()).add(str(row["permission_name"]).strip())
+    return Grants(
+        bool(mine),
+        {table: frozenset(names) for table, names in held.items()},
+        {table: frozenset(names) for table, names in denied.items()},
+        frozenset(everywhere),
     )
 
 
-def revoked(name: str, dotted: str, permissions: Sequence[str]) -> str:
-    """Takes back what a user was given or denied on the table or view `schema.name`. Raises ValueError for what is no name."""
-    return _filled(
-        "tsql/revoke_object.sql", permissions=", ".join(permissions), object=path(dotted), user=identifier(name)
+def missing(
+    identity: str, grants: Grants, *, writes: Iterable[str] = (), reads: Iterable[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The statements (name, text) that give a user what it lacks on those tables (`schema.table`). Raises ValueError for an impossible name."""
+    user = quoting.identifier(identity)
+    statements = []
+    if not grants.exists:
+        text = fill("user_create", identity=user, identity_text=quoting.national_literal(identity))
+        statements.append(("user_create", text))
+    for name, tables, wanted in (("grant_write", writes, _WRITES), ("grant_read", reads, _READS)):
+        statements += [
+            (name, fill(name, table=quoting.path(table), identity=user))
+            for table in tables
+            if grants.lacks(table, wanted)
+        ]
+    return tuple(statements)
+
+
+def refusals(identity: str, grants: Grants, tables: Iterable[str]) -> tuple[str, ...]:
+    """What no grant lifts: rights that are denied."""
+    return tuple(
+        f"{identity} is denied {', '.join(sorted(names))} on {table}: revoke that, as no grant goes over it."
+        for table in tables
+        if (names := grants.denied.get(table.casefold()))
     )
-
-
-def in_database(name: str, permissions: Sequence[str]) -> str:
-    """Lets a user do things in the whole database. Raises ValueError for what is no name."""
-    return _filled("tsql/grant_database.sql", permissions=", ".join(permissions), user=identifier(name))
-
-
-def no_user(name: str) -> str:
-    """Takes a user out of a database, with all that it was given. Raises ValueError for what is no name."""
-    return _filled("tsql/revoke_user.sql", user=identifier(name))
-
-
-def out_of_database(name: str, permissions: Sequence[str]) -> str:
-    """Takes back what a user was given in the whole database. Raises ValueError for what is no name."""
-    return _filled("tsql/revoke_database.sql", permissions=", ".join(permissions), user=identifier(name))
-
-
-def in_catalog(principal: str, privilege: str, kind: str, dotted: str) -> str:
-    """Gives a privilege on a thing of Unity Catalog."""
-    return _catalog("databricks/grant.sql", principal, privilege, kind, dotted)
-
-
-def out_of_catalog(principal: str, privilege: str, kind: str, dotted: str) -> str:
-    """Takes a privilege on a thing of Unity Catalog back."""
-    return _catalog("databricks/revoke.sql", principal, privilege, kind, dotted)
-
-
-def _catalog(text: str, principal: str, privilege: str, kind: str, dotted: str) -> str:
-    return _filled(
-        text,
-        privilege=privilege.replace("_", " "),
-        kind="SERVICE CREDENTIAL" if kind == "credential" else kind.upper(),
-        name=".".join(_backquoted(part) for part in dotted.split(".")),
-        principal=_backquoted(principal),
-    )
-
-
-def _backquoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _filled(text: str, /, **parts: str) -> str:
-    """The text of a query without its comment, filled in."""
-    lines = [line for line in query(text).splitlines() if not line.startswith("--")]
-    return Template("\n".join(lines).strip()).substitute(parts)

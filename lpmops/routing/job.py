@@ -7,7 +7,7 @@ endings; what the service never shows (secrets) and what lpmops does not ask for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ from lpmops.model import StreamingJob
 from lpmops.resources import query
 from lpmops.routing import fields as comparison
 from lpmops.routing.fields import Rules, flat
-from lpmops.routing.query import HEARTBEAT, INPUT, KPI, REFERENCE, UNROUTED, job_query
+from lpmops.routing.query import HEARTBEAT, INPUT, KPI, REFERENCE, UNROUTED, Share, job_query, kpi_output
+from lpmops.routing.shards import OUTPUTS_PLANNED, Present
 
-OUTPUTS_PLANNED, OUTPUTS_AT_MOST = 40, 60
-LANDING_TABLE = "lpm.tdr"
+LANDING_TABLE, KPI_TABLE = "lpm.tdr", "lpm.kpi_minute"
 _CONTROL_TABLES = {UNROUTED: "lpmops.unrouted", HEARTBEAT: "lpmops.heartbeat", KPI: "lpmops.kpi_minute"}
 _DATABASE, _HUB = "Microsoft.Sql/Server/Database", "Microsoft.EventHub/EventHub"
 _JSON = {"type": "Json", "properties": {"encoding": "UTF8"}}
@@ -84,15 +84,27 @@ class Difference:
 
 
 def wished(
-    config: Config, environment: Environment, databases: Iterable[str], consumer_group: str, server: str = ""
+    config: Config, environment: Environment, share: Share | Iterable[str], consumer_group: str, server: str = ""
 ) -> Definition:
-    """The job that the configuration asks for, writing to those databases.
+    """The job that the configuration asks for; names alone are the share of an only job (see `query.Share`).
 
     `server` is how the job names the SQL server, where that is another name of the configured one. Raises ValueError for a text that can't be made.
     """
-    chosen = sorted(set(databases))
-    target = server or environment.sql.server
-    control = environment.sql.control_database
+    given = share if isinstance(share, Share) else Share(tuple(share))
+    target, control = server or environment.sql.server, environment.sql.control_database
+    inputs = {INPUT: _hub(environment, consumer_group)}
+    if given.companies is None:
+        inputs[REFERENCE] = _reference(target, control)
+    return Definition(
+        settings=_settings(environment),
+        inputs=inputs,
+        outputs=_outputs(given, target, control, config.kpi.output),
+        query=job_query(given, config.columns, config.routing, config.kpi),
+        streaming_units=UNITS[environment.streamanalytics.streaming_units],
+    )
+
+
+def _settings(environment: Environment) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "compatibilityLevel": "1.2",
         "outputErrorPolicy": "Stop",
@@ -102,16 +114,18 @@ def wished(
     }
     if account := environment.streamanalytics.storage_account:
         settings["jobStorageAccount"] = {"accountName": account, "authenticationMode": "Msi"}
-    return Definition(
-        settings=settings,
-        inputs={INPUT: _hub(environment, consumer_group), REFERENCE: _reference(target, control)},
-        outputs={
-            **{name: _table(target, name, LANDING_TABLE) for name in chosen},
-            **{name: _table(target, control, table) for name, table in _CONTROL_TABLES.items()},
-        },
-        query=job_query(chosen, config.columns, config.routing, config.kpi),
-        streaming_units=UNITS[environment.streamanalytics.streaming_units],
-    )
+    return settings
+
+
+def _outputs(share: Share, server: str, control_database: str, kpi: str) -> dict[str, dict[str, Any]]:
+    databases = sorted(set(share.databases))
+    made = {name: _table(server, name, LANDING_TABLE) for name in databases}
+    if kpi == "company":
+        made |= {kpi_output(name): _table(server, name, KPI_TABLE) for name in databases}
+    if share.control:
+        wanted = (name for name in _CONTROL_TABLES if name != KPI or kpi == "control")
+        made |= {name: _table(server, control_database, _CONTROL_TABLES[name]) for name in wanted}
+    return made
 
 
 def _hub(environment: Environment, consumer_group: str) -> dict[str, Any]:
@@ -176,18 +190,13 @@ def consumer_group(definition: Definition, number: str, people: str) -> str:
     return f"asa-{number}" if group.lower() in ("", "$default", people.lower()) else group
 
 
-def spread(databases: Sequence[str], present: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Which job writes to which database: each stays with the job that has it, a new one goes to the job with the fewest."""
-    known = {name.lower(): name for name in databases}
-    found: dict[str, list[str]] = {job: [] for job in sorted(present)}
-    left = dict(known)
-    for job in found:
-        for database in present[job]:
-            if (name := left.pop(database.lower(), None)) is not None:
-                found[job].append(name)
-    for name in sorted(left.values()):
-        found[min(found, key=lambda job: (len(found[job]), job))].append(name)
-    return {job: tuple(sorted(names)) for job, names in found.items()}
+def present(definition: Definition, number: str, people: str) -> Present:
+    """What a plan of shards must know of a job as it is."""
+    return Present(
+        landing_databases(definition),
+        definition.part("outputs", UNROUTED) is not None,
+        consumer_group(definition, number, people),
+    )
 
 
 def jobs_needed(databases: int) -> int:

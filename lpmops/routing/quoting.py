@@ -27,3 +27,8 @@ def literal(value: str) -> str:
 def kusto_literal(value: str) -> str:
     """`value` as a text constant of Kusto, whose escapes are those of JSON."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def national_literal(value: str) -> str:
+    """`value` as a text constant of T-SQL, whatever letters are in it."""
+    return "N" + literal(value)

@@ -1,6 +1,7 @@
 """The T-SQL that makes the tables of a company database and of the control database, statement by statement.
 
-Each statement can be run again without harm, except the view's, which is given only where the view is absent.
+Each statement can be run again without harm, except the view's, which is given only where the view is absent. Whether tables that are there already
+will do, and what they lack, is `landing`'s.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ import re
 from collections.abc import Iterable
 from string import Template
 
-from lpmops.config import Column, Routing
+from lpmops.config import Column, Kpi, Routing
 from lpmops.resources import query
 from lpmops.routing import columns as landing
 
 CONTROL_STATEMENTS = (
     "control_schema",
     "control_route",
+    "control_route_columns",
+    "control_company_database",
     "control_unrouted",
     "control_unrouted_index",
     "control_unrouted_recent_index",
@@ -32,20 +35,44 @@ CONTROL_STATEMENTS = (
     "control_pause_columns",
     "control_audit_head",
 )
+LANDING_INDEXES = ("landing_unique_index", "landing_recent_index", "landing_company_index")
+KPI_INDEXES = ("landing_kpi_index", "landing_kpi_company_index")
 
 
-def landing_statements(columns: Iterable[Column], routing: Routing) -> tuple[str, ...]:
-    """The statements that make `lpm.tdr`, its indexes and the view `lpm.tdr_current` in a company database without them."""
-    table = Template(query("tsql/landing_table.sql")).substitute(
-        columns=landing.declaration(landing.landing_columns(columns, routing))
+def landing_statements(columns: Iterable[Column], routing: Routing, kpi: Kpi | None = None) -> tuple[str, ...]:
+    """The statements that make `lpm.tdr`, its indexes and the view `lpm.tdr_current` in a company database without them.
+
+    With `kpi.output = "company"` they make `lpm.kpi_minute` too.
+    """
+    counts = ("landing_kpi", *KPI_INDEXES) if kpi is not None and kpi.output == "company" else ()
+    return (
+        query("tsql/landing_schema.sql"),
+        landing_table(columns, routing),
+        *(query(f"tsql/{name}.sql") for name in LANDING_INDEXES),
+        landing_view("CREATE"),
+        *(query(f"tsql/{name}.sql") for name in counts),
     )
-    rest = ("landing_unique_index", "landing_recent_index", "landing_company_index", "landing_view")
-    return (query("tsql/landing_schema.sql"), table, *(query(f"tsql/{name}.sql") for name in rest))
+
+
+def landing_table(columns: Iterable[Column], routing: Routing) -> str:
+    """The statement that makes `lpm.tdr`."""
+    declared = landing.declaration(landing.landing_columns(columns, routing))
+    return fill("landing_table", columns=declared)
+
+
+def landing_view(verb: str) -> str:
+    """The statement that makes `lpm.tdr_current` (CREATE), or makes it again with what was granted on it (ALTER)."""
+    return fill("landing_view", verb=verb)
 
 
 def control_statements() -> tuple[str, ...]:
     """The statements that make the schema `lpmops` of a control database."""
     return tuple(query(f"tsql/{name}.sql") for name in CONTROL_STATEMENTS)
+
+
+def fill(name: str, **values: str) -> str:
+    """`queries/tsql/NAME.sql` with its places filled in; every value is quoted already."""
+    return Template(query(f"tsql/{name}.sql")).substitute(values)
 
 
 _MADE = (

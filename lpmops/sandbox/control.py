@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,14 +12,34 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lpmops.sandbox.faults import FAULTS, Active, FaultBoard, FaultError
+from lpmops.sandbox.lake.records import Company
+from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.server import GIGABYTE
+from lpmops.sandbox.sql.types import CASE_INSENSITIVE
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class Growing(Protocol):
+    """An environment to which customers and databases can come."""
+
+    def welcome(self, count: int) -> Sequence[Company]:
+        """Let so many customers call; who they are."""
+        ...
+
+    def make_database(self, name: str, collation: str, max_size_bytes: int) -> None:
+        """An empty database."""
+        ...
+
+
 def control_routes(
-    board: FaultBoard, status: Callable[[], dict[str, Any]], stop: Callable[[], None], token: str
+    board: FaultBoard,
+    environments: Mapping[str, Growing],
+    status: Callable[[], dict[str, Any]],
+    stop: Callable[[], None],
+    token: str,
 ) -> list[Route]:
-    """The routes under `/sandbox`: status, faults (list and switch on), heal, stop."""
+    """The routes under `/sandbox`: status, faults (list and switch on), heal, companies, databases, stop."""
 
     def guarded(handler: Handler) -> Handler:
         async def check(request: Request) -> Response:
@@ -58,6 +78,31 @@ def control_routes(
         healed = await run_in_threadpool(board.heal, wish.get("name"), wish.get("environments", []))
         return JSONResponse({"healed": [_data(item) for item in healed]})
 
+    def chosen(names: Sequence[str]) -> dict[str, Growing]:
+        if unknown := sorted(set(names) - set(environments)):
+            raise FaultError(f"There is no environment {unknown[0]!r}.", hint=f"There are: {', '.join(environments)}.")
+        return {name: environments[name] for name in names or environments}
+
+    async def welcome(request: Request) -> Response:
+        wish = await request.json()
+        found = []
+        for name, environment in chosen(wish.get("environments", [])).items():
+            came = await run_in_threadpool(environment.welcome, int(wish["count"]))
+            found += [{"environment": name, "company_id": one.id, "company": one.name} for one in came]
+        return JSONResponse({"companies": found})
+
+    async def make_database(request: Request) -> Response:
+        wish = await request.json()
+        collation, size = str(wish.get("collation") or CASE_INSENSITIVE), int(wish.get("bytes") or 32 * GIGABYTE)
+        found = []
+        for name, environment in chosen(wish.get("environments", [])).items():
+            try:
+                await run_in_threadpool(environment.make_database, str(wish["name"]), collation, size)
+            except SqlError as error:
+                raise FaultError(str(error), hint="Name another one.") from error
+            found.append({"environment": name, "database": str(wish["name"])})
+        return JSONResponse({"databases": found})
+
     async def end(_: Request) -> Response:
         stop()
         return JSONResponse({})
@@ -67,6 +112,8 @@ def control_routes(
         Route("/sandbox/faults", guarded(read_faults)),
         Route("/sandbox/faults", guarded(switch_on), methods=["POST"]),
         Route("/sandbox/heal", guarded(heal), methods=["POST"]),
+        Route("/sandbox/companies", guarded(welcome), methods=["POST"]),
+        Route("/sandbox/databases", guarded(make_database), methods=["POST"]),
         Route("/sandbox/stop", guarded(end), methods=["POST"]),
     ]
 

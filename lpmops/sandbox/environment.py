@@ -27,6 +27,7 @@ from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.databricks.catalog import EVERYONE
 from lpmops.sandbox.deployment import Environment
+from lpmops.sandbox.growth import CompanySource, Newcomers
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
 from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
 from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
@@ -71,6 +72,7 @@ class SandboxEnvironment:
         seed: int,
         namespaces: Namespaces,
         authority: TokenAuthority,
+        more_companies: CompanySource | None = None,
     ) -> None:
         self.name = plan.name
         self.plan = plan
@@ -86,11 +88,13 @@ class SandboxEnvironment:
             # A process that died while it deployed left a part of it, and nothing has flowed yet.
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
+        self._newcomers = Newcomers(folder, more_companies or (lambda _: companies), len(companies))
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
         self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}")
         self.table = _table(folder / "lake" / "tdr_streaming", plan.table, clock)
-        self.feeder = Feeder(self.table, CallRecords(seed, companies), clock, plan.rate)
+        self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
+        self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
         self.stream_job = StreamJob(self.table, self._send, checkpoint, clock, starting_version=1)
@@ -162,12 +166,16 @@ class SandboxEnvironment:
         account.add_access_connector(
             plan.subscription_id, plan.resource_group, crew.connector, plan.region, crew.connector_id
         )
-        server = f"sql-lpm-{plan.name}"
-        account.add_sql_server(plan.subscription_id, plan.resource_group, server, plan.region)
-        for name in (plan.control_database, *plan.databases):
-            account.add_sql_database(
-                plan.subscription_id, plan.resource_group, server, name, plan.region, self._status_of(name)
-            )
+        account.add_sql_server(plan.subscription_id, plan.resource_group, self.sql.name, plan.region)
+        there = (database.name for database in self.sql.databases() if database.name != "master")
+        for name in dict.fromkeys((plan.control_database, *plan.databases, *there)):
+            self._show_database(account, name)
+
+    def _show_database(self, account: Account, name: str) -> None:
+        plan = self.plan
+        account.add_sql_database(
+            plan.subscription_id, plan.resource_group, self.sql.name, name, plan.region, self._status_of(name)
+        )
 
     def _status_of(self, database: str) -> Callable[[], str]:
         return lambda: "Paused" if self.sql.database(database).state == "paused" else "Online"
@@ -258,6 +266,20 @@ class SandboxEnvironment:
         """The hubs of one of them, as they are at each look."""
         return self._namespaces.live(namespace)
 
+    # Growing -----------------------------------------------------------------------------------------------------------------------------------
+
+    def welcome(self, count: int) -> Sequence[Company]:
+        """Let so many customers call who have no route yet; who they are."""
+        came = self._newcomers.more(count)
+        self._calls.admit(came)
+        return came
+
+    def make_database(self, name: str, collation: str, max_size_bytes: int) -> None:
+        """An empty database on the server, as somebody with the portal open would make it. Raises SqlError."""
+        assert self._account is not None
+        self.sql.create_database(name, collation=collation, max_size_bytes=max_size_bytes)
+        self._show_database(self._account, name)
+
     # Moving records ----------------------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -345,7 +367,8 @@ class SandboxEnvironment:
 
     def status(self, faults: Iterable[str]) -> dict[str, Any]:
         """What is going on, for people and tests."""
-        landed = sum(self.sql.database(name).row_count("lpm.tdr") for name in self.plan.databases)
+        tables = [database for database in self.sql.databases() if database.catalog.find("lpm", "tdr") is not None]
+        landed = sum(database.row_count("lpm.tdr") for database in tables)
         states = [f"{job.key.name} {job.state}" for job in self._deployed_jobs()]
         return {
             "environment": self.name,
@@ -360,8 +383,13 @@ class SandboxEnvironment:
     # Breaking things ---------------------------------------------------------------------------------------------------------------------------
 
     def database_of(self, company: str) -> str | None:
-        """The database of a company."""
-        return self._databases.get(company)
+        """The database that a company is routed to."""
+        rows = (
+            self.sql.database(self.plan.control_database)
+            .execute("SELECT database_name FROM lpmops.route WHERE company_id = @id", {"id": company})[-1]
+            .rows
+        )
+        return str(rows[0][0]) if rows else None
 
     def stop_analytics(self) -> None:
         """Stop the jobs at once, whatever they were about to do, as somebody with the portal open would."""

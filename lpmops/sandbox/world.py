@@ -65,6 +65,7 @@ class World:
                 plan.seed * 100 + number,
                 self._namespaces,
                 self._authority,
+                lambda count: companies_of(count, plan.seed),
             )
             for number, environment in enumerate(plan.environments)
         }
@@ -116,7 +117,7 @@ class World:
     ) -> None:
         """Build what is new, start what runs, and listen."""
         await asyncio.to_thread(self._build)
-        control = control_routes(self.board, self.status, stop, token)
+        control = control_routes(self.board, self.environments, self.status, stop, token)
         azure = AzureGateway(Starlette(routes=[*control, *azure_routes(self.account)]), self.account)
         serve_http(azure, sockets[self._plan.http_port])
         for environment in self.environments.values():

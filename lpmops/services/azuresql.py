@@ -74,6 +74,10 @@ class SqlService:
         """The rows of `queries/tsql/QUERY_NAME.sql` in `database`, its `?` marks bound to `parameters`."""
         return self._run(database, query_name, resources.query(f"tsql/{query_name}.sql"), parameters)
 
+    def run(self, database: str, name: str, text: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of a text that was filled in from `queries/tsql/NAME.sql`, none where it only changes something."""
+        return self._run(database, name, text, parameters)
+
     def execute(self, database: str, title: str, statement: str) -> None:
         """Run a statement that `routing` made from a text of `queries`; `title` names it where something goes wrong."""
         self._run(database, title, statement, ())

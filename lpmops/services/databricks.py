@@ -19,6 +19,7 @@ from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError
 from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
+from lpmops.routing.source import SourceColumn
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
@@ -92,6 +93,17 @@ class DatabricksService:
     def properties(self) -> Mapping[str, str]:
         """The table's properties, from Unity Catalog alone: no warehouse is woken."""
         return self._catalog(Deadline.after(self._seconds)).texts("properties")
+
+    def columns(self) -> tuple[SourceColumn, ...]:
+        """The table's columns in order, from Unity Catalog alone: no warehouse is woken."""
+        return tuple(
+            SourceColumn(
+                column.text("name"),
+                column.text("type_text"),
+                "nullable" not in column.values or column.flag("nullable"),
+            )
+            for column in self._catalog(Deadline.after(self._seconds)).objects("columns")
+        )
 
     def history(self, limit: int) -> list[Commit]:
         """The newest commits, newest first."""

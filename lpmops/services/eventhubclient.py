@@ -12,6 +12,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +63,35 @@ class KeptConsumerClient(EventHubConsumerClient):
         if troubles and not found:
             raise troubles[0]
         return found[0] if found else None
+
+    def read_on(self, partition: str, place: int, take: Callable[[list[Any]], None], prefetch: int) -> None:
+        """Hand over the events of a partition from that sequence number on, as they come, until the client is closed.
+
+        Raises what the SDK says of a partition that can't be read, and whatever `take` raises.
+        """
+        troubles: list[Exception] = []
+
+        def hand_over(_: Any, events: list[Any]) -> None:
+            if events and not self._is_closed:
+                take(events)
+
+        def fail(_: Any, error: Exception) -> None:
+            # The SDK would open the partition again and again, and tell nobody.
+            if not self._is_closed:
+                troubles.append(error)
+            self.close()
+
+        # After the event before: a place at the end of the partition is none that the hub knows yet.
+        self.receive_batch(
+            hand_over,
+            partition_id=partition,
+            starting_position=place - 1 if place > 0 else "-1",
+            prefetch=prefetch,
+            max_batch_size=prefetch,
+            on_error=fail,
+        )
+        if troubles:
+            raise troubles[0]
 
     def close(self) -> None:
         """End the connection; whoever reads from it fails at once."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,18 +24,20 @@ from lpmops.errors import (
     DeadlineError,
     ForbiddenError,
     LpmopsError,
+    ReadersError,
     ServiceError,
     ServiceNotFoundError,
     SignInError,
     ThrottledError,
     UnreachableError,
 )
-from lpmops.model import HubState, NamespaceState, PartitionState
+from lpmops.model import HubState, NamespaceState, PartitionState, RawEvent
 from lpmops.services import bounded, failures
 from lpmops.services.addresses import LOOPBACK
 from lpmops.services.bounded import Deadline
 from lpmops.services.calls import CallCounter
 from lpmops.services.failures import Advice
+from lpmops.services.hubtail import HubTail
 from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean
 from lpmops.services.resourcemanager import group_path, resource_manager
@@ -124,6 +126,28 @@ class EventHubService:
         """
         return self._partitions.positions(partitions, moment, Deadline.after(self._seconds))
 
+    def tail(self, places: Mapping[str, int]) -> HubTail:
+        """Read those partitions from the events of these sequence numbers on, live, until the tail is closed. Raises ServiceError types.
+
+        Readers of the configured consumer group, without an epoch: nobody is displaced, and no place is kept anywhere.
+        """
+        return self._partitions.tail(places, Deadline.after(self._seconds))
+
+    def events(self, spans: Mapping[str, tuple[int, int]]) -> list[RawEvent]:
+        """The events of each partition between two sequence numbers, both included, in the order of their sequence. Raises ServiceError types.
+
+        What the hub has dropped meanwhile is left out.
+        """
+        wanted = {partition: span for partition, span in spans.items() if span[0] <= span[1]}
+        if not wanted:
+            return []
+        deadline = Deadline.after(self._seconds)
+        tail = self._partitions.tail({partition: span[0] for partition, span in wanted.items()}, deadline)
+        try:
+            return tail.until({partition: span[1] for partition, span in wanted.items()}, deadline)
+        finally:
+            tail.close()
+
     def close(self) -> None:
         """Give up the AMQP client."""
         self._partitions.close()
@@ -178,6 +202,15 @@ class _Partitions:
         work = self._work("position", partial(client.first_since, partition, moment))
         return replace(work, abandon=partial(_close, client))
 
+    def tail(self, places: Mapping[str, int], deadline: Deadline) -> HubTail:
+        self._calls.count("eventhub", "tail")
+        clients = {
+            partition: bounded.run(self._work("connect", partial(self._connect, deadline)), deadline)
+            for partition in places
+        }
+        where = f"Event Hubs (events of {self._settings.hub})"
+        return HubTail(clients, places, explain=self._explain, what=where)
+
     def close(self) -> None:
         with self._lock:
             clients, self._clients, self._ids_at = self._clients, [], float("-inf")
@@ -220,8 +253,14 @@ class _Partitions:
             service="eventhub",
             lane=f"eventhub {self._settings.namespace}/{self._settings.hub} {operation}",
             what=f"Event Hubs ({operation} of {self._settings.hub})",
-            explain=partial(_explain, where=self._settings.namespace, hub=self._settings.hub, advice=self._advice),
+            explain=self._explain,
         )
+
+    def _explain(self, error: Exception) -> ServiceError:
+        settings = self._settings
+        if (full := _full(error, settings.consumer_group)) is not None:
+            return full
+        return _explain(error, where=settings.namespace, hub=settings.hub, advice=self._advice)
 
     def _connect(self, deadline: Deadline) -> Any:
         from lpmops.services.eventhubclient import KeptConsumerClient
@@ -299,6 +338,24 @@ def _partition(found: Any) -> PartitionState:
         last_enqueued_at=None if at is None or at.year < 2000 else at,
         is_empty=is_empty,
     )
+
+
+def _full(error: Exception, group: str) -> ReadersError | None:
+    """The error of a consumer group that takes no further reader; None for any other."""
+    lower = clean(error).lower()
+    if "maximum number of allowed receivers" in lower:
+        return ReadersError(
+            f"Five readers read in the consumer group {group} already, and Event Hubs takes no sixth of a partition.",
+            service="eventhub",
+            hint=f"Close another tail or tool that reads with {group}, or name another group of the hub as eventhub.consumer_group in lpmops.toml.",
+        )
+    if "non-epoch receiver is not allowed" in lower or "link:stolen" in lower or "higher epoch" in lower:
+        return ReadersError(
+            f"Somebody reads in the consumer group {group} alone (with an owner level), so that nobody else may.",
+            service="eventhub",
+            hint="People read with a group of their own: name one that no program uses as eventhub.consumer_group in lpmops.toml.",
+        )
+    return None
 
 
 def _explain(error: Exception, *, where: str, hub: str, advice: Advice) -> ServiceError:

@@ -148,11 +148,12 @@ PLAN: tuple[Command, ...] = (
 
 OPERATION: tuple[Command, ...] = (
     Command("operation.leave", "screen.leave", "escape", "leave", "Leave the panel; what runs goes on", shown=True, in_palette=False),
+    Command("operation.stop", "screen.stop_run", "s", "stop after step", "Begin no further step; it can be resumed", shown=True, in_palette=False),
     Command("operation.resume", "screen.resume", "r", "resume", "Look at what is there, and go on", shown=True, in_palette=False),
     Command("operation.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
     Command("operation.done", "screen.say_done", "d", "it is done", "Say of the step in doubt that it did", shown=True, in_palette=False),
     Command("operation.not_done", "screen.say_not_done", "n", "it is not", "Say of the step in doubt that it did not", shown=True, in_palette=False),
-    Command("operation.abort", "screen.give_up", "X", "give up", "Begin no further step; what was done stays", shown=True, in_palette=False),
+    Command("operation.abort", "screen.give_up", "X", "give up", "Give it up: no further step, what was done stays", shown=True, in_palette=False),
     Command("operation.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
 )  # fmt: skip
 

@@ -84,7 +84,14 @@ class Deeds(App[None]):
             orders=self._me.orders is not None,
             read_only=self._me.read_only,
             running=any(run.operation.environment == meant for run in self._me.going),
+            shown=self._shown() if asked == "stop_run" else None,
         )
+
+    def _shown(self) -> reasons.Shown | None:
+        """The operation whose panel lies over the screen."""
+        from lpmops.tui.screens.operation import OperationScreen
+
+        return self.screen.shown if isinstance(self.screen, OperationScreen) else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key is there now: on a covered app only quitting is, a number needs its environment, the keys of the time line need it open."""

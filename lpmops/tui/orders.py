@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from lpmops.actions.inputs import Choice
-    from lpmops.control.hands import Event, Outcome
+    from lpmops.control.hands import Event, Outcome, StopRequest
     from lpmops.control.operations import Operation
     from lpmops.control.plan import Plan
     from lpmops.store.audit import Entry
@@ -46,12 +46,12 @@ class Orders(Protocol):
         """What an action would do now."""
         ...
 
-    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None]) -> Outcome:
-        """Carries out a plan to which somebody said yes by typing that."""
+    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None], stop: StopRequest) -> Outcome:
+        """Carries out a plan to which somebody said yes by typing that; `stop` ends it after the step that is under way."""
         ...
 
-    def resume(self, identifier: str, tell: Callable[[Event], None]) -> Outcome:
-        """Goes on with an operation."""
+    def resume(self, identifier: str, tell: Callable[[Event], None], stop: StopRequest) -> Outcome:
+        """Goes on with an operation, until `stop` ends it after a step."""
         ...
 
     def resolve(self, identifier: str, how: str, reason: str) -> None:

@@ -12,11 +12,20 @@ from lpmops.tui.view import EnvironmentView, Scene
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The operation that a panel shows: whether a run of this app is at it, is about to stop, or another process has it under way."""
+
+    going: bool = False
+    stopping: bool = False
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What the reasons depend on. `panel` where one lies over the screen; `can_filter` and `can_copy` are of the screen that is seen.
 
     `meant` is the environment that a command is about, `running` whether something is being changed in it; `orders` whether this app can change
-    things at all.
+    things at all; `shown` the operation whose panel lies over the screen.
     """
 
     place: Place
@@ -32,6 +41,7 @@ class Circumstances:
     orders: bool = False
     read_only: bool = False
     running: bool = False
+    shown: Shown | None = None
 
 
 def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> str | None:
@@ -71,6 +81,8 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return why_no_change(here) or (
             why_no_action(str(parameters[0]), here.meant) if parameters and here.meant is not None else None
         )
+    if name == "stop_run":
+        return _why_no_stop(here.shown)
     if name in ("operations", "audit") and (here.place.kind == name or not here.orders):
         return (
             "this app only looks"
@@ -97,6 +109,18 @@ def why_no_change(here: Circumstances) -> str | None:
     if here.meant is None:
         return "open an environment first"
     return f"something is being changed in {here.meant.title}; o shows it" if here.running else None
+
+
+def _why_no_stop(shown: Shown | None) -> str | None:
+    if shown is not None and shown.stopping:
+        return "it stops after this step already"
+    if shown is not None and shown.going:
+        return None
+    return (
+        "another process is at it; ctrl+c there stops it after its step"
+        if shown is not None and shown.elsewhere
+        else "it is not under way"
+    )
 
 
 def _why_no_arming(here: Circumstances) -> str | None:

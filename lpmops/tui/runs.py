@@ -17,17 +17,23 @@ from lpmops.tui.aside import Aside
 from lpmops.tui.faults import report
 
 if TYPE_CHECKING:
-    from lpmops.control.hands import Event
+    from lpmops.control.hands import Event, StopRequest
     from lpmops.control.operations import Operation
     from lpmops.control.plan import Plan
     from lpmops.tui.orders import Orders
+
+    Work = Callable[[Callable[[Event], None], StopRequest], Mapping[str, Any] | None]
 
 _KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One piece of work on an operation. `fault` and `hint` say why it ended where that was no success; `result` is what it came to."""
+    """One piece of work on an operation.
+
+    `fault` and `hint` say why it ended where that was no success; `result` is what it came to. `stopping` is one that ends after the step that is
+    under way, as asked.
+    """
 
     key: str
     doing: str
@@ -36,6 +42,7 @@ class Run:
     fault: str = ""
     hint: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
+    stopping: bool = False
 
     @property
     def line(self) -> str:
@@ -53,6 +60,7 @@ class Runs:
         self._aside = Aside(self._failed)
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
+        self._stops: dict[str, StopRequest] = {}
         self._numbers = count(1)
 
     @property
@@ -77,40 +85,51 @@ class Runs:
 
     def apply(self, planned: Operation, plan: Plan, typed: str) -> str | None:
         """Carries out a plan; the key of the run, None where another is under way in that environment."""
-        return self._start("apply", planned, lambda tell: self._orders.apply(plan, typed, tell).result)
+        return self._start("apply", planned, lambda tell, stop: self._orders.apply(plan, typed, tell, stop).result)
 
     def resume(self, operation: Operation) -> str | None:
         """Goes on with an operation."""
-        return self._start("resume", operation, lambda tell: self._orders.resume(operation.id, tell).result)
+        return self._start("resume", operation, lambda tell, stop: self._orders.resume(operation.id, tell, stop).result)
 
     def resolve(self, operation: Operation, how: str, reason: str) -> str | None:
         """Says how the step in doubt stands."""
-        return self._start(how, operation, lambda _: self._orders.resolve(operation.id, how, reason))
+        return self._start(how, operation, lambda *_: self._orders.resolve(operation.id, how, reason))
 
     def abort(self, operation: Operation, reason: str) -> str | None:
         """Gives an operation up."""
-        return self._start("give up", operation, lambda _: self._orders.abort(operation.id, reason))
+        return self._start("give up", operation, lambda *_: self._orders.abort(operation.id, reason))
 
-    def _start(
-        self, doing: str, operation: Operation, work: Callable[[Callable[[Event], None]], Mapping[str, Any] | None]
-    ) -> str | None:
+    def stop(self, key: str) -> bool:
+        """Lets a run end after the step that is under way; False where it has ended."""
+        with self._lock:
+            stop = self._stops.get(key)
+        if stop is None:
+            return False
+        stop.requested = True
+        self._change(key, lambda run: replace(run, stopping=run.going))
+        return True
+
+    def _start(self, doing: str, operation: Operation, work: Work) -> str | None:
+        from lpmops.control.hands import StopRequest
+
         with self._lock:
             if any(run.going and run.operation.environment == operation.environment for run in self._runs.values()):
                 return None
             key = f"run {next(self._numbers)}"
             self._runs[key] = Run(key, doing, operation)
+            self._stops[key] = stop = StopRequest()
             for old in [each.key for each in self._runs.values() if not each.going][:-_KEPT]:
                 del self._runs[old]
-        self._aside.run(key, lambda: self._run(key, work))
+        self._aside.run(key, lambda: self._run(key, work, stop))
         self._changed()
         return key
 
     def _failed(self, name: str, error: Exception) -> None:
         report(None, name, error)
 
-    def _run(self, key: str, work: Callable[[Callable[[Event], None]], Mapping[str, Any] | None]) -> None:
+    def _run(self, key: str, work: Work, stop: StopRequest) -> None:
         try:
-            result = work(lambda event: self._tell(key, event))
+            result = work(lambda event: self._tell(key, event), stop)
             self._end(key, result=dict(result or {}))
         except LpmopsError as error:
             self._end(key, fault=error.message or type(error).__name__, hint=error.hint)
@@ -123,7 +142,9 @@ class Runs:
         self._change(key, lambda run: replace(run, operation=after(run.operation, event)))
 
     def _end(self, key: str, **fields: Any) -> None:
-        self._change(key, lambda run: replace(run, going=False, **fields))
+        with self._lock:
+            self._stops.pop(key, None)
+        self._change(key, lambda run: replace(run, going=False, stopping=False, **fields))
 
     def _change(self, key: str, how: Callable[[Run], Run]) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 -- Rights: CREATE TABLE and ALTER on schema lpmops. KPI per routed company and minute, counted by Stream Analytics.
 IF OBJECT_ID('lpmops.kpi_minute') IS NULL
 CREATE TABLE lpmops.kpi_minute (
-    company_id NVARCHAR(64) NOT NULL,
+    company_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
     window_end DATETIME2(3) NOT NULL,
     calls BIGINT NOT NULL,
     answered BIGINT NOT NULL,

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.actions import cloud_access
 from tests.actions.cloud import JOB, Act, Cloud
 
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
@@ -193,6 +194,23 @@ CASES: dict[str, Case] = {
     ),
     "stream start": Case("stream.start", FEED, _stream_stopped, _stream("continue_job"), _runs_anew),
     "stream restart": Case("stream.restart", FEED, _streaming, _stream("run_job"), _runs_anew, anew=True),
+    "grant": Case(
+        "access.grant",
+        {"identities": ["stream", "operators"], "only": ["unity", "jobs"], **FEED},
+        cloud_access.without_rights,
+        (Act("grant", "access"), Act("permit", "stream")),
+        lambda cloud: (
+            cloud.get("access")["privileges"][cloud_access.RUN_AS] == ["SELECT"]
+            and cloud.get("stream")["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
+        ),
+    ),
+    "grant users": Case(
+        "access.grant",
+        {"identities": ["asa"], "only": ["sql"], **FEED},
+        cloud_access.without_users,
+        (Act("grant_user", "lpm-01"), Act("grant_permission", "lpm-01")),
+        cloud_access.job_may_write,
+    ),
     "feed": Case(
         "cdf.enable",
         FEED,

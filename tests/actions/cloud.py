@@ -46,6 +46,7 @@ from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.services.sqltext import without_comments
+from tests.actions import cloud_access
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
 JOB = "asa-lpm-tdr-prod-01"
@@ -160,6 +161,7 @@ class Cloud:
         self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
         self.put("volume", files={})
+        self.put("access", privileges=cloud_access.given())
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
 
     @contextmanager
@@ -230,6 +232,28 @@ class Cloud:
         for verb, target, body in rows:
             self._did(verb, target, **json.loads(body))
 
+    def did(self, verb: str, target: str, **values: Any) -> None:
+        """Note an act with its effect."""
+        self._did(verb, target, **values)
+
+    def make_database(self, name: str) -> None:
+        """An empty database."""
+        self._sql.create_database(name)
+
+    def run(self, database: str, statement: str) -> None:
+        """Run a statement, as somebody with an editor would."""
+        self._sql.database(database).execute(statement, {})
+
+    def execute(self, database: str, title: str, statement: str) -> None:
+        self.trouble("before", title)
+        try:
+            self.run(database, statement)
+        except SqlError as error:
+            raise StatementError(str(error), service="azuresql", status=error.number) from error
+        with self._open() as db:
+            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (title, database))
+        self.trouble("after", title)
+
     def _did(self, verb: str, target: str, **values: Any) -> None:
         with self._open() as db:
             db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
@@ -256,6 +280,10 @@ class Cloud:
     @property
     def eventhubs(self) -> Cloud:
         return self
+
+    @property
+    def unity(self) -> Any:
+        return cloud_access.Rooms(self).unity
 
     def close(self) -> None:
         self._sql.close()
@@ -321,8 +349,8 @@ class Cloud:
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
             start_mode=held["mode"],
             query=held["query"],
-            inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
-            outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
+            inputs=tuple(_part_of(part, values) for part, values in held["inputs"].items()),
+            outputs=tuple(_part_of(part, values) for part, values in held["outputs"].items()),
             compatibility_level=held["settings"].get("compatibilityLevel"),
             output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
@@ -550,6 +578,11 @@ class Cloud:
         held = self.get("hub")
         number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
         return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
+    source = values.get("datasource") or {}
+    return JobPart(name, source.get("type", ""), dict(source.get("properties") or {}), properties=values)
 
 
 def _asked_for(place: Environment) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who may do what in the pretend cloud: roles, privileges and levels as they lie in its thing `access`, and the users of its databases.
+"""Who may do what in the pretend cloud: privileges as they lie in its thing `access`, levels as they lie in `stream`, and the users of its databases.
 
 Everything but what a case takes away was given. Each write is noted and may be troubled, as every other of the cloud.
 """
@@ -6,42 +6,44 @@ Everything but what a case takes away was given. Each write is noted and may be 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lpmops.errors import ConflictError
+from lpmops.control.access import held_of
+from lpmops.control.rights import database
 from lpmops.model import Receipt
-from lpmops.principals import Assignment, Principal, Role, Securable
-from lpmops.routing.landscape import Kind as Resource
-from lpmops.sandbox.azure.access import ROLES
+from lpmops.principals import Principal, Securable
 
 if TYPE_CHECKING:
     from tests.actions.cloud import Cloud
 
-OPERATOR, SENDER, JOB_IDENTITY, RUN_AS = "operator-1", "sender-1", "job-1", "application-1"
-OWNER, RECEIVER, SENDING = (
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
-    "a638d3c7-ab3a-418d-83e6-5f17a39d4fde",
-    "2b629674-e913-4c01-ae53-ef4638d8f975",
-)
+CONTROL, JOB, RUN_AS = "lpm-control", "asa-lpm-tdr-prod-01", "application-1"
 RIGHTS = ["ACCESS", "MODIFY", "READ_VOLUME", "SELECT", "USE_CATALOG", "USE_SCHEMA", "WRITE_VOLUME"]
 
 
-def given(cloud: Cloud) -> dict[str, Any]:
-    """What was given on the first day."""
-    subscription = f"/subscriptions/{cloud.environment.subscription_id}"
-    return {
-        "roles": {OPERATOR: {OWNER: subscription}, SENDER: {SENDING: subscription}, JOB_IDENTITY: {RECEIVER: subscription}},
-        "privileges": {"account users": RIGHTS, "ops@lpm.example": ["MANAGE"], RUN_AS: []},
-    }
+def given() -> dict[str, list[str]]:
+    """The privileges of the first day, by who has them."""
+    return {"account users": RIGHTS, "ops@lpm.example": ["MANAGE"], RUN_AS: []}
 
 
 def without_rights(cloud: Cloud) -> None:
-    """Somebody took the job's role at the hub, and let nobody but some read the table."""
-    held = given(cloud)
-    del held["roles"][JOB_IDENTITY]
-    held["privileges"]["account users"] = [right for right in RIGHTS if right != "SELECT"]
-    held["privileges"]["ops@lpm.example"] = ["MANAGE", "SELECT"]
-    cloud.put("access", **held)
+    """Somebody let nobody but one read the table."""
+    few = [right for right in RIGHTS if right != "SELECT"]
+    cloud.put("access", privileges={**given(), "account users": few, "ops@lpm.example": ["MANAGE", "SELECT"]})
+
+
+def without_users(cloud: Cloud) -> None:
+    """The control database gave all that the job takes; a company's knows no such user, as when the job was made again."""
+    cloud.run(CONTROL, f"CREATE USER [{JOB}] FROM EXTERNAL PROVIDER")
+    cloud.run(CONTROL, f"GRANT SELECT, INSERT ON SCHEMA::[lpmops] TO [{JOB}]")
+    cloud.make_database("lpm-01")
+    cloud.run("lpm-01", "CREATE SCHEMA lpm")
+    cloud.run("lpm-01", "CREATE TABLE lpm.tdr (company_id NVARCHAR(64) NOT NULL)")
+
+
+def job_may_write(cloud: Cloud) -> bool:
+    """Whether the job's user is there once, with both permissions on the landing table."""
+    rights = held_of(cloud.rows("lpm-01", "access_held"))
+    return all(database(wanted, "lpm.tdr", JOB, rights).state == "has" for wanted in ("SELECT", "INSERT"))
 
 
 class Rooms:
@@ -49,26 +51,15 @@ class Rooms:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self.authorization = SimpleNamespace(
-            me=lambda: Principal("ops@lpm.example", OPERATOR, "User"),
-            assignments=self._assignments,
-            connector_principal=lambda _connector, _identity: SENDER,
-        )
         self.unity = SimpleNamespace(
             me=lambda: Principal("ops@lpm.example", "", "", ("users",)),
             principal=lambda name: Principal(name, "", "ServicePrincipal", ("users",)),
             run_as=lambda _job: RUN_AS,
             securable=self._securable,
-            service_credential=lambda _: SimpleNamespace(connector="connector", identity=""),
             levels=lambda _kind, _job: {"ops@lpm.example": "CAN_MANAGE", **cloud.permissions()},
             permit=lambda _kind, _job, who, level: cloud.permit(who.name, level),
             grant=self._grant,
         )
-
-    def _assignments(self, principal: str, beside: str = "") -> tuple[Assignment, ...]:
-        self._cloud.trouble("before", "assignments")
-        held = self._cloud.get("access")["roles"].get(principal, {})
-        return tuple(Assignment(f"{scope}/{guid}", scope, _role(guid), principal) for guid, scope in held.items())
 
     def _securable(self, kind: str, name: str) -> Securable:
         self._cloud.trouble("before", "securable")
@@ -82,22 +73,3 @@ class Rooms:
         self._cloud.did("grant", "access", privileges={**held, principal: rights})
         self._cloud.trouble("after", "grant")
         return Receipt()
-
-    def give(self, kind: Resource, names: tuple[str, ...], body: dict[str, Any]) -> Receipt:
-        """A role assignment, as Resource Manager makes it."""
-        assert kind is Resource.ROLE
-        scope, wished = names[0], body["properties"]
-        role, principal = wished["roleDefinitionId"].rpartition("/")[2], wished["principalId"]
-        self._cloud.trouble("before", "give_role")
-        held = self._cloud.get("access")["roles"]
-        if role in held.get(principal, {}):
-            raise ConflictError("The role assignment already exists.", service="authorization", status=409)
-        roles = {**held, principal: {**held.get(principal, {}), role: scope}}
-        self._cloud.did("give_role", "access", roles=roles)
-        self._cloud.trouble("after", "give_role")
-        return Receipt()
-
-
-def _role(guid: str) -> Role:
-    known = ROLES[guid]
-    return Role(guid, known.name, known.actions, known.not_actions, known.data_actions)

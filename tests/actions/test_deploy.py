@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lpmops.actions import asa_deploy
+from lpmops.actions import asa_definition
 from lpmops.control.plan import Danger, Plan
 from lpmops.errors import (
     ForbiddenError,
@@ -179,7 +179,7 @@ def test_a_half_done_deployment_is_given_up_and_taken_back(folder: Path) -> None
 
 
 def _back(worker: Operator, operation: str) -> object:
-    before = asa_deploy.former(worker.desk.plan_of(operation))
+    before = asa_definition.former(worker.desk.plan_of(operation))
     return worker.run(replace(CASE, wish={**DEPLOY, "back_to": operation, "definitions": before}))
 
 
@@ -187,7 +187,7 @@ def test_only_a_deployment_of_this_environment_can_be_taken_back(folder: Path) -
     with operator(folder) as worker:
         operation = str(worker.run(CASES["pause"]).operation)
         with pytest.raises(UsageError, match=r"asa\.pause, not a deployment"):
-            asa_deploy.former(worker.desk.plan_of(operation))
+            asa_definition.former(worker.desk.plan_of(operation))
         with pytest.raises(NotFoundError):
             worker.desk.plan_of("no-such-operation")
 

@@ -39,7 +39,8 @@ def test_every_action_is_a_command_with_help_and_a_level(name: str) -> None:
     assert entry.title
     assert entry.help.endswith(".")
     assert set(entry.pins) <= {"tenant", "server", "workspace"}
-    assert registry.danger(entry, Kind.PROD) >= Danger.PRODUCTION > registry.danger(entry, Kind.DEV) > Danger.READ
+    assert registry.danger(entry, Kind.PROD) >= Danger.PRODUCTION
+    assert entry.hard or Danger.PRODUCTION > registry.danger(entry, Kind.DEV) > Danger.READ
     assert entry.name in registry._SENSELESS or entry.name == "cdf.enable"
 
 

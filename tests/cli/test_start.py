@@ -92,6 +92,7 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["stream", "--help"],
         ["stream", "deploy", "--help"],
         ["stream", "show", "--help"],
+        ["hub", "tail", "--help"],
     ],
     ids=" ".join,
 )
@@ -124,6 +125,8 @@ def test_status_from_the_store_is_one_document(machine: dict[str, str]) -> None:
         (["sandbox", "fault", "asa.stopped"], 3, "lpmops sandbox start"),
         (["op", "resume", "nothing"], 3, "lpmops op list"),
         (["apply", "nothing.json"], 3, "--out FILE"),
+        (["hub", "tail", "-e", "prod", "--since", "soon"], 2, "no moment"),
+        (["hub", "tail", "-e", "prod", "--follow", "-o", "json"], 2, "-o jsonl"),
         (["asa", "pause", "-e", "qa", "--reason", "x"], 3, "no environment 'qa'"),
     ],
 )

@@ -18,6 +18,7 @@ from lpmops.errors import (
     DatabaseUnavailableError,
     LpmopsError,
     SignInError,
+    StatementError,
     ThrottledError,
 )
 from lpmops.model import (
@@ -106,6 +107,9 @@ class World:
     enqueued_at: datetime | None = None
     beat: datetime | None = None
     unrouted: list[tuple[str, int]] = field(default_factory=list)
+    added_databases: list[str] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
     conversion_errors: float = 0.0
     watermark_delay: float = 2.0
     throttled_requests: float = 0.0
@@ -123,7 +127,7 @@ class World:
 
     @property
     def databases(self) -> tuple[str, ...]:
-        return self.environment.sql.databases
+        return (*self.environment.sql.databases, *self.added_databases)
 
     def company_database(self, number: int) -> str:
         return self.databases[number % len(self.databases)]
@@ -320,6 +324,8 @@ class World:
             raise DatabaseUnavailableError(
                 f"{database} at sql-lpm.example is not available (40613).", service="azuresql", status=40613
             )
+        if query_name in self.missing:
+            raise StatementError(f"Invalid object name of {query_name}.", service="azuresql", status=208)
         answer: Callable[[str, Sequence[object]], list[Mapping[str, Any]]] = getattr(self, f"_{query_name}")
         return answer(database, parameters)
 
@@ -329,10 +335,13 @@ class World:
                 "company_id": str(1001 + n),
                 "company": f"County {n}",
                 "database_name": self.company_database(n),
-                "state": "active",
+                "state": self.states.get(str(1001 + n), "active"),
             }
             for n in range(self.companies)
         ]
+
+    def _company_databases(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        return [{"database_name": name} for name in self.added_databases]
 
     def _route_of_company(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
         return [

@@ -64,7 +64,7 @@ class World:
         self.authorization = self._room(
             "azure",
             me=lambda: Principal("ops@lpm.example", "me", "User"),
-            assignments=lambda who: self.roles[who],
+            assignments=lambda who, _beside="": self.roles[who],
             connector_principal=lambda _connector, _identity: "sender",
         )
         self.resources = self._room(
@@ -170,7 +170,7 @@ def test_a_job_without_its_user_lacks_with_the_words_that_make_it() -> None:
     right = one(world.look(), "asa.sql.insert")
     assert (right.state, right.who, right.on) == ("lacks", "asa-lpm-tdr-prod-01", "lpm-01: lpm.tdr")
     assert right.grant == (
-        "in lpm-01: CREATE USER [asa-lpm-tdr-prod-01] FROM EXTERNAL PROVIDER; "
+        "in lpm-01: IF DATABASE_PRINCIPAL_ID(N'asa-lpm-tdr-prod-01') IS NULL CREATE USER [asa-lpm-tdr-prod-01] FROM EXTERNAL PROVIDER; "
         "GRANT INSERT ON OBJECT::[lpm].[tdr] TO [asa-lpm-tdr-prod-01]"
     )
     assert right.may_grant is True

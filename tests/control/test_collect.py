@@ -107,6 +107,34 @@ def test_deleted_rows_lead_to_a_new_count() -> None:
     collector.close()
 
 
+def test_a_database_that_a_colleague_brought_on_is_looked_at_by_everybody(store: Store) -> None:
+    world = World(environment=environment(databases=("lpm-01",)), added_databases=["lpm-09"])
+    world.step(60)
+    look(world, store)
+    collector = Collector(world.environment, world, store=store, now=lambda: world.now)
+    # The next process knows of it from its first look on.
+    snapshot = collector.refresh(2.0)
+    assert {route.database for route in snapshot.routes if route.state == "flowing"} == {"lpm-01", "lpm-09"}
+    assert rows_in(snapshot) == truth(world)
+    assert snapshot.stages["sql"].state == "2 of 2"
+    collector.close()
+
+
+def test_a_control_database_from_before_there_were_such_databases_is_fine() -> None:
+    world = World(missing={"company_databases"})
+    world.step(60)
+    assert look(world).health is Health.HEALTHY
+
+
+def test_records_of_a_company_that_is_paused_are_not_missed() -> None:
+    world = World(states={"1002": "paused"}, unrouted=[("1002", 40)])
+    world.step(60)
+    snapshot = look(world)
+    assert (snapshot.health, [suspect.id for suspect in snapshot.suspects]) == (Health.HEALTHY, [])
+    world.unrouted.append(("7777", 1))
+    assert [suspect.id for suspect in look(world).suspects] == ["route.missing"]
+
+
 def test_latency_is_measured_by_hop_and_company() -> None:
     snapshot = look(World())
     assert snapshot.latency.p50 == pytest.approx(4.1, abs=0.1)

@@ -194,10 +194,13 @@ def test_a_store_that_breaks_is_a_warning_and_history_goes_on_in_a_new_one(
 def test_a_store_that_somebody_keeps_locked_is_a_warning_and_history_goes_on_afterwards(
     start: Callable[..., tuple[Poller, list[Snapshot]]], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What looks on is patient: it has its connection before patience is cut for the poller's.
+    onlooker = open_store(store.path)
+    assert kept(onlooker) == 0
     monkeypatch.setattr(failures, "BUSY_MILLISECONDS", 50)
     world = World()
     poller, seen = start(world)
-    until(lambda: kept(store) == 1)
+    until(lambda: kept(onlooker) == 1)
     other = sqlite3.connect(store.path, isolation_level=None)
     until(lambda: is_locked_by(other))
     until(lambda: "locked" in poller.warning)
@@ -205,7 +208,7 @@ def test_a_store_that_somebody_keeps_locked_is_a_warning_and_history_goes_on_aft
     until(lambda: len(seen) >= had + 2)
     other.execute("ROLLBACK")
     world.now += timedelta(seconds=5)
-    until(lambda: kept(store) == 2)
+    until(lambda: kept(onlooker) == 2)
     until(lambda: poller.warning == "")
     assert is_whole(store.path)
 

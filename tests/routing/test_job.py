@@ -80,11 +80,6 @@ def test_names_are_compared_without_case_and_domain_and_texts_without_line_endin
     assert definitions.differences(made, live) == ()
 
 
-def test_databases_stay_where_they_are_and_new_ones_go_where_there_is_most_room() -> None:
-    present = {"job-01": ["a", "b", "gone"], "job-02": ["C"]}
-    assert definitions.spread(["a", "b", "c", "d", "e"], present) == {"job-01": ("a", "b", "e"), "job-02": ("c", "d")}
-
-
 @pytest.mark.parametrize(
     ("group", "kept"), [("asa-7", "asa-7"), ("$Default", "asa-03"), ("People", "asa-03"), ("", "asa-03")]
 )

@@ -41,8 +41,9 @@ def test_the_hub_is_read_once_and_every_record_has_somewhere_to_go() -> None:
 
 def test_a_nested_column_is_read_by_its_path_and_typed_columns_are_converted() -> None:
     text = rendered(["lpm-01"])
-    assert "source.[sipreq].[method] AS [method]" in text
+    assert "TRY_CAST(source.[sipreq].[method] AS nvarchar(max)) ELSE NULL END AS [method]" in text
     assert "TRY_CAST(source.[duration_seconds] AS float) AS [duration_seconds]" in text
+    assert "source.[sipreq] AS [sipreq]" in text
 
 
 @given(st.lists(names, min_size=1, max_size=4, unique=True))

@@ -16,9 +16,17 @@ from azure.core.credentials import AccessToken
 from azure.eventhub._pyamqp import _connection
 
 from lpmops.config import EventHub
-from lpmops.errors import DeadlineError, ServiceError, ServiceNotFoundError, SignInError, UnreachableError
+from lpmops.errors import (
+    DeadlineError,
+    ReadersError,
+    ServiceError,
+    ServiceNotFoundError,
+    SignInError,
+    UnreachableError,
+)
 from lpmops.services.cloud import EnvironmentServices, open_environment
 from tests.services.worlds import environment
+from tests.waiting import until
 
 pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not installed")
 
@@ -50,10 +58,10 @@ def connect(
     """A bundle that signs in with a key of the namespace."""
     opened: list[EnvironmentServices] = []
 
-    def make(key: str = "R", hub: str = "tdr") -> EnvironmentServices:
+    def make(key: str = "R", hub: str = "tdr", seconds: float = 5.0) -> EnvironmentServices:
         monkeypatch.setenv("LPMOPS_HUB", namespace.namespace.connection_string(key, hub))
         settings = EventHub(namespace="evhns", hub=hub, auth="connection-string", connection_string="env:LPMOPS_HUB")
-        opened.append(open_environment(environment("http://127.0.0.1:9", eventhub=settings), deadline=5.0))
+        opened.append(open_environment(environment("http://127.0.0.1:9", eventhub=settings), deadline=seconds))
         return opened[-1]
 
     yield make
@@ -278,3 +286,77 @@ def test_a_namespace_whose_certificate_nobody_signed_gets_no_token(entra: Entra)
     with pytest.raises(ServiceError) as caught:
         entra.cloud.eventhubs.partitions()
     assert caught.value.code == "service.untrusted"
+
+
+# Events themselves ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def sequences(tail: Any, wanted: int) -> list[tuple[str, int]]:
+    """Where the next events stand, once that many have come."""
+    found: list[tuple[str, int]] = []
+    until(lambda: found.extend((event.partition, event.sequence) for event in tail.take(0.05)) or len(found) >= wanted)
+    return sorted(found)
+
+
+def test_events_are_read_between_two_places_as_they_were_sent(hub: Hub, connect: Connect) -> None:
+    hub.append([OutgoingEvent.of(f'{{"n":{number}}}'.encode()) for number in range(6)], partition=1)
+    hub.append([OutgoingEvent.of(b"{}")], partition=3)
+    found = connect(seconds=60.0).eventhubs.events({"1": (2, 4), "3": (0, 0), "0": (0, -1)})
+    assert [(event.partition, event.sequence, event.body) for event in found] == [
+        ("1", 2, b'{"n":2}'), ("1", 3, b'{"n":3}'), ("1", 4, b'{"n":4}'), ("3", 0, b"{}"),
+    ]  # fmt: skip
+    assert found[-1].enqueued_at is not None
+    assert found[-1].enqueued_at.tzinfo is not None
+
+
+def test_a_tail_begins_at_its_places_and_goes_on_live(hub: Hub, connect: Connect) -> None:
+    hub.append([OutgoingEvent.of(b"{}")] * 2, partition=0)
+    tail = connect(seconds=60.0).eventhubs.tail({"0": 1, "2": 0})
+    assert sequences(tail, 1) == [("0", 1)]
+    hub.append([OutgoingEvent.of(b"{}")] * 2, partition=2)
+    assert sequences(tail, 2) == [("2", 0), ("2", 1)]
+    tail.close()
+
+
+def test_a_sixth_reader_is_told_that_there_are_five(hub: Hub, connect: Connect) -> None:
+    hub.append([OutgoingEvent.of(b"{}")], partition=0)
+    tails = [connect(seconds=60.0).eventhubs.tail({"0": 0}) for _ in range(5)]
+    assert all(sequences(tail, 1) for tail in tails)
+    with pytest.raises(ReadersError, match="people") as caught:
+        connect(seconds=60.0).eventhubs.events({"0": (0, 0)})
+    assert "eventhub.consumer_group" in caught.value.hint
+    for tail in tails:
+        tail.close()
+
+
+def test_a_partition_that_somebody_reads_alone_is_told_so(hub: Hub, namespace: Server, connect: Connect) -> None:
+    from azure.eventhub import EventHubConsumerClient
+
+    hub.append([OutgoingEvent.of(b"{}")], partition=0)
+    text = namespace.namespace.connection_string("R", "tdr")
+    owner, read = EventHubConsumerClient.from_connection_string(text, consumer_group="people"), threading.Event()
+    options = {"partition_id": "0", "owner_level": 1, "starting_position": "-1"}
+    threading.Thread(target=owner.receive, args=(lambda *_: read.set(),), kwargs=options, daemon=True).start()
+    until(read.is_set)
+    with pytest.raises(ReadersError, match="alone"):
+        connect(seconds=60.0).eventhubs.events({"0": (0, 0)})
+    owner.close()
+
+
+def test_a_tail_that_is_closed_lets_go_of_its_readers(
+    hub: Hub, namespace: Server, connect: Connect, eventually: Eventually
+) -> None:
+    tail = connect(seconds=60.0).eventhubs.tail({"0": 0, "1": 0})
+    assert eventually(lambda: namespace.namespace.active_connections == 2)
+    tail.close()
+    assert eventually(lambda: namespace.namespace.active_connections == 0)
+
+
+def test_a_tail_whose_hub_goes_away_says_so(hub: Hub, namespace: Server, connect: Connect) -> None:
+    hub.append([OutgoingEvent.of(b"{}")], partition=0)
+    tail = connect(seconds=60.0).eventhubs.tail({"0": 0})
+    assert sequences(tail, 1) == [("0", 0)]
+    namespace.call(namespace.namespace.close())
+    with pytest.raises(ServiceError):
+        sequences(tail, 1)
+    tail.close()

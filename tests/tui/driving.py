@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from lpmops.tui.app import LpmopsApp
 from tests.tui.worlds import MemoryFeed
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 
 
 class Snapshot(Protocol):

@@ -14,15 +14,17 @@ from textual.pilot import Pilot
 from lpmops.actions.inputs import Choice
 from lpmops.control import guard
 from lpmops.control.guard import Arming
-from lpmops.control.hands import Event, Outcome
+from lpmops.control.hands import Event, Outcome, StopRequest
 from lpmops.control.operations import Operation, OperationStep
 from lpmops.control.plan import Change, Danger, Impact, Plan, Step
+from lpmops.errors import InterruptError
 from lpmops.model import Kind
 from lpmops.store.audit import Entry
 from lpmops.tui.app import LpmopsApp
 from tests.tui.driving import until
 from tests.tui.worlds import NOW, MemoryFeed, ago
 
+RUNNING = "20261123-140312-cd34"
 HOSTILE = "[/] [@click=app.quit]x[/] \x1b[2J漢字"
 STEPS = ("note the pause of lpm-tdr-prod-01", "stop lpm-tdr-prod-01")
 
@@ -91,6 +93,7 @@ class MemoryOrders:
             Choice("now", "skips 41,204, repeats 0"),
             Choice("custom", "begins with what came in at the time of “from”"),
         ]
+        self.offered: dict[str, list[Choice]] = {}
         self.refusing: dict[str, Exception] = {}
         self.held: dict[str, threading.Event] = {}
         self.events: list[tuple[str | None, str, str]] = []
@@ -109,7 +112,7 @@ class MemoryOrders:
 
     def choices(self, environment: str, action: str, field: str) -> Sequence[Choice]:
         self._answer("choices")
-        return self.modes
+        return self.offered.get(field, self.modes)
 
     def plan(self, environment: str, action: str, values: Mapping[str, Any]) -> Plan:
         self.asked.append((environment, action, dict(values)))
@@ -117,16 +120,16 @@ class MemoryOrders:
         danger = guard.danger_of(Kind(environment))
         return self.plans.get((environment, action)) or pause_plan(environment, danger, action=action)
 
-    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None]) -> Outcome:
+    def apply(self, plan: Plan, typed: str, tell: Callable[[Event], None], stop: StopRequest) -> Outcome:
         guard.refuse_read_only(self.read_only)
         guard.refuse_unarmed(plan.danger, plan.environment, self.arming.get(plan.environment), self.feed.now())
         guard.approve(plan, guard.answers_of(guard.request_of(plan), typed), "ops@lpm.example", self.feed.now())
         self.said.append(("apply", plan.environment, plan.action, typed))
-        return self._run("apply", tell)
+        return self._run("apply", tell, stop)
 
-    def resume(self, identifier: str, tell: Callable[[Event], None]) -> Outcome:
+    def resume(self, identifier: str, tell: Callable[[Event], None], stop: StopRequest) -> Outcome:
         self.said.append(("resume", identifier))
-        return self._run("resume", tell)
+        return self._run("resume", tell, stop)
 
     def resolve(self, identifier: str, how: str, reason: str) -> None:
         self._answer("resolve")
@@ -144,13 +147,16 @@ class MemoryOrders:
         self._answer("audit")
         return tuple(self.entries)
 
-    def _run(self, name: str, tell: Callable[[Event], None]) -> Outcome:
+    def _run(self, name: str, tell: Callable[[Event], None], stop: StopRequest) -> Outcome:
         for number, (step, state, said) in enumerate(self.events, 1):
             if self.step_gate is not None:
                 self.step_gate.acquire()
-            tell(Event(number, self.feed.now(), "20261123-140312-cd34", step, state, said))
+            if stop.requested and state == "begun":
+                tell(Event(number, self.feed.now(), RUNNING, None, "interrupted", ""))
+                raise InterruptError("It was stopped between two steps, as asked.", operation=RUNNING)
+            tell(Event(number, self.feed.now(), RUNNING, step, state, said))
         self._answer(name)
-        return Outcome("20261123-140312-cd34", "succeeded", (), {"changed": True, "state": "Stopped"})
+        return Outcome(RUNNING, "succeeded", (), {"changed": True, "state": "Stopped"})
 
     def _answer(self, name: str) -> None:
         if name in self.held:

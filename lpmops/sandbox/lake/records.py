@@ -118,20 +118,17 @@ class CallRecords:
     """
 
     def __init__(self, seed: int, companies: Sequence[Company], mean_call_seconds: float = 75.0) -> None:
-        if not companies:
-            raise ValueError("records need at least one company")
-        if any(not math.isfinite(company.weight) or company.weight < 0 for company in companies) or not any(
-            c.weight for c in companies
-        ):
-            raise ValueError("company weights must be finite, not negative, and not all zero")
-        self._companies = tuple(companies)
-        self._weights = list(accumulate(company.weight for company in companies))
+        self._callers = _callers(companies)
         self._random = random.Random(seed)
         self._mean_call_seconds = mean_call_seconds
         self._serial = 0
         # (when, order, look, calls): the order keeps the looks at one batch of calls in sequence and never compares calls.
         self._due: list[tuple[float, int, int, list[_Call]]] = []
         self.in_progress = 0
+
+    def admit(self, companies: Sequence[Company]) -> None:
+        """Let these call too from now on; may be called from any thread. Raises ValueError as the making does."""
+        self._callers = _callers((*self._callers[0], *companies))
 
     def next_changes(self, count: int, now: datetime) -> ChangeBatch:
         """The next `count` changes as of `now`, an aware datetime: first what is due of the calls that go on, then new calls.
@@ -218,8 +215,20 @@ class CallRecords:
         ended = min((answered or started) + timedelta(seconds=seconds), epoch(ends_before))
         # Ids grow with time, so that files hold ranges of them and a merge finds its rows by a file's least and greatest id.
         record_id = f"{int(now.timestamp() * 1000):012x}{self._serial & 0xFFFFFF:06x}{choose.getrandbits(40):010x}"
-        company = choose.choices(self._companies, cum_weights=self._weights)[0]
+        companies, weights = self._callers
+        company = choose.choices(companies, cum_weights=weights)[0]
         return _Call(_new_row(record_id, company.id, started, choose), disposition, answered, ended)
+
+
+def _callers(companies: Sequence[Company]) -> tuple[tuple[Company, ...], list[float]]:
+    """The companies with their weights summed up."""
+    if not companies:
+        raise ValueError("records need at least one company")
+    if any(not math.isfinite(company.weight) or company.weight < 0 for company in companies) or not any(
+        company.weight for company in companies
+    ):
+        raise ValueError("company weights must be finite, not negative, and not all zero")
+    return tuple(companies), list(accumulate(company.weight for company in companies))
 
 
 def _ended(call: _Call) -> dict[str, Any]:

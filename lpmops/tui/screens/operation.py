@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from lpmops.control import guard
-from lpmops.tui import commands, hands, paint
+from lpmops.tui import commands, hands, paint, reasons
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
@@ -137,6 +137,21 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         if action == "arm_here":
             return waits and operation is not None and guard.needs_arming(operation.danger)
         return super().check_action(action, parameters)
+
+    @property
+    def shown(self) -> reasons.Shown:
+        """How it stands, for whoever says why a key does not work."""
+        run, operation = self.run, self.standing
+        going = run is not None and run.going
+        elsewhere = not going and operation is not None and operation.unfinished and not operation.waits
+        return reasons.Shown(going, run is not None and run.stopping, elsewhere)
+
+    def action_stop_run(self) -> None:
+        """Lets it end after the step that is under way."""
+        why = self.owner.why_not("screen.stop_run")
+        if why is not None or self.owner.runs is None or self.run is None or not self.owner.runs.stop(self.run.key):
+            self.owner.tell(why or "it has ended just now")
+        self.show(self.latest())
 
     def action_resume(self) -> None:
         """Goes on with it."""

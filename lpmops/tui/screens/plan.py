@@ -20,6 +20,7 @@ from textual.events import Key
 from textual.widgets import Input
 
 from lpmops.actions import registry
+from lpmops.actions.inputs import Input as Field
 from lpmops.control import guard
 from lpmops.control.guard import Answers
 from lpmops.control.operations import planned
@@ -58,7 +59,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         """Head, fields, what they want, the plan, the foot, keys."""
         with Vertical(classes="panel"):
             yield PlanHead(self.action.name)
-            for each in self.action.inputs or ():
+            for each in self._asked_for():
                 with Horizontal(classes="field"):
                     yield FieldName((Piece(each.title, "muted"),))
                     yield FieldInput(each, self._on)
@@ -70,6 +71,11 @@ class PlanScreen(LiveModal, inherit_bindings=False):
                 yield FieldName(id="ask")
                 yield TypedInput()
             yield KeyBar()
+
+    def _asked_for(self) -> list[Field]:
+        """The inputs that matter as things were last seen."""
+        view = self.owner.live.view(self.environment)
+        return [each for each in self.action.inputs or () if each.needed(view.snapshot if view is not None else None)]
 
     def on_mount(self) -> None:
         """The first field takes the keys; without fields the plan is made at once."""
@@ -110,10 +116,10 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             return
         now = self.owner.feed.now()
         for field in self._fields:
-            if self.plan is None and field.field.choices is not None and not field.choices:
+            if self.plan is None and field.field.choices is not None and field.choices is None:
                 question = questions.choices(orders, self.environment, self.action.name, field.field.name, self._asked)
                 answer = self.owner.answers.get(question, now)
-                field.choices = tuple(answer.value or ())
+                field.choices = None if answer.value is None else tuple(answer.value)
                 if answer.fault and not self._said:
                     self._said = _fault_lines(answer.fault, answer.hint)
         if self._values is None or self.plan is not None:
@@ -146,9 +152,9 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             hint: Line = (paint.piece(f"{focused.field.title}: {focused.field.hint}", "muted"),)
             if wrong is not None:
                 hint = (Piece("✖ ", "bad"), paint.piece(f"{wrong.field.title}: {wrong.problem}", "bad"))
-            lines = [hint, *choice_lines(focused.choices, focused.value)]
-            if focused.field.choices is not None and not focused.choices and not self._said:
-                lines.append((Piece("  counting what each would skip or repeat …", "muted"),))
+            lines = [hint, *choice_lines(focused.choices or (), focused.chosen)]
+            if focused.field.choices is not None and focused.choices is None and not self._said:
+                lines.append((Piece("  asking the services what there is to choose …", "muted"),))
         lines += self._said
         note.set_class(not lines, "-hidden")
         note.tell(*lines)

@@ -95,6 +95,8 @@ def _today(scene: Scene) -> datetime:
 
 def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
     """What somebody can do about it."""
+    if run is not None and run.stopping:
+        return [(Piece("▲ ", "warn"), Piece("It stops after this step, and can be resumed.", "strong"))]
     if run is not None and run.going:
         return [(Piece("esc leaves this panel; it goes on, and the header shows it", "muted"),)]
     if operation.state == "in_doubt":

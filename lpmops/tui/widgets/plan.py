@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lpmops.tui import paint, words
@@ -11,9 +12,10 @@ from lpmops.tui.paint import Line, Piece
 
 if TYPE_CHECKING:
     from lpmops.actions.inputs import Choice
-    from lpmops.control.plan import Danger, Plan
+    from lpmops.control.plan import Danger, Plan, Step
 
 _LABEL = 13
+_DIFF = {"+": "ok", "-": "bad", "@": "accent"}
 DANGERS = ("only looks", "can be undone", "can be undone, in production", "hard to undo")
 
 
@@ -29,6 +31,7 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
             )
             for change in step.changes
         ]  # fmt: skip
+        lines += [line for name in _texts(step) for line in _text_lines(step, name)]
     if not plan.steps:
         lines.append((Piece("    nothing to do: it is so already", "ok"),))
     lines.append(paint.BLANK)
@@ -39,6 +42,25 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
         lines.append(_labelled("undo", plan.undo))
     lines.append(_labelled("same as", command))
     return lines
+
+
+def _texts(step: Step) -> list[str]:
+    """The names of the texts of several lines that a step replaces, such as a query; its changes name them by their hash."""
+    before, after = (step.arguments.get(name) for name in ("former", "after"))
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return []
+    return [
+        name
+        for name, text in after.items()
+        if isinstance(text, str) and isinstance(before.get(name), str) and "\n" in text and text != before[name]
+    ]
+
+
+def _text_lines(step: Step, name: str) -> list[Line]:
+    """How a text would change, line by line."""
+    before, after = (str(step.arguments[each][name]).splitlines() for each in ("former", "after"))
+    found = [line.rstrip() for line in difflib.unified_diff(before, after, n=2, lineterm="")][2:]
+    return [(Piece("    "), paint.piece(line, _DIFF.get(line[:1], "muted"))) for line in found]
 
 
 def _impact(plan: Plan) -> list[str]:
@@ -65,13 +87,13 @@ def value(found: Any) -> str:
     )
 
 
-def choice_lines(choices: Sequence[Choice], chosen: str) -> list[Line]:
-    """What a field can be, each with what it would do now."""
+def choice_lines(choices: Sequence[Choice], chosen: Collection[str]) -> list[Line]:
+    """What a field can be, each with what it would do now; those that are chosen are marked."""
     wide = max((len(each.value) for each in choices), default=0)
     return [
         (
-            Piece("▸ " if each.value == chosen else "  ", "accent"),
-            paint.piece(each.value.ljust(wide + 2), "strong" if each.value == chosen else "text"),
+            Piece("▸ " if each.value in chosen else "  ", "accent"),
+            paint.piece(each.value.ljust(wide + 2), "strong" if each.value in chosen else "text"),
             paint.piece(
                 f"not now: {each.refusal}" if each.refusal else each.said, "faint" if each.refusal else "muted"
             ),

@@ -90,7 +90,8 @@ class FieldInput(Input):
         super().__init__(compact=True)
         self.cursor_blink = False
         self.field, self._left = field, left
-        self.choices: tuple[Choice, ...] = ()
+        # None until they are known.
+        self.choices: tuple[Choice, ...] | None = None
         self.problem = ""
 
     def check(self, now: datetime) -> bool:
@@ -102,10 +103,23 @@ class FieldInput(Input):
             self.field.read(self.value, now)
         except UsageError as error:
             self.problem = f"{error.message} {error.hint}".strip()
-        chosen = next((each for each in self.choices if each.value == self.value.strip().lower()), None)
-        if chosen is not None and chosen.refusal:
-            self.problem = f"not now: {chosen.refusal}"
+        for part in self._parts if self.choices else ():
+            chosen = next((each for each in self.choices or () if each.value.lower() == part.lower()), None)
+            if chosen is not None and chosen.refusal:
+                self.problem = f"not now: {chosen.refusal}"
+            if chosen is None and part and self.field.many:
+                self.problem = f"there is no {part!r}; ↑ ↓ show what there is"
         return not self.problem
+
+    @property
+    def _parts(self) -> list[str]:
+        """What is typed, by value."""
+        return [part.strip() for part in self.value.split(",")] if self.field.many else [self.value.strip()]
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The values that are chosen."""
+        return frozenset(self._parts)
 
     async def action_submit(self) -> None:
         """Leaves the field forwards, at once: what is typed right behind enter is meant for the next one."""
@@ -117,13 +131,16 @@ class FieldInput(Input):
             self.value = plain_line(value)
 
     def on_key(self, event: Key) -> None:
-        """Chooses the next value."""
+        """Chooses the next value, behind the last comma where there may be several."""
         if event.key in ("up", "down") and self.choices:
             event.stop()
             event.prevent_default()
-            values = [each.value for each in self.choices]
-            at = values.index(self.value) if self.value in values else -1 if event.key == "down" else 0
-            self.value = values[(at + (1 if event.key == "down" else -1)) % len(values)]
+            *before, last = self._parts
+            values = [each.value for each in self.choices if each.value not in before]
+            if not values:
+                return
+            at = values.index(last) if last in values else -1 if event.key == "down" else 0
+            self.value = ", ".join((*before, values[(at + (1 if event.key == "down" else -1)) % len(values)]))
             self.cursor_position = len(self.value)
 
 

@@ -1,0 +1,173 @@
+"""`lpmops route`: which company's records land in which database: see, bring on, pause, resume, move and remove companies, one or many at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lpmops.cli import changing, output
+from lpmops.cli.changing import Change, Env, Look, NoInput
+from lpmops.cli.context import world
+from lpmops.cli.options import spread
+from lpmops.cli.output import Answer, Output
+from lpmops.plain_text import plain
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SCHEMA = "route"
+Companies = Annotated[
+    list[str] | None,
+    typer.Option("--company-id", metavar="ID", help="The company's id in the source; may be repeated."),
+]
+Company = Annotated[str, typer.Option("--company-id", metavar="ID", help="The company's id in the source.")]
+group = typer.Typer(
+    help="Which company lands in which database: see, bring on, pause, resume, move, remove.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="route")
+
+
+@group.command("list")
+@spread
+def list_routes(
+    environment: Env,
+    look: Look,
+    every: Annotated[bool, typer.Option("--all", help="Removed routes too.")] = False,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="STATE", help="Only those: active, paused, moving or removed.")
+    ] = None,
+) -> None:
+    """Show every company with its database, the job that writes it, its state and since when.
+
+    Example: lpmops route list -e prod -o json
+    """
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
+        from lpmops.actions import route_sight
+
+        items, warnings = route_sight.listed(desk.bench(), removed=every or state == "removed")
+        items = [item for item in items if state is None or item["state"] == state]
+        output.emit(Answer(SCHEMA, items, _list_lines(items), items, warnings), look.form)
+
+
+def _list_lines(items: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        [
+            plain(item["company_id"]),
+            plain(item["company"]),
+            plain(item["database"]),
+            plain(item["job"] or "-"),
+            item["state"],
+            changing.since(_moment(item["since"]), world().now()),
+        ]
+        for item in items
+    ]
+    if not rows:
+        return ["There is no route."]
+    return output.table(("company id", "company", "database", "job", "state", "since"), rows)
+
+
+def _moment(text: str | None) -> datetime | None:
+    from lpmops.model import parse_time
+
+    return None if text is None else parse_time(text)
+
+
+@group.command()
+@spread
+def show(environment: Env, company_id: Company, look: Look) -> None:
+    """Show one company's route: its database and job, how long its first row took, its last row, and what no route took."""
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
+        from lpmops.actions import route_sight
+
+        data, warnings = route_sight.shown(desk.bench(), company_id)
+        flat = {name: value for name, value in data.items() if name != "unrouted"}
+        output.emit(Answer(SCHEMA, data, _show_lines(data), [flat], warnings), look.form)
+
+
+def _show_lines(data: dict[str, Any]) -> list[str]:
+    job = f"written by {plain(data['job'])}" if data["job"] else "written by no job that is seen"
+    lines = [
+        f"{plain(data['company'])} ({plain(data['company_id'])})  {data['state']} in {plain(data['database'])}, {job}",
+        f"  since {data['since']}, by {plain(data['changed_by'])}",
+    ]
+    if data["moving_to"]:
+        lines.append(f"  on its way to {plain(data['moving_to'])}: both are written")
+    if data["seconds_to_first_row"] is not None:
+        lines.append(f"  first row {data['first_row_at']}, {data['seconds_to_first_row']:.0f} s after it was asked for")
+    elif data["asked_at"]:
+        lines.append(f"  asked for {data['asked_at']}, and no first row is noted")
+    lines.append(f"  last row {data['last_landed_at'] or 'none yet'}")
+    left = data["unrouted"]
+    if left["events"]:
+        versions = "" if left["from_version"] is None else f", versions {left['from_version']} to {left['to_version']}"
+        lines.append(f"  {left['events']:,} changes found no route{versions}, since {left['since']}")
+    return lines
+
+
+@group.command()
+def export(
+    environment: Env,
+    form: Annotated[Output, typer.Option("-o", "--output", help="The form: csv is what import takes.")] = Output.CSV,
+    no_input: NoInput = False,
+) -> None:
+    """Write every company's route as CSV or JSON; what comes out can be given to: lpmops route import
+
+    Example: lpmops route export -e prod > routes.csv
+    """
+    del no_input
+    with output.guarded(SCHEMA, form), changing.desk(environment) as desk:
+        from lpmops.control import routes
+
+        items = [
+            {"company_id": one.company_id, "name": one.company, "database": one.database, "state": one.state}
+            for one in routes.entries(desk.control).values()
+            if one.state != routes.REMOVED
+        ]
+        lines = output.table(
+            ("company id", "name", "database", "state"), [[plain(cell) for cell in item.values()] for item in items]
+        )
+        output.emit(Answer(SCHEMA, items, lines, items), form)
+
+
+def _wish(desk: Any, companies: list[str] | None, change: Change) -> dict[str, Any]:
+    return {"companies": changing.listed(companies), **change.why, "by": desk.who()}
+
+
+@group.command()
+@spread
+def pause(environment: Env, change: Change, company_id: Companies = None) -> None:
+    """Let nothing of a company land until it is resumed. No job stops; its records can be replayed from the source table afterwards.
+
+    Example: lpmops route pause -e prod --company-id 1001 --reason "their database is moved" --yes
+    """
+    _act("pause", environment, company_id, change)
+
+
+@group.command()
+@spread
+def resume(environment: Env, change: Change, company_id: Companies = None) -> None:
+    """Let the records of a paused company land again, and say what came meanwhile.
+
+    Example: lpmops route resume -e prod --company-id 1001 --yes
+    """
+    _act("resume", environment, company_id, change)
+
+
+@group.command()
+@spread
+def remove(environment: Env, change: Change, company_id: Companies = None) -> None:
+    """End a company's route for good. What has landed stays in its database; what comes lands nowhere.
+
+    Example: lpmops route remove -e prod --company-id 1001 --reason "contract ended" --confirm prod
+    """
+    _act("remove", environment, company_id, change)
+
+
+def _act(verb: str, environment: str, companies: list[str] | None, change: Change) -> None:
+    with output.guarded(changing.SCHEMA, change.form), changing.desk(environment) as desk:
+        changing.plan_and_carry_on(desk, f"route.{verb}", _wish(desk, companies, change), change.agreed, change.form)

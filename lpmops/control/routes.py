@@ -1,0 +1,130 @@
+"""The route table of an environment and the company databases that every operator must know of: what the control database says, how it is changed.
+
+lpmops.toml lies on one person's machine, so a database that was brought on since it was written stands in `lpmops.company_database`; `known` joins
+the two, and whatever asks which databases there are asks it. A change names the state it was planned on and changes nothing where that is gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lpmops.control.lock import MISSING, ControlDatabase
+from lpmops.control.sources import SqlSource
+from lpmops.errors import ForbiddenError, StatementError
+
+ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
+# How many routes one statement brings on: all of them or none.
+LARGEST_BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEntry:
+    """A row of the route table. `also` is the database that is written to as well while the company moves; times are aware, None unknown."""
+
+    company_id: str
+    company: str
+    database: str
+    state: str
+    by: str
+    since: datetime
+    also: str | None = None
+    asked_at: datetime | None = None
+    first_row_at: datetime | None = None
+
+    @property
+    def seconds_to_first_row(self) -> float | None:
+        """From the request to the first row in the company's database; None where there is none yet, or nobody noted the request."""
+        if self.asked_at is None or self.first_row_at is None:
+            return None
+        return max(0.0, (self.first_row_at - self.asked_at).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    """What no route took of one company: how many changes, in which versions of the source table, since when."""
+
+    events: int
+    first_version: int | None
+    last_version: int | None
+    since: datetime | None
+
+
+def entries(control: ControlDatabase) -> dict[str, RouteEntry]:
+    """Every route by company id, in the order of the ids, the removed ones too. Raises lpmops.errors types."""
+    found = (_entry(row) for row in control.rows("route_list"))
+    return {one.company_id: one for one in sorted(found, key=lambda one: one.company_id)}
+
+
+def entry(control: ControlDatabase, company_id: str) -> RouteEntry | None:
+    """One company's route; None where there is none. Raises lpmops.errors types."""
+    rows = control.rows("route_entry", company_id)
+    return _entry(rows[0]) if rows else None
+
+
+def _entry(row: Mapping[str, Any]) -> RouteEntry:
+    return RouteEntry(
+        company_id=str(row["company_id"]),
+        company=str(row["company"]),
+        database=str(row["database_name"]),
+        state=str(row["state"]),
+        by=str(row["changed_by"]),
+        since=row["changed_at"],
+        also=None if row["also_database"] is None else str(row["also_database"]),
+        asked_at=row["asked_at"],
+        first_row_at=row["first_row_at"],
+    )
+
+
+def add(control: ControlDatabase, routes: Sequence[Mapping[str, str]], asked_at: datetime | None, by: str) -> None:
+    """Bring companies on, all or none: each has company_id, company and database. Raises lpmops.errors types."""
+    document = json.dumps(list(routes))
+    control.rows("routes_add", document, asked_at, by, document)
+
+
+def put_state(control: ControlDatabase, company_id: str, before: str, after: str, by: str) -> None:
+    """Another state for a route that still is in the state it was planned on; nothing happens to one that is not, or that moves."""
+    control.rows("route_state_put", after, by, company_id, before)
+
+
+def unrouted(
+    control: ControlDatabase, company_ids: Iterable[str], since: datetime | None = None
+) -> dict[str, Unrouted]:
+    """What no route took of these companies since a moment, by id. Raises lpmops.errors types."""
+    wished = json.dumps([{"company_id": company_id} for company_id in company_ids])
+    return {
+        str(row["company_id"]): Unrouted(int(row["events"]), row["first_version"], row["last_version"], row["first_at"])
+        for row in control.rows("unrouted_of_companies", wished, since)
+    }
+
+
+# Databases -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def known(configured: Sequence[str], added: Iterable[str]) -> tuple[str, ...]:
+    """The company databases: those of lpmops.toml in its order, then the others by name, each once whatever its case."""
+    found = {name.casefold(): name for name in configured}
+    for name in sorted(added):
+        found.setdefault(name.casefold(), name)
+    return tuple(found.values())
+
+
+def read_databases(sql: SqlSource, control_database: str, configured: Sequence[str]) -> tuple[str, ...]:
+    """The same as they are now. A control database from before the table, or an identity that may not read it, knows of no other."""
+    try:
+        rows = sql.rows(control_database, "company_databases", ())
+    except ForbiddenError:
+        return tuple(configured)
+    except StatementError as error:
+        if error.status not in MISSING:
+            raise
+        return tuple(configured)
+    return known(configured, (str(row["database_name"]) for row in rows))
+
+
+def add_database(control: ControlDatabase, database: str, by: str) -> None:
+    """Let every operator know of a company database. Raises lpmops.errors types."""
+    control.rows("company_database_put", database, by, database)
