@@ -99,7 +99,8 @@ def _warnings(found: Sequence[Right], steps: Sequence[Step]) -> Iterable[str]:
     for system in rights.SYSTEMS:
         unasked = [right for right in found if right.state == "unknown" and right.system == system]
         if unasked:
-            yield f"{len(unasked)} rights in {rights.TITLES[system]} are unknown and left alone: {unasked[0].why}"
+            some = "1 right" if len(unasked) == 1 else f"{len(unasked)} rights"
+            yield f"Unknown, and left alone: {some} in {rights.TITLES[system]}: {unasked[0].why}"
 
 
 def _steps(lacking: Sequence[Right]) -> Iterable[Step]:

@@ -82,4 +82,5 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "stream.stop": ("absent", "stopped", "paused"),
     "stream.restart": ("absent", "stopped", "paused"),
     "provision.apply": (),
+    "access.grant": (),
 }

@@ -18,7 +18,7 @@ from lpmops.control.questions import Asked, Once
 from lpmops.control.rights import ASA, NEEDS, STREAM, AzureRole, Level, Need, Privilege
 from lpmops.errors import ConfigError, ServiceNotFoundError
 from lpmops.model import StreamingJob, StreamJob
-from lpmops.principals import Assignment, DatabasePermission, DatabaseRights, Principal
+from lpmops.principals import Assignment, DatabasePermission, DatabaseRights, Principal, Securable
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices
@@ -56,7 +56,7 @@ def asked(services: EnvironmentServices) -> dict[str, Asked]:
     return {
         **_who(services, environment),
         **{
-            f"unity.{on}": ("databricks", partial(services.unity.securable, kind, name))
+            f"unity.{on}": ("databricks", partial(_securable, services, kind, name))
             for on, (kind, name) in securables(environment).items()
         },
         **_databases(services, environment),
@@ -82,13 +82,16 @@ def _prefixes(need: Need) -> tuple[str, ...]:
     return ("me", "own.", *(("asa", "held.") if need.identity == ASA else ()))
 
 
+def _securable(services: EnvironmentServices, kind: str, name: str) -> Securable:
+    return services.unity.securable(kind, name)
+
+
 def _who(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
     """Who everybody is, which roles each has in Azure, and who has which level on job and warehouse."""
-    azure, unity = services.authorization, services.unity
-    operator = Once(azure.me)
-    job = Once(services.databricks.stream_job)
+    operator = Once(lambda: services.authorization.me())
+    job = Once(lambda: services.databricks.stream_job())
     senders = Once(lambda: senders_of(services, environment))
-    jobs = Once(services.streamanalytics.jobs)
+    jobs = Once(lambda: services.streamanalytics.jobs())
     workspace = Once(lambda: workspace_of(services, environment))
 
     def beside() -> str:
@@ -97,15 +100,21 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
         return "" if inside or not workspace() else workspace()
 
     return {
-        "me": ("databricks", unity.me),
+        "me": ("databricks", lambda: services.unity.me()),
         "azure.me": ("azure", operator),
-        "roles.operator": ("azure", lambda: azure.assignments(operator().id, beside())),
+        "roles.operator": ("azure", lambda: services.authorization.assignments(operator().id, beside())),
         "job": ("databricks", job),
-        "stream": ("databricks", lambda: unity.principal(unity.run_as(_there(job(), environment).job_id))),
+        "stream": (
+            "databricks",
+            lambda: services.unity.principal(services.unity.run_as(_there(job(), environment).job_id)),
+        ),
         "senders": ("azure", senders),
-        "roles.stream": ("azure", lambda: {who.name: azure.assignments(who.id) for who in senders()}),
-        "levels.job": ("databricks", lambda: unity.levels("jobs", _there(job(), environment).job_id)),
-        "levels.warehouse": ("databricks", lambda: unity.levels("warehouses", environment.databricks.warehouse)),
+        "roles.stream": ("azure", lambda: {who.name: services.authorization.assignments(who.id) for who in senders()}),
+        "levels.job": ("databricks", lambda: services.unity.levels("jobs", _there(job(), environment).job_id)),
+        "levels.warehouse": (
+            "databricks",
+            lambda: services.unity.levels("warehouses", environment.databricks.warehouse),
+        ),
         "asa": ("jobs", jobs),
         "roles.asa": ("jobs", lambda: roles_of(services, jobs())),
         "workspace": ("azure", workspace),
@@ -114,13 +123,13 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
 
 def _databases(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
     """What the operator may do in each database, and what everybody else was given there."""
-    settings, sql = environment.sql, services.sql
+    settings = environment.sql
 
     def own(database: str, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        return {name: dict(sql.rows(database, "access_own", (name,) * 4)[0]) for name in names}
+        return {name: dict(services.sql.rows(database, "access_own", (name,) * 4)[0]) for name in names}
 
     def held(database: str) -> DatabaseRights:
-        return held_of(sql.rows(database, "access_held", ()))
+        return held_of(services.sql.rows(database, "access_held", ()))
 
     found: dict[str, Asked] = {}
     for database in dict.fromkeys((settings.control_database, *settings.databases)):

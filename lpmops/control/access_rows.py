@@ -30,7 +30,7 @@ from lpmops.control.rights import (
 )
 from lpmops.model import JobPart, StreamingJob
 from lpmops.principals import Principal, Securable
-from lpmops.routing import privileges
+from lpmops.routing import privileges, quoting
 
 _OWN_COLUMNS = {
     "SELECT": "object_select",
@@ -373,6 +373,10 @@ def _tables(job: StreamingJob, where: str, environment: Environment) -> Iterator
 def _job_right(need: Need, how: DatabaseRight, job: StreamingJob, database: str, table: str, answers: Answers) -> Right:
     may: bool | None = None
     new_user = False
+    on = f"{database}: {table}"
+    if not all(quoting.is_name(part) for part in (job.name, *table.split("."))):
+        verdict = rights.unknown("the output names no table")
+        return _right(need, job.name, how.permission, on, verdict, "", "", None, {})
     if f"held.{database}" not in answers:
         verdict = rights.unknown(f"{database} is no database of lpmops.toml")
     else:

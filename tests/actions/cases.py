@@ -208,7 +208,7 @@ CASES: dict[str, Case] = {
         "access.grant",
         {"identities": ["asa"], "only": ["sql"], **FEED},
         cloud_access.without_users,
-        (Act("grant_user", "lpm-01"), Act("grant_permission", "lpm-01")),
+        _job("grant_user", "grant_permission"),
         cloud_access.job_may_write,
     ),
     "feed": Case(

@@ -250,8 +250,11 @@ class Cloud:
             self.run(database, statement)
         except SqlError as error:
             raise StatementError(str(error), service="azuresql", status=error.number) from error
+        # Whom a statement is about stands last in it.
         with self._open() as db:
-            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (title, database))
+            db.execute(
+                "INSERT INTO act (verb, target) VALUES (?, ?)", (title, re.findall(r"\[([^]]+)\]", statement)[-1])
+            )
         self.trouble("after", title)
 
     def _did(self, verb: str, target: str, **values: Any) -> None:

@@ -56,8 +56,8 @@ class Rooms:
             principal=lambda name: Principal(name, "", "ServicePrincipal", ("users",)),
             run_as=lambda _job: RUN_AS,
             securable=self._securable,
-            levels=lambda _kind, _job: {"ops@lpm.example": "CAN_MANAGE", **cloud.permissions()},
-            permit=lambda _kind, _job, who, level: cloud.permit(who.name, level),
+            levels=lambda _kind, _job: {"ops@lpm.example": "CAN_MANAGE", **cloud.permissions("77")},
+            permit=lambda _kind, _job, who, level: cloud.permit("77", who.name, level),
             grant=self._grant,
         )
 
