@@ -55,7 +55,15 @@ def plan_grant(bench: Bench, wish: Wish) -> Plan:
         summary=f"Give {len(lacking)} {'right' if len(lacking) == 1 else 'rights'} that lack in {environment.name}.",
         danger=guard.danger_of(environment.kind),
         steps=steps,
-        seen={_field(right): right.state for right in lacking},
+        # A job that was made again has the same name and is another identity.
+        seen={
+            **{_field(right): right.state for right in lacking},
+            **{
+                f"identity of {right.who}": right.gift["principal_id"]
+                for right in lacking
+                if "principal_id" in right.gift
+            },
+        },
         wish=dict(wish),
         made_at=bench.now(),
         who=bench.who,

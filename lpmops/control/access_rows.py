@@ -397,6 +397,7 @@ def _job_right(need: Need, how: DatabaseRight, job: StreamingJob, database: str,
         "permission": how.permission,
         "on": table,
         "new_user": new_user,
+        "principal_id": job.principal_id or "",
     }
     return _right(
         need, job.name, how.permission, f"{database}: {table}", verdict,

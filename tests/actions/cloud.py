@@ -147,6 +147,7 @@ class Cloud:
         place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{JOB}"
         self.put(
             JOB,
+            principal="00000000-0000-4000-8000-0000000000e1",
             resource_id=place,
             state="Running",
             mode="JobStartTime",
@@ -358,6 +359,7 @@ class Cloud:
             output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
             settings=held["settings"],
+            principal_id=held.get("principal"),
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,10 +66,14 @@ class Striking:
         self.place, self.number, self.make = place, number, make
         self.seen = {"before": 0, "after": 0}
         self.struck = False
+        self._lock = threading.Lock()
 
     def __call__(self, place: str, verb: str) -> None:
-        self.seen[place] += 1
-        if self.make is not None and (place, self.seen[place]) == (self.place, self.number):
+        # Some actions ask several services at once.
+        with self._lock:
+            self.seen[place] += 1
+            strikes = self.make is not None and (place, self.seen[place]) == (self.place, self.number)
+        if strikes and self.make is not None:
             self.struck = True
             raise self.make()
 
