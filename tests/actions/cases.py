@@ -22,6 +22,7 @@ from typing import Any
 
 from lpmops.config import Routing
 from lpmops.routing.schema import landing_statements
+from tests.actions import cloud_access
 from tests.actions.cloud import CONTROL, JOB, Act, Cloud
 
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
@@ -242,6 +243,23 @@ CASES: dict[str, Case] = {
             Act("execute", "index ix_tdr_company_landed_at on lpm.tdr"),
         ),
         _is_provisioned,
+    ),
+    "grant": Case(
+        "access.grant",
+        {"identities": ["stream", "operators"], "only": ["unity", "jobs"], **FEED},
+        cloud_access.without_rights,
+        (Act("grant", "access"), Act("permit", "stream")),
+        lambda cloud: (
+            cloud.get("access")["privileges"][cloud_access.RUN_AS] == ["SELECT"]
+            and cloud.get("stream")["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
+        ),
+    ),
+    "grant users": Case(
+        "access.grant",
+        {"identities": ["asa"], "only": ["sql"], **FEED},
+        cloud_access.without_users,
+        _job("grant_user", "grant_permission"),
+        cloud_access.job_may_write,
     ),
     "feed": Case(
         "cdf.enable",

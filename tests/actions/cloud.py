@@ -46,6 +46,7 @@ from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.services.sqltext import without_comments
+from tests.actions import cloud_access
 from tests.actions.arm import Arm
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
@@ -160,6 +161,7 @@ class Cloud:
         place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{JOB}"
         self.put(
             JOB,
+            principal="00000000-0000-4000-8000-0000000000e1",
             resource_id=place,
             state="Running",
             mode="JobStartTime",
@@ -174,6 +176,7 @@ class Cloud:
         self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
         self.put("volume", files={})
+        self.put("access", privileges=cloud_access.given())
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
         self.put("workspace", **{CUSTOMER: WORKSPACE})
 
@@ -317,6 +320,10 @@ class Cloud:
     def resources(self) -> Arm:
         return Arm(self)
 
+    @property
+    def unity(self) -> Any:
+        return cloud_access.Rooms(self).unity
+
     def close(self) -> None:
         self._sql.close()
         for connection in self._connections:
@@ -353,10 +360,15 @@ class Cloud:
         return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
 
     def execute(self, database: str, title: str, statement: str) -> None:
-        self.trouble("before", "execute")
-        self.statement(database, statement)
-        self.note("execute", title)
-        self.trouble("after", "execute")
+        verb = title if title.startswith("grant_") else "execute"
+        self.trouble("before", verb)
+        try:
+            self.statement(database, statement)
+        except SqlError as error:
+            raise StatementError(str(error), service="azuresql", status=error.number) from error
+        # Whom a grant is about stands last in it; what is made has the name of the title.
+        self.note(verb, title if verb == "execute" else re.findall(r"\[([^]]+)\]", statement)[-1])
+        self.trouble("after", verb)
 
     def statement(self, database: str, text: str) -> None:
         """Run one, as somebody with an editor would."""
@@ -392,8 +404,8 @@ class Cloud:
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
             start_mode=held["mode"],
             query=held["query"],
-            inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
-            outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
+            inputs=tuple(_part_of(part, values) for part, values in held["inputs"].items()),
+            outputs=tuple(_part_of(part, values) for part, values in held["outputs"].items()),
             compatibility_level=held["settings"].get("compatibilityLevel"),
             output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
@@ -623,6 +635,11 @@ class Cloud:
         held = self.get("hub")
         number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
         return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
+    source = values.get("datasource") or {}
+    return JobPart(name, source.get("type", ""), dict(source.get("properties") or {}), properties=values)
 
 
 def _asked_for(place: Environment) -> dict[str, Any]:
