@@ -12,24 +12,23 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lpmops.actions import asa, asa_parts, asa_scale, inputs, jobs
+from lpmops.actions import asa, asa_ground, asa_parts, asa_scale, inputs, jobs, route_databases
 from lpmops.actions.action import Action, Bench, Wish, why_words
-from lpmops.actions.asa_definition import NAME, back, former, moves, routes_words, targets
+from lpmops.actions.asa_definition import NAME, back, former, routes_words, targets
 from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
-from lpmops.errors import RefusedError, ServiceError, UsageError
+from lpmops.errors import RefusedError, UsageError
 from lpmops.model import StreamingJob, parse_time, to_data
 from lpmops.routing import job as definitions
-from lpmops.routing import source
 from lpmops.routing.job import Definition, Difference
-from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED, ShardPlan
+from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED
 
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
 CYCLE_SECONDS = 180.0
-_EARLIER_SHOWN, _MOVES_SHOWN = 5, 20
+_EARLIER_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -74,7 +73,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         draft.warnings += plan.warnings
         if bench.environment.streamanalytics.strategy == "query":
             draft.seen["routes"] = routes_words(plan)
-            draft.warnings += _moves(bench, plan, every)
+            draft.warnings += asa_ground.moved(bench, plan, every)
     _hold_together(bench, wish, chosen, {name: (wanted.get(name, item), item) for name, item in live.items()}, draft)
     for job in chosen:
         _deploy_one(bench, wish, job, pauses.get(job.name), wanted.get(job.name, live[job.name]), draft)
@@ -85,8 +84,15 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
             wanted.get(job.name, live[job.name]) if job in chosen else live[job.name]
         )
     }
-    if any(step.kind == asa_parts.PART for step in draft.steps) and not wish["back_to"]:
-        _ask_the_source(bench, draft)
+    changed = {step.target for step in draft.steps if step.kind == asa_parts.PART}
+    if changed and not wish["back_to"]:
+        named = (name for job in changed for name in definitions.landing_databases(wanted[job]))
+        there = {name for item in live.values() for name in definitions.landing_databases(item)}
+        ground = asa_ground.look(bench, named, there)
+        draft.first[:0] = ground.steps
+        draft.seen |= ground.seen
+        draft.refusals += ground.refusals
+        draft.warnings += ground.warnings
     # A way back leads where things were, also where that was no good place.
     (draft.warnings if wish["back_to"] else draft.refusals).extend(_unwritten(bench, written))
     return _plan_of(bench, wish, NAME, chosen, draft)
@@ -119,25 +125,6 @@ def _deploy_one(
         draft.stopped.append(job.name)
     else:
         draft.warnings.append(f"{job.name} is {job.state} and stays so: lpmops asa start starts it.")
-
-
-def _moves(bench: Bench, plan: ShardPlan, every: Sequence[StreamingJob]) -> list[str]:
-    """Which companies land elsewhere once texts that hold companies are deployed, in words; nothing where none held any before."""
-    found = moves(bench, plan, every)
-    more = [f"{len(found) - _MOVES_SHOWN} more companies land elsewhere."] if len(found) > _MOVES_SHOWN else []
-    return [f"{item.said}." for item in found[:_MOVES_SHOWN]] + more
-
-
-def _ask_the_source(bench: Bench, draft: Draft) -> None:
-    """Hold the configured columns beside those that the source table has: what it lacks would land as nothing, for good."""
-    config = bench.config
-    try:
-        found = source.check(config.columns, config.routing, config.kpi, bench.services.databricks.columns())
-    except ServiceError as error:
-        draft.warnings.append(f"The columns were not held beside the source's: {error.message}")
-        return
-    draft.refusals += found.refusals
-    draft.warnings += found.warnings
 
 
 def _hold_together(
@@ -351,7 +338,7 @@ DEPLOY = Action(
     title="Deploy Stream Analytics",
     help="Make the routing jobs what the configuration asks for: query, inputs, outputs and settings. Stops each that must change once.",
     plan=plan_deploy,
-    handlers={**asa.HANDLERS, **asa_parts.HANDLERS, **asa_scale.HANDLERS},
+    handlers={**asa.HANDLERS, **asa_parts.HANDLERS, **asa_scale.HANDLERS, **route_databases.HANDLERS},
     verify=_verify_deploy,
     pins=("tenant", "server"),
     inputs=(jobs.JOBS, _MODE, asa.BEGIN, _BACK, *inputs.COMMON),
