@@ -239,7 +239,7 @@ def _prepare(
     drifted = _drift(base, live)
     by_text = environment.streamanalytics.strategy == "query"
     added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
-    target, shards = asa_definition.targets(bench, every, fresh, added)
+    target, shards = asa_definition.targets(bench, every, databases, added)
     for name in databases:
         shard = shards.shard_of(name)
         writer = shard.job if shard is not None else ""
@@ -249,7 +249,8 @@ def _prepare(
         draft.seen |= sight.seen
         draft.refusals += sight.refusals
         draft.warnings += sight.warnings
-        draft.seen[f"{name}.known"] = name.casefold() in {each.casefold() for each in known}
+        if name.casefold() not in {each.casefold() for each in known}:
+            draft.seen[f"{name}.known"] = False
     draft.refusals += [reason for reason in shards.refusals if fresh or by_text]
     draft.warnings += [f"{what}: {used}." for what, used in shards.head_room().items() if fresh]
     stops = [job for job in every if job.name in target and (fresh or by_text)]
@@ -264,7 +265,7 @@ def _prepare(
         )
     for job in every:
         _stop(bench, wish, job, pauses.get(job.name), target.get(job.name), draft, job in stops and bool(new))
-    draft.steps += [_database_step(name, wish["by"]) for name in databases if new and not draft.seen[f"{name}.known"]]
+    draft.steps += [_database_step(name, wish["by"]) for name in databases if new and f"{name}.known" in draft.seen]
 
 
 def _drift(target: Mapping[str, definitions.Definition], live: Mapping[str, definitions.Definition]) -> list[str]:

@@ -99,7 +99,7 @@ def add(control: ControlDatabase, routes: Sequence[Mapping[str, str]], asked_at:
 
 def put_state(control: ControlDatabase, company_id: str, before: str, after: str, by: str) -> None:
     """Another state for a route that still is in the state it was planned on; nothing happens to one that is not, or that moves."""
-    control.rows("route_state_put", after, by, company_id, before)
+    control.rows("route_state_put", after, by, before, company_id)
 
 
 def unrouted(
