@@ -41,7 +41,8 @@ ONBOARD = {
     "columns": [],
     "wait": 30.0,
     "unknown": False,
-    "asked_at": "2026-11-23T12:00:00Z",
+    "file": "",
+    "asked_at": "2026-11-23T12:00:00.000Z",
     "by": "ops@lpm.example",
 }
 BOTH = [COMPANY, {"company_id": "1008", "company": "Pine", "database": "lpm-02"}]
@@ -134,6 +135,14 @@ def _with_an_empty_database(cloud: Cloud) -> None:
     cloud.make_database("lpm-02")
 
 
+def _with_two_databases(cloud: Cloud) -> None:
+    """Both are written by the job, which has written so lately that it has read every route there will be."""
+    cloud.add_output("lpm-02")
+    cloud.land_rows("lpm-01", ("1001", "a"), ("1001", "b"), ("1007", "a"))
+    cloud.land_rows("lpm-02", ("1001", "a"))
+    cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
+
+
 def _route_is(state: str) -> Callable[[Cloud], None]:
     return lambda cloud: cloud.statement("lpm-control", f"UPDATE lpmops.route SET state = '{state}'")
 
@@ -187,6 +196,15 @@ def _is_shipped(cloud: Cloud) -> bool:
 
 def _routes(cloud: Cloud) -> list[tuple[Any, ...]]:
     return cloud.query("SELECT company_id, database_name, state FROM lpmops.route ORDER BY company_id")
+
+
+def _has_moved(cloud: Cloud) -> bool:
+    return (
+        _routes(cloud) == [("1001", "lpm-02", "active")]
+        and cloud.query("SELECT also_database FROM lpmops.route") == [(None,)]
+        and cloud.landed("lpm-01") == [("1007", "a", 3)]
+        and cloud.landed("lpm-02") == [("1001", "a", 1), ("1001", "b", 2)]
+    )
 
 
 def _is_brought_on(cloud: Cloud) -> bool:
@@ -324,6 +342,13 @@ CASES: dict[str, Case] = {
         _as_it_is,
         (Act("route_state_put", "1001"),),
         lambda cloud: _routes(cloud) == [("1001", "lpm-01", "removed")],
+    ),
+    "route move": Case(
+        "route.move",
+        {**ROUTE, "database": "lpm-02", "old": "", "keep": False},
+        _with_two_databases,
+        (Act("route_also_put", "1001"), Act("route_switch", "1001")),
+        _has_moved,
     ),
     "route onboard": Case(
         "route.onboard",

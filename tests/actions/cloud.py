@@ -355,6 +355,15 @@ class Cloud:
         """An empty database."""
         self._sql.create_database(name)
 
+    def add_output(self, name: str) -> None:
+        """A second company database, with its landing table, that the job writes and everybody knows of."""
+        self.make_database(name)
+        for statement in landing_statements((), Routing()):
+            self._sql.database(name).execute(statement, {})
+        self.statement(CONTROL, f"INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('{name}', 'x')")
+        made = definitions.wished(config(self.environment), self.environment, ["lpm-01", name], "asa-01")
+        self.put(JOB, query=made.query, outputs=made.outputs)
+
     def land_rows(self, name: str, *rows: tuple[str, str]) -> None:
         """A row of each (company, record) in a landing table."""
         for version, (company, record) in enumerate(rows, 1):

@@ -128,6 +128,13 @@ def _told(database: str, text: str) -> Move:
 _ROUTE = (
     "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('{}', 'Else', 'lpm-07', 'eve')"
 )
+_TOLD_AND_BACK = (
+    (
+        _told(CONTROL, "UPDATE lpmops.route SET state = state + 'x'"),
+        _told(CONTROL, "UPDATE lpmops.route SET state = REPLACE(state, 'x', '')"),
+    ),
+    (_told(CONTROL, _ROUTE.format("1007")), _told(CONTROL, "DELETE FROM lpmops.route WHERE database_name = 'lpm-07'")),
+)
 BESIDES: dict[str, Move] = {
     "a route in another state": _told(CONTROL, "UPDATE lpmops.route SET state = state + 'x'"),
     "a route to elsewhere": _told(CONTROL, "UPDATE lpmops.route SET database_name = 'lpm-08'"),
@@ -135,6 +142,7 @@ BESIDES: dict[str, Move] = {
     "a route of 1007": _told(CONTROL, _ROUTE.format("1007")),
     "a route of 1008": _told(CONTROL, _ROUTE.format("1008")),
     "a column less": _told("lpm-01", "ALTER TABLE lpm.tdr DROP COLUMN sipreq"),
+    "a column less there": _told("lpm-02", "ALTER TABLE lpm.tdr DROP COLUMN sipreq"),
     "a row less": _told("lpm-01", "DELETE FROM lpm.tdr"),
     "another table": _told("lpm-02", "EXEC ('CREATE SCHEMA lpm') CREATE TABLE lpm.tdr (company_id INT NULL)"),
     "a user": _told("lpm-02", f"CREATE USER [{JOB}] FROM EXTERNAL PROVIDER"),
@@ -152,8 +160,8 @@ BESIDES: dict[str, Move] = {
 }
 
 
-def first_that_tells(worker: Operator, case: Case, plan: Plan) -> None:
-    """Leave the world with a change of one value of what the case acts on, of those on which such a plan rests."""
+def first_that_tells(worker: Operator, case: Case, plan: Plan) -> Move:
+    """Leave the world with a change of one value of what the case acts on, of those on which such a plan rests; what undoes it."""
     things = worker.cloud.things()
     targets = {act.target for act in case.effects}
     for make in within({thing: body for thing, body in things.items() if thing in targets}).values():
@@ -161,8 +169,13 @@ def first_that_tells(worker: Operator, case: Case, plan: Plan) -> None:
         if moved(worker, case, plan):
             worker.cloud.restore(things)
             make(worker.cloud)
-            return
+            return lambda cloud: cloud.restore(things)
         worker.cloud.restore(things)
+    for make, back in _TOLD_AND_BACK:
+        make(worker.cloud)
+        if moved(worker, case, plan):
+            return back
+        back(worker.cloud)
     raise AssertionError("no value of what the case acts on moves what its plan rests on")
 
 
