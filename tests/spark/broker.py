@@ -132,6 +132,12 @@ class Broker:
             self._process.wait(60)
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        """The process that runs it."""
+        assert self._process is not None
+        return self._process.pid
+
     def create(self, topic: str, partitions: int = 2) -> None:
         """Make a topic."""
         admin = AdminClient({"bootstrap.servers": self.plain})
