@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.sandboxes import free_ports
 
 PASSWORD = "loopback"
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Broker:
         """Stop it; what it holds stays on disk."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(60)
+            self._process.wait(300)
             self._process = None
 
     @property
