@@ -411,6 +411,7 @@ class StreamingJob:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     transformation: str = "Transformation"
     principal_id: str | None = None
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

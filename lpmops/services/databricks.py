@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from posixpath import dirname
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from urllib.parse import quote
 
 from lpmops import resources
 from lpmops.config import Environment
-from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError
+from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError, StatementError
 from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
 from lpmops.routing.source import SourceColumn
 from lpmops.services import statements
@@ -51,6 +52,13 @@ _ROW_METRICS = (
 
 # How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
 _FEED_HISTORY = 1_000
+# Over how long arrivals are counted: the first of these that the change feed has.
+_ARRIVAL_SPANS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=5), timedelta(seconds=20))
+_TOO_EARLY = frozenset(
+    {"DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION", "DELTA_MISSING_CHANGE_DATA", "DELTA_VERSION_NOT_FOUND"}
+)
+_IDS_A_STATEMENT = 200
+_SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
 _FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
 _REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
 _UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
@@ -66,6 +74,7 @@ class DatabricksService:
     ) -> None:
         self._seconds = seconds
         self._settings = environment.databricks
+        self._arrivals: dict[tuple[str, int], tuple[float, dict[str, float]]] = {}
         self._client = transport.client(
             "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_RIGHTS)
         )
@@ -160,6 +169,60 @@ class DatabricksService:
             self._client, self._settings.warehouse, statement, parameters or {}, Deadline.after(self._seconds)
         )
 
+    def company_records(self, key: str, company_ids: Sequence[str], key_type: str = "string") -> dict[str, int]:
+        """How many records the table has of each of these companies; one without any is left out.
+
+        `key` is the column that says whose a record is, compared as what it is, so that the warehouse reads no more files than it must.
+        """
+        text, mark = without_comments(resources.query("databricks/company_records.sql")), ":{}"
+        if key_type == "number":
+            mark = "CAST(:{} AS BIGINT)"
+        found: dict[str, int] = {}
+        for start in range(0, len(company_ids), _IDS_A_STATEMENT):
+            named = {f"id{n}": each for n, each in enumerate(company_ids[start : start + _IDS_A_STATEMENT])}
+            marks = ", ".join(mark.format(name) for name in named)
+            statement = text.format(key=quoted(key), table=quoted(self._settings.table), companies=marks)
+            found |= {str(row["company_id"]): int(row["records"]) for row in self._searched(statement, named)}
+        return found
+
+    def company_arrivals(self, key: str, limit: int = 10_000) -> dict[str, float]:
+        """New records a day by company, the busiest first, counted over the last day or what the change feed has of it.
+
+        The warehouse reads a day of changes for it, so an answer counts for two minutes: a plan is made more than once.
+        """
+        kept = self._arrivals.get((key, limit))
+        if kept is not None and time.monotonic() - kept[0] < _ARRIVALS_SECONDS:
+            return kept[1]
+        found = self._count_arrivals(key, limit)
+        self._arrivals[key, limit] = (time.monotonic(), found)
+        return found
+
+    def _count_arrivals(self, key: str, limit: int) -> dict[str, float]:
+        newest = self._commits(1, Deadline.after(self._seconds))
+        text = without_comments(resources.query("databricks/company_arrivals.sql"))
+        for span in _ARRIVAL_SPANS if newest else ():
+            since = (newest[0].at - span).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            statement = text.format(
+                key=quoted(key), table=_text(self._settings.table), since=_text(since), limit=int(limit)
+            )
+            try:
+                rows = self._searched(statement, {})
+            except StatementError as error:
+                # A young table, or one whose feed was switched on today: a shorter span is asked for.
+                if error.error_class in _TOO_EARLY and span is not _ARRIVAL_SPANS[-1]:
+                    continue
+                raise
+            # A feed that begins later than was asked for is counted over what it has.
+            begins = min((row["first_at"] for row in rows), default=newest[0].at - span)
+            days = max(newest[0].at - begins, timedelta(seconds=1)) / timedelta(days=1)
+            return {str(row["company_id"]): round(int(row["records"]) / days, 1) for row in rows if row["company_id"]}
+        return {}
+
+    def _searched(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a statement that reads much: it is given longer than a look at the state of things."""
+        deadline = Deadline.after(max(self._seconds, _SEARCH_SECONDS))
+        return statements.run(self._client, self._settings.warehouse, statement, parameters, deadline)
+
     def stream_run(self) -> StreamRun:
         """The job of the configured name (or id) and its newest run; state absent where there is no such job."""
         found = self.stream_job()
@@ -251,32 +314,6 @@ class DatabricksService:
     def update_job(self, job_id: str, settings: Mapping[str, Any]) -> Receipt:
         """Change some of a job's settings; a run that is under way goes on with the old ones."""
         return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
-
-    def permissions(self, job_id: str) -> Mapping[str, str]:
-        """What groups, users and service principals may do with a job, by name."""
-        answer = self._client.get(
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            operation="permissions",
-            deadline=Deadline.after(self._seconds),
-        )
-        found: dict[str, str] = {}
-        for entry in answer.fields().objects("access_control_list"):
-            names = (entry.maybe_text(kind) for kind in ("group_name", "user_name", "service_principal_name"))
-            levels = [item.maybe_text("permission_level") or "" for item in entry.objects("all_permissions")]
-            if (name := next((item for item in names if item), None)) is not None and levels:
-                found[name] = levels[0]
-        return found
-
-    def permit(self, job_id: str, group: str, level: str) -> Receipt:
-        """Give a group a right on a job, beside those that there are."""
-        answer = self._orders.write(
-            "PATCH",
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            {"access_control_list": [{"group_name": group, "permission_level": level}]},
-            operation="permit",
-            deadline=Deadline.after(self._seconds),
-        )
-        return Receipt(answer.request_id)
 
     def file_hash(self, path: str) -> str | None:
         """The SHA-256 of a file in a volume; None where there is none."""
@@ -431,6 +468,11 @@ class DatabricksService:
             )
         except ServiceNotFoundError:
             return None
+
+
+def _text(value: str) -> str:
+    """A text constant of Databricks SQL, whose backslashes escape."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted(table: str) -> str:

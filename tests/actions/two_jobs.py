@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpmops.config import Environment
-from lpmops.model import StreamingJob, to_data
+from lpmops.model import to_data
 from lpmops.routing import job as definitions
 from tests.actions.cloud import JOB, START, Cloud, Trouble, config, environment, quiet
 
@@ -36,9 +36,6 @@ class TwoJobs(Cloud):
                 last_output_at=to_data(START),
                 **_as_asked_for(self.environment, "lpm-02", "asa-02"),
             )
-
-    def jobs(self) -> tuple[StreamingJob, ...]:
-        return (self.job(JOB), self.job(SECOND))
 
 
 def _as_asked_for(place: Environment, database: str, group: str) -> dict[str, Any]:
