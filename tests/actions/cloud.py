@@ -49,6 +49,7 @@ from lpmops.model import (
 )
 from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements, landing_statements
+from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
@@ -548,6 +549,11 @@ class Cloud:
     def failure(self, location: str) -> str | None:
         self.trouble("before", "failure")
         return self.get(JOB).get("failure")
+
+    def columns(self) -> tuple[SourceColumn, ...]:
+        self.trouble("before", "columns")
+        names = ("tdr_id", "info_companyid", "disposition", "sipreq")
+        return (*(SourceColumn(name, "string") for name in names), SourceColumn("duration_seconds", "double"))
 
     def feed(self) -> FeedState:
         self.trouble("before", "feed")
