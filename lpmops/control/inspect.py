@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from lpmops.config import Config, Environment
-from lpmops.control import logs, masking
+from lpmops.control import kpi, logs, masking
 from lpmops.control.landing import timestamp
 from lpmops.control.sources import EnvironmentServices
 from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, UsageError
 from lpmops.model import CallMinute, LandedRecord, LogLine
 from lpmops.routing.columns import landing_columns
+
+_HOUR = 60
 
 
 class Inspector:
@@ -46,9 +48,14 @@ class Inspector:
 
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> tuple[CallMinute, ...]:
         """The calls of a company by the minute over an hour, oldest first; a minute without a call is not there. Raises lpmops.errors types."""
+        services, own = self._services(environment), self._config.kpi.output == "company"
         control = self._config.environment(environment).sql.control_database
-        rows = self._services(environment).sql.rows(control, "calls_of_company", (company_id, until, until))
-        return tuple(_call_minute(row) for row in rows)
+        database = self._database_of(services, environment, company_id) if own else control
+        return kpi.minutes_of(services.sql, database, company_id, _HOUR, until, own=own)
+
+    def all_calls(self, environment: str, until: datetime | None = None) -> kpi.Calls:
+        """The calls of all companies over an hour. Raises lpmops.errors types."""
+        return kpi.read(self._services(environment).sql, self._config, environment, _HOUR, until or self._now())
 
     def log_sources(self, environment: str) -> tuple[str, ...]:
         """What `logs` can be asked for."""
@@ -125,27 +132,6 @@ def _record(row: Mapping[str, Any], columns: Sequence[str]) -> LandedRecord:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise _unlike("lpm.tdr", error) from error
-
-
-def _call_minute(row: Mapping[str, Any]) -> CallMinute:
-    try:
-        at = timestamp(row["window_end"])
-        if at is None:
-            raise ValueError("no end of the minute")
-        return CallMinute(
-            at=at,
-            calls=int(row["calls"]),
-            answered=int(row["answered"]),
-            failed=int(row["failed"]),
-            mean_duration=_seconds(row["mean_duration_seconds"]),
-            p95_duration=_seconds(row["p95_duration_seconds"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise _unlike("lpmops.kpi_minute", error) from error
-
-
-def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def _unlike(table: str, error: Exception) -> BadAnswerError:
