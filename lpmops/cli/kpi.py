@@ -161,20 +161,14 @@ def _head(calls: Calls) -> Iterable[str]:
 
 
 def spark(calls: Calls) -> str:
-    """The calls minute by minute as bars: · where nothing was counted, nothing yet where a window may still land."""
-    from lpmops.control.kpi import MINUTE, PENDING
+    """The calls minute by minute as bars: · where nothing was counted; a minute that may still be counted is not there yet."""
+    from lpmops.control.kpi import course
 
-    counted = {minute.at.replace(second=0, microsecond=0): minute.calls for minute in calls.minutes}
-    most = max(counted.values(), default=0)
-    at, signs = calls.start.replace(second=0, microsecond=0) + MINUTE, []
-    while at <= calls.end:
-        number = counted.get(at)
-        if number is None:
-            signs.append("·" if at <= calls.end - PENDING else " ")
-        else:
-            signs.append(_SIGNS[max(1, round(8 * number / most))] if number else "_")
-        at += MINUTE
-    return "".join(signs)
+    numbers = [None if minute is None else minute.calls for minute in course(calls.minutes, calls.start, calls.end)]
+    most = max((number for number in numbers if number is not None), default=0)
+    return "".join(
+        "·" if number is None else _SIGNS[max(1, round(8 * number / most))] if number else "_" for number in numbers
+    )
 
 
 def _row(name: str, item: CompanyCalls) -> list[str]:

@@ -106,6 +106,10 @@ class PolledFeed:
         """The calls of a company by the minute over an hour, oldest first. Raises lpmops.errors types."""
         return self._inspector.calls(environment, company_id, until)
 
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of all companies by the minute over an hour, oldest first. Raises lpmops.errors types."""
+        return self._inspector.all_calls(environment, until)
+
     def log_sources(self, environment: str) -> Sequence[str]:
         """What `logs` can be asked for."""
         return self._inspector.log_sources(environment)

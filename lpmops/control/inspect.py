@@ -53,9 +53,13 @@ class Inspector:
         database = self._database_of(services, environment, company_id) if own else control
         return kpi.minutes_of(services.sql, database, company_id, _HOUR, until, own=own)
 
-    def all_calls(self, environment: str, until: datetime | None = None) -> kpi.Calls:
-        """The calls of all companies over an hour. Raises lpmops.errors types."""
-        return kpi.read(self._services(environment).sql, self._config, environment, _HOUR, until or self._now())
+    def all_calls(self, environment: str, until: datetime | None = None) -> tuple[CallMinute, ...]:
+        """The calls of all companies by the minute over an hour, oldest first. Raises lpmops.errors types, also where only some could be read."""
+        found = kpi.read(self._services(environment).sql, self._config, environment, _HOUR, until or self._now())
+        for name, why in found.unread.items():
+            # A sum without one of its parts would look like fewer calls.
+            raise LpmopsError(f"The calls in {name} can't be read: {why}", hint=f"lpmops kpi show -e {environment}")
+        return found.minutes
 
     def log_sources(self, environment: str) -> tuple[str, ...]:
         """What `logs` can be asked for."""

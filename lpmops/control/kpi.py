@@ -101,6 +101,18 @@ def gaps(minutes: Sequence[CallMinute], start: datetime, end: datetime) -> tuple
     return tuple(found)
 
 
+def course(minutes: Sequence[CallMinute], start: datetime, end: datetime) -> tuple[CallMinute | None, ...]:
+    """Every whole minute between two moments, oldest first; None where it was not counted. The newest that may still come are left out."""
+    counted = {_floor(minute.at): minute for minute in minutes}
+    found: list[CallMinute | None] = []
+    at = _floor(start) + MINUTE
+    while at <= end:
+        if at in counted or at <= end - PENDING:
+            found.append(counted.get(at))
+        at += MINUTE
+    return tuple(found)
+
+
 def mean(minutes: Iterable[CallMinute]) -> float | None:
     """The mean duration over minutes, each by its answered calls: those are the ones that have a duration."""
     known = [(minute.mean_duration, minute.answered) for minute in minutes if minute.mean_duration is not None]

@@ -91,6 +91,10 @@ class Questions(Protocol):
         """The calls of a company by the minute over the last hour, oldest first."""
         ...
 
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of all companies together by the minute over the last hour, oldest first."""
+        ...
+
     def log_sources(self, environment: str) -> Sequence[str]:
         """The sources that `logs` can be asked for, from memory: asa, databricks, eventhub."""
         ...

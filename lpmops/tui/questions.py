@@ -54,6 +54,16 @@ def calls(scene: Scene, environment: str, company: str) -> Question[Sequence[Cal
     )
 
 
+def all_calls(scene: Scene, environment: str) -> Question[Sequence[CallMinute]]:
+    """The calls of all companies by the minute."""
+    until = scene.past
+    return Question(
+        ("all calls", environment, until),
+        lambda feed: tuple(feed.all_calls(environment, until)),
+        _every(scene, CALLS_EVERY),
+    )
+
+
 def series(scene: Scene, environment: str, name: str) -> Question[Points]:
     """A series of numbers over the hour before the moment that is shown."""
     until = scene.past

@@ -140,4 +140,4 @@ def test_bars_tell_a_gap_from_a_minute_without_calls_and_from_one_that_may_come(
         by_minute(3, 1, 1, 1.0),
     ]
     found = kpi.read(sql, CONFIG, "test", 7, NOW)
-    assert command.spark(found) == "█_·▁·  "
+    assert command.spark(found) == "█_·▁·"

@@ -269,6 +269,10 @@ class MemoryFeed:
         self._ask("calls", environment)
         return [each for each in self.minutes if until is None or each.at <= until]
 
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        self._ask("all calls", environment)
+        return [each for each in self.minutes if until is None or each.at <= until]
+
     def log_sources(self, environment: str) -> Sequence[str]:
         return ("asa", "databricks", "eventhub")
 
