@@ -60,11 +60,15 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """How one kind of step is looked at and done; `repeatable` says whether doing it twice is as good as once."""
+    """How one kind of step is looked at and done; `repeatable` says whether doing it twice is as good as once.
+
+    `limit` is for how many seconds it waits for what others do; such a step's time ends the wait, not what it waits for.
+    """
 
     observe: Callable[[Bench, Step, StepRow, Receipt | None], Observation]
     act: Callable[[Bench, Step, str], Receipt]
     repeatable: Callable[[Step], bool] = lambda _: True
+    limit: Callable[[Step], float | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,10 @@ class ActionHands:
     def repeatable(self, step: Step) -> bool:
         """Whether doing it twice is as good as once."""
         return self._handler(step).repeatable(step)
+
+    def limit(self, step: Step) -> float | None:
+        """For how long it waits for what others do."""
+        return self._handler(step).limit(step)
 
     def verify(self, plan: Plan) -> Mapping[str, Any]:
         """Look at the whole."""

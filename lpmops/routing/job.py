@@ -112,7 +112,9 @@ def _settings(environment: Environment) -> dict[str, Any]:
         "eventsOutOfOrderMaxDelayInSeconds": 0,
         "eventsLateArrivalMaxDelayInSeconds": 5,
     }
-    if account := environment.streamanalytics.storage_account:
+    account = environment.streamanalytics.storage_account
+    # With a key it is provisioning that writes it, as nobody is shown whether it is the same.
+    if account and not environment.streamanalytics.storage_account_key:
         settings["jobStorageAccount"] = {"accountName": account, "authenticationMode": "Msi"}
     return settings
 

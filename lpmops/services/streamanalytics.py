@@ -122,6 +122,24 @@ class StreamAnalyticsService:
         """Take an input or output out of a stopped job; one that is gone stays so. Raises ConflictError while it runs."""
         return self._write("DELETE", self._at(job, collection, name), None, f"delete {collection} of a job", None)
 
+    def test_output(self, job: str, name: str, properties: Mapping[str, Any]) -> str:
+        """Let the service try whether it reaches an output, whether the job has it already or not: why not, empty where it does.
+
+        Changes nothing. Raises DeadlineError where the service takes too long to say.
+        """
+        deadline = Deadline.after(self._seconds)
+        path = f"{self._at(job, 'outputs', name)}/test"
+        body = {"properties": dict(properties)}
+        first = self._orders.post(path, body, operation="test of an output", deadline=deadline, params=_VERSION)
+        try:
+            ended = lro.wait(self._client, first, operation="the test of an output", deadline=deadline, interval=1.0)
+        except ServiceError as error:
+            if type(error) is not ServiceError:
+                raise
+            # The test ended and says why: that is its answer.
+            return error.message
+        return "" if (ended.fields().maybe_text("status") or "").lower() == "testsucceeded" else "it gives no reason"
+
     def compile(self, query: str, inputs: Mapping[str, str]) -> tuple[QueryError, ...]:
         """What the service's own compiler says of a text whose inputs are named (to Stream or Reference); nothing where it takes it.
 
@@ -214,6 +232,7 @@ def _job(fields: Fields, answer: Answer | None) -> StreamingJob:
         settings=_without_secrets({name: value for name, value in properties.values.items() if name not in _PARTS}),
         transformation=properties.object("transformation").maybe_text("name") or "Transformation",
         principal_id=fields.object("identity").maybe_text("principalId"),
+        tags=fields.texts("tags"),
     )
 
 

@@ -20,13 +20,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.actions.cloud import JOB, Act, Cloud
+from lpmops.actions.provision_steps import given_name
+from lpmops.routing import landscape
+from lpmops.routing.landscape import RECEIVER, Kind
+from lpmops.services.resources import path_of
+from tests.actions.arm import PRINCIPAL
+from tests.actions.cloud import CONTROL, JOB, SENDER, WORKSPACE, Act, Cloud, environment
 
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
 START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+NAMESPACE = path_of(environment(), Kind.NAMESPACE, "evhns-lpm-tdr-prod")
+HUB = path_of(environment(), Kind.HUB, "evhns-lpm-tdr-prod", "tdr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,26 @@ def drift(cloud: Cloud) -> None:
     )
 
 
+def _half_made(cloud: Cloud) -> None:
+    """An environment that was made by hand: something lacks, and somebody with the portal open shortened what the hub keeps."""
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = (wish.namespace, wish.hub)
+    sku = {"name": "Standard", "tier": "Standard", "capacity": 2}
+    usual = {"minimumTlsVersion": "1.2", "isAutoInflateEnabled": False, "maximumThroughputUnits": 0}
+    arm.put(Kind.NAMESPACE, hub[:1], {"location": "West Europe", "sku": sku, "properties": usual})
+    kept = {"cleanupPolicy": "Delete", "retentionTimeInHours": 24}
+    arm.put(Kind.HUB, hub, {"properties": {"partitionCount": 4, "retentionDescription": kept}})
+    arm.put(Kind.GROUP, (*hub, "asa-01"), {"properties": {}})
+    role = {"roleDefinitionId": f"/providers/{RECEIVER[0]}", "principalId": PRINCIPAL}
+    arm.put(Kind.ROLE, (arm.path(Kind.HUB, *hub), "00000000-0000-4000-8000-0000000000f1"), {"properties": role})
+    logs = [{"category": name, "enabled": True} for name in ("Authoring", "Execution")]
+    arm.put(
+        Kind.SETTING, (arm.path(Kind.JOB, JOB), "by-hand"), {"properties": {"workspaceId": WORKSPACE, "logs": logs}}
+    )
+    cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
+    cloud.statement("lpm-01", "DROP INDEX ix_tdr_company_landed_at ON lpm.tdr")
+
+
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -101,6 +128,18 @@ def _is_deployed(cloud: Cloud) -> bool:
         and {"lpm-01", "old"} & set(job["outputs"]) == {"lpm-01"}
         and job["query"].startswith("WITH")
         and job["settings"]["outputErrorPolicy"] == "Stop"
+    )
+
+
+def _is_made(cloud: Cloud) -> bool:
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = arm.get(Kind.HUB, wish.namespace, wish.hub) or {}
+    groups = arm.every(Kind.GROUP, wish.namespace, wish.hub)
+    return (
+        hub["properties"]["retentionDescription"]["retentionTimeInHours"] == 168
+        and [group["name"] for group in groups] == ["asa-01", "people"]
+        and {role["properties"]["principalId"] for role in arm.assignments()} == {PRINCIPAL, SENDER}
+        and len(cloud.query("SELECT name FROM sys.indexes WHERE name = 'ix_kpi_minute_company'")) == 1
     )
 
 
@@ -193,6 +232,23 @@ CASES: dict[str, Case] = {
     ),
     "stream start": Case("stream.start", FEED, _stream_stopped, _stream("continue_job"), _runs_anew),
     "stream restart": Case("stream.restart", FEED, _streaming, _stream("run_job"), _runs_anew, anew=True),
+    "provision": Case(
+        "provision.apply",
+        FEED,
+        _half_made,
+        (
+            Act("execute", "index ix_kpi_minute_company on lpmops.kpi_minute"),
+            Act("put_hub", HUB),
+            Act("put_group", f"{HUB}/consumergroups/people"),
+            Act(
+                "put_role",
+                f"{HUB}/providers/Microsoft.Authorization/roleAssignments/{given_name(HUB, SENDER, landscape.SENDER[0])}",
+            ),
+            Act("put_setting", f"{NAMESPACE}/providers/Microsoft.Insights/diagnosticSettings/lpmops"),
+            Act("execute", "index ix_tdr_company_landed_at on lpm.tdr"),
+        ),
+        _is_made,
+    ),
     "feed": Case(
         "cdf.enable",
         FEED,

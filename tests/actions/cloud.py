@@ -23,8 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from lpmops import resources
-from lpmops.config import Config, Databricks, Environment, EventHub, Refresh, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Routing, Sql, StreamAnalytics
+from lpmops.errors import (
+    BadAnswerError,
+    ConflictError,
+    DeadlineError,
+    PreconditionError,
+    ServiceNotFoundError,
+    StatementError,
+)
 from lpmops.model import (
     Credential,
     FeedState,
@@ -41,13 +48,17 @@ from lpmops.model import (
     to_data,
 )
 from lpmops.routing import job as definitions
-from lpmops.routing.schema import control_statements
+from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.services.sqltext import without_comments
+from tests.actions.arm import PRINCIPAL, Arm
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
+SENDER = "00000000-0000-4000-8000-0000000000e2"
+CUSTOMER = "00000000-0000-4000-8000-000000000055"
+WORKSPACE = "/subscriptions/00000000-0000-4000-8000-000000000003/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/log"
 JOB = "asa-lpm-tdr-prod-01"
 CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -73,9 +84,10 @@ def environment(name: str = "prod", kind: Kind = Kind.PROD) -> Environment:
             sign_in="service-credential:hub",
             operators="lpm-operators",
         ),
-        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr"),
+        eventhub=EventHub(f"evhns-lpm-tdr-{name}", "tdr", senders=(f"service:{SENDER}",)),
         streamanalytics=StreamAnalytics(f"asa-lpm-tdr-{name}-", "westeurope"),
         sql=Sql("sql.example", ("lpm-01",), CONTROL, server_name=f"sql-lpm-{name}"),
+        monitor=Monitor(CUSTOMER),
     )
 
 
@@ -85,6 +97,11 @@ def config(place: Environment) -> Config:
 
 def quiet(place: str, verb: str) -> None:
     """No trouble."""
+
+
+def never(verb: str) -> bool:
+    """Every effect is there when its answer is."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,8 @@ class Cloud:
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
         self.environment, self.trouble = place or environment(), trouble
+        # Whose effect lands only when `land` is called, and whose answer is lost.
+        self.late: Callable[[str], bool] = never
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
             _copy_furnished(folder, self.environment)
         self._sql = SqlServer(folder / "sql", Clock(start=time.time() + ahead), name=self.environment.sql.server_name)
@@ -135,6 +154,9 @@ class Cloud:
         self._sql.create_database(CONTROL)
         for statement in control_statements():
             self._sql.database(CONTROL).execute(statement, {})
+        self._sql.create_database("lpm-01")
+        for statement in landing_statements((), Routing()):
+            self._sql.database("lpm-01").execute(statement, {})
         self._sql.database(CONTROL).execute(
             "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('1001', 'Acme', 'lpm-01', 'x')",
             {},
@@ -151,6 +173,8 @@ class Cloud:
             mode="JobStartTime",
             started_at=to_data(START - timedelta(days=1)),
             last_output_at=to_data(START),
+            principal=PRINCIPAL,
+            location="West Europe",
             **_asked_for(self.environment),
         )
         self.put(
@@ -161,6 +185,7 @@ class Cloud:
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
         self.put("volume", files={})
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
+        self.put("workspace", **{CUSTOMER: WORKSPACE})
 
     @contextmanager
     def _open(self) -> Any:
@@ -189,6 +214,24 @@ class Cloud:
         with self._open() as db:
             row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
+
+    def names(self, prefix: str) -> list[str]:
+        """The things whose name begins so."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT name FROM thing WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix)
+            )
+            return [str(row[0]) for row in rows]
+
+    def remove(self, thing: str) -> None:
+        """Take a thing away."""
+        with self._open() as db:
+            db.execute("DELETE FROM thing WHERE name = ?", (thing,))
+
+    def note(self, verb: str, target: str) -> None:
+        """Count what was done."""
+        with self._open() as db:
+            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
 
     def things(self) -> dict[str, dict[str, Any]]:
         """Every thing as it is."""
@@ -224,6 +267,7 @@ class Cloud:
 
     def land(self) -> None:
         """Let every postponed effect land."""
+        self.late = never
         with self._open() as db:
             rows = db.execute("SELECT verb, target, body FROM late").fetchall()
             db.execute("DELETE FROM late")
@@ -231,8 +275,10 @@ class Cloud:
             self._did(verb, target, **json.loads(body))
 
     def _did(self, verb: str, target: str, **values: Any) -> None:
-        with self._open() as db:
-            db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
+        if self.late(verb):
+            self.postpone(verb, target, **values)
+            raise DeadlineError("The answer did not come.", service="test")
+        self.note(verb, target)
         self.put(target, **values)
 
     # What the desk is given
@@ -257,6 +303,10 @@ class Cloud:
     def eventhubs(self) -> Cloud:
         return self
 
+    @property
+    def resources(self) -> Arm:
+        return Arm(self)
+
     def close(self) -> None:
         self._sql.close()
         for connection in self._connections:
@@ -264,6 +314,10 @@ class Cloud:
 
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")
+
+    def secret(self, reference: str) -> str:
+        self.trouble("before", "secret")
+        return str(self.get("secrets")[reference])
 
     def tenant_id(self) -> str | None:
         self.trouble("before", "tenant")
@@ -294,9 +348,18 @@ class Cloud:
         names = [column.name for column in shown.columns]
         return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
 
+    def execute(self, database: str, title: str, statement: str) -> None:
+        self.trouble("before", "execute")
+        self.statement(database, statement)
+        self.note("execute", title)
+        self.trouble("after", "execute")
+
+    def statement(self, database: str, text: str) -> None:
+        """Run one, as somebody with an editor would."""
+        self._sql.database(database).execute(text, {})
+
     def jobs(self) -> tuple[StreamingJob, ...]:
-        prefix = self.environment.streamanalytics.job_prefix
-        return tuple(self.job(name) for name in sorted(self.things()) if name.startswith(prefix))
+        return tuple(self.job(name) for name in self.names(self.environment.streamanalytics.job_prefix))
 
     def job(self, name: str) -> StreamingJob:
         self.trouble("before", "job")
@@ -315,7 +378,7 @@ class Cloud:
             name=name,
             resource_id=held["resource_id"],
             state=held["state"],
-            location="westeurope",
+            location=held.get("location", "West Europe"),
             streaming_units=held["streaming_units"],
             last_output_at=parse_time(held["last_output_at"]) if held["last_output_at"] else None,
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
@@ -327,6 +390,8 @@ class Cloud:
             output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
             settings=held["settings"],
+            principal_id=held.get("principal"),
+            tags=held.get("tags") or {},
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
@@ -458,7 +523,14 @@ class Cloud:
     def progress(self) -> StreamProgress | None:
         self.trouble("before", "progress")
         held = self.get("stream")
-        return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+        if held.get("garbled"):
+            raise BadAnswerError("The answer of files/tdr_stream.json is no JSON.", service="databricks")
+        unreadable = tuple(held.get("unreadable", ()))
+        return (
+            None
+            if held["version"] is None
+            else StreamProgress(held["version"], held["table_id"], unreadable=unreadable)
+        )
 
     def job_settings(self, job_id: str) -> dict[str, Any]:
         self.trouble("before", "job_settings")
@@ -502,6 +574,7 @@ class Cloud:
         return Receipt()
 
     def file_hash(self, path: str) -> str | None:
+        self.trouble("before", "file_hash")
         found = self.get("volume")["files"].get(path)
         return None if found is None else str(found)
 
