@@ -13,10 +13,11 @@ from typing import Any
 
 from lpmops.config import Config, Environment
 from lpmops.control import kpi, logs, masking
+from lpmops.control.hubwatch import HubWatch
 from lpmops.control.landing import timestamp
 from lpmops.control.sources import EnvironmentServices
 from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, UsageError
-from lpmops.model import CallMinute, LandedRecord, LogLine
+from lpmops.model import CallMinute, HubEvent, LandedRecord, LogLine
 from lpmops.routing.columns import landing_columns
 
 _HOUR = 60
@@ -35,6 +36,7 @@ class Inspector:
         self._columns = tuple(column.name for column in landing_columns(config.columns, config.routing))
         self._lock = threading.Lock()
         self._opened: dict[str, EnvironmentServices] = {}
+        self._watches: dict[tuple[str, str], HubWatch] = {}
         self._closed = False
         self._databases: dict[tuple[str, str], str] = {}
 
@@ -61,6 +63,16 @@ class Inspector:
             raise LpmopsError(f"The calls in {name} can't be read: {why}", hint=f"lpmops kpi show -e {environment}")
         return found.minutes
 
+    def events(self, environment: str, company_id: str = "") -> tuple[HubEvent, ...]:
+        """The newest events of the hub, of one company or all, at most 200, newest first, without personal data. Raises lpmops.errors types."""
+        services = self._services(environment)
+        with self._lock:
+            watch = self._watches.get((environment, company_id))
+            if watch is None:
+                watch = HubWatch(services.eventhubs, company_id or None, self._config.routing)
+                self._watches[environment, company_id] = watch
+        return watch.look()
+
     def log_sources(self, environment: str) -> tuple[str, ...]:
         """What `logs` can be asked for."""
         del environment
@@ -78,8 +90,11 @@ class Inspector:
         """Let go of the services; calls under way end by themselves."""
         with self._lock:
             self._closed = True
-            opened = list(self._opened.values())
+            opened, watches = list(self._opened.values()), list(self._watches.values())
             self._opened.clear()
+        for watch in watches:
+            # A look that is under way holds it, and may take as long as the hub does.
+            threading.Thread(target=watch.close, daemon=True).start()
         for services in opened:
             services.close()
 
