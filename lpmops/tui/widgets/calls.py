@@ -60,12 +60,12 @@ def _summary(answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, *, 
     if not minutes:
         return (*left, Piece("none was counted in this hour", "muted"))
     role = "stale" if old else "text"
-    failed, taken = sum(minute.failed for minute in minutes), sum(minute.answered for minute in minutes)
-    share = kpi.answered_share(taken, failed)
-    rate = () if share is None else (Piece(f" {100 * share:.1f} %", role),)
+    failed = sum(minute.failed for minute in minutes)
+    share = kpi.answered_share(sum(minute.answered for minute in minutes), failed)
+    rate = Piece(words.UNKNOWN, "unknown") if share is None else Piece(f"{100 * share:.1f} %", role)
     parts: list[Line] = [
         (Piece(words.count(sum(minute.calls for minute in minutes)), role), Piece(" this hour", "muted")),
-        (Piece("answered ", "muted"), Piece(words.count(taken), role), *rate),
+        (Piece("answered ", "muted"), rate),
         (Piece("failed ", "muted"), Piece(words.count(failed), "warn" if failed and not old else role)),
         (Piece("mean ", "muted"), Piece(words.duration(kpi.mean(minutes)), role)),
         (Piece("p95 up to ", "muted"), Piece(words.duration(kpi.highest_p95(minutes)), role)),
