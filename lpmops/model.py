@@ -191,6 +191,21 @@ class CallMinute:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CompanyCalls:
+    """The calls of one company over a span: `windows` minutes of it were counted. `mean_duration` is by answered calls; percentiles do not add up,
+    so `highest_p95` is that of the worst minute.
+    """
+
+    company_id: str
+    calls: int
+    answered: int
+    failed: int
+    mean_duration: float | None = None
+    highest_p95: float | None = None
+    windows: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RawEvent:
     """An event as the hub holds it, personal data included: it stays in this process. `sequence` counts within its partition."""
 

@@ -50,6 +50,7 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.find", "app.find", "f", "find", "Find any command, environment or company by part of its name", in_palette=False),
     Command("app.time", "app.time", "t", "time", "The time line: see any moment of the past on every screen", "time", "moment", shown=True),
     Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),
+    Command("app.hub", "app.hub", "h", "hub", "The hub's last events and those that come, callers masked", "hub"),
     Command("app.copy", "app.copy", "y", "copy", "Copy the cell, the row, its JSON, or the command that mends it", "copy", "copied", shown=True),
     Command("app.save", "app.save", "w", "save", "Save the table as CSV or JSON, or the screen as a picture", "save", "saved"),
     Command("app.refresh", "app.refresh_now", "r", "refresh", "Look again now: this environment, or all of them", "refresh", shown=True),

@@ -13,6 +13,7 @@ from lpmops.model import (
     Confidence,
     Credential,
     Health,
+    HubEvent,
     Kind,
     LandedRecord,
     Latency,
@@ -191,6 +192,7 @@ class MemoryFeed:
         self.landed: list[LandedRecord] = []
         self.minutes: list[CallMinute] = []
         self.written: list[LogLine] = []
+        self.came: list[HubEvent] = []
         self.asked: list[tuple[str, str]] = []
         self.refusing: dict[str, Exception] = {}
         self.past_broken: dict[str, Exception] = {}
@@ -268,6 +270,14 @@ class MemoryFeed:
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
         self._ask("calls", environment)
         return [each for each in self.minutes if until is None or each.at <= until]
+
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        self._ask("all calls", environment)
+        return [each for each in self.minutes if until is None or each.at <= until]
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        self._ask("events", environment)
+        return [each for each in self.came if company_id in ("", each.company_id)]
 
     def log_sources(self, environment: str) -> Sequence[str]:
         return ("asa", "databricks", "eventhub")
