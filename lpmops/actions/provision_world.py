@@ -239,7 +239,7 @@ def statements(bench: Bench, database: str) -> tuple[str, ...]:
     """The statements that make what a database of the environment should hold."""
     if database == bench.environment.sql.control_database:
         return schema.control_statements()
-    return schema.landing_statements(bench.config.columns, bench.config.routing)
+    return schema.landing_statements(bench.config.columns, bench.config.routing, bench.config.kpi)
 
 
 def objects(bench: Bench, database: str) -> frozenset[str]:

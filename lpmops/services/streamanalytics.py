@@ -130,7 +130,7 @@ class StreamAnalyticsService:
         deadline = Deadline.after(self._seconds)
         path = f"{self._at(job, 'outputs', name)}/test"
         body = {"properties": dict(properties)}
-        first = self._client.post(path, body, operation="test of an output", deadline=deadline)
+        first = self._orders.post(path, body, operation="test of an output", deadline=deadline, params=_VERSION)
         try:
             ended = lro.wait(self._client, first, operation="the test of an output", deadline=deadline, interval=1.0)
         except ServiceError as error:
