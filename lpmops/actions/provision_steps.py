@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from lpmops.actions import provision_world as worlds
+from lpmops.actions import roles
 from lpmops.actions.action import Bench, Handler
 from lpmops.actions.provision_world import Database, Found
 from lpmops.control.hands import Observation, Sight
@@ -31,7 +31,6 @@ RIGHTS = {
 _VERBS = {Kind.ROLE: "give", Kind.SETTING: "send"}
 _MOVING = frozenset({"creating", "updating", "activating", "enabling", "accepted", "inprogress", "provisioning"})
 _FAILED = frozenset({"failed", "canceled", "deleting", "removing"})
-_SPACE = uuid.UUID("5f0f8a52-6a0a-5d5c-9d59-4a2f2c0f7c11")
 
 
 def make(found: Found) -> Step:
@@ -155,23 +154,10 @@ def _observe_role(bench: Bench, step: Step, row: StepRow, receipt: Receipt | Non
 
 
 def _act_role(bench: Bench, step: Step, operation: str) -> Receipt:
-    """The name follows from who, what and where, so that a second request is the first one's."""
     del operation
     item = _wanted(bench, step)
     (scope,), principal = worlds.path_of(bench, item), worlds.principal_of(bench, item)
-    role = item.body["roleDefinitionId"]
-    name = given_name(scope, str(principal), role)
-    given = {
-        "roleDefinitionId": f"/subscriptions/{bench.environment.subscription_id}/providers/Microsoft.Authorization/roleDefinitions/{role}",
-        "principalId": principal,
-        "principalType": item.body["principalType"],
-    }
-    return bench.services.resources.put(Kind.ROLE, (scope, name), {"properties": given})
-
-
-def given_name(scope: str, principal: str, role: str) -> str:
-    """What the assignment of a role is called."""
-    return str(uuid.uuid5(_SPACE, f"{scope.lower()} {principal.lower()} {role}"))
+    return roles.give(bench, scope, item.body["roleDefinitionId"], str(principal), item.body["principalType"])
 
 
 def _observe_object(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, asa_deploy, asa_scale, cdf, provision, route, route_onboard, stream, stream_deploy
+from lpmops.actions import (
+    access,
+    asa,
+    asa_deploy,
+    asa_scale,
+    cdf,
+    provision,
+    route,
+    route_onboard,
+    stream,
+    stream_deploy,
+)
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -27,6 +38,7 @@ ACTIONS: Mapping[str, Action] = {
         route.PAUSE,
         route.RESUME,
         route.REMOVE,
+        access.GRANT,
         provision.APPLY,
     )
 }
@@ -83,4 +95,5 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "stream.stop": ("absent", "stopped", "paused"),
     "stream.restart": ("absent", "stopped", "paused"),
     "provision.apply": (),
+    "access.grant": (),
 }

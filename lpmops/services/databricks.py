@@ -315,32 +315,6 @@ class DatabricksService:
         """Change some of a job's settings; a run that is under way goes on with the old ones."""
         return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
 
-    def permissions(self, job_id: str) -> Mapping[str, str]:
-        """What groups, users and service principals may do with a job, by name."""
-        answer = self._client.get(
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            operation="permissions",
-            deadline=Deadline.after(self._seconds),
-        )
-        found: dict[str, str] = {}
-        for entry in answer.fields().objects("access_control_list"):
-            names = (entry.maybe_text(kind) for kind in ("group_name", "user_name", "service_principal_name"))
-            levels = [item.maybe_text("permission_level") or "" for item in entry.objects("all_permissions")]
-            if (name := next((item for item in names if item), None)) is not None and levels:
-                found[name] = levels[0]
-        return found
-
-    def permit(self, job_id: str, group: str, level: str) -> Receipt:
-        """Give a group a right on a job, beside those that there are."""
-        answer = self._orders.write(
-            "PATCH",
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            {"access_control_list": [{"group_name": group, "permission_level": level}]},
-            operation="permit",
-            deadline=Deadline.after(self._seconds),
-        )
-        return Receipt(answer.request_id)
-
     def file_hash(self, path: str) -> str | None:
         """The SHA-256 of a file in a volume; None where there is none."""
         answer = self._file(path, Deadline.after(self._seconds))

@@ -14,7 +14,7 @@ import pytest
 
 from lpmops.actions import provision, provision_show, provision_world
 from lpmops.actions.desk import Desk
-from lpmops.actions.provision_steps import given_name
+from lpmops.actions.roles import given_name
 from lpmops.config import Environment, Monitor
 from lpmops.control import plan as plans
 from lpmops.control.plan import Danger, Plan
@@ -81,7 +81,14 @@ def provisioned(folder: Path) -> Any:
 
 def _as(worker: Operator, place: Environment) -> Operator:
     """The same operator with another configuration of the environment."""
-    desk = Desk(config(place), place, worker.store, cast(Any, worker.cloud), timing=worker.desk._timing)
+    desk = Desk(
+        config(place),
+        place,
+        worker.store,
+        cast(Any, worker.cloud),
+        timing=worker.desk._timing,
+        ticking=worker.desk._ticking,
+    )
     return replace(worker, desk=desk)
 
 
