@@ -15,7 +15,7 @@ _MOST_VISITS = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One screen. `kind` is overview, environment, company, record, logs, settings, operations or audit; the other fields say what it is about."""
+    """One screen. `kind` is overview, environment, company, record, logs, assessment, settings, operations or audit; the others say of what."""
 
     kind: str = "overview"
     environment: str = ""
@@ -48,6 +48,7 @@ _PARENTS = {
     "company": "environment",
     "record": "company",
     "logs": "environment",
+    "assessment": "environment",
     "settings": "overview",
     "operations": "overview",
     "audit": "overview",
