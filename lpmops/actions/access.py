@@ -58,11 +58,7 @@ def plan_grant(bench: Bench, wish: Wish) -> Plan:
         # A job that was made again has the same name and is another identity.
         seen={
             **{_field(right): right.state for right in lacking},
-            **{
-                f"identity of {right.who}": right.gift["principal_id"]
-                for right in lacking
-                if "principal_id" in right.gift
-            },
+            **{_identity(right): right.gift["principal_id"] for right in lacking if "principal_id" in right.gift},
         },
         wish=dict(wish),
         made_at=bench.now(),
@@ -72,7 +68,7 @@ def plan_grant(bench: Bench, wish: Wish) -> Plan:
         reason=wish["reason"],
         ticket=wish["ticket"],
         warnings=tuple(_warnings(found, steps)),
-        refusals=tuple(_refusals(found, lacking)),
+        refusals=tuple(_refusals(found, lacking, bench.services.credential.state().remedy)),
     )
 
 
@@ -87,7 +83,11 @@ def _field(right: Right) -> str:
     return f"{right.need} of {right.who} on {right.on}"
 
 
-def _refusals(found: Sequence[Right], lacking: Sequence[Right]) -> Iterable[str]:
+def _identity(right: Right) -> str:
+    return f"identity of {right.who}"
+
+
+def _refusals(found: Sequence[Right], lacking: Sequence[Right], remedy: str) -> Iterable[str]:
     """What the operator may not give, each with the words and to whom to hand them; and a look that saw nothing for certain."""
     for right in lacking:
         if right.may_grant is False or not right.gift:
@@ -97,7 +97,9 @@ def _refusals(found: Sequence[Right], lacking: Sequence[Right]) -> Iterable[str]
     if unasked and not lacking:
         expired = next((right for right in unasked if right.code == SignInError.code), None)
         if expired is not None:
-            raise SignInError(expired.why, service="identity", hint="Sign in again, then repeat the command.")
+            raise SignInError(
+                expired.why, service="identity", hint=f"Sign in again, then repeat the command: {remedy or 'az login'}"
+            )
         yield from dict.fromkeys(f"It can't be told whether {right.right} lacks: {right.why}" for right in unasked)
 
 
@@ -127,14 +129,14 @@ def _steps(lacking: Sequence[Right]) -> Iterable[Step]:
         change = Change(f"{database}.users.{user}", None, "there")
         yield Step(
             f"make the user {user} in {database}", _USER, database, {"database": database, "user": user}, (change,),
-            tuple(_field(right) for right in needy),
+            _touched(needy),
         )  # fmt: skip
     for (database, user, on), needy in permissions.items():
         wanted = sorted({str(right.gift["permission"]) for right in needy})
         arguments = {"database": database, "user": user, "on": on, "permissions": wanted}
         yield Step(
             f"let {user} {', '.join(wanted)} on {on or 'the whole'} in {database}", _PERMISSION, database, arguments,
-            tuple(Change(_field(right), "lacks", "has") for right in needy), tuple(_field(right) for right in needy),
+            tuple(Change(_field(right), "lacks", "has") for right in needy), _touched(needy),
         )  # fmt: skip
 
 
@@ -142,7 +144,12 @@ def _simple(right: Right) -> Step:
     kind = {"role": _ROLE, "unity": _PRIVILEGE, "level": _LEVEL}[str(right.gift["do"])]
     arguments = {name: value for name, value in right.gift.items() if name != "do"}
     name = f"give {right.right} on {right.on.rpartition('/')[2]} to {right.who}"
-    return Step(name, kind, right.on, arguments, (Change(_field(right), "lacks", "has"),), (_field(right),))
+    return Step(name, kind, right.on, arguments, (Change(_field(right), "lacks", "has"),), _touched([right]))
+
+
+def _touched(needy: Sequence[Right]) -> tuple[str, ...]:
+    """What is not seen any more once these are given: that they lack, and whose identity they were for."""
+    return tuple(name for right in needy for name in (_field(right), _identity(right)))
 
 
 def _undo(step: Step) -> str:

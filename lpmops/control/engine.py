@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -22,7 +21,7 @@ from lpmops.control import plan as plans
 from lpmops.control.book import Book, new_id, write_failed
 from lpmops.control.collect import utc_now
 from lpmops.control.guard import Approval
-from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Timing, tell_nobody
+from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Ticking, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, Lock
 from lpmops.control.plan import Plan, Step
 from lpmops.control.watch import Watch
@@ -37,9 +36,11 @@ from lpmops.errors import (
     PartlyAppliedError,
     PreconditionError,
     RefusedError,
+    RolledBackError,
     ServiceError,
     SignInError,
     StoreError,
+    TimedOutError,
 )
 from lpmops.store import audit, codec, journal, lease
 from lpmops.store.connection import Store
@@ -63,15 +64,15 @@ class Engine:
         *,
         timing: Timing | None = None,
         now: Callable[[], datetime] = utc_now,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        ticking: Ticking | None = None,
         tell: Callable[[Event], None] = tell_nobody,
         stop: StopRequest | None = None,
     ) -> None:
         self._store, self._environment, self._control, self._who = store, environment, control, who
         self._timing = timing or Timing()
-        self._now, self._monotonic, self._sleep = now, monotonic, sleep
-        self._watch = Watch(self._timing, monotonic, sleep)
+        ticking = ticking or Ticking()
+        self._now, self._monotonic, self._sleep = now, ticking.monotonic, ticking.sleep
+        self._watch = Watch(self._timing, ticking)
         self._tell, self._stop = tell, stop or StopRequest()
         self._events = 0
         self._earlier: list[int] = []
@@ -203,9 +204,9 @@ class Engine:
         said: LpmopsError = error
         if isinstance(error, InDoubtError):
             state = "in_doubt"
-        elif isinstance(error, InterruptError | SignInError | PartlyAppliedError):
+        elif isinstance(error, InterruptError | SignInError | PartlyAppliedError | TimedOutError):
             state = "interrupted"
-        elif not book.has_acted():
+        elif isinstance(error, RolledBackError) or not book.has_acted():
             state = "failed"
         else:
             state = "interrupted"
@@ -220,7 +221,11 @@ class Engine:
         self._say(book, None, state)
         self._copy_head()
         said = self._about(book, said)
-        if book.has_acted() and plan.undo_of(book.id) != plan.undo:
+        if (
+            book.has_acted()
+            and plan.undo_of(book.id) != plan.undo
+            and not isinstance(said, TimedOutError | RolledBackError)
+        ):
             back = f"lpmops op abort {book.id} --reason WHY   then   {plan.undo_of(book.id)}"
             said.hint = f"{said.hint}\nOr bring back what was before it: {back}".strip()
         return said
@@ -300,7 +305,7 @@ class Engine:
         Raises InDoubtError where that can't be told, PartlyAppliedError where the act led somewhere else.
         """
         row, receipt = book.steps[seq], book.receipt(seq)
-        began = self._monotonic()
+        began, limit, told = self._monotonic(), hands.limit(step), ""
         settled_at = began + self._left_to_settle(row)
         while True:
             try:
@@ -308,6 +313,8 @@ class Engine:
             except SignInError:
                 raise
             except LpmopsError as error:
+                if limit is not None:
+                    raise
                 raise self._doubt(book, step, seq, f"it can't be looked at: {error.message}", lost) from error
             if seen.sight is Sight.SO:
                 book.done(seq, seen.said)
@@ -322,6 +329,9 @@ class Engine:
                     hint=f"Look at it: lpmops status -e {book.operation.environment}",
                 )
             now = self._monotonic()
+            if limit is not None:
+                told = self._wait_on(book, step, seen, told, over=now - began > limit)
+                continue
             if seen.sight is Sight.ABSENT and receipt is None and now >= settled_at:
                 if hands.repeatable(step) and row.attempt - self._earlier[seq] < _ATTEMPTS:
                     return False
@@ -329,6 +339,20 @@ class Engine:
             if now - began > self._timing.visible:
                 raise self._doubt(book, step, seq, f"{seen.said} after {self._timing.visible:.0f} s", lost)
             self._sleep(self._timing.poll)
+
+    def _wait_on(self, book: Book, step: Step, seen: Observation, told: str, *, over: bool) -> str:
+        """One more breath of a step that waits for others; what was told last. Raises TimedOutError when its time is over, InterruptError."""
+        if over:
+            raise TimedOutError(
+                f"“{step.name}” took longer than it was given: {seen.said}. What it waits for goes on.",
+                hint=f"Wait on: lpmops op resume {book.id}\nOr leave it at that: lpmops op abort {book.id} --reason WHY",
+            )
+        if self._stop.requested:
+            raise InterruptError(f"Operation {book.id} was stopped while it waited, as asked: {seen.said}.")
+        if seen.said != told:
+            self._say(book, step, "accepted", seen.said)
+        self._sleep(self._timing.poll)
+        return seen.said
 
     def _left_to_settle(self, row: StepRow) -> float:
         """Seconds until a request that went out when the step was begun can have no further effect; a clock that jumped gives the whole time."""

@@ -22,7 +22,8 @@ _TYPES = {
     Kind.ROLE: "Microsoft.Authorization/roleAssignments@2022-04-01",
     Kind.SETTING: "Microsoft.Insights/diagnosticSettings@2021-05-01-preview",
 }
-_WORKSPACE = "workspaceId"
+_WORKSPACE, _KEY = "workspaceId", "storageAccountKey"
+_SYMBOLS = {"namespace": "event_hub_namespace", "hub": "event_hub"}
 
 
 class Raw(str):
@@ -35,7 +36,8 @@ def render(environment: Environment) -> str:
     """The Bicep file of an environment's resource group."""
     jobs = landscape.job_groups(environment, {})
     logs = bool(environment.monitor.workspace_resource_id or environment.monitor.log_analytics_workspace)
-    items = landscape.wanted(environment, jobs, _WORKSPACE if logs else "")
+    key = _KEY if environment.streamanalytics.storage_account_key else ""
+    items = landscape.wanted(environment, jobs, _WORKSPACE if logs else "", key)
     principals = list(
         dict.fromkeys(item.key.split(".")[1] for item in items if item.kind is Kind.ROLE and not item.holder)
     )
@@ -62,6 +64,12 @@ def _head(environment: Environment, logs: bool, principals: Sequence[str]) -> st
             "@description('The resource id of the Log Analytics workspace that logs go to.')",
             f"param {_WORKSPACE} string{f' = {_text(known)}' if known else ''}",
         ]
+    if environment.streamanalytics.storage_account_key:
+        lines += [
+            "@description('The key of the storage account of the Stream Analytics jobs.')",
+            "@secure()",
+            f"param {_KEY} string",
+        ]
     for number, who in enumerate(principals, 1):
         lines += [
             f"@description('The object id of principal {number}, a {who.partition(':')[0]}.')",
@@ -74,7 +82,7 @@ def _symbols(items: Sequence[Wanted]) -> dict[str, str]:
     """A name within the file for each key: its letters and digits, with a number where two would be the same."""
     found: dict[str, str] = {}
     for item in items:
-        symbol = "_".join(re.findall(r"[A-Za-z0-9]+", item.key)).lower()
+        symbol = _SYMBOLS.get(item.key) or "_".join(re.findall(r"[A-Za-z0-9]+", item.key)).lower()
         same = sum(symbol == other.partition("__")[0] for other in found.values())
         found[item.key] = f"{symbol}__{same + 1}" if same else symbol
     return found
@@ -88,8 +96,10 @@ def _resource(item: Wanted, symbols: Mapping[str, str], principals: Sequence[str
     if item.kind is Kind.NAMESPACE:
         body["location"] = Raw("location")
     elif item.kind is Kind.JOB:
-        # What the service makes of a job without a kind, said.
-        body = {**body, "location": Raw("jobLocation"), "properties": {"sku": {"name": "Standard"}}}
+        body["location"] = Raw("jobLocation")
+        if body.pop("tags", None):
+            account = {**body["properties"]["jobStorageAccount"], "accountKey": Raw(_KEY)}
+            body["properties"] = {**body["properties"], "jobStorageAccount": account}
     elif item.kind is Kind.HUB:
         head["parent"] = Raw(symbols["namespace"])
     elif item.kind is Kind.GROUP:

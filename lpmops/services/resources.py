@@ -39,6 +39,17 @@ _READS, _WRITES = "Reader on the resource group", "Contributor on the resource g
 _RIGHTS = {Kind.ROLE: "User Access Administrator or Owner on the hub"}
 
 
+def path_of(environment: Environment, kind: Kind, *names: str) -> str:
+    """The id of a resource."""
+    types, _ = _TYPES[kind]
+    base = group_path(environment)
+    if kind in _HANGING:
+        base, *rest = names
+        names = tuple(rest)
+    pairs = "/".join(f"{part}/{quote(name, safe='$')}" for part, name in zip(types, names, strict=True))
+    return f"{base}/providers/{pairs}"
+
+
 class ResourceService:
     """The resource group of one environment."""
 
@@ -46,6 +57,7 @@ class ResourceService:
         self, environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
     ) -> None:
         self._seconds = seconds
+        self._environment = environment
         self._subscription = f"/subscriptions/{environment.subscription_id}"
         self._group = group_path(environment)
 
@@ -58,13 +70,7 @@ class ResourceService:
 
     def path(self, kind: Kind, *names: str) -> str:
         """The id of a resource."""
-        types, _ = _TYPES[kind]
-        base = self._group
-        if kind in _HANGING:
-            base, *rest = names
-            names = tuple(rest)
-        pairs = "/".join(f"{part}/{quote(name, safe='$')}" for part, name in zip(types, names, strict=True))
-        return f"{base}/providers/{pairs}"
+        return path_of(self._environment, kind, *names)
 
     def group(self) -> str:
         """The region of the resource group. Raises ServiceNotFoundError."""

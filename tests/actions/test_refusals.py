@@ -99,6 +99,7 @@ def a_world_that_somebody_changed_in_the_portal(trial: Trial) -> Iterator[Any]:
     things = trial.line.cloud.things()
     with operator(trial.line.folder, machine="planner", cloud=trial.line.cloud) as worker:
         moves.first_that_tells(worker, trial.case, trial.plan)
+        worker.cloud.forget()
     yield trial.apply(trial.plan)
     trial.line.cloud.restore(things)
 
