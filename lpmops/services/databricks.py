@@ -315,6 +315,15 @@ class DatabricksService:
         """Change some of a job's settings; a run that is under way goes on with the old ones."""
         return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
 
+    def warehouse(self) -> Mapping[str, Any]:
+        """The warehouse as the service gives it: `state`, `auto_stop_mins`, `enable_serverless_compute` and so on. Does not start it."""
+        answer = self._client.get(
+            f"/api/2.0/sql/warehouses/{quote(self._settings.warehouse, safe='')}",
+            operation="warehouse",
+            deadline=Deadline.after(self._seconds),
+        )
+        return answer.fields().values
+
     def file_hash(self, path: str) -> str | None:
         """The SHA-256 of a file in a volume; None where there is none."""
         answer = self._file(path, Deadline.after(self._seconds))
