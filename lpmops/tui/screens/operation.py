@@ -105,9 +105,9 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         mark = mark_of(operation, self.run)
         left = scene.activity.armed.get(operation.environment)
         armed: Line = () if left is None else (Piece(f"armed {left:.0f} s  ", "warn"),)
-        self.query_one(OperationHead).show(
-            view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)), _trail(operation)
-        )
+        trail = _trail(operation)
+        self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)), trail)
+        self.query_one(".panel").set_class(bool(trail), "-led")
         lines = operation_lines(operation, self.run, scene)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)

@@ -26,7 +26,7 @@ from lpmops.control.guard import Answers
 from lpmops.control.operations import planned
 from lpmops.control.plan import Danger, Plan
 from lpmops.errors import LpmopsError
-from lpmops.tui import commands, drafts, folding, hands, paint, questions, words
+from lpmops.tui import commands, drafts, hands, paint, questions, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
@@ -62,7 +62,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Head, fields, what they want, the plan, the foot, keys."""
-        with Vertical(classes="panel"):
+        with Vertical(classes="panel -led" if self.action.stages else "panel"):
             yield PlanHead(self.action.name)
             yield Fields(self.environment, self.action.name, self._asked_for(), self._texts(), self.owner.feed.now)
             yield Note()
@@ -160,8 +160,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             lines = self.fields.note(max(_FEWEST_CHOICES, self.size.height - _AROUND - len(self.fields.all)))
         lines += self._said
         note.set_class(not lines, "-hidden")
-        width = max(1, note.size.width)
-        note.tell(*(part for line in lines for part in folding.folded(line, width, 4)))
+        note.tell(*lines)
 
     def _show_foot(self, scene: Scene) -> None:
         typed, ask = self.query_one(TypedInput), self.query_one("#ask", FieldName)

@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import Input
 
-from lpmops.tui import frame, paint
+from lpmops.tui import folding, frame, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView
 from lpmops.tui.widgets.drawn import Drawn
@@ -81,7 +81,11 @@ class FieldName(Told):
 
 
 class Note(Told):
-    """What a field wants, or what is wrong."""
+    """What a field wants, or what is wrong, over as many lines as it takes."""
+
+    def lines(self, size: Size) -> list[Line]:
+        """The lines, folded to the width."""
+        return [part for line in self._told for part in folding.folded(line, max(1, size.width), 4)]
 
 
 class Armed(Told):
