@@ -16,9 +16,6 @@ from lpmops.errors import UsageError
 from lpmops.model import to_data
 from lpmops.routing.routes import COMPANY_AT_MOST, DATABASE_AT_MOST, alike, refusal_of_id, refusal_of_name
 
-# Of how many of the source's companies one is told that looks like what was typed.
-_COMPARED = 10_000
-
 
 def check_field(name: str, text: str, key_type: str = "string") -> str:
     """One answer for a new route, as it is kept: `name` is company_id, company or database. Raises UsageError saying what is wrong."""
@@ -41,7 +38,7 @@ def candidates(bench: Bench, limit: int = 50) -> list[dict[str, Any]]:
     """
     there = routes.entries(bench.control)
     routed = {entry.company_id for entry in there.values() if entry.state != REMOVED}
-    arrivals = bench.services.databricks.company_arrivals(bench.config.routing.key, limit + len(routed))
+    arrivals = bench.services.databricks.company_arrivals(bench.config.routing.key)
     new = [company_id for company_id in arrivals if company_id not in routed][:limit]
     left = routes.unrouted(bench.control, new)
     return [
@@ -105,9 +102,9 @@ def _look_at_company(bench: Bench, text: str) -> list[Remark]:
     if entry is not None and entry.company_id == company_id and entry.state != REMOVED:
         return [Remark(f"it has a route already: {entry.state} in {entry.database}", against=True)]
     key, databricks = bench.config.routing.key, bench.services.databricks
-    there = databricks.company_records(key, [company_id])
+    there = databricks.company_records(key, [company_id], bench.config.routing.key_type)
     if company_id not in there:
-        close = alike(company_id, databricks.company_arrivals(key, _COMPARED))
+        close = alike(company_id, databricks.company_arrivals(key))
         meant = f"; it has {', '.join(map(ascii, close))}, which looks like it" if close else ""
         return [Remark(f"the source has no record of it{meant}", against=True)]
     found = [

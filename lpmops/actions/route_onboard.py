@@ -152,29 +152,33 @@ def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draf
     """Whether the source has these companies, and how many records a day come of each."""
     if not new:
         return
-    key, ids = bench.config.routing.key, [item["company_id"] for item in new]
+    routing, ids = bench.config.routing, [item["company_id"] for item in new]
     databricks = bench.services.databricks
     try:
-        there, arrivals = databricks.company_records(key, ids), databricks.company_arrivals(key, 10_000)
+        arrivals = databricks.company_arrivals(routing.key)
+        quiet = [company_id for company_id in ids if company_id not in arrivals]
+        records = databricks.company_records(routing.key, quiet, routing.key_type) if quiet else {}
     except LpmopsError as error:
         if not wish["unknown"]:
             raise
         draft.warnings.append(f"Whether the source has them was not seen: {error.message}")
         return
-    unknown = [item for item in new if item["company_id"] not in there]
+    unknown = [item for item in new if item["company_id"] not in arrivals and item["company_id"] not in records]
     for item in unknown:
         close = alike(item["company_id"], arrivals)
         meant = f" It has {', '.join(map(ascii, close))}, which looks like it." if close else ""
-        said = f"The source has no record with {key} = {item['company_id']!r}.{meant}"
+        said = f"The source has no record with {routing.key} = {item['company_id']!r}.{meant}"
         (draft.warnings if wish["unknown"] else draft.refusals).append(
             _at(item, said if wish["unknown"] else f"{said} Bring it on all the same with --unknown-ok.")
         )
     left = routes.unrouted(bench.control, ids)
     for item in new[:_SHOWN]:
         company_id = item["company_id"]
-        if company_id in there:
+        if company_id in arrivals:
+            draft.warnings.append(f"{company_id}: about {arrivals[company_id]:,.0f} new records a day.")
+        elif company_id in records:
             draft.warnings.append(
-                f"{company_id}: {there[company_id]:,} records in the source, about {arrivals.get(company_id, 0.0):,.0f} new ones a day."
+                f"{company_id}: {records[company_id]:,} records in the source, none of the last day: its first row may be long in coming."
             )
         if words := route.unrouted_words(company_id, left.get(company_id)):
             draft.warnings.append(words)

@@ -130,7 +130,7 @@ class StreamAnalyticsService:
         deadline = Deadline.after(self._seconds)
         path = f"{self._at(job, 'outputs', name)}/test"
         body = {"properties": dict(properties)}
-        first = self._client.post(path, body, operation="test of an output", deadline=deadline)
+        first = self._orders.post(path, body, operation="test of an output", deadline=deadline, params=_VERSION)
         try:
             ended = lro.wait(self._client, first, operation="the test of an output", deadline=deadline, interval=1.0)
         except ServiceError as error:
@@ -232,6 +232,7 @@ def _job(fields: Fields, answer: Answer | None) -> StreamingJob:
         settings=_without_secrets({name: value for name, value in properties.values.items() if name not in _PARTS}),
         transformation=properties.object("transformation").maybe_text("name") or "Transformation",
         principal_id=fields.object("identity").maybe_text("principalId"),
+        tags=fields.texts("tags"),
     )
 
 

@@ -1,5 +1,5 @@
 -- Rights: SELECT on the table, CAN USE on the warehouse. How many records the source has of some companies.
 SELECT CAST({key} AS STRING) AS company_id, COUNT(*) AS records
 FROM {table}
-WHERE CAST({key} AS STRING) IN ({companies})
+WHERE {key} IN ({companies})
 GROUP BY CAST({key} AS STRING)

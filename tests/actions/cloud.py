@@ -24,7 +24,14 @@ from typing import Any
 
 from lpmops import resources
 from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Routing, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, DeadlineError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.errors import (
+    BadAnswerError,
+    ConflictError,
+    DeadlineError,
+    PreconditionError,
+    ServiceNotFoundError,
+    StatementError,
+)
 from lpmops.model import (
     Credential,
     FeedState,
@@ -308,6 +315,10 @@ class Cloud:
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")
 
+    def secret(self, reference: str) -> str:
+        self.trouble("before", "secret")
+        return str(self.get("secrets")[reference])
+
     def tenant_id(self) -> str | None:
         self.trouble("before", "tenant")
         return self.tenant
@@ -380,6 +391,7 @@ class Cloud:
             etag=_etag(held["settings"]),
             settings=held["settings"],
             principal_id=held.get("principal"),
+            tags=held.get("tags") or {},
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
@@ -511,7 +523,14 @@ class Cloud:
     def progress(self) -> StreamProgress | None:
         self.trouble("before", "progress")
         held = self.get("stream")
-        return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+        if held.get("garbled"):
+            raise BadAnswerError("The answer of files/tdr_stream.json is no JSON.", service="databricks")
+        unreadable = tuple(held.get("unreadable", ()))
+        return (
+            None
+            if held["version"] is None
+            else StreamProgress(held["version"], held["table_id"], unreadable=unreadable)
+        )
 
     def job_settings(self, job_id: str) -> dict[str, Any]:
         self.trouble("before", "job_settings")
