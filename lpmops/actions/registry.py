@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import asa, asa_deploy, asa_scale, cdf, provision, route, route_onboard, stream, stream_deploy
+from lpmops.actions import (
+    asa,
+    asa_deploy,
+    asa_scale,
+    cdf,
+    provision,
+    route,
+    route_move,
+    route_onboard,
+    stream,
+    stream_deploy,
+)
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -26,6 +37,7 @@ ACTIONS: Mapping[str, Action] = {
         route_onboard.ONBOARD,
         route.PAUSE,
         route.RESUME,
+        route_move.MOVE,
         route.REMOVE,
         provision.APPLY,
     )
@@ -93,6 +105,7 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.scale": ("absent", "failed", "starting", "stopping"),
     "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
     "route.onboard": ("absent",),
+    "route.move": ("absent",),
     "route.pause": (),
     "route.resume": (),
     "route.remove": (),

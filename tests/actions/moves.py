@@ -6,6 +6,7 @@ is nothing to change before somebody makes it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -18,6 +19,7 @@ from lpmops.errors import LpmopsError
 from lpmops.model import parse_time, to_data
 from lpmops.routing.landscape import SENDER as RIGHT
 from lpmops.routing.landscape import Kind
+from lpmops.sandbox.sql.errors import SqlError
 from tests.actions.cases import Case
 from tests.actions.cloud import CONTROL, JOB, SENDER, WORKSPACE, Cloud
 from tests.actions.operator import Operator
@@ -113,7 +115,40 @@ def _what_lacks(cloud: Cloud) -> None:
     arm.put(Kind.SETTING, (arm.path(Kind.NAMESPACE, hub[0]), "lpmops"), {"properties": properties})
 
 
+def _told(database: str, text: str) -> Move:
+    """A statement of somebody with an editor, where there is such a database."""
+
+    def move(cloud: Cloud) -> None:
+        with contextlib.suppress(SqlError):
+            cloud.statement(database, text)
+
+    return move
+
+
+_ROUTE = (
+    "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('{}', 'Else', 'lpm-07', 'eve')"
+)
+_TOLD_AND_BACK = (
+    (
+        _told(CONTROL, "UPDATE lpmops.route SET state = state + 'x'"),
+        _told(CONTROL, "UPDATE lpmops.route SET state = REPLACE(state, 'x', '')"),
+    ),
+    (_told(CONTROL, _ROUTE.format("1007")), _told(CONTROL, "DELETE FROM lpmops.route WHERE database_name = 'lpm-07'")),
+)
 BESIDES: dict[str, Move] = {
+    "a route in another state": _told(CONTROL, "UPDATE lpmops.route SET state = state + 'x'"),
+    "a route to elsewhere": _told(CONTROL, "UPDATE lpmops.route SET database_name = 'lpm-08'"),
+    "a route that moves": _told(CONTROL, "UPDATE lpmops.route SET also_database = 'lpm-08'"),
+    "a route of 1007": _told(CONTROL, _ROUTE.format("1007")),
+    "a route of 1008": _told(CONTROL, _ROUTE.format("1008")),
+    "a column less": _told("lpm-01", "ALTER TABLE lpm.tdr DROP COLUMN sipreq"),
+    "a column less there": _told("lpm-02", "ALTER TABLE lpm.tdr DROP COLUMN sipreq"),
+    "a row less": _told("lpm-01", "DELETE FROM lpm.tdr"),
+    "another table": _told("lpm-02", "EXEC ('CREATE SCHEMA lpm') CREATE TABLE lpm.tdr (company_id INT NULL)"),
+    "a user": _told("lpm-02", f"CREATE USER [{JOB}] FROM EXTERNAL PROVIDER"),
+    "a database known": _told(
+        CONTROL, "INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('lpm-02', 'eve')"
+    ),
     "what lacks": _what_lacks,
     "another job": _another_job,
     "another pause": _another_pause,
@@ -125,8 +160,8 @@ BESIDES: dict[str, Move] = {
 }
 
 
-def first_that_tells(worker: Operator, case: Case, plan: Plan) -> None:
-    """Leave the world with a change of one value of what the case acts on, of those on which such a plan rests."""
+def first_that_tells(worker: Operator, case: Case, plan: Plan) -> Move:
+    """Leave the world with a change of one value of what the case acts on, of those on which such a plan rests; what undoes it."""
     things = worker.cloud.things()
     targets = {act.target for act in case.effects}
     for make in within({thing: body for thing, body in things.items() if thing in targets}).values():
@@ -134,8 +169,13 @@ def first_that_tells(worker: Operator, case: Case, plan: Plan) -> None:
         if moved(worker, case, plan):
             worker.cloud.restore(things)
             make(worker.cloud)
-            return
+            return lambda cloud: cloud.restore(things)
         worker.cloud.restore(things)
+    for make, back in _TOLD_AND_BACK:
+        make(worker.cloud)
+        if moved(worker, case, plan):
+            return back
+        back(worker.cloud)
     raise AssertionError("no value of what the case acts on moves what its plan rests on")
 
 
