@@ -12,20 +12,24 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from lpmops.actions import registry
 from lpmops.control import guard
 from lpmops.tui import commands, hands, paint, reasons
 from lpmops.tui.paint import Line, Piece
+from lpmops.tui.place import Place
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.operation import mark_of, operation_lines
 from lpmops.tui.widgets.pager import Pager
-from lpmops.tui.widgets.plan_parts import PlanHead
+from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation
     from lpmops.tui.runs import Run
 
+# Behind an action's fields and its plan.
+_STEPS_STAGE = 2
 _ASKS = {"done": "it took effect", "not-done": "it took no effect", "abort": "it is given up"}
 
 
@@ -101,7 +105,9 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         mark = mark_of(operation, self.run)
         left = scene.activity.armed.get(operation.environment)
         armed: Line = () if left is None else (Piece(f"armed {left:.0f} s  ", "warn"),)
-        self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)))
+        trail = _trail(operation)
+        self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)), trail)
+        self.query_one(".panel").set_class(bool(trail), "-led")
         lines = operation_lines(operation, self.run, scene)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)
@@ -134,6 +140,8 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             return waits
         if action in ("say_done", "say_not_done"):
             return waits and operation is not None and operation.state == "in_doubt"
+        if action == "open_company":
+            return bool(self.company)
         if action == "arm_here":
             return waits and operation is not None and guard.needs_arming(operation.danger)
         return super().check_action(action, parameters)
@@ -215,6 +223,19 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         if self.standing is not None:
             self.owner.arm(self.standing.environment)
 
+    @property
+    def company(self) -> str:
+        """The one company that was brought on or changed, as far as that is known; empty for none and for several."""
+        result = self.run.result if self.run is not None else {}
+        found = [str(each["company_id"]) for each in result.get("routes") or () if "company_id" in each]
+        return found[0] if len(found) == 1 else ""
+
+    def action_open_company(self) -> None:
+        """Shows the company."""
+        operation, company = self.standing, self.company
+        if operation is not None and company:
+            self.owner.go(Place("company", operation.environment, company))
+
     def action_take_command(self) -> None:
         """Copies the equal command line, or the one that goes on."""
         operation = self.standing
@@ -225,6 +246,15 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 def command_of(operation: Operation) -> str:
     """What goes on with it, or what did the same."""
     return f"lpmops op resume {operation.id}" if operation.waits and operation.id else operation.command
+
+
+def _trail(operation: Operation) -> Line:
+    """Where one stands in an action that one is led through."""
+    stages = registry.ACTIONS[operation.action].stages if operation.action in registry.ACTIONS else ()
+    step = operation.step
+    special = next((n for n, each in enumerate(stages) if step is not None and step.kind in each.kinds), _STEPS_STAGE)
+    at = len(stages) if operation.state == "succeeded" else special
+    return trail_line([each.title for each in stages], at)
 
 
 def cells(operation: Operation) -> Line:

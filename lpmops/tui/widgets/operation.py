@@ -109,8 +109,34 @@ def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
         return [(Piece("▲ ", "warn"), Piece("It is not finished. ", "strong"), Piece("r", "key"), Piece(" looks and goes on   ", "muted"),
                  Piece("X", "key"), Piece(" gives up", "muted"))]  # fmt: skip
     result: Mapping[str, Any] = run.result if run is not None else {}
-    shown = {name: each for name, each in result.items() if name not in ("undo", "changed")}
-    return [_labelled(name, words) for name, each in shown.items() for words in _told(to_data(each))]
+    lines = [line for each in result.get("routes") or () for line in _first_row_lines(each)]
+    shown = {
+        name: each for name, each in result.items() if name not in ("undo", "changed", *(["routes"] if lines else []))
+    }
+    return [
+        *lines,
+        *(_labelled(name, words) for name, each in shown.items() if each != [] for words in _told(to_data(each))),
+    ]
+
+
+def _first_row_lines(route: Mapping[str, Any]) -> list[Line]:
+    """How long a company that was brought on took to its first row, and what found no route before."""
+    seconds = route.get("seconds_to_first_row")
+    if seconds is None:
+        return []
+    who = f"{route.get('company')} ({route.get('company_id')})"
+    lines: list[Line] = [
+        (
+            Piece("● ", "ok"), paint.piece(who, "strong"), paint.piece(f" lands in {route.get('database')}; ", "text"),
+            Piece(f"{words.duration(float(seconds))} from the request to the first row", "strong"),
+        )
+    ]  # fmt: skip
+    left = route.get("unrouted") or {}
+    if left.get("events"):
+        first, last = left.get("from_version"), left.get("to_version")
+        told = f"{left['events']:,} changes came before its route (versions {first} to {last}); a replay brings them"
+        lines.append((Piece("▲ ", "warn"), paint.piece(told)))
+    return lines
 
 
 def _told(found: Any) -> list[str]:
