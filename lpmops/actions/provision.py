@@ -97,13 +97,16 @@ def _refusals(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     states = {job.name.lower(): job for job in world.jobs}
     for found in off:
         item = found.item
+        told = set[str]()
         for name, before, after in found.differences:
-            if (why := item.rules.fixed.get(name)) is not None:
+            why = item.rules.fixed.get(name)
+            if why is not None and why not in told:
                 refused.append(f"{item.key}.{name} is {before}, and {after} is asked for: {why}.")
+                told.add(why)
         job = states.get(item.names[0].lower()) if item.kind is Kind.JOB else None
         if job is not None and found.differences and jobs.standing(job) != "stopped":
             refused.append(
-                f"{job.name} is {job.state}: its identity can be changed only while it stands still. "
+                f"{job.name} is {job.state}: its identity and its storage account can be changed only while it stands still. "
                 f"Pause it first: lpmops asa pause -e {bench.environment.name} --job {job.name} --reason WHY"
             )
         asks = item.kind is Kind.NAMESPACE and found.live is None and not refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ from lpmops.errors import LpmopsError, RefusedError, UsageError
 from lpmops.plain_text import plain
 
 if TYPE_CHECKING:
-    from lpmops.control.verdict import Conversion, Landing, Trial
+    from lpmops.control.verdict import Conversion, Landing, Stop, Trial
 
 SCHEMA = "trial"
 EVENTS_AT_MOST = 2_000
@@ -111,8 +111,8 @@ def _lines(found: Trial) -> Iterable[str]:
     if found.unrouted:
         counts = [f"{plain(company or 'no company id')} {count}" for company, count in found.unrouted.items()]
         yield f"  unrouted: {', '.join(counts[:12])}{' and more' if len(counts) > 12 else ''}"
-    yield from (f"  stops at {plain(item.place)}: {plain(item.message)}" for item in found.stops)
-    yield from (f"  no row {plain(item.place)}: {plain(item.message)}" for item in found.unread[:5])
+    yield from _places("stops at", found.stops)
+    yield from _places("no row", found.unread)
     yield from _conversions("does not fit", found.blocked)
     yield from _conversions("lands as NULL", found.softened)
     for item in found.landings:
@@ -136,6 +136,16 @@ def _landing(item: Landing, compared: bool) -> list[str]:
         *numbers,
         other or "-",
     ]
+
+
+def _places(words: str, found: Sequence[Stop]) -> Iterable[str]:
+    """Events by what is said of them: the first few places, and how many more."""
+    by_message: dict[str, list[str]] = {}
+    for item in found:
+        by_message.setdefault(item.message, []).append(item.place)
+    for message, places in by_message.items():
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        yield f"  {words} {plain(', '.join(places[:3]))}{more}: {plain(message)}"
 
 
 def _conversions(words: str, found: Iterable[Conversion]) -> Iterable[str]:

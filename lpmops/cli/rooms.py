@@ -28,6 +28,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("wait", "wait", "Wait until an environment has the wished health."),
             Room("hub", "hub", "The Event Hub: see it, its last events and those that come."),
             Room("history", "history", "Show how an environment was at a moment, or what turned in a span of time."),
+            Room("access", "access", "Who has which right, what lacks, and giving it."),
             Room("record", "record", "Keep what is seen of each environment in the local store."),
             Room("serve", "serve", "Show the app in a browser, until ctrl+c."),
         ),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -22,7 +21,7 @@ from lpmops.control import plan as plans
 from lpmops.control.book import Book, new_id, write_failed
 from lpmops.control.collect import utc_now
 from lpmops.control.guard import Approval
-from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Timing, tell_nobody
+from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Ticking, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, Lock
 from lpmops.control.plan import Plan, Step
 from lpmops.control.watch import Watch
@@ -65,15 +64,15 @@ class Engine:
         *,
         timing: Timing | None = None,
         now: Callable[[], datetime] = utc_now,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        ticking: Ticking | None = None,
         tell: Callable[[Event], None] = tell_nobody,
         stop: StopRequest | None = None,
     ) -> None:
         self._store, self._environment, self._control, self._who = store, environment, control, who
         self._timing = timing or Timing()
-        self._now, self._monotonic, self._sleep = now, monotonic, sleep
-        self._watch = Watch(self._timing, monotonic, sleep)
+        ticking = ticking or Ticking()
+        self._now, self._monotonic, self._sleep = now, ticking.monotonic, ticking.sleep
+        self._watch = Watch(self._timing, ticking)
         self._tell, self._stop = tell, stop or StopRequest()
         self._events = 0
         self._earlier: list[int] = []

@@ -17,11 +17,14 @@ from lpmops.config import Column, Config
 from lpmops.control import masking
 from lpmops.control.hubevents import HEARTBEAT, at_path
 from lpmops.model import RawEvent
-from lpmops.routing.fitting import TableColumn, kind_of, misfits, tables
+from lpmops.routing.fitting import kind_of, misfits, tables
 from lpmops.routing.job import LANDING_TABLE, Definition
+from lpmops.routing.landing import WantedColumn
 from lpmops.routing.query import UNROUTED
 
 SAMPLE_ROWS = 3
+# The engine names that many events which stop a job, and looks no further.
+STOPS_SHOWN = 20
 CANDIDATE, DEPLOYED = "candidate", "deployed"
 Place = tuple[str, int]
 Targets = Mapping[str, tuple[str, str]]
@@ -133,7 +136,7 @@ def judge(
     bodies = _bodies(events)
     targets = _targets(candidate)
     former = {} if deployed is None else _targets(deployed)
-    known = tables(config.columns, config.routing, config.kpi)
+    known = tables(config.columns, config.routing)
     moments = [event.enqueued_at for event in events if event.enqueued_at is not None]
     unread = _stops(tried["unread"])
     where = _whereabouts(rows, targets, routes, bodies, {stop.place for stop in unread}) if is_whole else _Whereabouts()
@@ -173,11 +176,12 @@ def _faults(found: Trial, was: _Whereabouts | None) -> Iterable[str]:
         yield f"The text of {job} does not compile at {complaint.line}:{complaint.column}: {complaint.message}"
     if found.stops:
         first = found.stops[0]
-        yield f"{job} would stop at {len(found.stops)} of {found.events} events, first at {first.place}: {first.message}"
-    for item in found.blocked:
+        more = " or more" if len(found.stops) >= STOPS_SHOWN else ""
+        yield f"{job} would stop at {len(found.stops)}{more} of {found.events} events, first at {first.place}: {first.message}"
+    for item in _by_column(found.blocked):
         yield (
-            f"{item.events} rows for {item.output} do not fit its table ({item.column}: {item.reason}), and would block {job}"
-            f" for every company; one is of event {item.example}."
+            f"{item.events} rows for {item.output} do not fit their table ({item.column}: {item.reason}), and would block {job}"
+            f" for every company; one is of {item.example}."
         )
     for places, words in (
         (_more(found.nowhere, was.nowhere if was else ()), "reach no output at all, not even unrouted"),
@@ -194,10 +198,21 @@ def _notes(found: Trial, before: Mapping[str, Any] | None) -> Iterable[str]:
     if before is not None and (before["complaints"] or before["stops"]):
         why = "does not compile" if before["complaints"] else "stops"
         yield f"The deployed text of {found.job} {why} over these events itself, so nothing can be compared with it."
-    for item in found.softened:
+    for item in _by_column(found.softened):
         yield f"{item.column} lands as NULL for {item.events} events that have a value there ({item.reason}); one is {item.example}."
     if found.unread:
         yield f"{len(found.unread)} events are no JSON that Stream Analytics reads: it drops them; one is {found.unread[0].place}."
+
+
+def _by_column(found: Iterable[Conversion]) -> list[Conversion]:
+    """The same said once for all outputs that share it."""
+    grouped: dict[tuple[str, str], list[Conversion]] = {}
+    for item in found:
+        grouped.setdefault((item.column, item.reason), []).append(item)
+    return [
+        replace(items[0], output=", ".join(item.output for item in items), events=sum(item.events for item in items))
+        for items in grouped.values()
+    ]
 
 
 def _more(now: Sequence[str], before: Sequence[str]) -> list[str]:
@@ -245,7 +260,7 @@ def _whereabouts(
     )
 
 
-def _blocked(rows: _Rows, targets: Targets, known: Mapping[str, Sequence[TableColumn]]) -> tuple[Conversion, ...]:
+def _blocked(rows: _Rows, targets: Targets, known: Mapping[str, Sequence[WantedColumn]]) -> tuple[Conversion, ...]:
     """Rows that their table would not take."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for output, items in rows.by_output.items():

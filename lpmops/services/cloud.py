@@ -14,6 +14,7 @@ from lpmops.config import Environment
 from lpmops.services.calls import CallCounter
 
 if TYPE_CHECKING:
+    from lpmops.services.authorization import AuthorizationService
     from lpmops.services.azuresql import SqlService
     from lpmops.services.databricks import DatabricksService
     from lpmops.services.eventhubs import EventHubService
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lpmops.services.secrets import SecretReader
     from lpmops.services.streamanalytics import StreamAnalyticsService
     from lpmops.services.transport import Transport
+    from lpmops.services.unity import UnityService
 
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ class EnvironmentServices:
         self._monitor = _Lazy(self._build_monitor)
         self._resources = _Lazy(self._build_resources)
         self._sql = _Lazy(self._build_sql)
+        self._authorization = _Lazy(self._build_authorization)
+        self._unity = _Lazy(self._build_unity)
 
     @property
     def transport(self) -> Transport:
@@ -76,6 +80,12 @@ class EnvironmentServices:
         from lpmops.services.secrets import SecretReader
 
         return SecretReader(self.transport, self.credential)
+
+    def secret(self, reference: str) -> str:
+        """The secret behind a reference of the configuration, read now. Raises ConfigError, or the errors of Key Vault."""
+        from lpmops.services.bounded import Deadline
+
+        return self.secrets.read(reference, Deadline.after(self.deadline))
 
     @property
     def databricks(self) -> DatabricksService:
@@ -106,6 +116,16 @@ class EnvironmentServices:
     def sql(self) -> SqlService:
         """The control database and the company databases."""
         return self._sql.get()
+
+    @property
+    def authorization(self) -> AuthorizationService:
+        """Who holds which Azure role."""
+        return self._authorization.get()
+
+    @property
+    def unity(self) -> UnityService:
+        """Who may do what in the workspace and its catalog."""
+        return self._unity.get()
 
     def tenant_id(self) -> str | None:
         """The tenant of the configured subscription, as Resource Manager says it. Raises ServiceError types."""
@@ -161,6 +181,16 @@ class EnvironmentServices:
         from lpmops.services.azuresql import SqlService
 
         return SqlService(self.environment, self.calls, self.credential, self.secrets, self.deadline)
+
+    def _build_authorization(self) -> AuthorizationService:
+        from lpmops.services.authorization import AuthorizationService
+
+        return AuthorizationService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_unity(self) -> UnityService:
+        from lpmops.services.unity import UnityService
+
+        return UnityService(self.environment, self.transport, self.credential, self.deadline)
 
 
 def open_environment(

@@ -10,10 +10,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from posixpath import dirname
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from lpmops import resources
@@ -61,6 +62,8 @@ _SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
 _FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
 _REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
 _UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
+
+_Part = TypeVar("_Part")
 
 
 class DatabricksService:
@@ -311,32 +314,6 @@ class DatabricksService:
     def update_job(self, job_id: str, settings: Mapping[str, Any]) -> Receipt:
         """Change some of a job's settings; a run that is under way goes on with the old ones."""
         return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
-
-    def permissions(self, job_id: str) -> Mapping[str, str]:
-        """What groups, users and service principals may do with a job, by name."""
-        answer = self._client.get(
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            operation="permissions",
-            deadline=Deadline.after(self._seconds),
-        )
-        found: dict[str, str] = {}
-        for entry in answer.fields().objects("access_control_list"):
-            names = (entry.maybe_text(kind) for kind in ("group_name", "user_name", "service_principal_name"))
-            levels = [item.maybe_text("permission_level") or "" for item in entry.objects("all_permissions")]
-            if (name := next((item for item in names if item), None)) is not None and levels:
-                found[name] = levels[0]
-        return found
-
-    def permit(self, job_id: str, group: str, level: str) -> Receipt:
-        """Give a group a right on a job, beside those that there are."""
-        answer = self._orders.write(
-            "PATCH",
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            {"access_control_list": [{"group_name": group, "permission_level": level}]},
-            operation="permit",
-            deadline=Deadline.after(self._seconds),
-        )
-        return Receipt(answer.request_id)
 
     def file_hash(self, path: str) -> str | None:
         """The SHA-256 of a file in a volume; None where there is none."""
@@ -600,17 +577,34 @@ def _written_progress(answer: Answer) -> StreamProgress:
     offset = _offset(sources[0], answer) if sources else None
     if offset is None:
         answer.refuse("names no Delta source with its end")
-    milliseconds = fields.object("durationMs").maybe_number("triggerExecution")
+    parts = _Parts()
+    milliseconds = parts.read(lambda: fields.object("durationMs").maybe_number("triggerExecution"))
     return StreamProgress(
         version=_planned_version(offset),
         table_id=offset.maybe_text("reservoirId"),
-        batch=fields.maybe_integer("batchId"),
-        at=fields.maybe_time("timestamp"),
-        input_rate=fields.maybe_number("inputRowsPerSecond"),
-        processed_rate=fields.maybe_number("processedRowsPerSecond"),
+        batch=parts.read(lambda: fields.maybe_integer("batchId")),
+        at=parts.read(lambda: fields.maybe_time("timestamp")),
+        input_rate=parts.read(lambda: fields.maybe_number("inputRowsPerSecond")),
+        processed_rate=parts.read(lambda: fields.maybe_number("processedRowsPerSecond")),
         batch_seconds=None if milliseconds is None else milliseconds / 1000,
-        backlog_bytes=sources[0].object("metrics").maybe_integer("numBytesOutstanding"),
+        backlog_bytes=parts.read(lambda: sources[0].object("metrics").maybe_integer("numBytesOutstanding")),
+        unreadable=tuple(parts.unreadable),
     )
+
+
+class _Parts:
+    """Reads what a progress may do without: a part that can't be read is None, and `unreadable` says which it was."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[str] = []
+
+    def read(self, part: Callable[[], _Part | None]) -> _Part | None:
+        """What `part` gives."""
+        try:
+            return part()
+        except BadAnswerError as error:
+            self.unreadable.append(error.message)
+            return None
 
 
 def _offset(source: Fields, answer: Answer) -> Fields | None:
@@ -630,19 +624,25 @@ def _checkpoint_progress(answer: Answer, batch: int) -> StreamProgress:
     if not lines or lines[0].strip() != "v1":
         answer.refuse("is no checkpoint offset of version 1")
     at: datetime | None = None
-    for line in lines[1:]:
+    parts = _Parts()
+    for number, line in enumerate(lines[1:], 2):
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            continue
+            value = None
         if not isinstance(value, dict):
+            parts.unreadable.append(f"The answer of {answer.place} has no JSON object in line {number}.")
             continue
         fields = Fields(value, answer)
         if "batchTimestampMs" in value:
-            at = fields.maybe_epoch_milliseconds("batchTimestampMs")
+            at = parts.read(partial(fields.maybe_epoch_milliseconds, "batchTimestampMs"))
         if "reservoirVersion" in value:
             return StreamProgress(
-                _planned_version(fields), table_id=fields.maybe_text("reservoirId"), batch=batch, at=at
+                _planned_version(fields),
+                table_id=fields.maybe_text("reservoirId"),
+                batch=batch,
+                at=at,
+                unreadable=tuple(parts.unreadable),
             )
     return answer.refuse("names no Delta source")
 

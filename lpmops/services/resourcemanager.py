@@ -21,7 +21,7 @@ def resource_manager(
         service,
         environment.endpoints.resource_manager,
         credential=credential,
-        scope=scope_of(environment.endpoints.resource_manager, _PUBLIC),
+        scope=manager_scope(environment),
         advice=credential.advice(rights),
     )
 
@@ -38,6 +38,11 @@ def tenant_of_subscription(
         params={"api-version": "2022-12-01"},
     )
     return answer.fields().maybe_text("tenantId")
+
+
+def manager_scope(environment: Environment) -> str:
+    """The scope of the token that Resource Manager takes."""
+    return scope_of(environment.endpoints.resource_manager, _PUBLIC)
 
 
 def scope_of(endpoint: str, public: str) -> str:

@@ -232,6 +232,7 @@ def _job(fields: Fields, answer: Answer | None) -> StreamingJob:
         settings=_without_secrets({name: value for name, value in properties.values.items() if name not in _PARTS}),
         transformation=properties.object("transformation").maybe_text("name") or "Transformation",
         principal_id=fields.object("identity").maybe_text("principalId"),
+        tags=fields.texts("tags"),
     )
 
 

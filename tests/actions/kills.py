@@ -15,7 +15,7 @@ from tests.actions.operator import KillingStore, KillSwitch, Operator, operator
 T = TypeVar("T")
 # Each of them in the long form; the short one takes so many of each case, spread over the whole.
 LONG = bool(os.environ.get("LPMOPS_TEST_WIRE"))
-_SHORT = 12
+_SHORT = 10
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(["tests.actions.kills"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ import pytest
 
 from lpmops.actions import provision, provision_show, provision_world
 from lpmops.actions.desk import Desk
-from lpmops.actions.provision_steps import given_name
+from lpmops.actions.roles import given_name
 from lpmops.config import Environment, Monitor
+from lpmops.control import plan as plans
 from lpmops.control.plan import Danger, Plan
 from lpmops.errors import (
     DatabaseUnavailableError,
@@ -78,7 +80,14 @@ def provisioned(folder: Path) -> Any:
 
 def _as(worker: Operator, place: Environment) -> Operator:
     """The same operator with another configuration of the environment."""
-    desk = Desk(config(place), place, worker.store, cast(Any, worker.cloud), timing=worker.desk._timing)
+    desk = Desk(
+        config(place),
+        place,
+        worker.store,
+        cast(Any, worker.cloud),
+        timing=worker.desk._timing,
+        ticking=worker.desk._ticking,
+    )
     return replace(worker, desk=desk)
 
 
@@ -326,6 +335,79 @@ def test_an_index_that_does_not_ignore_duplicates_is_refused(folder: Path) -> No
             "CREATE UNIQUE INDEX ux_tdr_change ON lpm.tdr (company_id, record_id, commit_version, change_type)",
         )
         assert "does not ignore duplicates: drop it" in " ".join(worker.plan(CASE).refusals)
+
+
+# A key that nobody is shown -------------------------------------------------------------------------------------------------------------------------
+
+FIRST_KEY, SECOND_KEY = "canary-key-one", "canary-key-two"
+
+
+def _keyed() -> Environment:
+    place = environment()
+    jobs = replace(place.streamanalytics, storage_account="stlpmprod", storage_account_key="env:STORAGE_KEY")
+    return replace(place, streamanalytics=jobs)
+
+
+def _put_key(cloud: Cloud, key: str) -> None:
+    cloud.put("secrets", **{"env:STORAGE_KEY": key})
+
+
+def test_a_key_is_written_once_and_again_only_when_it_is_another_one(folder: Path) -> None:
+    with operator(folder) as made:
+        CASE.prepare(made.cloud)
+        _put_key(made.cloud, FIRST_KEY)
+        worker = _as(made, _keyed())
+        plan = worker.plan(CASE)
+        worker.desk.apply(plan, worker.approve(plan))
+        assert made.cloud.get("keys") == {JOB: FIRST_KEY}
+        assert not worker.plan(CASE).steps
+        made.cloud.put(JOB, tags={**made.cloud.get(JOB)["tags"], "owner": "ops"})
+        _put_key(made.cloud, SECOND_KEY)
+        rotated = worker.plan(CASE)
+        ((field, (before, after)),) = _fields(rotated).items()
+        assert field == f"jobs.{JOB}.jobStorageAccount.accountKey"
+        assert before != after
+        worker.desk.apply(rotated, worker.approve(rotated))
+        assert made.cloud.get("keys") == {JOB: SECOND_KEY}
+        assert made.cloud.get(JOB)["tags"]["owner"] == "ops"
+        assert made.cloud.acts()[Act("patch_job", JOB)] == 1
+        assert not worker.plan(CASE).steps
+
+
+def test_the_key_is_in_no_plan_journal_or_audit(folder: Path) -> None:
+    with operator(folder) as made:
+        CASE.prepare(made.cloud)
+        _put_key(made.cloud, FIRST_KEY)
+        worker = _as(made, _keyed())
+        plan = worker.plan(CASE)
+        worker.desk.apply(plan, worker.approve(plan))
+        assert FIRST_KEY not in json.dumps(plans.plan_data(plan))
+        files = [path for path in (folder / "laptop").rglob("*") if path.is_file()]
+        assert files
+        assert not [path for path in files if FIRST_KEY.encode() in path.read_bytes()]
+
+
+def test_a_key_that_changes_after_the_yes_is_not_written(folder: Path) -> None:
+    def meanwhile(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "put_group"):
+            _put_key(made.cloud, SECOND_KEY)
+
+    with operator(folder) as made:
+        CASE.prepare(made.cloud)
+        _put_key(made.cloud, FIRST_KEY)
+        worker = _as(made, _keyed())
+        plan = worker.plan(CASE)
+        made.cloud.trouble = meanwhile
+        with pytest.raises(PartlyAppliedError, match="is another one than when"):
+            worker.desk.apply(plan, worker.approve(plan))
+        assert made.cloud.get("keys") == {}
+
+
+def test_a_job_that_runs_keeps_its_storage_account_until_it_is_paused(folder: Path) -> None:
+    with provisioned(folder) as made:
+        _put_key(made.cloud, FIRST_KEY)
+        made.cloud.put(JOB, state="Running")
+        assert f"lpmops asa pause -e prod --job {JOB}" in " ".join(_as(made, _keyed()).plan(CASE).refusals)
 
 
 # Moved meanwhile -----------------------------------------------------------------------------------------------------------------------------------

@@ -96,10 +96,12 @@ def a_plan_of_a_newer_version(trial: Trial) -> Iterator[Any]:
 
 @row(6, "plan.stale")
 def a_world_that_somebody_changed_in_the_portal(trial: Trial) -> Iterator[Any]:
+    things = trial.line.cloud.things()
     with operator(trial.line.folder, machine="planner", cloud=trial.line.cloud) as worker:
-        back = moves.first_that_tells(worker, trial.case, trial.plan)
+        moves.first_that_tells(worker, trial.case, trial.plan)
+        worker.cloud.forget()
     yield trial.apply(trial.plan)
-    back(trial.line.cloud)
+    trial.line.cloud.restore(things)
 
 
 # Yes
