@@ -151,10 +151,6 @@ def _with_two_databases(cloud: Cloud) -> None:
     cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
 
 
-def _route_is(state: str) -> Callable[[Cloud], None]:
-    return lambda cloud: cloud.statement("lpm-control", f"UPDATE lpmops.route SET state = '{state}'")
-
-
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
 
 

@@ -138,8 +138,6 @@ _ROUTE = (
     "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('{}', 'Else', 'lpm-07', 'eve')"
 )
 BESIDES: dict[str, Move] = {
-    "a route in another state": _told(CONTROL, "UPDATE lpmops.route SET state = state + 'x'"),
-    "a route to elsewhere": _told(CONTROL, "UPDATE lpmops.route SET database_name = 'lpm-08'"),
     "a route that moves": _told(CONTROL, "UPDATE lpmops.route SET also_database = 'lpm-08'"),
     "a route of 1007": _told(CONTROL, _ROUTE.format("1007")),
     "a route of 1008": _told(CONTROL, _ROUTE.format("1008")),
