@@ -22,11 +22,12 @@ soak: .venv/dev ## the proofs of changing things in their long form: kills twice
 test-spark: .venv/spark ## the stream job on real Spark, Delta and Kafka; needs a JDK (17) and Maven
 	$(BIN)/python -m pytest tests/spark $(PYTEST_FLAGS)
 
-check: .venv/dev ## format, lint, types, the floors of the house
+check: .venv/dev ## format, lint, types, the floors of the house, the T-SQL that is sent
 	$(BIN)/ruff format --check lpmops tests
 	$(BIN)/ruff check lpmops tests
 	$(BIN)/mypy lpmops
 	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint queries/tsql
 
 format: .venv/dev
 	$(BIN)/ruff format lpmops tests

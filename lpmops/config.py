@@ -96,11 +96,15 @@ class EventHub:
 
 @dataclass(frozen=True, slots=True)
 class StreamAnalytics:
-    """The routing jobs: `job_prefix` plus a two-digit shard number."""
+    """The routing jobs: `job_prefix` plus a two-digit shard number.
+
+    They reach `storage_account`, which reference data needs, by their own identity, or by `storage_account_key` where that is given.
+    """
 
     job_prefix: str
     region: str
     storage_account: str = ""
+    storage_account_key: str = field(default="", metadata=_SECRET_META)
     streaming_units: str = field(
         default="1/3", metadata=meta(choices=("1/3", "2/3", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"))
     )

@@ -188,6 +188,8 @@ class _Reader:
         """What one field alone can't show: settings that need each other."""
         if environment.eventhub.auth == "connection-string" and not environment.eventhub.connection_string:
             self.fail(f"{key}.eventhub.connection_string", 'is missing, and auth is "connection-string"')
+        if environment.streamanalytics.storage_account_key and not environment.streamanalytics.storage_account:
+            self.fail(f"{key}.streamanalytics.storage_account", "is missing, and storage_account_key is given")
         hub = environment.eventhub
         if hub.maximum_throughput_units and hub.tier != "Standard":
             self.fail(f"{key}.eventhub.maximum_throughput_units", "is only for the Standard tier")

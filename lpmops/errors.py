@@ -135,6 +135,12 @@ class PartlyAppliedError(LpmopsError):
     exit_code = ExitCode.IN_DOUBT
 
 
+class RolledBackError(LpmopsError):
+    """What was changed did not work and was brought back: all is as it was before, and nothing is half done."""
+
+    code = "rolled_back"
+
+
 class InterruptError(LpmopsError):
     """A person or the system ended the command; what was under way can be resumed."""
 

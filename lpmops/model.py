@@ -239,6 +239,15 @@ class Turn:
     began: bool = True
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class QueryError:
+    """What a compiler says of a query's text: lines and columns count from 1, None where it is about the whole."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
 # What the services read ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -306,7 +315,10 @@ class StreamJob:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StreamProgress:
-    """How far the streaming query is: the version it has planned, its rates (rows a second) and its newest batch."""
+    """How far the streaming query is: the version it has planned, its rates (rows a second) and its newest batch.
+
+    `unreadable` says in words which parts of it were there and could not be read; they are None here.
+    """
 
     version: int
     table_id: str | None = None
@@ -316,6 +328,7 @@ class StreamProgress:
     processed_rate: float | None = None
     batch_seconds: float | None = None
     backlog_bytes: int | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -398,6 +411,7 @@ class StreamingJob:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     transformation: str = "Transformation"
     principal_id: str | None = None
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

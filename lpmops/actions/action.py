@@ -13,7 +13,8 @@ from lpmops.control.hands import Observation
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.plan import Plan, Step
 from lpmops.errors import StalePlanError
-from lpmops.model import Receipt
+from lpmops.model import Receipt, StreamingJob
+from lpmops.routing.job import Definition
 from lpmops.store.journal import StepRow
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class Past(Protocol):
         ...
 
 
+class Trier(Protocol):
+    """Tries a job's new text before it is deployed."""
+
+    def __call__(self, bench: Bench, job: StreamingJob, candidate: Definition) -> tuple[Sequence[str], Sequence[str]]:
+        """What speaks against deploying it, and what is worth knowing. Raises nothing that a service raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What an action works with in one environment. `who` is the operator, `now` the machine's clock."""
@@ -46,15 +55,20 @@ class Bench:
     who: str
     now: Callable[[], datetime]
     past: Past
+    trial: Trier
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """How one kind of step is looked at and done; `repeatable` says whether doing it twice is as good as once."""
+    """How one kind of step is looked at and done; `repeatable` says whether doing it twice is as good as once.
+
+    `limit` is for how many seconds it waits for what others do; such a step's time ends the wait, not what it waits for.
+    """
 
     observe: Callable[[Bench, Step, StepRow, Receipt | None], Observation]
     act: Callable[[Bench, Step, str], Receipt]
     repeatable: Callable[[Step], bool] = lambda _: True
+    limit: Callable[[Step], float | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +135,10 @@ class ActionHands:
     def repeatable(self, step: Step) -> bool:
         """Whether doing it twice is as good as once."""
         return self._handler(step).repeatable(step)
+
+    def limit(self, step: Step) -> float | None:
+        """For how long it waits for what others do."""
+        return self._handler(step).limit(step)
 
     def verify(self, plan: Plan) -> Mapping[str, Any]:
         """Look at the whole."""

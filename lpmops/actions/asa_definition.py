@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from lpmops.actions.action import Bench
 from lpmops.actions.asa_parts import PART, SETTINGS
 from lpmops.actions.asa_scale import RESCALE
 from lpmops.control.plan import Plan
+from lpmops.control.routes import known, read_databases
 from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import StreamingJob
 from lpmops.routing import job as definitions
@@ -24,16 +26,22 @@ NAME = "asa.deploy"
 _ROUTE = ("company_id", "company", "database_name", "state")
 
 
-def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Definition], ShardPlan]:
-    """What the configuration asks of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing."""
+def targets(
+    bench: Bench, found: Sequence[StreamingJob], databases: Sequence[str] = (), routes: Sequence[Route] = ()
+) -> tuple[dict[str, Definition], ShardPlan]:
+    """What is asked of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing.
+
+    `databases` and `routes` are to come beside those that there are.
+    """
     environment = bench.environment
     live = {job.name: definitions.deployed(job) for job in found}
     people = environment.eventhub.consumer_group
     rows = bench.services.sql.rows(environment.sql.control_database, "routes")
+    there = read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
     plan = shards.plan(
-        environment.sql.databases,
+        known(there, databases),
         shards.Settings.of(bench.config, environment, jobs_may_come=False),
-        routes=[Route(*(str(row[name]) for name in _ROUTE)) for row in rows],
+        routes=[*(Route(*(str(row[name]) for name in _ROUTE)) for row in rows), *routes],
         present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
     )
     made = {}
@@ -49,6 +57,14 @@ def targets(bench: Bench, found: Sequence[StreamingJob]) -> tuple[dict[str, Defi
     return made, plan
 
 
+def routes_words(plan: ShardPlan) -> str:
+    """The routes that the texts of a plan hold, as their number and a hash."""
+    companies = next((shard.share.companies for shard in plan.shards if shard.share.companies is not None), {})
+    pairs = sorted((company, database) for database, ids in companies.items() for company in ids)
+    text = "\n".join(f"{company}\t{database}" for company, database in pairs)
+    return f"{len(pairs)} ({hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]})"
+
+
 def _server(bench: Bench, live: Definition) -> str:
     """How the job names the SQL server, where that is a known name of the configured one."""
     sql = bench.environment.sql
@@ -61,9 +77,12 @@ def _server(bench: Bench, live: Definition) -> str:
 
 
 def former(plan: Plan) -> dict[str, dict[str, Any]]:
-    """What stood before a deployment, by job: its changed settings, and each changed part, None for one that was new. Raises UsageError."""
-    if plan.action != NAME:
-        raise UsageError(f"That operation was {plan.action}, not a deployment.", hint="See which were: lpmops op list")
+    """What stood before a plan changed jobs, by job: their changed settings, and each changed part, None for one that was new. Raises UsageError."""
+    if not any(step.kind in (PART, SETTINGS, RESCALE) for step in plan.steps):
+        raise UsageError(
+            f"That operation was {plan.action}, which changed no job's definition.",
+            hint="See which were: lpmops op list",
+        )
     found: dict[str, dict[str, Any]] = {}
     for step in plan.steps:
         given = step.arguments
@@ -101,7 +120,7 @@ def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     for job in jobs.chosen(bench, names):
         target = wanted.get(job.name)
         if target is None:
-            raise NotFoundError(f"There is no job {job.name!r}.")
+            raise NotFoundError(f"{job.name} has nothing to write to: no text is made for it.")
         items = definitions.differences(target, definitions.deployed(job))
         found.append(
             {

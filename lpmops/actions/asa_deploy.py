@@ -14,7 +14,7 @@ from typing import Any
 
 from lpmops.actions import asa, asa_parts, asa_scale, inputs, jobs
 from lpmops.actions.action import Action, Bench, Wish, why_words
-from lpmops.actions.asa_definition import NAME, back, former, targets
+from lpmops.actions.asa_definition import NAME, back, former, routes_words, targets
 from lpmops.actions.inputs import Choice, Input
 from lpmops.control import guard
 from lpmops.control.lock import Pause
@@ -27,15 +27,21 @@ from lpmops.routing.job import Definition, Difference
 from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED
 
 # Stopping, writing and starting takes two to three minutes, sometimes more than five (MicrosoftDocs/azure-docs#12767).
-_CYCLE_SECONDS = 180.0
+CYCLE_SECONDS = 180.0
 _EARLIER_SHOWN = 5
 
 
 @dataclass(slots=True)
-class _Draft:
-    """What is being gathered for one plan. `skipped` is None where it is unknown."""
+class Draft:
+    """What is being gathered for one plan. `skipped` is None where it is unknown.
 
+    `first` and `last` are what is done to every job before any is changed, and after all are; `begin` is where all of them start then.
+    """
+
+    first: list[Step] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    last: list[Step] = field(default_factory=list)
+    begin: str | None = None
     seen: dict[str, Any] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -58,13 +64,16 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         raise UsageError("A start says where it begins.", hint="One of: --mode last-output, --mode custom --from TIME")
     every, chosen = jobs.chosen(bench, []), jobs.chosen(bench, wish["jobs"])
     live = {job.name: definitions.deployed(job) for job in every}
-    pauses, draft = bench.control.pauses(), _Draft(seen={"jobs": [job.name for job in chosen]})
+    pauses, draft = bench.control.pauses(), Draft(seen={"jobs": [job.name for job in chosen]})
     if wish["back_to"]:
         wanted = {name: back(live[name], before) for name, before in wish["definitions"].items() if name in live}
     else:
         wanted, plan = targets(bench, every)
         draft.refusals += plan.refusals
         draft.warnings += plan.warnings
+        if bench.environment.streamanalytics.strategy == "query":
+            draft.seen["routes"] = routes_words(plan)
+    _hold_together(bench, wish, chosen, {name: (wanted.get(name, item), item) for name, item in live.items()}, draft)
     for job in chosen:
         _deploy_one(bench, wish, job, pauses.get(job.name), wanted.get(job.name, live[job.name]), draft)
     written = {
@@ -80,14 +89,15 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
 
 
 def _deploy_one(
-    bench: Bench, wish: Wish, job: StreamingJob, pause: Pause | None, target: Definition, draft: _Draft
+    bench: Bench, wish: Wish, job: StreamingJob, pause: Pause | None, target: Definition, draft: Draft
 ) -> None:
     live = definitions.deployed(job)
-    draft.seen |= _seen(job, pause)
+    draft.seen |= seen_of(job, pause)
     found = definitions.differences(target, live)
     if not found:
         return
-    _limits(job, target, draft)
+    limits(job, target, draft)
+    _try(bench, wish, job, target, draft)
     if {item.title for item in found} == {"streaming_units"}:
         draft.steps.append(asa_scale.scale_step(job, target.streaming_units))
         return
@@ -95,17 +105,53 @@ def _deploy_one(
     if state not in ("running", "stopped", "failed"):
         draft.refusals.append(f"{job.name} is {job.state}: wait until it stands still or runs.")
     runs = state == "running"
+    together = draft.begin is not None
     if runs:
-        draft.steps += [_note_step(job, wish), asa.stop_step(job)]
-    draft.steps += _changes(job, target, live, found, draft)
+        (draft.first if together else draft.steps).extend([note_step(job, wish), asa.stop_step(job)])
+    draft.steps += changes_of(job, target, live, found, draft)
     if runs:
-        draft.steps += [_start_again(bench, job, wish, draft), _forget_step(job)]
+        again = {**wish, "mode": "custom", "begin": draft.begin} if together else wish
+        (draft.last if together else draft.steps).extend([start_again(bench, job, again, draft), forget_step(job)])
         draft.stopped.append(job.name)
     else:
         draft.warnings.append(f"{job.name} is {job.state} and stays so: lpmops asa start starts it.")
 
 
-def _limits(job: StreamingJob, target: Definition, draft: _Draft) -> None:
+def _hold_together(
+    bench: Bench,
+    wish: Wish,
+    chosen: Sequence[StreamingJob],
+    definitions_of: Mapping[str, tuple[Definition, Definition]],
+    draft: Draft,
+) -> None:
+    """Texts that hold companies change in all jobs at one moment: a company that leaves one text and is not yet in another would go nowhere.
+
+    So all stop before the first changes, and all begin again where the first of them ended; what comes twice lands once.
+    """
+    if bench.environment.streamanalytics.strategy != "query":
+        return
+    moved = {name for name, (target, live) in definitions_of.items() if target.query != live.query}
+    names = {job.name for job in chosen}
+    if moved & names and moved - names:
+        others = ", ".join(sorted(moved - names))
+        draft.refusals.append(
+            f"{others} must change with it: a company that moves would go nowhere in between. Name no job, and all change."
+        )
+    running = [job for job in chosen if job.name in moved and jobs.standing(job) == "running"]
+    ends = [job.last_output_at for job in running if job.last_output_at is not None]
+    if len(running) > 1 and wish["mode"] == "last-output" and len(ends) == len(running):
+        draft.begin = to_data(min(ends))
+
+
+def _try(bench: Bench, wish: Wish, job: StreamingJob, target: Definition, draft: Draft) -> None:
+    """Run the new text over events of the hub first. A way back leads where things were, also where that was no good place."""
+    faults, notes = bench.trial(bench, job, target)
+    (draft.warnings if wish["back_to"] else draft.refusals).extend(faults)
+    draft.warnings.extend(notes)
+
+
+def limits(job: StreamingJob, target: Definition, draft: Draft) -> None:
+    """What a job's outputs will be too many for is refused or told in the draft."""
     count = len(target.outputs)
     if count > OUTPUTS_AT_MOST:
         draft.refusals.append(
@@ -131,7 +177,7 @@ def _unwritten(bench: Bench, written: set[str]) -> list[str]:
     ]
 
 
-def _seen(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
+def seen_of(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
     """What a deployment rests on: the job's state and every field of its definition, the text as its hash."""
     values = definitions.fields(definitions.deployed(job))
     values["query"] = asa_parts.text_words(job.query)
@@ -143,8 +189,8 @@ def _seen(job: StreamingJob, pause: Pause | None) -> dict[str, Any]:
     }
 
 
-def _changes(
-    job: StreamingJob, target: Definition, live: Definition, found: Sequence[Difference], draft: _Draft
+def changes_of(
+    job: StreamingJob, target: Definition, live: Definition, found: Sequence[Difference], draft: Draft
 ) -> list[Step]:
     """The writes, in the order in which the job is whole at the end of each: what is new first, then the text, then what nothing names any more."""
     parts: dict[tuple[str, str], list[Difference]] = {}
@@ -165,20 +211,23 @@ def _changes(
     return [*steps, *last]
 
 
-def _note_step(job: StreamingJob, wish: Wish) -> Step:
-    note = {"reason": wish["reason"], "ticket": wish["ticket"], "until": None, "by": wish["by"], "action": NAME}
+def note_step(job: StreamingJob, wish: Wish, action: str = NAME) -> Step:
+    """Note beside the lock that a job stands still on the way of an action."""
+    note = {"reason": wish["reason"], "ticket": wish["ticket"], "until": None, "by": wish["by"], "action": action}
     change = Change(f"{job.name}.pause", None, "stopped on the way of this")
     return Step(
         f"note that {job.name} is stopped by this", asa.RECORD, job.name, note, (change,), (f"{job.name}.pause",)
     )
 
 
-def _forget_step(job: StreamingJob) -> Step:
+def forget_step(job: StreamingJob) -> Step:
+    """Take that note away."""
     change = Change(f"{job.name}.pause", "stopped on the way of this", None)
     return Step(f"end the note about {job.name}", asa.CLEAR, job.name, {}, (change,), (f"{job.name}.pause",))
 
 
-def _start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: _Draft) -> Step:
+def start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: Draft) -> Step:
+    """Start a job that was stopped on the way; what that skips is added to the draft. `wish`: mode, begin."""
     begin = parse_time(wish["begin"]) if wish["begin"] else None
     mode = jobs.start_modes(bench, job, begin)[wish["mode"]]
     if mode.refusal:
@@ -191,7 +240,7 @@ def _start_again(bench: Bench, job: StreamingJob, wish: Wish, draft: _Draft) -> 
     return asa.start_step(replace(job, state="Stopped"), wish)
 
 
-def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJob], draft: _Draft) -> Plan:
+def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJob], draft: Draft) -> Plan:
     environment, names = bench.environment, ", ".join(job.name for job in chosen)
     verb = f"Bring {names} back to before {wish['back_to']}" if wish["back_to"] else f"Deploy {names}"
     stops = f" {', '.join(draft.stopped)} {'is' if len(draft.stopped) == 1 else 'are'} stopped once and started again."
@@ -212,7 +261,7 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         target=environment.name,
         summary=f"{verb} in {environment.name}.{stops if draft.stopped else ''}{lost}",
         danger=guard.danger_of(environment.kind, hard=draft.skipped != 0),
-        steps=tuple(draft.steps),
+        steps=(*draft.first, *draft.steps, *draft.last),
         seen=draft.seen,
         wish=dict(wish),
         made_at=bench.now(),
@@ -221,7 +270,7 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
         undo=f"lpmops asa deploy -e {environment.name} --back-to OPERATION",
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=jobs.impact(bench, events=draft.skipped, pause_seconds=_CYCLE_SECONDS if draft.stopped else None),
+        impact=jobs.impact(bench, events=draft.skipped, pause_seconds=CYCLE_SECONDS if draft.stopped else None),
         warnings=tuple(dict.fromkeys(draft.warnings)),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )

@@ -77,7 +77,7 @@ def _observe_part(bench: Bench, step: Step, row: StepRow, receipt: Receipt | Non
     del row, receipt
     given, job = step.arguments, bench.services.streamanalytics.job(step.target)
     live = definitions.deployed(job).part(given["collection"], given["name"])
-    return _compared(job, f"{given['collection']} {given['name']}", given, live)
+    return compared(job, f"{given['collection']} {given['name']}", given, live)
 
 
 def _observe_settings(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
@@ -85,10 +85,10 @@ def _observe_settings(bench: Bench, step: Step, row: StepRow, receipt: Receipt |
     job = bench.services.streamanalytics.job(step.target)
     there = definitions.deployed(job).settings
     live = {name: there.get(name) for name in step.arguments["after"]}
-    return _compared(job, "its settings", step.arguments, live)
+    return compared(job, "its settings", step.arguments, live)
 
 
-def _compared(job: StreamingJob, what: str, given: Mapping[str, Any], live: Mapping[str, Any] | None) -> Observation:
+def compared(job: StreamingJob, what: str, given: Mapping[str, Any], live: Mapping[str, Any] | None) -> Observation:
     """As wished; as it was planned on; or as somebody else made it, which no write may go over."""
     after, before = given["after"], given["former"]
     if (after is None and live is None) or (

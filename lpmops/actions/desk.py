@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lpmops.actions import registry
-from lpmops.actions.action import Action, ActionHands, Bench, Wish
+from lpmops.actions import asa_trial, registry
+from lpmops.actions.action import Action, ActionHands, Bench, Trier, Wish
 from lpmops.config import Config, Environment
 from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
@@ -48,10 +48,11 @@ class Desk:
         now: Callable[[], datetime] = utc_now,
         timing: Timing | None = None,
         ticking: Ticking | None = None,
+        trial: Trier = asa_trial.check,
     ) -> None:
         self.config, self.environment, self.store, self.services = config, environment, store, services
         self.control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
-        self._now, self._ticking = now, ticking or Ticking()
+        self._now, self._ticking, self._trial = now, ticking or Ticking(), trial
         self._timing = timing or Timing(settle=max(30.0, 2 * config.refresh.deadline))
         self.warnings: list[str] = []
 
@@ -67,7 +68,9 @@ class Desk:
 
     def bench(self) -> Bench:
         """What an action works with."""
-        return Bench(self.config, self.environment, self.services, self.control, self.who(), self._now, self)
+        return Bench(
+            self.config, self.environment, self.services, self.control, self.who(), self._now, self, self._trial
+        )
 
     def plan(self, action: Action, wish: Wish) -> Plan:
         """What the action would do now."""

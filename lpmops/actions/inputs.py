@@ -25,11 +25,20 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that the services say about a value; `against` is a reason not to use it."""
+
+    text: str
+    against: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One field. `read` gives the wish's value of a text at a time, or raises UsageError; `choices` may ask the services.
 
     `many` is for several values with commas between them, each one of the choices. `needed` says by what was last seen whether it is asked at all;
-    where it is not, `fill` gives its value.
+    where it is not, `fill` gives its value. `look` asks the services about a text as its field is left. `of_company` gives the value for the company
+    that somebody is looking at, who then is not asked. What is typed into a `kept` field outlives the panel, so it may hold nothing personal.
     """
 
     name: str
@@ -39,6 +48,9 @@ class Input:
     choices: Callable[[Bench], Sequence[Choice]] | None = None
     many: bool = False
     needed: Callable[[Snapshot | None], bool] = lambda _: True
+    look: Callable[[Bench, str], Sequence[Remark]] | None = None
+    of_company: Callable[[str], Any] | None = None
+    kept: bool = False
 
 
 def words(most: int) -> Callable[[str, datetime], str]:

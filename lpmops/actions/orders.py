@@ -27,7 +27,7 @@ from lpmops.store.connection import Store
 
 if TYPE_CHECKING:
     from lpmops.actions.desk import Desk
-    from lpmops.actions.inputs import Choice
+    from lpmops.actions.inputs import Choice, Input, Remark
     from lpmops.services.cloud import EnvironmentServices
 
 _AUDIT_SHOWN = 1_000
@@ -76,13 +76,19 @@ class ActionOrders:
 
     def choices(self, environment: str, action: str, field: str) -> Sequence[Choice]:
         """What an input of an action can be now. Raises lpmops.errors types."""
-        from lpmops.actions import registry
-
-        found = next(each for each in registry.action(action).inputs or () if each.name == field)
+        found = _input(action, field)
         if found.choices is None:
             return ()
         with self._desk(environment) as desk:
             return tuple(found.choices(desk.bench()))
+
+    def look(self, environment: str, action: str, field: str, text: str) -> Sequence[Remark]:
+        """What the services say about a text of an input. Raises lpmops.errors types."""
+        found = _input(action, field)
+        if found.look is None:
+            return ()
+        with self._desk(environment) as desk:
+            return tuple(found.look(desk.bench(), text))
 
     def plan(self, environment: str, action: str, values: Mapping[str, Any]) -> Plan:
         """What the action would do now; what is unfinished goes first. Raises lpmops.errors types."""
@@ -181,3 +187,9 @@ class ActionOrders:
                 yield desk
             finally:
                 desk.close()
+
+
+def _input(action: str, field: str) -> Input:
+    from lpmops.actions import registry
+
+    return next(each for each in registry.action(action).inputs or () if each.name == field)

@@ -74,13 +74,16 @@ def _counted(names: Sequence[str]) -> str:
 
 
 def _seen(world: World) -> dict[str, Any]:
-    """What the plan rests on: whether each resource is there, its managed fields, and whose identity each job has."""
+    """What the plan rests on: the managed fields of what is there, what has no fields there or not, and whose identity each job has."""
     seen: dict[str, Any] = {}
     for found in world.found:
-        seen[found.item.key] = None if found.live is None else "there"
-        if found.live is not None:
-            managed = provision_steps.managed(found.item, found.live)
-            seen |= {f"{found.item.key}.{name}": value for name, value in managed.items()}
+        item = found.item
+        if item.kind in (Kind.GROUP, Kind.ROLE):
+            seen[item.key] = None if found.live is None else "there"
+        elif found.live is not None:
+            managed = provision_steps.managed(item, found.live)
+            seen |= {f"{item.key}.{name}": value for name, value in managed.items() if name != "identity.type"}
+    # A job has an identity where it has a principal.
     return seen | {f"jobs.{job.name}.principal": job.principal_id for job in world.jobs}
 
 
@@ -94,13 +97,16 @@ def _refusals(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     states = {job.name.lower(): job for job in world.jobs}
     for found in off:
         item = found.item
+        told = set[str]()
         for name, before, after in found.differences:
-            if (why := item.rules.fixed.get(name)) is not None:
+            why = item.rules.fixed.get(name)
+            if why is not None and why not in told:
                 refused.append(f"{item.key}.{name} is {before}, and {after} is asked for: {why}.")
+                told.add(why)
         job = states.get(item.names[0].lower()) if item.kind is Kind.JOB else None
         if job is not None and found.differences and jobs.standing(job) != "stopped":
             refused.append(
-                f"{job.name} is {job.state}: its identity can be changed only while it stands still. "
+                f"{job.name} is {job.state}: its identity and its storage account can be changed only while it stands still. "
                 f"Pause it first: lpmops asa pause -e {bench.environment.name} --job {job.name} --reason WHY"
             )
         asks = item.kind is Kind.NAMESPACE and found.live is None and not refused

@@ -7,15 +7,15 @@ they are for. How large something is may differ for good reason: such a differen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lpmops.actions import provision_world as worlds
 from lpmops.actions.action import Bench
-from lpmops.actions.provision_world import Found, World
+from lpmops.actions.provision_world import Database, Found, World
 from lpmops.control.plan import Plan
 from lpmops.model import StreamingJob
-from lpmops.routing import fields, landscape
+from lpmops.routing import fields, landscape, schema
 from lpmops.routing import job as definitions
 from lpmops.routing.landscape import Kind
 
@@ -92,35 +92,52 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[s
 def portrait(bench: Bench) -> dict[str, Any]:
     """An environment as it is, by names that mean the same in another one. Raises ServiceError types."""
     world = worlds.look(bench)
-    found: dict[str, Any] = {
-        "jobs.count": len(world.jobs),
-        "sql.company_databases": len(bench.environment.sql.databases),
-    }
+    control, *companies = world.databases
+    found: dict[str, Any] = {"jobs.count": len(world.jobs), "sql.company_databases": len(companies)}
     for each in world.found:
         found |= _portrait_of(bench, each)
     for job in world.jobs:
         found |= _definition(bench, job)
-    for database in world.databases:
-        place = "control" if database.name == bench.environment.sql.control_database else database.name
-        if database.trouble:
-            found[f"sql.{place}"] = "could not be looked at"
-        found |= {f"sql.{place}.{made}": "lacking" for made in database.lacking}
-    return found
+    return found | _roles(world) | _objects(bench, control.name, [control]) | _objects(bench, "company", companies)
 
 
 def _portrait_of(bench: Bench, found: Found) -> dict[str, Any]:
     item, live = found.item, found.live
     key = _common(bench, item.key)
+    if item.kind is Kind.ROLE and not item.holder:
+        return {}
     if item.kind in (Kind.ROLE, Kind.GROUP) or live is None:
         return {key: "lacking" if live is None else "there"}
     shown = landscape.fields(item.kind, live)
-    if item.kind is Kind.SETTING:
-        shown.pop("workspaceId")
+    # Where logs and a job's own data lie differs by nature.
+    shown = {name: value for name, value in shown.items() if name not in ("workspaceId", "jobStorageAccount")}
     return {
         f"{key}.{name}": value
         for name, value in fields.flat(shown).items()
         if value is not None and name.partition(".")[0] not in _SAID_BY_SERVICE
     }
+
+
+def _roles(world: World) -> dict[str, Any]:
+    """What is given to principals by name, whoever they are: of each kind of principal and role, how each stands."""
+    found: dict[str, list[str]] = {}
+    for each in world.found:
+        if each.item.kind is Kind.ROLE and not each.item.holder:
+            _, who, verb = each.item.key.split(".")
+            found.setdefault(f"roles.{who.partition(':')[0]}.{verb}", []).append(each.state)
+    return {name: sorted(states) for name, states in found.items()}
+
+
+def _objects(bench: Bench, place: str, databases: Sequence[Database]) -> dict[str, Any]:
+    """What databases that are for the same hold of what each should; in how many of them it lacks, whatever they are called."""
+    name = "control" if place == bench.environment.sql.control_database else place
+    away = sum(bool(each.trouble) for each in databases)
+    found: dict[str, Any] = {f"sql.{name}": f"{away} could not be looked at"} if away else {}
+    for statement in worlds.statements(bench, place):
+        made = schema.makes(statement)
+        lacking = sum(made in each.lacking for each in databases)
+        found[f"sql.{name}.{made}"] = f"lacking in {lacking}" if lacking else "there"
+    return found
 
 
 def _definition(bench: Bench, job: StreamingJob) -> dict[str, Any]:

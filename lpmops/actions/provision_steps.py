@@ -78,9 +78,11 @@ def object_steps(database: Database) -> list[Step]:
 def _wanted(bench: Bench, step: Step) -> Wanted:
     """The item that a step is about, from the configuration and the jobs of now."""
     jobs = worlds.job_groups(bench, bench.services.streamanalytics.jobs())
-    # The workspace stands in the step's own body; what is looked for here is the item of that key.
-    properties = step.arguments["body"].get("properties") or {}
-    for item in landscape.wanted(bench.environment, jobs, str(properties.get("workspaceId") or "")):
+    # The workspace and the fingerprint of a key stand in the step's own body, so neither is asked for again.
+    body = step.arguments["body"]
+    workspace = str((body.get("properties") or {}).get("workspaceId") or "")
+    key = str((body.get("tags") or {}).get(landscape.KEY_TAG) or "")
+    for item in landscape.wanted(bench.environment, jobs, workspace, key):
         if item.key == step.arguments["key"]:
             return item
     raise RefusedError(
@@ -114,13 +116,28 @@ def _observe_resource(bench: Bench, step: Step, row: StepRow, receipt: Receipt |
 
 def _act_resource(bench: Bench, step: Step, operation: str) -> Receipt:
     del operation
-    item, body = _wanted(bench, step), step.arguments["body"]
+    item, body = _wanted(bench, step), dict(step.arguments["body"])
     service, names = bench.services.resources, worlds.path_of(bench, item)
     new = step.arguments["former"] is None
-    if not new and item.kind in (Kind.NAMESPACE, Kind.JOB):
-        kept = {name: value for name, value in body.items() if name != "location"}
-        return service.patch(item.kind, names, kept)
-    return service.put(item.kind, names, body, new=new)
+    if item.kind is Kind.JOB and "tags" in body:
+        body = _with_key(bench, step, body)
+    if new or item.kind not in (Kind.NAMESPACE, Kind.JOB):
+        return service.put(item.kind, names, body, new=new)
+    kept = {name: value for name, value in body.items() if name != "location"}
+    if item.kind is Kind.JOB:
+        kept["properties"] = {name: value for name, value in body["properties"].items() if name != "sku"}
+    return service.patch(item.kind, names, kept)
+
+
+def _with_key(bench: Bench, step: Step, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with the storage account's key in it, which is read for this one request and kept nowhere."""
+    if worlds.key_fingerprint(bench) != body["tags"][landscape.KEY_TAG]:
+        raise RefusedError(
+            f"The key of the storage account is another one than when {step.target} was planned.",
+            hint="Give this up and plan again.",
+        )
+    account = {**body["properties"]["jobStorageAccount"], "accountKey": worlds.storage_key(bench)}
+    return {**body, "properties": {**body["properties"], "jobStorageAccount": account}}
 
 
 def _observe_role(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:

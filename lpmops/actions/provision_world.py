@@ -61,7 +61,7 @@ def look(bench: Bench) -> World:
     resources.group()
     jobs = tuple(bench.services.streamanalytics.jobs())
     workspace = workspace_of(bench)
-    items = landscape.wanted(environment, job_groups(bench, jobs), workspace)
+    items = landscape.wanted(environment, job_groups(bench, jobs), workspace, key_fingerprint(bench))
     reader = _Reader(bench, {job.name.lower(): job for job in jobs}, {item.key: item for item in items})
     groups = reader.groups(items)
     found = tuple(reader.found(item) for item in items)
@@ -76,6 +76,21 @@ def workspace_of(bench: Bench) -> str:
     return str(bench.services.resources.workspace(settings.log_analytics_workspace))
 
 
+def storage_key(bench: Bench) -> str:
+    """The key with which the jobs reach their storage account, read now. Raises ConfigError, ServiceError types."""
+    return str(bench.services.secret(bench.environment.streamanalytics.storage_account_key))
+
+
+def key_fingerprint(bench: Bench) -> str:
+    """What is kept of that key; empty where there is none."""
+    settings = bench.environment.streamanalytics
+    if not settings.storage_account_key:
+        return ""
+    return fields.fingerprint(
+        storage_key(bench), f"{bench.environment.subscription_id}/{settings.storage_account}".lower()
+    )
+
+
 def job_groups(bench: Bench, jobs: Sequence[StreamingJob]) -> dict[str, str]:
     """The jobs there should be with the consumer group of each: its own where it is deployed."""
     people = bench.environment.eventhub.consumer_group
@@ -85,7 +100,12 @@ def job_groups(bench: Bench, jobs: Sequence[StreamingJob]) -> dict[str, str]:
 
 def job_document(job: StreamingJob) -> dict[str, Any]:
     """What provisioning compares of a job."""
-    return {"location": job.location, "identity": {"type": "SystemAssigned" if job.principal_id else "None"}}
+    return {
+        "location": job.location,
+        "identity": {"type": "SystemAssigned" if job.principal_id else "None"},
+        "properties": {"jobStorageAccount": job.settings.get("jobStorageAccount")},
+        "tags": dict(job.tags),
+    }
 
 
 def path_of(bench: Bench, item: Wanted) -> tuple[str, ...]:
@@ -211,7 +231,7 @@ def statements(bench: Bench, database: str) -> tuple[str, ...]:
     """The statements that make what a database of the environment should hold."""
     if database == bench.environment.sql.control_database:
         return schema.control_statements()
-    return schema.landing_statements(bench.config.columns, bench.config.routing)
+    return schema.landing_statements(bench.config.columns, bench.config.routing, bench.config.kpi)
 
 
 def objects(bench: Bench, database: str) -> frozenset[str]:

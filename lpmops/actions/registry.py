@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpmops.actions import access, asa, asa_deploy, asa_scale, cdf, provision, route, stream, stream_deploy
+from lpmops.actions import (
+    access,
+    asa,
+    asa_deploy,
+    asa_scale,
+    cdf,
+    provision,
+    route,
+    route_onboard,
+    stream,
+    stream_deploy,
+)
 from lpmops.actions.action import Action
 from lpmops.control import guard
 from lpmops.control.plan import Danger
@@ -23,6 +34,7 @@ ACTIONS: Mapping[str, Action] = {
         asa.START,
         asa_deploy.DEPLOY,
         asa_scale.SCALE,
+        route_onboard.ONBOARD,
         route.PAUSE,
         route.RESUME,
         route.REMOVE,
@@ -74,6 +86,7 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.deploy": ("absent", "starting", "stopping"),
     "asa.scale": ("absent", "failed", "starting", "stopping"),
     "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
+    "route.onboard": ("absent",),
     "route.pause": (),
     "route.resume": (),
     "route.remove": (),

@@ -17,11 +17,15 @@ def give(bench: Bench, scope: str, role: str, principal: str, kind: str) -> Rece
 
     `kind` is User, Group or ServicePrincipal. Raises ConflictError where it is held there already, under another name.
     """
-    name = str(uuid.uuid5(_SPACE, f"{scope.lower()} {principal} {role}"))
     subscription = f"/subscriptions/{bench.environment.subscription_id}"
     given = {
         "roleDefinitionId": f"{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}",
         "principalId": principal,
         "principalType": kind,
     }
-    return bench.services.resources.put(Kind.ROLE, (scope, name), {"properties": given})
+    return bench.services.resources.put(Kind.ROLE, (scope, given_name(scope, principal, role)), {"properties": given})
+
+
+def given_name(scope: str, principal: str, role: str) -> str:
+    """What the assignment of a role is called."""
+    return str(uuid.uuid5(_SPACE, f"{scope.lower()} {principal.lower()} {role}"))

@@ -15,7 +15,7 @@ from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
-from lpmops.errors import NotFoundError, RefusedError
+from lpmops.errors import BadAnswerError, NotFoundError, RefusedError
 from lpmops.model import FeedState, Receipt, StreamJob, StreamProgress, to_data
 from lpmops.store.journal import StepRow
 
@@ -58,8 +58,18 @@ def doubts(feed: FeedState, progress: StreamProgress | None) -> list[str]:
 
 
 def show(bench: Bench) -> dict[str, Any]:
-    """The job, its newest run, how far it is and what speaks against a restart, as plain values."""
-    job, feed, progress = job_of(bench), bench.services.databricks.feed(), bench.services.databricks.progress()
+    """The job, its newest run, how far it is and what speaks against a restart, as plain values.
+
+    What the stream wrote and cannot be read is None and a sentence under `unreadable`.
+    """
+    job, feed = job_of(bench), bench.services.databricks.feed()
+    try:
+        progress = bench.services.databricks.progress()
+        unreadable = list(progress.unreadable) if progress is not None else []
+        against = doubts(feed, progress)
+    except BadAnswerError as error:
+        progress, unreadable = None, [error.message]
+        against = ["how far the stream is can't be read, so that nobody knows where a start would begin"]
     return {
         "job_id": job.job_id,
         "name": job.name,
@@ -79,7 +89,8 @@ def show(bench: Bench) -> dict[str, Any]:
         "processed_rate": progress.processed_rate if progress is not None else None,
         "batch_seconds": progress.batch_seconds if progress is not None else None,
         "backlog_bytes": progress.backlog_bytes if progress is not None else None,
-        "doubts": doubts(feed, progress),
+        "unreadable": unreadable,
+        "doubts": against,
     }
 
 

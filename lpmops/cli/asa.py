@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lpmops.cli import changing, output
+from lpmops.cli import asa_trial, changing, output
 from lpmops.cli.changing import Change, Env, Look
 from lpmops.cli.context import world
 from lpmops.cli.options import spread
@@ -29,6 +29,9 @@ group = typer.Typer(help="The Stream Analytics jobs: see, pause, start, deploy a
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(group, name="asa")
+
+
+group.command("test")(spread(asa_trial.trial))
 
 
 @group.command()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lpmops.cli import changing, output
-from lpmops.cli.changing import Env, NoInput
+from lpmops.cli.changing import Env, Look
 from lpmops.cli.context import world
+from lpmops.cli.options import spread
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import LpmopsError, UsageError
 from lpmops.plain_text import plain
@@ -29,7 +30,6 @@ _TAKE_SECONDS = 0.2
 _HEAD = ("enqueued at", "place", "company", "change", "record", "version", "after commit")
 # Lines that come one by one can't be as wide as the widest; these are what ids and times take as a rule.
 _WIDTHS = (24, 12, 14, 16, 38, 9, 12)
-Form = Annotated[Output, typer.Option("-o", "--output", help="The form of the output.")]
 group = typer.Typer(help="The Event Hub: see it, its last events and those that come.", no_args_is_help=True)
 
 
@@ -39,17 +39,19 @@ def register(app: typer.Typer) -> None:
 
 
 @group.command()
-def show(environment: Env, form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+@spread
+def show(environment: Env, look: Look) -> None:
     """Show the hub: its namespace, how long it keeps events, its consumer groups and both ends of each partition."""
-    del no_input
-    with output.guarded(SCHEMA, form), changing.desk(environment) as desk:
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
         data, warnings = _state(desk)
-        output.emit(Answer(SCHEMA, data, _state_lines(data), data["partitions"], warnings), form)
+        output.emit(Answer(SCHEMA, data, _state_lines(data), data["partitions"], warnings), look.form)
 
 
 @group.command()
+@spread
 def tail(
     environment: Env,
+    look: Look,
     company: Annotated[str | None, typer.Option("--company", metavar="ID", help="Only this company's events.")] = None,
     last: Annotated[
         int, typer.Option("--last", min=0, max=LAST_AT_MOST, metavar="N", help="How many of the newest to show first.")
@@ -60,15 +62,13 @@ def tail(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with those that come, until ctrl+c.")] = False,
     heartbeats: Annotated[bool, typer.Option("--heartbeats", help="The stream's heartbeats too.")] = False,
     fields: Annotated[bool, typer.Option("--fields", help="Each event's fields below it, masked.")] = False,
-    form: Form = Output.TABLE,
-    no_input: NoInput = False,
 ) -> None:
     """Show the last events of the hub, and with --follow those that come; callers are masked.
 
     Example: lpmops hub tail -e prod --company 1002 --follow
     """
-    del no_input
-    with output.guarded(SCHEMA, form):
+    with output.guarded(SCHEMA, look.form):
+        form = look.form
         if follow and form in (Output.JSON, Output.CSV):
             raise UsageError(f"--follow never ends, so it does not go with {form.value}.", hint="Use -o jsonl.")
         from lpmops import moments

@@ -134,11 +134,9 @@ def _plan_lines(data: Mapping[str, Any]) -> list[str]:
             f"      {plain(change['field'])}: {_said(change['before'])} -> {_said(change['after'])}"
             for change in item["differences"]
         ]
-    lines += [f"refused: {plain(text)}" for text in data["refusals"][1:]]
-    if data["steps"]:
-        lines.append(f"{data['summary']} Do it: lpmops provision apply -e {data['environment']}")
-    elif not data["refusals"]:
-        lines.append(data["summary"])
+    if data["applyable"]:
+        then = f" Do it: lpmops provision apply -e {data['environment']}" if data["steps"] else ""
+        lines.append(f"{data['summary']}{then}")
     return lines
 
 

@@ -31,6 +31,15 @@ HELP = {
     "sql.databases": "the company databases, separated by commas",
 }
 
+# What nobody has to answer and a person who makes an environment wants to see: written as a comment, with its default.
+SUGGESTED = {
+    "eventhub.tier": "Standard or Premium; for life",
+    "eventhub.throughput_units": "1 MB in and 2 MB out a second each",
+    "eventhub.maximum_throughput_units": "above 0 the namespace grows to that by itself",
+    "eventhub.partitions": "for life",
+    "eventhub.retention_days": "how long a stopped job may stand",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -91,10 +100,18 @@ def render(environments: Mapping[str, Mapping[str, str]], kinds: Mapping[str, st
             parts.append(f"\n[environments.{name}.{section}]")
             inside = {key.partition(".")[2]: answer for key, answer in answers.items() if key.startswith(f"{section}.")}
             parts += [f"{key} = {_toml(_value(f'{section}.{key}', answer))}" for key, answer in inside.items()]
+            parts += list(_comments(section))
         parts.append("")
     text = "\n".join(parts) + "\n" + common
     config_reader.parse(text, Path("lpmops.toml"))
     return text
+
+
+def _comments(section: str) -> Iterator[str]:
+    """The suggested settings of a section with their defaults."""
+    for field in fields(config_reader.kind_of(config.Environment, section)):
+        if (why := SUGGESTED.get(f"{section}.{field.name}")) is not None:
+            yield f"# {field.name} = {_toml(field.default)}   # {why}"
 
 
 def _toml(value: Any) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lpmops.cli import changing, output
+from lpmops.cli import changing, durations, output
 from lpmops.cli.changing import Change, Env, Look, NoInput
 from lpmops.cli.context import world
 from lpmops.cli.options import spread
 from lpmops.cli.output import Answer, Output
+from lpmops.errors import NotFoundError, UsageError
 from lpmops.plain_text import plain
 
 if TYPE_CHECKING:
@@ -132,6 +134,116 @@ def export(
             ("company id", "name", "database", "state"), [[plain(cell) for cell in item.values()] for item in items]
         )
         output.emit(Answer(SCHEMA, items, lines, items), form)
+
+
+Wait = Annotated[
+    str | None,
+    typer.Option("--wait", metavar="TIME", help="How long to wait for the first row: 10m unless said, 0 not at all."),
+]
+Unknown = Annotated[
+    bool,
+    typer.Option("--unknown-ok", help="Also an id that the source has no record of: it may be that none has come yet."),
+]
+
+
+@group.command()
+@spread
+def candidates(
+    environment: Env,
+    look: Look,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many at most.")] = 50,
+) -> None:
+    """Show the companies that the source has and no route takes, the busiest first.
+
+    Example: lpmops route candidates -e prod
+    """
+    with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
+        from lpmops.actions import route_onboard
+
+        items = route_onboard.candidates(desk.bench(), limit)
+        rows = [
+            [plain(item["company_id"]), f"{item['records_per_day']:,.0f}", f"{item['unrouted']:,}"] for item in items
+        ]
+        lines = output.table(("company id", "records a day", "unrouted so far"), rows, right=frozenset({1, 2}))
+        output.emit(
+            Answer(SCHEMA, items, lines if rows else ["Every company of the source has a route."], items), look.form
+        )
+
+
+@group.command()
+@spread
+def onboard(
+    environment: Env,
+    change: Change,
+    company_id: Company,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="How people call the company.")],
+    database: Annotated[str, typer.Option("--database", metavar="DB", help="The database in which its records land.")],
+    columns: Annotated[
+        str, typer.Option("--columns", metavar="A,B", help="Columns that must land; refused where one does not.")
+    ] = "",
+    wait: Wait = None,
+    unknown: Unknown = False,
+) -> None:
+    """Bring a company on and wait for its first row. A database that a job writes already stops nothing; a new one stops its job once.
+
+    Example: lpmops route onboard -e prod --company-id 1013 --name "Lake County 911" --database lpm-02 --yes
+    """
+    item = {"company_id": company_id, "company": name, "database": database}
+    _bring_on(environment, [item], [one.strip() for one in columns.split(",") if one.strip()], wait, unknown, change)
+
+
+@group.command("import")
+@spread
+def import_routes(
+    environment: Env,
+    change: Change,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV with company_id,name,database, or JSON; - is stdin.")
+    ],
+    wait: Wait = None,
+    unknown: Unknown = False,
+) -> None:
+    """Bring on all companies of a file: every line is checked first, and all of them come or none.
+
+    Example: lpmops route import new-customers.csv -e prod --yes
+    """
+    with output.guarded(changing.SCHEMA, change.form):
+        from lpmops.actions import route_file
+
+        items, left_out = route_file.read(_text_of(file))
+        for line in left_out:
+            output.narrate(f"note: {line}")
+        _bring_on(environment, items, [], wait, unknown, change)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        text = world().stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise NotFoundError(f"There is no file {file}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} can't be read: {error}.", hint="Save it as UTF-8 text.") from None
+    return text
+
+
+def _bring_on(
+    environment: str, items: list[dict[str, Any]], columns: list[str], wait: str | None, unknown: bool, change: Change
+) -> None:
+    with output.guarded(changing.SCHEMA, change.form):
+        seconds = None if wait is None else 0.0 if wait.strip() == "0" else durations.seconds(wait)
+        with changing.desk(environment) as desk:
+            from lpmops.actions import route_onboard
+
+            wish = {
+                **route_onboard.fill(desk.bench()),
+                "routes": items,
+                "columns": columns,
+                "unknown": unknown,
+                **change.why,
+            }
+            if seconds is not None:
+                wish["wait"] = seconds
+            changing.plan_and_carry_on(desk, "route.onboard", wish, change.agreed, change.form)
 
 
 def _wish(desk: Any, companies: list[str] | None, change: Change) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _environment(config: Config, environment: Environment, wish: Wish) -> deploy
         databases=environment.sql.databases,
         jobs=_jobs(config, environment),
         control_statements=control_statements(),
-        landing_statements=landing_statements(config.columns, config.routing),
+        landing_statements=landing_statements(config.columns, config.routing, config.kpi),
         reference_query=query("tsql/route_reference.sql"),
         log_analytics_workspace=environment.monitor.log_analytics_workspace,
         rate=wish.rate * SHARES[environment.name],

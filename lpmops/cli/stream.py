@@ -47,8 +47,9 @@ def show(environment: Env, look: Look) -> None:
             lines.append(f"  {', '.join(told)}")
         lines += [f"  {plain(text)}" for text in (data["message"], data["url"]) if text]
         lines += [f"  against a restart: {plain(text)}" for text in data["doubts"]]
+        warnings = [f"Part of the stream's progress is unreadable: {plain(text)}" for text in data.pop("unreadable")]
         flat = {name: value for name, value in data.items() if name != "doubts"}
-        output.emit(Answer(SCHEMA, data, lines, [flat]), look.form)
+        output.emit(Answer(SCHEMA, data, lines, [flat], warnings), look.form)
 
 
 @group.command()

@@ -36,9 +36,11 @@ from lpmops.errors import (
     PartlyAppliedError,
     PreconditionError,
     RefusedError,
+    RolledBackError,
     ServiceError,
     SignInError,
     StoreError,
+    TimedOutError,
 )
 from lpmops.store import audit, journal, lease
 from lpmops.store.connection import Store
@@ -202,9 +204,9 @@ class Engine:
         said: LpmopsError = error
         if isinstance(error, InDoubtError):
             state = "in_doubt"
-        elif isinstance(error, InterruptError | SignInError | PartlyAppliedError):
+        elif isinstance(error, InterruptError | SignInError | PartlyAppliedError | TimedOutError):
             state = "interrupted"
-        elif not book.has_acted():
+        elif isinstance(error, RolledBackError) or not book.has_acted():
             state = "failed"
         else:
             state = "interrupted"
@@ -219,7 +221,11 @@ class Engine:
         self._say(book, None, state)
         self._copy_head()
         said = self._about(book, said)
-        if book.has_acted() and plan.undo_of(book.id) != plan.undo:
+        if (
+            book.has_acted()
+            and plan.undo_of(book.id) != plan.undo
+            and not isinstance(said, TimedOutError | RolledBackError)
+        ):
             back = f"lpmops op abort {book.id} --reason WHY   then   {plan.undo_of(book.id)}"
             said.hint = f"{said.hint}\nOr bring back what was before it: {back}".strip()
         return said
@@ -299,7 +305,7 @@ class Engine:
         Raises InDoubtError where that can't be told, PartlyAppliedError where the act led somewhere else.
         """
         row, receipt = book.steps[seq], book.receipt(seq)
-        began = self._monotonic()
+        began, limit, told = self._monotonic(), hands.limit(step), ""
         # The whole time also for an act of an earlier run: how long ago that was only a clock could tell that somebody may have set since.
         settled_at = began + self._timing.settle
         while True:
@@ -308,6 +314,8 @@ class Engine:
             except SignInError:
                 raise
             except LpmopsError as error:
+                if limit is not None:
+                    raise
                 raise self._doubt(book, step, seq, f"it can't be looked at: {error.message}", lost) from error
             if seen.sight is Sight.SO:
                 book.done(seq, seen.said)
@@ -322,6 +330,9 @@ class Engine:
                     hint=f"Look at it: lpmops status -e {book.operation.environment}",
                 )
             now = self._monotonic()
+            if limit is not None:
+                told = self._wait_on(book, step, seen, told, over=now - began > limit)
+                continue
             if seen.sight is Sight.ABSENT and receipt is None and now >= settled_at:
                 if hands.repeatable(step) and row.attempt - self._earlier[seq] < _ATTEMPTS:
                     return False
@@ -329,6 +340,20 @@ class Engine:
             if now - began > self._timing.visible:
                 raise self._doubt(book, step, seq, f"{seen.said} after {self._timing.visible:.0f} s", lost)
             self._sleep(self._timing.poll)
+
+    def _wait_on(self, book: Book, step: Step, seen: Observation, told: str, *, over: bool) -> str:
+        """One more breath of a step that waits for others; what was told last. Raises TimedOutError when its time is over, InterruptError."""
+        if over:
+            raise TimedOutError(
+                f"“{step.name}” took longer than it was given: {seen.said}. What it waits for goes on.",
+                hint=f"Wait on: lpmops op resume {book.id}\nOr leave it at that: lpmops op abort {book.id} --reason WHY",
+            )
+        if self._stop.requested:
+            raise InterruptError(f"Operation {book.id} was stopped while it waited, as asked: {seen.said}.")
+        if seen.said != told:
+            self._say(book, step, "accepted", seen.said)
+        self._sleep(self._timing.poll)
+        return seen.said
 
     def _doubt(self, book: Book, step: Step, seq: int, seen: str, lost: ServiceError | None) -> InDoubtError:
         book.in_doubt(seq, seen)

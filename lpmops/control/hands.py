@@ -58,6 +58,10 @@ class Hands(Protocol):
         """Whether acting twice has the same effect as acting once."""
         ...
 
+    def limit(self, step: Step) -> float | None:
+        """For how many seconds a step waits for what others do, which nothing it does can hasten; None for one that acts."""
+        ...
+
     def verify(self, plan: Plan) -> Mapping[str, Any]:
         """Look at the whole once all steps are done; the result as plain values. Raises LpmopsError where it is not as planned."""
         ...

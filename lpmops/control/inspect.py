@@ -46,8 +46,12 @@ class Inspector:
 
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> tuple[CallMinute, ...]:
         """The calls of a company by the minute over an hour, oldest first; a minute without a call is not there. Raises lpmops.errors types."""
-        control = self._config.environment(environment).sql.control_database
-        rows = self._services(environment).sql.rows(control, "calls_of_company", (company_id, until, until))
+        services = self._services(environment)
+        if self._config.kpi.output == "company":
+            database, text = self._database_of(services, environment, company_id), "calls_in_company_database"
+        else:
+            database, text = self._config.environment(environment).sql.control_database, "calls_of_company"
+        rows = services.sql.rows(database, text, (company_id, until, until))
         return tuple(_call_minute(row) for row in rows)
 
     def log_sources(self, environment: str) -> tuple[str, ...]:

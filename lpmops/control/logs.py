@@ -320,4 +320,7 @@ def _progress(question: Question) -> list[LogLine]:
         parts.append(f"the batch took {progress.batch_seconds:,.1f} s")
     if progress.backlog_bytes is not None:
         parts.append(f"{progress.backlog_bytes:,} bytes wait")
-    return [_line(progress.at, "databricks", "info", "query", ", ".join(part for part in parts if part) + ".")]
+    return [
+        _line(progress.at, "databricks", "info", "query", ", ".join(part for part in parts if part) + "."),
+        *(_line(None, "databricks", "warning", "query", text) for text in progress.unreadable),
+    ]

@@ -33,7 +33,7 @@ class OperationStep:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `id` is empty as long as nothing is begun; `undo` is the command that takes back what was done."""
+    """One operation. `id` is empty as long as nothing is begun; `undo` is the command that takes back what was done, as its plan has it."""
 
     id: str
     action: str
@@ -60,6 +60,11 @@ class Operation:
     def waits(self) -> bool:
         """Whether somebody has to finish it: it is not over, and no process is at it."""
         return self.state in ("in_doubt", "interrupted")
+
+    @property
+    def way_back(self) -> str:
+        """The command that takes back what this operation did, as far as its id is known; empty where there is none."""
+        return self.undo.replace("OPERATION", self.id or "OPERATION")
 
     @property
     def finished_steps(self) -> int:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lpmops.control.landing import parameter
 from lpmops.control.lock import MISSING, ControlDatabase
 from lpmops.control.sources import SqlSource
 from lpmops.errors import ForbiddenError, StatementError
+from lpmops.store import codec
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
 # How many routes one statement brings on: all of them or none.
@@ -65,6 +67,16 @@ def entry(control: ControlDatabase, company_id: str) -> RouteEntry | None:
     return _entry(rows[0]) if rows else None
 
 
+def of_companies(control: ControlDatabase, company_ids: Iterable[str]) -> dict[str, RouteEntry]:
+    """The routes that these companies have, by id. Raises lpmops.errors types."""
+    found = (_entry(row) for row in control.rows("routes_of_companies", _listed(company_ids)))
+    return {one.company_id: one for one in found}
+
+
+def _listed(company_ids: Iterable[str]) -> str:
+    return json.dumps([{"company_id": company_id} for company_id in company_ids])
+
+
 def _entry(row: Mapping[str, Any]) -> RouteEntry:
     return RouteEntry(
         company_id=str(row["company_id"]),
@@ -94,11 +106,28 @@ def unrouted(
     control: ControlDatabase, company_ids: Iterable[str], since: datetime | None = None
 ) -> dict[str, Unrouted]:
     """What no route took of these companies since a moment, by id. Raises lpmops.errors types."""
-    wished = json.dumps([{"company_id": company_id} for company_id in company_ids])
     return {
         str(row["company_id"]): Unrouted(int(row["events"]), row["first_version"], row["last_version"], row["first_at"])
-        for row in control.rows("unrouted_of_companies", wished, since)
+        for row in control.rows("unrouted_of_companies", _listed(company_ids), since)
     }
+
+
+# First rows ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def first_rows(sql: SqlSource, database: str, company_ids: Iterable[str], since: datetime) -> dict[str, datetime]:
+    """When the first row of each of these companies landed in a database since a moment; those without one are left out."""
+    rows = sql.rows(database, "first_rows_of_companies", (_listed(company_ids), since))
+    return {str(row["company_id"]): row["landed_at"] for row in rows}
+
+
+def put_first_rows(control: ControlDatabase, times: Mapping[str, datetime]) -> None:
+    """Note when companies' first rows landed, where that is not noted yet."""
+    listed = [
+        {"company_id": company_id, "first_row_at": parameter(codec.milliseconds(at))}
+        for company_id, at in times.items()
+    ]
+    control.rows("routes_first_row_put", json.dumps(listed))
 
 
 # Databases -----------------------------------------------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def routes(case: Case) -> Found:
         return
     known = [f"company {company}: {events:,} records" for company, events in unrouted.companies[:NAMED]]
     summary = f"{unrouted.events:,} records of the last minutes have a company id that no route takes; they are kept in lpmops.unrouted."
-    step = f"compare the ids with table lpmops.route in database {case.environment.sql.control_database}"
+    step = remedies.command("lpmops", "route", "candidates", "-e", case.environment.name)
     yield (
         BEHIND,
         Suspect(

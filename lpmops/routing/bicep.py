@@ -22,7 +22,7 @@ _TYPES = {
     Kind.ROLE: "Microsoft.Authorization/roleAssignments@2022-04-01",
     Kind.SETTING: "Microsoft.Insights/diagnosticSettings@2021-05-01-preview",
 }
-_WORKSPACE = "workspaceId"
+_WORKSPACE, _KEY = "workspaceId", "storageAccountKey"
 _SYMBOLS = {"namespace": "event_hub_namespace", "hub": "event_hub"}
 
 
@@ -36,7 +36,8 @@ def render(environment: Environment) -> str:
     """The Bicep file of an environment's resource group."""
     jobs = landscape.job_groups(environment, {})
     logs = bool(environment.monitor.workspace_resource_id or environment.monitor.log_analytics_workspace)
-    items = landscape.wanted(environment, jobs, _WORKSPACE if logs else "")
+    key = _KEY if environment.streamanalytics.storage_account_key else ""
+    items = landscape.wanted(environment, jobs, _WORKSPACE if logs else "", key)
     principals = list(
         dict.fromkeys(item.key.split(".")[1] for item in items if item.kind is Kind.ROLE and not item.holder)
     )
@@ -62,6 +63,12 @@ def _head(environment: Environment, logs: bool, principals: Sequence[str]) -> st
         lines += [
             "@description('The resource id of the Log Analytics workspace that logs go to.')",
             f"param {_WORKSPACE} string{f' = {_text(known)}' if known else ''}",
+        ]
+    if environment.streamanalytics.storage_account_key:
+        lines += [
+            "@description('The key of the storage account of the Stream Analytics jobs.')",
+            "@secure()",
+            f"param {_KEY} string",
         ]
     for number, who in enumerate(principals, 1):
         lines += [
@@ -90,6 +97,9 @@ def _resource(item: Wanted, symbols: Mapping[str, str], principals: Sequence[str
         body["location"] = Raw("location")
     elif item.kind is Kind.JOB:
         body["location"] = Raw("jobLocation")
+        if body.pop("tags", None):
+            account = {**body["properties"]["jobStorageAccount"], "accountKey": Raw(_KEY)}
+            body["properties"] = {**body["properties"], "jobStorageAccount": account}
     elif item.kind is Kind.HUB:
         head["parent"] = Raw(symbols["namespace"])
     elif item.kind is Kind.GROUP:

@@ -45,7 +45,8 @@ def _read(column: Column) -> str:
     sizes = [size.strip() for size in rest.removesuffix(")").split(",") if size]
     if name in _TEXTS:
         text = f"TRY_CAST({source} AS nvarchar(max))"
-        return source if sizes == ["MAX"] else _if(f"LEN({text}) <= {sizes[0]}", text)
+        # LEN leaves blanks at the end out, and a column has to hold them.
+        return source if sizes == ["MAX"] else _if(f"LEN(CONCAT({text}, '.')) <= {int(sizes[0]) + 1}", text)
     value = f"TRY_CAST({source} AS {_CASTS[name]})"
     if name in _RANGES:
         return _if(f"{value} BETWEEN -{_RANGES[name]} AND {_RANGES[name] - 1}", value)
@@ -53,7 +54,8 @@ def _read(column: Column) -> str:
         precision, scale = (int(size) for size in sizes)
         # What is rounded up to one digit more does not fit either.
         largest = Decimal(10) ** (precision - scale) - Decimal(5) / Decimal(10) ** (scale + 1)
-        return _if(f"ABS({value}) < {largest:f}", value)
+        # Digits that a column has not are an error of the whole output (asa-query/data-types: precision loss).
+        return _if(f"ABS({value}) < {largest:f}", f"ROUND({value}, {scale})")
     return value
 
 

@@ -20,7 +20,7 @@ from lpmops.routing.query import HEARTBEAT, INPUT, KPI, REFERENCE, UNROUTED, Sha
 from lpmops.routing.shards import OUTPUTS_PLANNED, Present
 
 LANDING_TABLE, KPI_TABLE = "lpm.tdr", "lpm.kpi_minute"
-_CONTROL_TABLES = {UNROUTED: "lpmops.unrouted", HEARTBEAT: "lpmops.heartbeat", KPI: "lpmops.kpi_minute"}
+CONTROL_TABLES = {UNROUTED: "lpmops.unrouted", HEARTBEAT: "lpmops.heartbeat", KPI: "lpmops.kpi_minute"}
 _DATABASE, _HUB = "Microsoft.Sql/Server/Database", "Microsoft.EventHub/EventHub"
 _JSON = {"type": "Json", "properties": {"encoding": "UTF8"}}
 _SETTINGS = (
@@ -112,7 +112,9 @@ def _settings(environment: Environment) -> dict[str, Any]:
         "eventsOutOfOrderMaxDelayInSeconds": 0,
         "eventsLateArrivalMaxDelayInSeconds": 5,
     }
-    if account := environment.streamanalytics.storage_account:
+    account = environment.streamanalytics.storage_account
+    # With a key it is provisioning that writes it, as nobody is shown whether it is the same.
+    if account and not environment.streamanalytics.storage_account_key:
         settings["jobStorageAccount"] = {"accountName": account, "authenticationMode": "Msi"}
     return settings
 
@@ -123,8 +125,8 @@ def _outputs(share: Share, server: str, control_database: str, kpi: str) -> dict
     if kpi == "company":
         made |= {kpi_output(name): _table(server, name, KPI_TABLE) for name in databases}
     if share.control:
-        wanted = (name for name in _CONTROL_TABLES if name != KPI or kpi == "control")
-        made |= {name: _table(server, control_database, _CONTROL_TABLES[name]) for name in wanted}
+        wanted = (name for name in CONTROL_TABLES if name != KPI or kpi == "control")
+        made |= {name: _table(server, control_database, CONTROL_TABLES[name]) for name in wanted}
     return made
 
 
@@ -201,7 +203,7 @@ def present(definition: Definition, number: str, people: str) -> Present:
 
 def jobs_needed(databases: int) -> int:
     """How many jobs so many company databases are planned to take, each beside the job's own outputs."""
-    return max(1, -(-databases // (OUTPUTS_PLANNED - len(_CONTROL_TABLES))))
+    return max(1, -(-databases // (OUTPUTS_PLANNED - len(CONTROL_TABLES))))
 
 
 # Differences ----------------------------------------------------------------------------------------------------------------------------------------

@@ -134,7 +134,14 @@ def _wanted(name: str, table: str, text: str, index_names: Sequence[str], view: 
     found = {index: match for index, text in indexes.items() if (match := _INDEX.search(text))}
     unique = next(match for match in found.values() if match["unique"])
     key = tuple(word.strip() for word in unique["key"].split(","))
-    columns = tuple(
+    columns = declared(text, key)
+    named = {found[index]["name"]: index for index in indexes}
+    return WantedTable(name, columns, unique["name"], key, {table: text, **indexes}, named, view)
+
+
+def declared(text: str, key: Sequence[str] = ()) -> tuple[WantedColumn, ...]:
+    """The columns of the table that a statement makes; those named in `key` as they are written there are of its unique index."""
+    return tuple(
         WantedColumn(
             bare(match["name"]),
             match["type"].upper(),
@@ -146,8 +153,6 @@ def _wanted(name: str, table: str, text: str, index_names: Sequence[str], view: 
         )
         for match in _COLUMN.finditer(text)
     )
-    named = {found[index]["name"]: index for index in indexes}
-    return WantedTable(name, columns, unique["name"], key, {table: text, **indexes}, named, view)
 
 
 def bare(name: str) -> str:

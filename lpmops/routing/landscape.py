@@ -20,6 +20,8 @@ from lpmops.routing.job import jobs_needed
 RECEIVER = ("a638d3c7-ab3a-418d-83e6-5f17a39d4fde", "Azure Event Hubs Data Receiver")
 SENDER = ("2b629674-e913-4c01-ae53-ef4638d8f975", "Azure Event Hubs Data Sender")
 SETTING = "lpmops"
+# Beside a job's key, which the service never shows, stands the fingerprint of what was written last.
+KEY_TAG = "lpmops-storage-key"
 # The most consumer groups of a hub and throughput (or processing) units of a namespace, by tier (azure-docs/event-hubs/event-hubs-quotas).
 GROUPS_AT_MOST = {"Standard": 20, "Premium": 100}
 UNITS_AT_MOST = {"Standard": 40, "Premium": 16}
@@ -49,7 +51,9 @@ _HUB_RULES = Rules(
     },
 )
 _JOB_RULES = Rules(
+    names=frozenset({"accountName"}),
     regions=frozenset({"location"}),
+    write_only=frozenset({"accountKey"}),
     fixed={"location": "a job stays in the region it was made in: another one takes a new job"},
 )
 _SETTING_RULES = Rules(names=frozenset({"workspaceId"}), contains=frozenset({"logs"}))
@@ -109,12 +113,15 @@ def job_groups(environment: Environment, present: Mapping[str, str]) -> dict[str
     return dict(sorted(found.items()))
 
 
-def wanted(environment: Environment, jobs: Mapping[str, str], workspace: str) -> tuple[Wanted, ...]:
-    """Every resource in the order in which they are made; `jobs` by name with their consumer groups, `workspace` is an id, empty for no logs."""
+def wanted(environment: Environment, jobs: Mapping[str, str], workspace: str, key: str = "") -> tuple[Wanted, ...]:
+    """Every resource in the order in which they are made; `jobs` by name with their consumer groups, `workspace` is an id, empty for no logs.
+
+    `key` is the fingerprint of the storage account's key, where the jobs reach it by one.
+    """
     hub = _hub(environment)
     groups = dict.fromkeys([*jobs.values(), environment.eventhub.consumer_group])
     found = [_namespace(environment), hub, *(_group(hub, name) for name in groups)]
-    found += [_job(environment, name) for name in jobs]
+    found += [_job(environment, name, key) for name in jobs]
     found += [_role(hub, name, RECEIVER, holder=f"jobs.{name}") for name in jobs]
     found += [_role(hub, who, SENDER) for who in environment.eventhub.senders]
     found += [_role(hub, who, RECEIVER) for who in environment.eventhub.receivers]
@@ -159,12 +166,17 @@ def _group(hub: Wanted, name: str) -> Wanted:
     )
 
 
-def _job(environment: Environment, name: str) -> Wanted:
-    body = {
+def _job(environment: Environment, name: str, key: str) -> Wanted:
+    properties: dict[str, Any] = {"sku": {"name": "Standard"}}
+    body: dict[str, Any] = {
         "location": environment.streamanalytics.region,
         "identity": {"type": "SystemAssigned"},
-        "properties": {"sku": {"name": "Standard"}},
+        "properties": properties,
     }
+    if key:
+        account = environment.streamanalytics.storage_account
+        properties["jobStorageAccount"] = {"accountName": account, "authenticationMode": "ConnectionString"}
+        body["tags"] = {KEY_TAG: key}
     return Wanted(f"jobs.{name}", Kind.JOB, (name,), f"job {name}", body, _JOB_RULES)
 
 
@@ -204,8 +216,11 @@ def fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
     if kind in (Kind.ROLE, Kind.GROUP):
         return {}
     if kind is Kind.JOB:
-        # Its settings, its query and its size are the matter of its deployment.
-        return {name: document.get(name) for name in ("location", "identity")}
+        # Its other settings, its query and its size are the matter of its deployment.
+        described = {name: document.get(name) for name in ("location", "identity")}
+        account = (document.get("properties") or {}).get("jobStorageAccount")
+        key = (document.get("tags") or {}).get(KEY_TAG)
+        return {**described, "jobStorageAccount": {**account, "accountKey": key}} if account else described
     if kind is not Kind.SETTING:
         return dict(document)
     properties = document.get("properties") or {}
@@ -222,6 +237,8 @@ def fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
 
 def merged(item: Wanted, live: Mapping[str, Any] | None) -> dict[str, Any]:
     """The body of a write that makes `live` as wanted and leaves all else as it is; of what is not there, the whole."""
+    if item.kind is Kind.JOB and live is not None and "tags" in item.body:
+        return {**_copy(item.body), "tags": {**(live.get("tags") or {}), **item.body["tags"]}}
     if live is None or item.kind not in (Kind.HUB, Kind.SETTING):
         return _copy(item.body)
     properties, there = _copy(item.body["properties"]), live.get("properties") or {}

@@ -54,7 +54,7 @@ def job_query(share: Share | Iterable[str], columns: Iterable[Column], routing: 
     databases = sorted(set(given.databases))
     wanted = landing.landing_columns(columns, routing)
     parts = [_records(given, wanted, routing, kpi)]
-    parts += [_company_database(name, wanted) for name in databases]
+    parts += [_company_database(name, wanted, by_reference=given.companies is None) for name in databases]
     if kpi.output == "company":
         parts += [_counts(kpi, kpi_output(name), f"route_database = {quoting.literal(name)}") for name in databases]
     if given.control:
@@ -83,6 +83,7 @@ def _records(share: Share, columns: Iterable[Column], routing: Routing, kpi: Kpi
         input=quoting.identifier(INPUT),
         choices=_choices(share),
         join=join if by_reference else "",
+        also=query("asa/also.asaql").rstrip() if by_reference else "",
     )
 
 
@@ -118,12 +119,14 @@ def _when(column: str, values: Sequence[str]) -> str:
     return f"\n            WHEN {column} IN ({inner})"
 
 
-def _company_database(database: str, columns: Iterable[Column]) -> str:
+def _company_database(database: str, columns: Iterable[Column], *, by_reference: bool) -> str:
+    """What one database gets: the companies that are routed to it, and by reference data also those that are on their way to it."""
+    name = quoting.literal(database)
     return _fill(
         "asa/company_database.asaql",
         columns=landing.names(columns),
         output=quoting.identifier(database),
-        database=quoting.literal(database),
+        routed=f"(route_database = {name} OR route_also = {name})" if by_reference else f"route_database = {name}",
     )
 
 

@@ -21,6 +21,7 @@ _UNSEEN = {
     "Cf": "a character that is not seen",
     "Cs": "half a surrogate pair",
     "Cn": "a character that Unicode has not",
+    "Co": "a character of private use",
     "Zl": "a line separator",
     "Zp": "a paragraph separator",
 }

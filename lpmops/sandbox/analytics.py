@@ -18,7 +18,7 @@ from lpmops.sandbox.asa.joblog import JobLog, LogRecord
 from lpmops.sandbox.asa.metrics import MetricValue
 from lpmops.sandbox.asa.runtime import AT_WORK, JobState, StreamingJob
 from lpmops.sandbox.asa.seams import JobSettings
-from lpmops.sandbox.azure.jobs import Diagnostic, JobDefinition, JobKey
+from lpmops.sandbox.azure.jobs import Compilation, JobDefinition, JobKey
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.hub import Hub
 from lpmops.sandbox.sql import SqlServer
@@ -155,16 +155,16 @@ class AnalyticsRuntime:
         return rows
 
 
-def diagnose(text: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> Sequence[Diagnostic]:
-    """What is wrong with a query text, for the control plane to refuse it at deployment."""
+def diagnose(text: str, inputs: Mapping[str, str], outputs: Sequence[str] | None) -> Compilation:
+    """What is wrong with a query text, for the control plane to refuse it at deployment; without `outputs` it may name any."""
     kinds: dict[str, InputKind] = {
         name: "reference" if kind.lower() == "reference" else "stream" for name, kind in inputs.items()
     }
     try:
-        compile_query(text, kinds, list(outputs))
+        found = compile_query(text, kinds, outputs)
     except CompileError as error:
-        return error.diagnostics
-    return ()
+        return Compilation(error.diagnostics)
+    return Compilation((), [*found.paths, *sorted(found.references)], found.outputs)
 
 
 def _datasource(properties: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -221,7 +221,7 @@ class SandboxEnvironment:
         runtime = AnalyticsRuntime(
             key,
             self.sql,
-            self._find_hub,
+            self.find_hub,
             self._clock,
             self.folder / "jobs" / key.name,
             lambda record: write_log(key, record),
@@ -247,7 +247,7 @@ class SandboxEnvironment:
     def _providers(self) -> str:
         return f"/subscriptions/{self.plan.subscription_id}/resourceGroups/{self.plan.resource_group}/providers"
 
-    def _find_hub(self, namespace: str, name: str) -> Hub:
+    def find_hub(self, namespace: str, name: str) -> Hub:
         """A hub of a namespace of this environment's subscription."""
         known = {self.plan.namespace.lower(), *(item.lower() for item in self.made_namespaces())}
         found = self._namespaces.hubs(namespace).get(name) if namespace.lower() in known else None

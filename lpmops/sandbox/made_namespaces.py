@@ -62,7 +62,7 @@ class MadeNamespaces:
         return [
             {"namespace": name, "port": self._open[name].port, "connection_string_file": str(self._file(name))}
             for name in environment.made_namespaces()
-            if name in self._open
+            if name in self._keys
         ]
 
     async def _follow(self) -> None:
@@ -86,11 +86,11 @@ class MadeNamespaces:
             )
             if name not in self._open:
                 self._open[name] = await self._listen(name, environment, keys)
-            elif keys != self._keys[name]:
+            elif keys != self._keys.get(name):
                 self._open[name].take_keys(keys)
             if keys != self._keys.get(name):
-                self._keys[name] = keys
                 self._write(name)
+                self._keys[name] = keys
 
     async def _listen(
         self, name: str, environment: SandboxEnvironment, keys: tuple[SharedAccessKey, ...]

@@ -81,6 +81,12 @@ class EnvironmentServices:
 
         return SecretReader(self.transport, self.credential)
 
+    def secret(self, reference: str) -> str:
+        """The secret behind a reference of the configuration, read now. Raises ConfigError, or the errors of Key Vault."""
+        from lpmops.services.bounded import Deadline
+
+        return self.secrets.read(reference, Deadline.after(self.deadline))
+
     @property
     def databricks(self) -> DatabricksService:
         """The source table, the streaming job and its progress."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from posixpath import dirname
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from lpmops import resources
 from lpmops.config import Environment
-from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError
+from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError, StatementError
 from lpmops.model import (
     Commit,
     FeedState,
@@ -60,9 +62,18 @@ _ROW_METRICS = (
 
 # How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
 _FEED_HISTORY = 1_000
+# Over how long arrivals are counted: the first of these that the change feed has.
+_ARRIVAL_SPANS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=5), timedelta(seconds=20))
+_TOO_EARLY = frozenset(
+    {"DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION", "DELTA_MISSING_CHANGE_DATA", "DELTA_VERSION_NOT_FOUND"}
+)
+_IDS_A_STATEMENT = 200
+_SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
 _FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
 _REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
 _UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
+
+_Part = TypeVar("_Part")
 
 
 class DatabricksService:
@@ -73,6 +84,7 @@ class DatabricksService:
     ) -> None:
         self._seconds = seconds
         self._settings = environment.databricks
+        self._arrivals: dict[tuple[str, int], tuple[float, dict[str, float]]] = {}
         self._client = transport.client(
             "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_RIGHTS)
         )
@@ -175,6 +187,60 @@ class DatabricksService:
         return statements.run(
             self._client, self._settings.warehouse, statement, parameters or {}, Deadline.after(self._seconds)
         )
+
+    def company_records(self, key: str, company_ids: Sequence[str], key_type: str = "string") -> dict[str, int]:
+        """How many records the table has of each of these companies; one without any is left out.
+
+        `key` is the column that says whose a record is, compared as what it is, so that the warehouse reads no more files than it must.
+        """
+        text, mark = without_comments(resources.query("databricks/company_records.sql")), ":{}"
+        if key_type == "number":
+            mark = "CAST(:{} AS BIGINT)"
+        found: dict[str, int] = {}
+        for start in range(0, len(company_ids), _IDS_A_STATEMENT):
+            named = {f"id{n}": each for n, each in enumerate(company_ids[start : start + _IDS_A_STATEMENT])}
+            marks = ", ".join(mark.format(name) for name in named)
+            statement = text.format(key=quoted(key), table=quoted(self._settings.table), companies=marks)
+            found |= {str(row["company_id"]): int(row["records"]) for row in self._searched(statement, named)}
+        return found
+
+    def company_arrivals(self, key: str, limit: int = 10_000) -> dict[str, float]:
+        """New records a day by company, the busiest first, counted over the last day or what the change feed has of it.
+
+        The warehouse reads a day of changes for it, so an answer counts for two minutes: a plan is made more than once.
+        """
+        kept = self._arrivals.get((key, limit))
+        if kept is not None and time.monotonic() - kept[0] < _ARRIVALS_SECONDS:
+            return kept[1]
+        found = self._count_arrivals(key, limit)
+        self._arrivals[key, limit] = (time.monotonic(), found)
+        return found
+
+    def _count_arrivals(self, key: str, limit: int) -> dict[str, float]:
+        newest = self._commits(1, Deadline.after(self._seconds))
+        text = without_comments(resources.query("databricks/company_arrivals.sql"))
+        for span in _ARRIVAL_SPANS if newest else ():
+            since = (newest[0].at - span).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            statement = text.format(
+                key=quoted(key), table=_text(self._settings.table), since=_text(since), limit=int(limit)
+            )
+            try:
+                rows = self._searched(statement, {})
+            except StatementError as error:
+                # A young table, or one whose feed was switched on today: a shorter span is asked for.
+                if error.error_class in _TOO_EARLY and span is not _ARRIVAL_SPANS[-1]:
+                    continue
+                raise
+            # A feed that begins later than was asked for is counted over what it has.
+            begins = min((row["first_at"] for row in rows), default=newest[0].at - span)
+            days = max(newest[0].at - begins, timedelta(seconds=1)) / timedelta(days=1)
+            return {str(row["company_id"]): round(int(row["records"]) / days, 1) for row in rows if row["company_id"]}
+        return {}
+
+    def _searched(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a statement that reads much: it is given longer than a look at the state of things."""
+        deadline = Deadline.after(max(self._seconds, _SEARCH_SECONDS))
+        return statements.run(self._client, self._settings.warehouse, statement, parameters, deadline)
 
     def stream_run(self) -> StreamRun:
         """The job of the configured name (or id) and its newest run; state absent where there is no such job."""
@@ -423,6 +489,11 @@ class DatabricksService:
             return None
 
 
+def _text(value: str) -> str:
+    """A text constant of Databricks SQL, whose backslashes escape."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def quoted(table: str) -> str:
     """`catalog.schema.table` as backquoted names."""
     return ".".join("`" + part.replace("`", "``") + "`" for part in table.split("."))
@@ -525,17 +596,34 @@ def _written_progress(answer: Answer) -> StreamProgress:
     offset = _offset(sources[0], answer) if sources else None
     if offset is None:
         answer.refuse("names no Delta source with its end")
-    milliseconds = fields.object("durationMs").maybe_number("triggerExecution")
+    parts = _Parts()
+    milliseconds = parts.read(lambda: fields.object("durationMs").maybe_number("triggerExecution"))
     return StreamProgress(
         version=_planned_version(offset),
         table_id=offset.maybe_text("reservoirId"),
-        batch=fields.maybe_integer("batchId"),
-        at=fields.maybe_time("timestamp"),
-        input_rate=fields.maybe_number("inputRowsPerSecond"),
-        processed_rate=fields.maybe_number("processedRowsPerSecond"),
+        batch=parts.read(lambda: fields.maybe_integer("batchId")),
+        at=parts.read(lambda: fields.maybe_time("timestamp")),
+        input_rate=parts.read(lambda: fields.maybe_number("inputRowsPerSecond")),
+        processed_rate=parts.read(lambda: fields.maybe_number("processedRowsPerSecond")),
         batch_seconds=None if milliseconds is None else milliseconds / 1000,
-        backlog_bytes=sources[0].object("metrics").maybe_integer("numBytesOutstanding"),
+        backlog_bytes=parts.read(lambda: sources[0].object("metrics").maybe_integer("numBytesOutstanding")),
+        unreadable=tuple(parts.unreadable),
     )
+
+
+class _Parts:
+    """Reads what a progress may do without: a part that can't be read is None, and `unreadable` says which it was."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[str] = []
+
+    def read(self, part: Callable[[], _Part | None]) -> _Part | None:
+        """What `part` gives."""
+        try:
+            return part()
+        except BadAnswerError as error:
+            self.unreadable.append(error.message)
+            return None
 
 
 def _offset(source: Fields, answer: Answer) -> Fields | None:
@@ -555,19 +643,25 @@ def _checkpoint_progress(answer: Answer, batch: int) -> StreamProgress:
     if not lines or lines[0].strip() != "v1":
         answer.refuse("is no checkpoint offset of version 1")
     at: datetime | None = None
-    for line in lines[1:]:
+    parts = _Parts()
+    for number, line in enumerate(lines[1:], 2):
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            continue
+            value = None
         if not isinstance(value, dict):
+            parts.unreadable.append(f"The answer of {answer.place} has no JSON object in line {number}.")
             continue
         fields = Fields(value, answer)
         if "batchTimestampMs" in value:
-            at = fields.maybe_epoch_milliseconds("batchTimestampMs")
+            at = parts.read(partial(fields.maybe_epoch_milliseconds, "batchTimestampMs"))
         if "reservoirVersion" in value:
             return StreamProgress(
-                _planned_version(fields), table_id=fields.maybe_text("reservoirId"), batch=batch, at=at
+                _planned_version(fields),
+                table_id=fields.maybe_text("reservoirId"),
+                batch=batch,
+                at=at,
+                unreadable=tuple(parts.unreadable),
             )
     return answer.refuse("names no Delta source")
 

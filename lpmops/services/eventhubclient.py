@@ -36,9 +36,15 @@ class KeptConsumerClient(EventHubConsumerClient):
         self._asking = threading.Lock()
         self._link: Any = None
         self._is_closed = False
+        self._read_alone = ""
+
+    def get_partition_ids(self) -> list[str]:
+        """The ids of the partitions; who reads one of them on asks nobody whether it is there."""
+        return [self._read_alone] if self._read_alone else list(super().get_partition_ids())
 
     def first_since(self, partition: str, moment: datetime) -> int | None:
         """The sequence number of the first event of a partition enqueued at or after `moment`; None where none comes in time. Closes the client."""
+        self._read_alone = partition
         found: list[int] = []
         troubles: list[Exception] = []
 
@@ -81,15 +87,20 @@ class KeptConsumerClient(EventHubConsumerClient):
                 troubles.append(error)
             self.close()
 
-        # After the event before: a place at the end of the partition is none that the hub knows yet.
-        self.receive_batch(
-            hand_over,
-            partition_id=partition,
-            starting_position=place - 1 if place > 0 else "-1",
-            prefetch=prefetch,
-            max_batch_size=prefetch,
-            on_error=fail,
-        )
+        self._read_alone = partition
+        try:
+            # After the event before: a place at the end of the partition is none that the hub knows yet.
+            self.receive_batch(
+                hand_over,
+                partition_id=partition,
+                starting_position=place - 1 if place > 0 else "-1",
+                prefetch=prefetch,
+                max_batch_size=prefetch,
+                on_error=fail,
+            )
+        finally:
+            # Closed from another thread while it was opening, it has opened after that.
+            self.close()
         if troubles:
             raise troubles[0]
 

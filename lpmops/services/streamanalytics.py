@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from lpmops.config import Environment
 from lpmops.errors import ForbiddenError, ServiceError, ServiceNotFoundError, SignInError, ThrottledError
-from lpmops.model import Condition, JobPart, Receipt, StreamingJob, to_data
+from lpmops.model import Condition, JobPart, QueryError, Receipt, StreamingJob, to_data
 from lpmops.services import lro
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
@@ -25,6 +25,7 @@ from lpmops.services.resourcemanager import group_path, resource_manager
 from lpmops.services.transport import Transport
 
 _VERSION = {"api-version": "2020-03-01"}
+_PREVIEW = {"api-version": "2021-10-01-preview"}
 _WHOLE = {**_VERSION, "$expand": "inputs,outputs,transformation"}
 _PARTS = frozenset({"inputs", "outputs", "functions", "transformation", "etag"})
 # What the service tells of a part, and nobody sets.
@@ -50,6 +51,12 @@ class StreamAnalyticsService:
             credential,
             "streamanalytics",
             "Contributor on the jobs, or a role that writes, starts and stops them",
+        )
+
+        region = quote(environment.streamanalytics.region, safe="")
+        self._compile_path = f"/subscriptions/{environment.subscription_id}/providers/Microsoft.StreamAnalytics/locations/{region}/compileQuery"
+        self._compiler = resource_manager(
+            environment, transport, credential, "streamanalytics", "Stream Analytics Query Tester on the subscription"
         )
 
     def jobs(self) -> tuple[StreamingJob, ...]:
@@ -114,6 +121,51 @@ class StreamAnalyticsService:
     def delete_part(self, job: str, collection: str, name: str) -> Receipt:
         """Take an input or output out of a stopped job; one that is gone stays so. Raises ConflictError while it runs."""
         return self._write("DELETE", self._at(job, collection, name), None, f"delete {collection} of a job", None)
+
+    def test_output(self, job: str, name: str, properties: Mapping[str, Any]) -> str:
+        """Let the service try whether it reaches an output, whether the job has it already or not: why not, empty where it does.
+
+        Changes nothing. Raises DeadlineError where the service takes too long to say.
+        """
+        deadline = Deadline.after(self._seconds)
+        path = f"{self._at(job, 'outputs', name)}/test"
+        body = {"properties": dict(properties)}
+        first = self._orders.post(path, body, operation="test of an output", deadline=deadline, params=_VERSION)
+        try:
+            ended = lro.wait(self._client, first, operation="the test of an output", deadline=deadline, interval=1.0)
+        except ServiceError as error:
+            if type(error) is not ServiceError:
+                raise
+            # The test ended and says why: that is its answer.
+            return error.message
+        return "" if (ended.fields().maybe_text("status") or "").lower() == "testsucceeded" else "it gives no reason"
+
+    def compile(self, query: str, inputs: Mapping[str, str]) -> tuple[QueryError, ...]:
+        """What the service's own compiler says of a text whose inputs are named (to Stream or Reference); nothing where it takes it.
+
+        An API in preview (2021-10-01-preview) of the subscription: raises ServiceNotFoundError, ForbiddenError where it can't be had.
+        """
+        body = {
+            "query": query,
+            "inputs": [{"name": name, "type": kind} for name, kind in inputs.items()],
+            "jobType": "Cloud",
+            "compatibilityLevel": "1.2",
+        }
+        answer = self._compiler.read(
+            self._compile_path,
+            body,
+            operation="compile query",
+            deadline=Deadline.after(self._seconds),
+            params=_PREVIEW,
+        )
+        return tuple(
+            QueryError(
+                clean(fields.maybe_text("message") or "no reason given"),
+                _whole(fields.maybe_integer("startLine")),
+                _whole(fields.maybe_integer("startColumn")),
+            )
+            for fields in answer.fields().objects("errors")
+        )
 
     def failure(self, location: str) -> str | None:
         """Why the start or stop that is followed at `location` failed; None while it goes on, once it went well, and where nobody knows any more."""
@@ -180,7 +232,13 @@ def _job(fields: Fields, answer: Answer | None) -> StreamingJob:
         settings=_without_secrets({name: value for name, value in properties.values.items() if name not in _PARTS}),
         transformation=properties.object("transformation").maybe_text("name") or "Transformation",
         principal_id=fields.object("identity").maybe_text("principalId"),
+        tags=fields.texts("tags"),
     )
+
+
+def _whole(number: int | None) -> int | None:
+    """A line or a column; the service writes 0 for one that it does not know."""
+    return number or None
 
 
 def _part(fields: Fields) -> JobPart:

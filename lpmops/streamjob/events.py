@@ -19,6 +19,7 @@ EVENT_BYTES_AT_MOST = 1_000_000
 KEY_BYTES_AT_MOST = 30_000
 PREIMAGE = "update_preimage"
 HEARTBEAT = "heartbeat"
+TOO_LARGE = "lpmops: an event of this batch is too large"
 FEED_COLUMNS = ("_change_type", "_commit_version", "_commit_timestamp")
 STAMPS = ("_sent_at", "_replay_id")
 _MOMENT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
@@ -42,15 +43,6 @@ def changes(feed: DataFrame, company: str, companies: Sequence[str] = ()) -> Dat
     return kept.where(_named(company).isin(list(companies))) if companies else kept
 
 
-def in_order(rows: DataFrame, record: str, tasks: int) -> DataFrame:
-    """Rows in `tasks` parts, all of a record in one part and its versions in order, a delete before what follows it in the same commit.
-
-    Without this, files that are read side by side would reach a partition of the hub in any order.
-    """
-    deleted_first = F.when(F.col("_change_type") == "delete", 0).otherwise(1)
-    return rows.repartition(tasks, _named(record)).sortWithinPartitions("_commit_version", deleted_first)
-
-
 def outgoing(rows: DataFrame, record: str, company: str, sent_at: datetime, replay_id: str | None = None) -> DataFrame:
     """One row an event: `key` and `value` (its JSON), `size` in bytes, and what a quarantined record is known by.
 
@@ -70,9 +62,25 @@ def outgoing(rows: DataFrame, record: str, company: str, sent_at: datetime, repl
     return made.withColumn("size", F.octet_length("value"))
 
 
+def in_order(made: DataFrame, tasks: int) -> DataFrame:
+    """Rows of `outgoing` in `tasks` parts, all of a key in one part and its versions in order, a delete before what follows it in the same commit.
+
+    Without this, files that are read side by side would reach a partition of the hub in any order.
+    """
+    # One whole number to sort by, because Spark sorts by a single one without comparing rows.
+    place = F.col("commit_version") * 2 + F.when(F.col("change_type") == "delete", 0).otherwise(1)
+    return made.repartition(tasks, "key").sortWithinPartitions(place)
+
+
 def is_too_large() -> Column:
     """Whether a row of `outgoing` is more than the hub takes in one publication."""
     return (F.col("size") > EVENT_BYTES_AT_MOST) | (F.coalesce(F.octet_length("key"), F.lit(0)) > KEY_BYTES_AT_MOST)
+
+
+def refusing_too_large(made: DataFrame) -> DataFrame:
+    """The rows of `outgoing`, whose reading fails with `TOO_LARGE` in its message as soon as one of them is too large."""
+    refused = F.when(is_too_large(), F.raise_error(TOO_LARGE)).otherwise(F.col("value"))
+    return made.withColumn("value", refused)
 
 
 def quarantined(made: DataFrame, moment: datetime) -> DataFrame:

@@ -93,20 +93,20 @@ def _send(
     sliced.persist(StorageLevel.DISK_ONLY)
     try:
         # Read whole before the first event leaves: a version that cannot be read stops the chunk, not half of it.
-        last = sliced.agg(F.max(_SLICE)).first()
-        count = 0 if last is None or last[0] is None else int(last[0]) + 1
-        sent = quarantined = 0
-        for number in range(count):
+        [found] = sliced.agg(
+            F.count(F.lit(1)).alias("rows"), F.coalesce(F.max(_SLICE), F.lit(-1)).alias("last")
+        ).collect()
+        quarantined = 0
+        for number in range(found["last"] + 1):
             if stop.is_set():
                 return None
-            rows = events.in_order(sliced.where(F.col(_SLICE) == number).drop(_SLICE), settings.record, settings.tasks)
-            found = sender.send_rows(rows, chunk.n * 1_000_000 + number, settings.replay_id)
-            sent, quarantined = sent + found.events, quarantined + found.quarantined
+            rows = sliced.where(F.col(_SLICE) == number).drop(_SLICE)
+            quarantined += sender.send_rows(rows, chunk.n * 1_000_000 + number, settings.replay_id)
             # A whole second after the last of the slice has arrived: no second ever sees more than the rate.
             stop.wait(_PACE_SECONDS)
     finally:
         sliced.unpersist()
-    return Chunk(chunk.n, chunk.from_version, chunk.to_version, sent, quarantined, "done")
+    return Chunk(chunk.n, chunk.from_version, chunk.to_version, found["rows"] - quarantined, quarantined, "done")
 
 
 def in_slices(rows: DataFrame, record: str, rate: int) -> DataFrame:

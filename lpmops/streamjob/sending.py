@@ -1,6 +1,7 @@
-"""A batch of changes on its way: ordered, written as events, sent; what is too large is put aside.
+"""A batch of changes on its way: written as events, ordered, sent; what is too large is put aside.
 
-`Sender` holds what all batches of a run share. The feed is read once for a batch. A batch that is tried again is put aside once only.
+`Sender` holds what all batches of a run share. The feed is read once for a batch, and twice for one with an event that is too large. A batch that is
+tried again is put aside once only.
 """
 
 from __future__ import annotations
@@ -10,18 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from . import events, hub, source
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How many events were sent and how many were put aside."""
-
-    events: int
-    quarantined: int
+from . import events, failures, hub, source
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +27,30 @@ class Sender:
     application: str
     tasks: int
 
-    def send(self, feed: DataFrame, number: int) -> Sent:
+    def send(self, feed: DataFrame, number: int) -> None:
         """Send a batch of the feed, whole or not at all as far as anybody who waits for it can tell."""
-        rows = events.in_order(events.changes(feed, self.company), self.record, self.tasks)
-        return self.send_rows(rows, number)
+        self.send_rows(events.changes(feed, self.company), number)
 
-    def send_rows(self, rows: DataFrame, number: int, replay_id: str | None = None) -> Sent:
-        """Send rows that are chosen and in order."""
+    def send_rows(self, rows: DataFrame, number: int, replay_id: str | None = None) -> int:
+        """Send rows that are chosen; returns how many were put aside."""
         now = datetime.now(UTC)
         made = events.outgoing(rows, self.record, self.company, now, replay_id)
-        # Kept meanwhile, as it is read twice: to be sent, and to be counted. (An Observation is not told of what the Kafka sink reads.)
+        try:
+            # A row that is too large fails the batch before it is put in order, and so before its first event leaves: the many batches without
+            # one are read, written as JSON and sent in one go, and nothing of them is kept or counted.
+            hub.send(events.in_order(events.refusing_too_large(made), self.tasks), self.sink)
+        except failures.SPARK_ERRORS as error:
+            if events.TOO_LARGE not in str(error):
+                raise
+            return self._send_what_fits(made, now, number)
+        return 0
+
+    def _send_what_fits(self, made: DataFrame, now: datetime, number: int) -> int:
+        # Kept meanwhile, because it is read more than once.
         made.persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            hub.send(made.where(~events.is_too_large()), self.sink)
-            too_large = F.coalesce(F.sum(events.is_too_large().cast("long")), F.lit(0))
-            [found] = made.agg(F.count(F.lit(1)).alias("rows"), too_large.alias("too_large")).collect()
-            if found["too_large"]:
-                source.append(events.quarantined(made, now), self.quarantine, self.application, number)
+            hub.send(events.in_order(made.where(~events.is_too_large()), self.tasks), self.sink)
+            source.append(events.quarantined(made, now), self.quarantine, self.application, number)
+            return int(made.where(events.is_too_large()).count())
         finally:
             made.unpersist()
-        return Sent(found["rows"] - found["too_large"], found["too_large"])

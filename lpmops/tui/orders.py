@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from lpmops.actions.inputs import Choice
+    from lpmops.actions.inputs import Choice, Remark
     from lpmops.control.hands import Event, Outcome, StopRequest
     from lpmops.control.operations import Operation
     from lpmops.control.plan import Plan
@@ -40,6 +40,10 @@ class Orders(Protocol):
 
     def choices(self, environment: str, action: str, field: str) -> Sequence[Choice]:
         """What an input of an action can be now."""
+        ...
+
+    def look(self, environment: str, action: str, field: str, text: str) -> Sequence[Remark]:
+        """What the services say about a text of an input."""
         ...
 
     def plan(self, environment: str, action: str, values: Mapping[str, Any]) -> Plan:

@@ -15,7 +15,7 @@ from lpmops.tui.feed import Feed
 from lpmops.tui.view import Scene
 
 if TYPE_CHECKING:
-    from lpmops.actions.inputs import Choice
+    from lpmops.actions.inputs import Choice, Remark
     from lpmops.control.operations import Operation
     from lpmops.control.plan import Plan
     from lpmops.store.audit import Entry
@@ -104,6 +104,17 @@ def choices(orders: Orders, environment: str, action: str, field: str, asked: st
     """What an input can be; `asked` names the panel that asks, so that the next one asks anew."""
     return Question(
         ("choices", environment, action, field, asked), lambda _: orders.choices(environment, action, field), None
+    )
+
+
+def look(
+    orders: Orders, environment: str, action: str, field: str, text: str, asked: str
+) -> Question[Sequence[Remark]]:
+    """What the services say about a text of an input."""
+    return Question(
+        ("look", environment, action, field, text, asked),
+        lambda _: orders.look(environment, action, field, text),
+        None,
     )
 
 

@@ -3,7 +3,9 @@
 $verb VIEW lpm.tdr_current AS
 SELECT newest.*
 FROM (
-    SELECT tdr.*, ROW_NUMBER() OVER (PARTITION BY company_id, record_id ORDER BY commit_version DESC, CASE WHEN change_type = 'delete' THEN 1 ELSE 0 END) AS age_rank
+    SELECT tdr.*, ROW_NUMBER() OVER (
+        PARTITION BY tdr.company_id, tdr.record_id ORDER BY tdr.commit_version DESC, CASE WHEN tdr.change_type = 'delete' THEN 1 ELSE 0 END
+    ) AS age_rank
     FROM lpm.tdr AS tdr
 ) AS newest
 WHERE newest.age_rank = 1 AND newest.change_type <> 'delete'

@@ -1,2 +1,2 @@
--- Rights: SELECT on lpmops.route. What Stream Analytics reads each minute: where each active company lands.
-SELECT company_id, database_name FROM lpmops.route WHERE state = 'active'
+-- Rights: SELECT on lpmops.route. What Stream Analytics reads each minute: where each active company lands, and where else while it moves.
+SELECT company_id, database_name, also_database FROM lpmops.route WHERE state = 'active'

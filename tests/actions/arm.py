@@ -36,7 +36,9 @@ class Arm:
         if kind is Kind.JOB:
             held = self._cloud.get(names[0])
             identity = {"type": "SystemAssigned", "principalId": held.get("principal")}
-            return {"name": names[0], "location": "West Europe", "identity": identity} if held else None
+            shown = {"name": names[0], "location": held.get("location"), "identity": identity, "tags": held.get("tags")}
+            account = held.get("settings", {}).get("jobStorageAccount")
+            return {**shown, "properties": {"jobStorageAccount": account}} if held else None
         path = self.path(kind, *names)
         found = self._cloud.get(path)
         if found and found["properties"].get("provisioningState") == "Creating":
@@ -68,7 +70,7 @@ class Arm:
         verb, path = f"put_{kind.name.lower()}", self.path(kind, *names)
         self._cloud.trouble("before", verb)
         if kind is Kind.JOB:
-            self._make_job(names[0], new)
+            self._make_job(names[0], body, new)
         else:
             self._write(verb, kind, path, body)
         self._cloud.trouble("after", verb)
@@ -77,7 +79,10 @@ class Arm:
     def patch(self, kind: Kind, names: tuple[str, ...], body: Mapping[str, Any]) -> Receipt:
         verb, path = f"patch_{kind.name.lower()}", self.path(kind, *names)
         self._cloud.trouble("before", verb)
-        self._write(verb, kind, path, body)
+        if kind is Kind.JOB:
+            self._cloud.did(verb, names[0], **self._changed_job(names[0], self._cloud.get(names[0]), body))
+        else:
+            self._write(verb, kind, path, body)
         self._cloud.trouble("after", verb)
         return Receipt("request-10")
 
@@ -92,23 +97,25 @@ class Arm:
             properties |= {**_SHOWN, "provisioningState": "Creating"}
         if kind is Kind.ROLE:
             properties["scope"] = path.partition("/providers/Microsoft.Authorization")[0]
-        parts = path.split("/")
-        target = parts[-5] if kind in (Kind.ROLE, Kind.SETTING) else parts[-1]
-        self._cloud.did(verb, target, path, **{**body, "name": parts[-1], "id": path, "properties": properties})
+        self._cloud.did(verb, path, **{**body, "name": path.rpartition("/")[2], "id": path, "properties": properties})
 
-    def _make_job(self, name: str, new: bool) -> None:
+    def _changed_job(self, name: str, held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+        """As the service does it: the key of a storage account is taken and never shown."""
+        account = dict(body.get("properties", {}).get("jobStorageAccount") or {})
+        if key := account.pop("accountKey", None):
+            self._cloud.put("keys", **{name: key})
+        settings = {**held["settings"], **({"jobStorageAccount": account} if account else {})}
+        return {"principal": PRINCIPAL, "settings": settings, "tags": body.get("tags", held.get("tags"))}
+
+    def _make_job(self, name: str, body: Mapping[str, Any], new: bool) -> None:
         if new and self._cloud.get(name):
             raise PreconditionError("There is a job of that name.", service="streamanalytics", status=412)
         settings = {"compatibilityLevel": "1.0", "outputErrorPolicy": "Stop"}
         empty = {"query": "", "inputs": {}, "outputs": {}, "settings": settings, "streaming_units": 0.0}
         never = {"mode": None, "started_at": None, "last_output_at": None}
-        place = self._cloud.environment.subscription_id
-        made = {
-            "state": "Created",
-            "principal": PRINCIPAL,
-            "resource_id": f"/subscriptions/{place}/streamingjobs/{name}",
-        }
-        self._cloud.did("put_job", name, **made, **empty, **never)
+        place = {"location": "West Europe", "resource_id": self.path(Kind.JOB, name)}
+        made = {"state": "Created", **empty, **never, **place}
+        self._cloud.did("put_job", name, **{**made, **self._changed_job(name, made, body)})
 
     def _below(self, prefix: str) -> tuple[Mapping[str, Any], ...]:
         found = (self._cloud.get(name) for name in self._cloud.names(prefix) if "/" not in name[len(prefix) :])

@@ -20,16 +20,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lpmops.config import Routing
-from lpmops.routing.schema import landing_statements
+from lpmops.actions.roles import given_name
+from lpmops.routing import landscape
+from lpmops.routing.landscape import RECEIVER, Kind
+from lpmops.services.resources import path_of
 from tests.actions import cloud_access
-from tests.actions.cloud import CONTROL, JOB, Act, Cloud
+from tests.actions.arm import PRINCIPAL
+from tests.actions.cloud import CONTROL, JOB, SENDER, WORKSPACE, Act, Cloud, environment
 
 PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
 START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+NAMESPACE = path_of(environment(), Kind.NAMESPACE, "evhns-lpm-tdr-prod")
+HUB = path_of(environment(), Kind.HUB, "evhns-lpm-tdr-prod", "tdr")
 ROUTE = {"companies": ["1001"], "reason": "", "ticket": "", "by": "ops@lpm.example"}
 
 
@@ -81,16 +86,6 @@ def _route_paused(cloud: Cloud) -> None:
     cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
 
 
-def _nothing_yet(cloud: Cloud) -> None:
-    """A subscription with a resource group and a SQL server whose databases are of an older version."""
-    cloud.remove(JOB)
-    cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
-    cloud.add_database("lpm-01")
-    for statement in landing_statements((), Routing()):
-        if "ix_tdr_company_landed_at" not in statement:
-            cloud.statement("lpm-01", statement)
-
-
 def drift(cloud: Cloud) -> None:
     """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
     held = cloud.get(JOB)
@@ -101,6 +96,26 @@ def drift(cloud: Cloud) -> None:
         outputs={**outputs, "old": held["outputs"]["unrouted"]},
         settings={**held["settings"], "outputErrorPolicy": "Drop"},
     )
+
+
+def _half_made(cloud: Cloud) -> None:
+    """An environment that was made by hand: something lacks, and somebody with the portal open shortened what the hub keeps."""
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = (wish.namespace, wish.hub)
+    sku = {"name": "Standard", "tier": "Standard", "capacity": 2}
+    usual = {"minimumTlsVersion": "1.2", "isAutoInflateEnabled": False, "maximumThroughputUnits": 0}
+    arm.put(Kind.NAMESPACE, hub[:1], {"location": "West Europe", "sku": sku, "properties": usual})
+    kept = {"cleanupPolicy": "Delete", "retentionTimeInHours": 24}
+    arm.put(Kind.HUB, hub, {"properties": {"partitionCount": 4, "retentionDescription": kept}})
+    arm.put(Kind.GROUP, (*hub, "asa-01"), {"properties": {}})
+    role = {"roleDefinitionId": f"/providers/{RECEIVER[0]}", "principalId": PRINCIPAL}
+    arm.put(Kind.ROLE, (arm.path(Kind.HUB, *hub), "00000000-0000-4000-8000-0000000000f1"), {"properties": role})
+    logs = [{"category": name, "enabled": True} for name in ("Authoring", "Execution")]
+    arm.put(
+        Kind.SETTING, (arm.path(Kind.JOB, JOB), "by-hand"), {"properties": {"workspaceId": WORKSPACE, "logs": logs}}
+    )
+    cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
+    cloud.statement("lpm-01", "DROP INDEX ix_tdr_company_landed_at ON lpm.tdr")
 
 
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
@@ -115,15 +130,6 @@ def _is_route(state: str) -> Callable[[Cloud], bool]:
     return lambda cloud: cloud.get("lpmops.route")["1001"]["state"] == state
 
 
-def _is_provisioned(cloud: Cloud) -> bool:
-    return (
-        cloud.acts()[Act("put_role", "tdr")] == 2
-        and len(cloud.resources.assignments()) == 2
-        and len(cloud.query("SELECT name FROM sys.indexes WHERE name = 'ix_kpi_minute_company'")) == 1
-        and cloud.get(JOB)["state"] == "Created"
-    )
-
-
 def _is_deployed(cloud: Cloud) -> bool:
     job = cloud.get(JOB)
     return (
@@ -132,6 +138,18 @@ def _is_deployed(cloud: Cloud) -> bool:
         and {"lpm-01", "old"} & set(job["outputs"]) == {"lpm-01"}
         and job["query"].startswith("WITH")
         and job["settings"]["outputErrorPolicy"] == "Stop"
+    )
+
+
+def _is_made(cloud: Cloud) -> bool:
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = arm.get(Kind.HUB, wish.namespace, wish.hub) or {}
+    groups = arm.every(Kind.GROUP, wish.namespace, wish.hub)
+    return (
+        hub["properties"]["retentionDescription"]["retentionTimeInHours"] == 168
+        and [group["name"] for group in groups] == ["asa-01", "people"]
+        and {role["properties"]["principalId"] for role in arm.assignments()} == {PRINCIPAL, SENDER}
+        and len(cloud.query("SELECT name FROM sys.indexes WHERE name = 'ix_kpi_minute_company'")) == 1
     )
 
 
@@ -224,26 +242,26 @@ CASES: dict[str, Case] = {
     ),
     "stream start": Case("stream.start", FEED, _stream_stopped, _stream("continue_job"), _runs_anew),
     "stream restart": Case("stream.restart", FEED, _streaming, _stream("run_job"), _runs_anew, anew=True),
-    "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
-    "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
-    "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
     "provision": Case(
         "provision.apply",
         FEED,
-        _nothing_yet,
+        _half_made,
         (
             Act("execute", "index ix_kpi_minute_company on lpmops.kpi_minute"),
-            Act("put_namespace", "evhns-lpm-tdr-prod"),
-            Act("put_hub", "tdr"),
-            Act("put_group", "asa-01"),
-            Act("put_group", "people"),
-            Act("put_job", JOB),
-            Act("put_setting", "evhns-lpm-tdr-prod"),
-            Act("put_setting", JOB),
+            Act("put_hub", HUB),
+            Act("put_group", f"{HUB}/consumergroups/people"),
+            Act(
+                "put_role",
+                f"{HUB}/providers/Microsoft.Authorization/roleAssignments/{given_name(HUB, SENDER, landscape.SENDER[0])}",
+            ),
+            Act("put_setting", f"{NAMESPACE}/providers/Microsoft.Insights/diagnosticSettings/lpmops"),
             Act("execute", "index ix_tdr_company_landed_at on lpm.tdr"),
         ),
-        _is_provisioned,
+        _is_made,
     ),
+    "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
+    "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
+    "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
     "grant": Case(
         "access.grant",
         {"identities": ["stream", "operators"], "only": ["unity", "jobs"], **FEED},

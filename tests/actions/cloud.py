@@ -23,8 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from lpmops import resources
-from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Sql, StreamAnalytics
-from lpmops.errors import ConflictError, DeadlineError, PreconditionError, ServiceNotFoundError, StatementError
+from lpmops.config import Config, Databricks, Environment, EventHub, Monitor, Refresh, Routing, Sql, StreamAnalytics
+from lpmops.errors import (
+    BadAnswerError,
+    ConflictError,
+    DeadlineError,
+    PreconditionError,
+    ServiceNotFoundError,
+    StatementError,
+)
 from lpmops.model import (
     Credential,
     FeedState,
@@ -42,13 +49,13 @@ from lpmops.model import (
     to_data,
 )
 from lpmops.routing import job as definitions
-from lpmops.routing.schema import control_statements
+from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.services.sqltext import without_comments
 from tests.actions import cloud_access
-from tests.actions.arm import Arm
+from tests.actions.arm import PRINCIPAL, Arm
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
 SENDER = "00000000-0000-4000-8000-0000000000e2"
@@ -151,6 +158,9 @@ class Cloud:
         self._sql.create_database(CONTROL)
         for statement in control_statements():
             self._sql.database(CONTROL).execute(statement, {})
+        self._sql.create_database("lpm-01")
+        for statement in landing_statements((), Routing()):
+            self._sql.database("lpm-01").execute(statement, {})
         self._sql.database(CONTROL).execute(
             "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('1001', 'Acme', 'lpm-01', 'x')",
             {},
@@ -162,12 +172,13 @@ class Cloud:
         place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{JOB}"
         self.put(
             JOB,
-            principal="00000000-0000-4000-8000-0000000000e1",
             resource_id=place,
             state="Running",
             mode="JobStartTime",
             started_at=to_data(START - timedelta(days=1)),
             last_output_at=to_data(START),
+            principal=PRINCIPAL,
+            location="West Europe",
             **_asked_for(self.environment),
         )
         self.put("feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none")
@@ -332,6 +343,10 @@ class Cloud:
     def state(self) -> Credential:
         return Credential("ok", "ops@lpm.example")
 
+    def secret(self, reference: str) -> str:
+        self.trouble("before", "secret")
+        return str(self.get("secrets")[reference])
+
     def tenant_id(self) -> str | None:
         self.trouble("before", "tenant")
         return self.tenant
@@ -374,10 +389,6 @@ class Cloud:
         """Run one, as somebody with an editor would."""
         self._sql.database(database).execute(text, {})
 
-    def add_database(self, name: str) -> None:
-        """An empty database."""
-        self._sql.create_database(name)
-
     def jobs(self) -> tuple[StreamingJob, ...]:
         return tuple(self.job(name) for name in self.names(self.environment.streamanalytics.job_prefix))
 
@@ -398,7 +409,7 @@ class Cloud:
             name=name,
             resource_id=held.get("resource_id", f"/subscriptions/another/streamingjobs/{name}"),
             state=held["state"],
-            location="westeurope",
+            location=held.get("location", "West Europe"),
             streaming_units=held["streaming_units"],
             last_output_at=parse_time(held["last_output_at"]) if held["last_output_at"] else None,
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
@@ -411,6 +422,7 @@ class Cloud:
             etag=_etag(held["settings"]),
             settings=held["settings"],
             principal_id=held.get("principal"),
+            tags=held.get("tags") or {},
         )
 
     def _part(self, job: str, collection: str, name: str) -> dict[str, Any] | None:
@@ -547,7 +559,14 @@ class Cloud:
     def progress(self) -> StreamProgress | None:
         self.trouble("before", "progress")
         held = self.get("stream")
-        return None if held["version"] is None else StreamProgress(held["version"], held["table_id"])
+        if held.get("garbled"):
+            raise BadAnswerError("The answer of files/tdr_stream.json is no JSON.", service="databricks")
+        unreadable = tuple(held.get("unreadable", ()))
+        return (
+            None
+            if held["version"] is None
+            else StreamProgress(held["version"], held["table_id"], unreadable=unreadable)
+        )
 
     def job_settings(self, job_id: str) -> dict[str, Any]:
         self.trouble("before", "job_settings")

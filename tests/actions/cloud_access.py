@@ -35,9 +35,6 @@ def without_users(cloud: Cloud) -> None:
     """The control database gave all that the job takes; a company's knows no such user, as when the job was made again."""
     cloud.statement(CONTROL, f"CREATE USER [{JOB}] FROM EXTERNAL PROVIDER")
     cloud.statement(CONTROL, f"GRANT SELECT, INSERT ON SCHEMA::[lpmops] TO [{JOB}]")
-    cloud.add_database("lpm-01")
-    cloud.statement("lpm-01", "CREATE SCHEMA lpm")
-    cloud.statement("lpm-01", "CREATE TABLE lpm.tdr (company_id NVARCHAR(64) NOT NULL)")
 
 
 def job_may_write(cloud: Cloud) -> bool:

@@ -17,10 +17,11 @@ from lpmops.control import plan as plans
 from lpmops.control.plan import Plan
 from lpmops.errors import LpmopsError
 from lpmops.model import parse_time, to_data
+from lpmops.routing.landscape import SENDER as RIGHT
 from lpmops.routing.landscape import Kind
 from lpmops.sandbox.sql.errors import SqlError
 from tests.actions.cases import Case
-from tests.actions.cloud import CONTROL, JOB, TABLES, Cloud
+from tests.actions.cloud import CONTROL, JOB, SENDER, TABLES, WORKSPACE, Cloud
 from tests.actions.operator import Operator
 
 Move = Callable[[Cloud], None]
@@ -110,7 +111,20 @@ def _task(**python: Any) -> Move:
     return move
 
 
+def _what_lacks(cloud: Cloud) -> None:
+    """Of a half made environment what lacks, all but what is to be changed."""
+    arm, wish = cloud.resources, cloud.environment.eventhub
+    hub = (wish.namespace, wish.hub)
+    arm.put(Kind.GROUP, (*hub, wish.consumer_group), {"properties": {}})
+    role = {"roleDefinitionId": f"/providers/{RIGHT[0]}", "principalId": SENDER}
+    arm.put(Kind.ROLE, (arm.path(Kind.HUB, *hub), "00000000-0000-4000-8000-0000000000f2"), {"properties": role})
+    logs = [{"category": "DiagnosticErrorLogs", "enabled": True}]
+    properties = {"workspaceId": WORKSPACE, "logs": logs, "logAnalyticsDestinationType": "Dedicated"}
+    arm.put(Kind.SETTING, (arm.path(Kind.NAMESPACE, hub[0]), "lpmops"), {"properties": properties})
+
+
 BESIDES: dict[str, Move] = {
+    "what lacks": _what_lacks,
     "another job": _another_job,
     "another pause": _another_pause,
     "a namespace": _a_namespace,

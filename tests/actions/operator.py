@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from lpmops.actions import registry
+from lpmops.actions.action import Bench, Trier
 from lpmops.actions.desk import Desk
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import Outcome, Ticking, Timing
 from lpmops.control.plan import Plan
 from lpmops.errors import InDoubtError, LpmopsError
+from lpmops.model import StreamingJob
+from lpmops.routing.job import Definition
 from lpmops.store import audit, journal
 from lpmops.store.connection import Store, open_store
 from tests.actions.cases import Case
@@ -106,6 +109,11 @@ class Operator:
         raw.close()
 
 
+def untried(bench: Bench, job: StreamingJob, candidate: Definition) -> tuple[list[str], list[str]]:
+    """No trial: whether a text is a good one is not what these suites are about, and an engine takes a second."""
+    return [], []
+
+
 @contextmanager
 def operator(
     folder: Path,
@@ -118,6 +126,7 @@ def operator(
     cloud: Cloud | None = None,
     now: Callable[[], datetime] = utc_now,
     ticking: Ticking | None = None,
+    trial: Trier = untried,
 ) -> Iterator[Operator]:
     """Somebody at a machine whose clock is `now` and who waits in simulated time; the cloud is the one in `folder`."""
     made = cloud or Cloud(folder, trouble=trouble, ahead=ahead)
@@ -133,6 +142,7 @@ def operator(
         timing=timing,
         now=now,
         ticking=ticking or Simulated().ticking,
+        trial=trial,
     )
     try:
         yield Operator(desk, made, opened)

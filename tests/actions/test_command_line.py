@@ -258,6 +258,27 @@ def test_the_feed_is_shown_and_enabled_with_its_first_version(line: Line) -> Non
     assert line.run("cdf", "show", "-e", "prod", "-o", "json").data["first_version"] == 8
 
 
+def test_an_unreadable_part_of_the_streams_progress_is_a_warning_beside_the_rest(line: Line) -> None:
+    line.cloud.put(
+        "stream", unreadable=["The answer of files/tdr_stream.json has no number under 'inputRowsPerSecond'."]
+    )
+    shown = line.run("stream", "show", "-e", "prod", "-o", "json")
+    assert (shown.code, shown.data["version"], shown.data["doubts"]) == (0, 6, ["the table's change feed is off"])
+    assert [warning.partition(": ")[0] for warning in shown.document["warnings"]] == [
+        "Part of the stream's progress is unreadable"
+    ]
+    assert "warning: Part of the stream's progress" in line.run("stream", "show", "-e", "prod").err
+
+
+def test_progress_that_is_no_progress_hides_neither_the_job_nor_its_run(line: Line) -> None:
+    line.cloud.put("stream", garbled=True)
+    shown = line.run("stream", "show", "-e", "prod", "-o", "json")
+    assert (shown.code, shown.data["state"], shown.data["version"]) == (0, "running", None)
+    assert "is no JSON" in shown.document["warnings"][0]
+    assert "can't be read" in shown.data["doubts"][0]
+    assert line.run("stream", "restart", "-e", "prod", "--yes").code != 0
+
+
 def test_what_waits_for_a_paused_job_is_shown(line: Line) -> None:
     running = line.run("asa", "show", "-e", "prod", "-o", "json").data
     assert (running[0]["state"], running[0]["paused"], running[0]["modes"]) == ("Running", None, [])

@@ -186,7 +186,7 @@ def _back(worker: Operator, operation: str) -> object:
 def test_only_a_deployment_of_this_environment_can_be_taken_back(folder: Path) -> None:
     with operator(folder) as worker:
         operation = str(worker.run(CASES["pause"]).operation)
-        with pytest.raises(UsageError, match=r"asa\.pause, not a deployment"):
+        with pytest.raises(UsageError, match=r"asa\.pause, which changed no"):
             asa_definition.former(worker.desk.plan_of(operation))
         with pytest.raises(NotFoundError):
             worker.desk.plan_of("no-such-operation")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpmops.config import Environment
-from lpmops.model import StreamingJob, to_data
+from lpmops.model import to_data
 from lpmops.routing import job as definitions
 from tests.actions.cloud import JOB, START, Cloud, Trouble, config, environment, quiet
 
@@ -23,21 +23,19 @@ def shared() -> Environment:
 class TwoJobs(Cloud):
     """Both jobs run, and are as the configuration asks for."""
 
-    def __init__(self, folder: Path, *, trouble: Trouble = quiet) -> None:
-        super().__init__(folder, shared(), trouble=trouble)
+    def __init__(self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet) -> None:
+        super().__init__(folder, place or shared(), trouble=trouble)
         if not self.get(SECOND):
             self.put(JOB, **_as_asked_for(self.environment, "lpm-01", "asa-01"))
             self.put(
                 SECOND,
+                resource_id=self.get(JOB)["resource_id"].replace(JOB, SECOND),
                 state="Running",
                 mode="JobStartTime",
                 started_at=to_data(START),
                 last_output_at=to_data(START),
                 **_as_asked_for(self.environment, "lpm-02", "asa-02"),
             )
-
-    def jobs(self) -> tuple[StreamingJob, ...]:
-        return (self.job(JOB), self.job(SECOND))
 
 
 def _as_asked_for(place: Environment, database: str, group: str) -> dict[str, Any]:

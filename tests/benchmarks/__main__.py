@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("commands", "status", "calls", "history", "app", "sandbox")
+NAMES = ("commands", "status", "calls", "history", "routing", "app", "sandbox")
 
 
 def main() -> None:

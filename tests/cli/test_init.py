@@ -49,6 +49,11 @@ def test_answers_become_a_configuration_that_reads_back(person: World, tmp_path:
     assert environment.resource_group == "rg-lpm-tdr-dev"
     assert environment.databricks.host == "https://adb.example"
     assert environment.sql.databases == ("lpm-01", "lpm-02")
+    # What has a default is there to be seen, and counts when its mark is taken away.
+    text = path.read_text(encoding="utf-8")
+    assert "# throughput_units = 2 " in text
+    path.write_text(text.replace("# partitions = 4", "partitions = 8"), encoding="utf-8")
+    assert config_reader.read(path).environments["dev"].eventhub.partitions == 8
 
 
 def test_a_wrong_answer_is_refused_in_words_and_asked_again(person: World, tmp_path: Path) -> None:

@@ -73,6 +73,48 @@ def test_a_mistake_is_named_by_line_and_key(right: str, wrong: str, key: str, sa
     assert says in message
 
 
+SOMEBODY = "group:00000000-0000-4000-8000-0000000000e1"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('tier = "Basic"', "must be one of Standard, Premium"),
+        ("throughput_units = 0", "must be 1 or more"),
+        ("maximum_throughput_units = 1", "is less than throughput_units"),
+        ('tier = "Premium"\nmaximum_throughput_units = 9', "is only for the Standard tier"),
+        ('senders = ["ops@lpm.example"]', "user:ID, group:ID or service:ID"),
+        ('receivers = ["robot:00000000-0000-4000-8000-0000000000e1"]', "user:ID, group:ID or service:ID"),
+        ("senders = [3]", "a list of names"),
+        ("partition = 4", "did you mean partitions"),
+    ],
+)
+def test_a_size_or_a_principal_that_can_not_be_is_named(line: str, says: str) -> None:
+    text = GOOD.replace('hub = "tdr"\n', f'hub = "tdr"\n{line}\n', 1)
+    message = complaint(text)
+    assert "environments.dev.eventhub." in message
+    assert says in message
+
+
+def test_the_sizes_and_principals_of_an_environment_have_defaults_and_are_read() -> None:
+    hub = parsed(GOOD).environment("dev").eventhub
+    assert (hub.tier, hub.throughput_units, hub.maximum_throughput_units, hub.partitions, hub.retention_days) == (
+        *("Standard", 2, 0),
+        *(4, 7),
+    )
+    lines = f'hub = "tdr"\nsenders = []\nreceivers = ["{SOMEBODY}"]\nmaximum_throughput_units = 20\n'
+    changed = parsed(GOOD.replace('hub = "tdr"\n', lines, 1)).environment("dev").eventhub
+    assert (changed.senders, changed.receivers, changed.maximum_throughput_units) == ((), (SOMEBODY,), 20)
+
+
+def test_a_key_needs_the_account_that_it_is_of_and_is_never_in_the_file() -> None:
+    region = 'region = "westeurope"\n'
+    alone = GOOD.replace(region, f'{region}storage_account_key = "env:KEY"\n', 1)
+    assert "environments.dev.streamanalytics.storage_account is missing" in complaint(alone)
+    bare = GOOD.replace(region, f'{region}storage_account = "stlpm"\nstorage_account_key = "hunter2"\n', 1)
+    assert "never the secret itself" in complaint(bare)
+
+
 def test_a_missing_setting_is_named_under_its_table() -> None:
     text = GOOD.replace('warehouse = "0123456789abcdef"\n', "", 1)
     assert (

@@ -382,6 +382,9 @@ class World:
         self.untils += parameters[1:]
         return [row for row in self.minutes if row["company_id"] == parameters[0]]
 
+    def _calls_in_company_database(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+        return [row for row in self.minutes if row["company_id"] == parameters[0] and row["database"] == database]
+
     def _heartbeat(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
         beat = self.beat
         return [

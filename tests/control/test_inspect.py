@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lpmops.config import Column, Config, Monitor
+from lpmops.config import Column, Config, Kpi, Monitor
 from lpmops.control.collect import Collector
 from lpmops.control.inspect import Inspector
 from lpmops.control.shared import SharedServices
@@ -33,9 +33,9 @@ CONVERSION = "OutputDataConversionError.TypeConversionError"
 COLUMNS = (Column("caller_number", "NVARCHAR(32)"), Column("not_there_yet", "INT"))
 
 
-def look(world: World, workspace: str = "") -> Inspector:
+def look(world: World, workspace: str = "", kpi: Kpi | None = None) -> Inspector:
     settings = replace(world.environment, monitor=Monitor(workspace))
-    config = Config({"test": settings}, columns=COLUMNS)
+    config = Config({"test": settings}, columns=COLUMNS, kpi=kpi or Kpi())
     return Inspector(config, lambda *_: world, lambda: world.now)
 
 
@@ -112,6 +112,14 @@ def test_calls_by_the_minute_keep_what_is_unknown_unknown() -> None:
     assert (minute.mean_duration, minute.p95_duration) == (61.5, None)
     assert look(world).calls("test", "1002", world.now - timedelta(hours=1)) == ()
     assert world.untils[-2:] == [world.now - timedelta(hours=1)] * 2
+
+
+def test_calls_that_are_counted_in_the_company_database_are_read_there() -> None:
+    world = World()
+    row = {"company_id": "1001", "window_end": world.now, "calls": 3, "answered": 2, "failed": 1}
+    row |= {"mean_duration_seconds": None, "p95_duration_seconds": None}
+    world.minutes = [{**row, "database": "lpm-01"}, {**row, "database": "lpm-02", "calls": 9}]
+    assert [minute.calls for minute in look(world, kpi=Kpi(output="company")).calls("test", "1001")] == [3]
 
 
 # Logs ------------------------------------------------------------------------------------------------------------------------------------------

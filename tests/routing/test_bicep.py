@@ -48,6 +48,16 @@ def test_ids_are_parameters_and_no_secret_is_in_it() -> None:
         assert word not in text
 
 
+def test_a_key_is_a_parameter_that_nobody_is_shown() -> None:
+    place = _place()
+    jobs = replace(place.streamanalytics, storage_account="stlpm", storage_account_key="env:STORAGE_KEY")
+    text = bicep.render(replace(place, streamanalytics=jobs))
+    assert "@secure()\nparam storageAccountKey string\n" in text
+    assert "accountKey: storageAccountKey\n" in text
+    assert "env:STORAGE_KEY" not in text
+    assert "@secure()" not in bicep.render(place)
+
+
 def test_without_a_workspace_no_logs_are_asked_for() -> None:
     text = bicep.render(replace(_place(), monitor=Monitor()))
     assert "diagnosticSettings" not in text

@@ -12,14 +12,14 @@ from lpmops.config import Config, Routing
 from lpmops.routing import deployed, job, shards
 from lpmops.routing.deployed import Deployed, Drift
 from lpmops.routing.query import Share
-from lpmops.routing.routes import PAUSED, Route, refusal_of_id
+from lpmops.routing.routes import PAUSED, Route
 from lpmops.routing.shards import Present, Settings, ShardPlan
+from tests.routing.hostile import ids
 from tests.services.worlds import environment
 
 PLACE = environment("http://127.0.0.1:1")
 CONFIG = Config({PLACE.name: PLACE})
 BY_QUERY = Settings("asa-", strategy="query")
-ids = st.text(min_size=1, max_size=64).filter(lambda text: not refusal_of_id(text))
 
 
 def read(share: Share | list[str]) -> Deployed:

@@ -96,3 +96,16 @@ def test_the_storage_account_of_reference_data_is_part_of_the_job_where_there_is
         "jobStorageAccount.accountName",
         "jobStorageAccount.authenticationMode",
     }
+
+
+def test_the_storage_account_is_reached_by_identity_and_left_to_whoever_has_its_key() -> None:
+    def settings(**wish: str) -> object:
+        place = replace(PLACE, streamanalytics=replace(PLACE.streamanalytics, **wish))
+        return definitions.wished(CONFIG, place, ("lpm-01",), "asa-01").settings.get("jobStorageAccount")
+
+    assert settings(storage_account="stlpm") == {"accountName": "stlpm", "authenticationMode": "Msi"}
+    assert settings(storage_account="stlpm", storage_account_key="env:KEY") is None
+
+
+def test_a_job_more_is_needed_where_its_outputs_would_be_too_many() -> None:
+    assert [definitions.jobs_needed(count) for count in (0, 1, 37, 38, 74, 75)] == [1, 1, 1, 2, 2, 3]

@@ -102,3 +102,27 @@ def test_what_was_deployed_is_kept_by_the_next_process(lives: Callable[[], Life]
     second = lives()
     assert not second.environment.is_new
     assert {path: path.stat().st_ino for path in (second.environment.folder / "sql").glob("*.sqlite")} == deployed
+
+
+def test_a_job_reads_any_hub_of_its_own_subscription_and_none_of_another(lives: Callable[[], Life]) -> None:
+    life = lives()
+    life.deploy()
+    plan, hubs = life.environment.plan, life.account.event_hubs
+    hubs.put(plan.subscription_id, plan.resource_group, "evhns-lpm-made", {"location": plan.region})
+    hubs.put_hub(plan.subscription_id, plan.resource_group, "evhns-lpm-made", "tdr", {})
+    hubs.put("another", "rg", "evhns-lpm-foreign", {"location": plan.region})
+    hubs.put_hub("another", "rg", "evhns-lpm-foreign", "tdr", {})
+    assert life.environment.find_hub(plan.namespace, plan.hub) is life.environment.hub
+    assert life.environment.find_hub("evhns-lpm-made", "tdr") is not life.environment.hub
+    for place in (("evhns-lpm-foreign", "tdr"), ("evhns-lpm-made", "nothing"), ("evhns-lpm-none", "tdr")):
+        with pytest.raises(LookupError):
+            life.environment.find_hub(*place)
+
+
+def test_a_job_that_is_deployed_may_read_its_hub(lives: Callable[[], Life]) -> None:
+    life = lives()
+    life.deploy()
+    plan = life.environment.plan
+    (job,) = life.account.stream_analytics.jobs(plan.subscription_id)
+    scope = f"{job.id.partition('/Microsoft.StreamAnalytics')[0]}/Microsoft.EventHub/namespaces/{plan.namespace}/eventhubs/{plan.hub}"
+    assert [each.principal_id for each in life.account.access.at(scope)] == [(job.identity or {})["principalId"]]

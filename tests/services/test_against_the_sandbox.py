@@ -287,3 +287,16 @@ def test_the_traces_of_the_stream_job_are_read_as_the_last_version_it_has_planne
     assert inside is not None
     assert (beside.version, beside.batch, beside.table_id) == (41, 7, "table-1")
     assert (inside.version, inside.batch, inside.table_id) == (41, 7, "table-1")
+
+
+def test_a_text_is_compiled_by_the_service_without_a_job(cloud: EnvironmentServices) -> None:
+    jobs = cloud.streamanalytics
+    assert jobs.compile(QUERY, {"tdr-hub": "Stream"}) == ()
+    (error,) = jobs.compile("SELEC tdr_id INTO [x] FROM [tdr-hub]", {"tdr-hub": "Stream"})
+    assert (error.message, error.line, error.column) == ("Syntax error near 'SELEC'.", 1, 1)
+
+
+def test_a_cloud_without_the_preview_says_so(azure: Azure, cloud: EnvironmentServices) -> None:
+    azure.account.faults.add(SUBSCRIPTION, HttpFault("server_error", status=404, path="compileQuery"))
+    with pytest.raises(ServiceNotFoundError):
+        cloud.streamanalytics.compile(QUERY, {"tdr-hub": "Stream"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -299,6 +300,33 @@ def test_progress_is_read_from_the_newest_offset_where_nothing_is_written(server
     assert progress is not None
     assert (progress.version, progress.batch, progress.table_id) == (8, 10, "t-1")
     assert progress.at == datetime.fromtimestamp(1_700_000_000, UTC)
+
+
+def test_a_part_of_the_progress_that_is_unreadable_costs_that_part_alone_and_is_told(server: FaultyServer) -> None:
+    [source] = PROGRESS["sources"]
+    garbled = {**PROGRESS, "inputRowsPerSecond": "fast", "timestamp": 12, "sources": [{**source, "metrics": "none"}]}
+    server.route = routes({"/api/2.0/fs/files/Volumes/lpm_dev/ops/checkpoints/progress/tdr_stream.json": garbled})
+    found = service_of(server).progress()
+    assert found is not None
+    assert (found.version, found.batch, found.processed_rate, found.batch_seconds) == (41, 12, 70.0, 0.85)
+    assert (found.input_rate, found.at, found.backlog_bytes) == (None, None, None)
+    assert [re.search("'(.*)'", text)[1] for text in found.unreadable] == ["timestamp", "inputRowsPerSecond", "metrics"]
+
+
+def test_a_line_of_the_checkpoint_that_is_no_json_is_told(server: FaultyServer) -> None:
+    offsets = 'v1\n{"batchTimestampMs":"soon"}\n{half\n{"reservoirId":"t-1","reservoirVersion":8,"index":3}\n'
+    found = {
+        f"/api/2.0/fs/directories{CHECKPOINT}/offsets": {"contents": [{"path": f"{CHECKPOINT}/offsets/1"}]},
+        f"/api/2.0/fs/files{CHECKPOINT}/offsets/1": lambda _: answer(200, offsets),
+    }
+    server.route = routes(found)
+    progress = service_of(server).progress()
+    assert progress is not None
+    assert (progress.version, progress.at) == (8, None)
+    assert [text.partition(" has no ")[2] for text in progress.unreadable] == [
+        "whole number under 'batchTimestampMs'.",
+        "JSON object in line 3.",
+    ]
 
 
 def test_a_stream_that_left_no_trace_has_no_progress(server: FaultyServer) -> None:

@@ -33,7 +33,7 @@ def of_the_job(spark: SparkSession, table: Path, first: int, last: int, replay_i
 
 def made_by_the_job(spark: SparkSession, table: Path, first: int, last: int, replay_id: str | None = None) -> DataFrame:
     rows = events.changes(source.between(spark, str(table), first, last), "info_companyid")
-    return events.outgoing(events.in_order(rows, "tdr_id", 2), "tdr_id", "info_companyid", SENT, replay_id)
+    return events.in_order(events.outgoing(rows, "tdr_id", "info_companyid", SENT, replay_id), 2)
 
 
 def of_the_stand_in(table: ChangeTable, first: int, last: int, replay_id: str | None = None) -> list[Event]:
@@ -164,13 +164,11 @@ def test_every_version_of_a_record_is_behind_the_one_before(spark: SparkSession,
     lake.sql(f"INSERT OVERWRITE {{t}} {lake.rows(0, 30)}")
 
     rows = events.changes(source.between(spark, str(lake.path), 1, lake.version()), "info_companyid")
-    parts = events.in_order(rows, "tdr_id", 3).selectExpr(
-        "spark_partition_id() AS part", "tdr_id", "_commit_version", "_change_type"
-    )
-    found = parts.collect()
+    made = events.outgoing(rows, "tdr_id", "info_companyid", SENT)
+    parts = events.in_order(made, 3).selectExpr("spark_partition_id() AS part", "key", "commit_version", "change_type")
     of_each: dict[str, list[tuple[int, int, str]]] = {}
-    for row in found:
-        of_each.setdefault(row["tdr_id"], []).append((row["part"], row["_commit_version"], row["_change_type"]))
+    for row in parts.collect():
+        of_each.setdefault(row["key"], []).append((row["part"], row["commit_version"], row["change_type"]))
     assert len(of_each) == 30
     for seen in of_each.values():
         assert len({part for part, _, _ in seen}) == 1

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from azure.eventhub import EventData, EventHubProducerClient
 
+from lpmops import config_reader
 from lpmops.model import parse_time
+from lpmops.services.cloud import open_environment
 from tests.stories.conftest import Stream
 from tests.stories.machine import PATIENCE, is_fine, shown, suspects, wait_until
 
@@ -154,6 +157,31 @@ def test_a_job_that_is_stopped_and_healed_in_a_hurry_runs_again_and_a_fault_with
 
     wait_until(runs_again, "the fault has ended and the job is started")
     calm_stream.ledger("dev").assert_nothing_lost_or_doubled()
+
+
+def test_an_environment_that_is_made_from_nothing_takes_events_and_is_not_made_again(
+    stream: Stream, tmp_path: Path
+) -> None:
+    text = Path(stream.machine.environ["LPMOPS_CONFIG"]).read_text(encoding="utf-8")
+    names = {"evhns-lpm-tdr-dev": "evhns-lpm-tdr-made", "asa-lpm-tdr-dev-": "asa-lpm-tdr-made-"}
+    for old, new in {**names, "secrets/eventhub-dev": "secrets/eventhub-evhns-lpm-tdr-made"}.items():
+        text = text.replace(old, new)
+    (tmp_path / "lpmops.toml").write_text(text, encoding="utf-8")
+    mine = stream.machine.using(LPMOPS_CONFIG=str(tmp_path / "lpmops.toml"))
+    made = mine.done("provision", "apply", "-e", "dev", "--yes", "-o", "json").document["data"]
+    assert {step["state"] for step in made["steps"]} == {"done"}
+    looked = mine.run("provision", "plan", "-e", "dev", "--detailed-exitcode", "-o", "json")
+    assert (looked.code, {item["state"] for item in looked.document["data"]["resources"]}) == (0, {"there"})
+    (place,) = mine.sandbox_status()["dev"]["namespaces"]
+    client = EventHubProducerClient.from_connection_string(
+        Path(place["connection_string_file"]).read_text(encoding="utf-8"), eventhub_name="tdr"
+    )
+    with client:
+        client.send_batch([EventData(b"{}")])
+    services = open_environment(config_reader.read(tmp_path / "lpmops.toml").environment("dev"), deadline=PATIENCE)
+    held = [partition.last_sequence + 1 for partition in services.eventhubs.partitions()]
+    services.close()
+    assert (len(held), sum(held)) == (4, 1)
 
 
 def test_what_the_sandbox_is_asked_without_its_token_is_refused(calm_stream: Stream) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from lpmops.actions.inputs import Choice
+from lpmops.actions.inputs import Choice, Remark
 from lpmops.control import guard
 from lpmops.control.guard import Arming
 from lpmops.control.hands import Event, Outcome, StopRequest
@@ -93,6 +93,8 @@ class MemoryOrders:
             Choice("now", "skips 41,204, repeats 0"),
             Choice("custom", "begins with what came in at the time of “from”"),
         ]
+        self.looked: list[tuple[str, str]] = []
+        self.remarks: dict[tuple[str, str], list[Remark]] = {}
         self.offered: dict[str, list[Choice]] = {}
         self.refusing: dict[str, Exception] = {}
         self.held: dict[str, threading.Event] = {}
@@ -113,6 +115,11 @@ class MemoryOrders:
     def choices(self, environment: str, action: str, field: str) -> Sequence[Choice]:
         self._answer("choices")
         return self.offered.get(field, self.modes)
+
+    def look(self, environment: str, action: str, field: str, text: str) -> Sequence[Remark]:
+        self.looked.append((field, text))
+        self._answer("look")
+        return self.remarks.get((field, text), [Remark("nothing speaks against it")])
 
     def plan(self, environment: str, action: str, values: Mapping[str, Any]) -> Plan:
         self.asked.append((environment, action, dict(values)))

@@ -21,7 +21,8 @@ from lpmops.tui.screens.leaving import LeavingScreen
 from lpmops.tui.screens.line import CommandInput, LineScreen
 from lpmops.tui.screens.operation import OperationScreen
 from lpmops.tui.screens.plan import DEAF_SECONDS, PlanScreen
-from lpmops.tui.widgets.plan_parts import Cancel, FieldInput, TypedInput
+from lpmops.tui.widgets.field import FieldInput
+from lpmops.tui.widgets.plan_parts import Cancel, TypedInput
 from tests.tui.driving import app_of, text, until
 from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pass_time, pause_events, pause_plan
 from tests.tui.worlds import NOW, MemoryFeed, bad_day, good_day, paused, taken

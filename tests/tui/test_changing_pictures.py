@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from lpmops.control.plan import Danger
 from lpmops.tui.screens.plan import PlanScreen
-from lpmops.tui.widgets.plan_parts import FieldInput
+from lpmops.tui.widgets.field import FieldInput
 from tests.tui.driving import Snapshot, app_of, text, until
 from tests.tui.order_worlds import MemoryOrders, at_work, entry, operation, pause_events, pause_plan
 from tests.tui.worlds import bad_day

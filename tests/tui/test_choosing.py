@@ -11,7 +11,7 @@ from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Change, Step
 from lpmops.model import Reading
 from lpmops.tui.screens.plan import PlanScreen
-from lpmops.tui.widgets.plan_parts import FieldInput
+from lpmops.tui.widgets.field import FieldInput
 from tests.tui.driving import app_of, text, until
 from tests.tui.order_worlds import MemoryOrders, at_work, pause_plan
 from tests.tui.worlds import NOW, MemoryFeed, good_day
@@ -62,8 +62,8 @@ async def test_one_of_several_jobs_is_chosen_or_more_with_a_comma() -> None:
         screen = await opened(pilot, "asa.scale")
         await until(pilot, lambda: "lpm-tdr-dev-02  running, 3 outputs" in text(pilot))
         await pilot.press("down", "down")
-        assert pilot.app.focused is screen._fields[0]
-        assert screen._fields[0].value == JOBS[1]
+        assert pilot.app.focused is screen.fields.all[0]
+        assert screen.fields.all[0].value == JOBS[1]
         await pilot.press("comma", "down", "enter", "down", "down", "enter", "enter", "enter")
         await until(pilot, lambda: len(orders.asked) == 1)
         assert orders.asked[0][2] == {"jobs": [JOBS[1], JOBS[0]], "units": "2/3", "reason": "", "ticket": ""}
@@ -73,17 +73,17 @@ async def test_a_job_that_is_not_there_is_said_as_the_field_is_left() -> None:
     orders = orders_of(two_jobs())
     async with at_work(orders.feed, orders) as pilot:
         screen = await opened(pilot, "asa.pause")
-        await until(pilot, lambda: screen._fields[0].choices is not None)
+        await until(pilot, lambda: screen.fields.all[0].choices is not None)
         await pilot.press(*"lpm-tdr-dev-01, lpm-x", "enter")
         await until(pilot, lambda: "there is no 'lpm-x'" in text(pilot))
-        assert pilot.app.focused is screen._fields[0]
+        assert pilot.app.focused is screen.fields.all[0]
 
 
 async def test_where_there_is_one_job_nothing_is_asked_about_it() -> None:
     orders = orders_of(good_day())
     async with at_work(orders.feed, orders) as pilot:
         screen = await opened(pilot, "asa.deploy")
-        assert [each.field.name for each in screen._fields] == ["mode", "begin", "back_to", "reason", "ticket"]
+        assert [each.field.name for each in screen.fields.all] == ["mode", "begin", "back_to", "reason", "ticket"]
 
 
 @pytest.mark.parametrize("action", ["asa.deploy", "asa.scale", "stream.deploy"])
@@ -93,7 +93,7 @@ async def test_what_is_deployed_and_scaled_is_planned_shown_copied_and_done_from
     orders = orders_of(two_jobs())
     async with at_work(orders.feed, orders) as pilot:
         screen = await opened(pilot, action)
-        for field in screen._fields:
+        for field in screen.fields.all:
             await until(pilot, lambda field=field: field.field.choices is None or field.choices is not None)
             if field.field.name == "units":
                 await pilot.press("down")
@@ -117,6 +117,6 @@ async def test_the_difference_of_a_text_is_shown_line_by_line() -> None:
     orders.plans["dev", "asa.deploy"] = replace(plan, steps=(step,))
     async with at_work(orders.feed, orders) as pilot:
         screen = await opened(pilot, "asa.deploy")
-        await pilot.press(*["enter"] * len(screen._fields))
+        await pilot.press(*["enter"] * len(screen.fields.all))
         await until(pilot, lambda: screen.plan is not None and "-  SELECT 1" in text(pilot))
         assert "+  SELECT 2" in text(pilot)

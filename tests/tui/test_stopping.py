@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from lpmops.tui.screens.help import HelpScreen
 from lpmops.tui.screens.operation import OperationScreen
 from lpmops.tui.screens.plan import PlanScreen
-from lpmops.tui.widgets.plan_parts import FieldInput
+from lpmops.tui.widgets.field import FieldInput
 from tests.tui.driving import app_of, text, until
 from tests.tui.order_worlds import RUNNING, MemoryOrders, at_work, operation, pause_events
 from tests.tui.worlds import good_day

@@ -22,8 +22,8 @@ from lpmops.sandbox.asa.pruning import paths_read
 InputKind = Literal["stream", "reference"]
 
 
-def compile_query(text: str, inputs: Mapping[str, InputKind], outputs: Collection[str]) -> CompiledQuery:
-    """Compile a query for a job with these inputs (name to "stream" or "reference") and outputs.
+def compile_query(text: str, inputs: Mapping[str, InputKind], outputs: Collection[str] | None) -> CompiledQuery:
+    """Compile a query for a job with these inputs (name to "stream" or "reference") and outputs; without outputs, with those that it names.
 
     Raises CompileError with every diagnostic found; names of inputs, outputs, steps and columns match without case (assumed).
     """
@@ -35,9 +35,9 @@ def compile_query(text: str, inputs: Mapping[str, InputKind], outputs: Collectio
 
 
 class _Compiler:
-    def __init__(self, source: SourceText, inputs: Mapping[str, InputKind], outputs: Collection[str]) -> None:
+    def __init__(self, source: SourceText, inputs: Mapping[str, InputKind], outputs: Collection[str] | None) -> None:
         self._source = source
-        self._outputs = {name.casefold(): name for name in outputs}
+        self._outputs = None if outputs is None else {name.casefold(): name for name in outputs}
         self._catalog = Catalog(
             streams={name.casefold(): name for name, kind in inputs.items() if kind == "stream"},
             references={name.casefold(): name for name, kind in inputs.items() if kind == "reference"},
@@ -88,7 +88,7 @@ class _Compiler:
     def _output(self, written: tokens.Statement, used: set[str]) -> str | None:
         # asa-query/into: "If not specified, the default output stream is 'output'."
         name = written.name or tokens.Name("output", written.start, written.start + len("SELECT"))
-        output = self._outputs.get(name.text.casefold())
+        output = name.text if self._outputs is None else self._outputs.get(name.text.casefold())
         if output is None:
             self._complain(f"The output '{name.text}' used in the query is not defined.", name.start, name.end)
         elif output in used:

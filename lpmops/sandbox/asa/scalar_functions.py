@@ -19,6 +19,8 @@ _PARTS = {
     "millisecond": "(millisecond({0}) % 1000)",
     "microsecond": "(microsecond({0}) % 1000000)",
 }
+# Everything but the characters that take two UTF-16 units.
+_NO_PAIR = r"[^\x{10000}-\x{10FFFF}]"
 _SAME_KIND = {"ABS": "abs", "CEILING": "ceil", "FLOOR": "floor", "SIGN": "sign"}
 _FLOAT = {"SQRT": "sqrt({0})", "SQUARE": "({0} * {0})", "EXP": "exp({0})", "POWER": "pow({0}, {1})"}
 _TEXT = {"LOWER": "lower", "UPPER": "upper", "LTRIM": "ltrim", "RTRIM": "rtrim", "TRIM": "trim", "REVERSE": "reverse"}
@@ -73,7 +75,10 @@ def _text(name: str, arguments: Sequence[Typed]) -> Typed:
         return _charindex(arguments)
     first = text(arguments[0]).sql
     if name == "LEN":
-        return Typed(f"CAST(length(rtrim({first})) AS BIGINT)", Kind.BIGINT)
+        # Assumed: characters are UTF-16 units, as .NET and NVARCHAR(n) count them; the page says "number of characters, excluding trailing blanks".
+        counted = f"rtrim({first})"
+        pairs = f"CASE WHEN strlen({counted}) = length({counted}) THEN 0 ELSE length(regexp_replace({counted}, '{_NO_PAIR}', '', 'g')) END"
+        return Typed(f"CAST(length({counted}) + {pairs} AS BIGINT)", Kind.BIGINT)
     if name == "REPLACE":
         pattern, replacement = text(arguments[1]).sql, text(arguments[2]).sql
         return Typed(f"replace({first}, {pattern}, {replacement})", Kind.NVARCHAR)

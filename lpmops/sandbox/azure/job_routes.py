@@ -18,7 +18,8 @@ from lpmops.sandbox.azure.stamps import milliseconds
 from lpmops.sandbox.azure.stream_analytics import CLUSTERS_QUOTA, JOB_TYPE, UNITS_QUOTA
 
 STABLE = frozenset({"2020-03-01"})
-READ = frozenset({"2020-03-01", "2021-10-01-preview"})
+PREVIEW = frozenset({"2021-10-01-preview"})
+READ = STABLE | PREVIEW
 KINDS: tuple[Kind, ...] = ("inputs", "outputs", "functions", "transformations")
 _EXPANDABLE = frozenset({"inputs", "outputs", "functions", "transformation"})
 _SUBSCRIPTION = "/subscriptions/{subscription}"
@@ -46,6 +47,14 @@ def job_operations(account: Account) -> list[Operation]:
             f"{_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/streamingjobs",
             "streamingjobs/Read",
             routes.list_jobs,
+        ),
+        # specification streamanalytics/preview/2021-10-01-preview, subscriptions.json; testQuery writes to a storage account, which is not here.
+        Operation(
+            "POST",
+            f"{_SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/locations/{{location}}/compileQuery",
+            "Microsoft.StreamAnalytics/locations/CompileQuery/action",
+            PREVIEW,
+            routes.compile_query,
         ),
         at("GET", _JOBS, "streamingjobs/Read", routes.list_jobs),
         at("GET", _JOB, "streamingjobs/Read", routes.get_job),
@@ -114,6 +123,10 @@ class JobRoutes:
             for name, (most, now) in used.items()
         ]
         return Answer({"value": value})
+
+    def compile_query(self, call: Call) -> Answer:
+        """A text compiled for its own sake: 200, whether or not errors were found."""
+        return Answer(self.state.compile(call.object_body()))
 
     def list_jobs(self, call: Call) -> Answer:
         """Of a group, or of the subscription when the path names no group."""

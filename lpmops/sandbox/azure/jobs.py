@@ -142,6 +142,15 @@ class Diagnostic(Protocol):
         """The column."""
 
 
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """What is wrong with a text; where nothing is, the names of the inputs and outputs that it uses."""
+
+    diagnostics: Sequence[Diagnostic] = ()
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+
+
 class JobRuntime(Protocol):
     """One job's engine. `start` and `stop` may take as long as they need; the two properties are read under a lock and must not wait."""
 
@@ -176,16 +185,16 @@ class Match:
 
 
 RuntimeFactory = Callable[[JobKey], JobRuntime]
-# (text, kind by input name: stream or reference, output names) -> what is wrong with it
-Compiler = Callable[[str, Mapping[str, str], Sequence[str]], Sequence[Diagnostic]]
+# (text, kind by input name: stream or reference, output names or None for whatever the text names) -> what became of it
+Compiler = Callable[[str, Mapping[str, str], Sequence[str] | None], Compilation]
 # (inputs | outputs, properties) -> why the data source can't be reached, or None
 Probe = Callable[[str, Mapping[str, Any]], str | None]
 
 
-def no_diagnostics(text: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> Sequence[Diagnostic]:
+def no_diagnostics(text: str, inputs: Mapping[str, str], outputs: Sequence[str] | None) -> Compilation:
     """The compiler of a sandbox without one: everything passes."""
-    del text, inputs, outputs
-    return ()
+    del text
+    return Compilation((), list(inputs), outputs or ())
 
 
 def probe_nothing(kind: str, properties: Mapping[str, Any]) -> str | None:

@@ -324,12 +324,39 @@ class StreamAnalytics:
         if not job.query:
             raise unprocessable("The streaming job should have a transformation defined")
 
+    def compile(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What the compiler says of a text that belongs to no job: any output will do. Raises 400."""
+        text, given = body.get("query"), body.get("inputs") or []
+        if not isinstance(text, str):
+            raise missing("query")
+        if body.get("jobType") not in ("Cloud", "Edge"):
+            raise missing("jobType")
+        if not isinstance(given, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("name"), str) and item.get("type") in ("Stream", "Reference")
+            for item in given
+        ):
+            raise bad("Each of 'inputs' has a name and a type, Stream or Reference.")  # assumed: the wording
+        if body.get("functions"):
+            raise bad("This sandbox's Stream Analytics engine has no user-defined functions.")
+        found = self._compiler(text, {item["name"]: item["type"].lower() for item in given}, None)
+        errors = [
+            {"message": each.message, "startLine": each.line, "startColumn": each.column, "isGlobal": False}
+            for each in found.diagnostics
+        ]
+        return {
+            "errors": errors,
+            "warnings": [],
+            "inputs": list(found.inputs),
+            "outputs": list(found.outputs),
+            "functions": [],
+        }
+
     def _compile(self, job: Job, status: int) -> None:
         """Assumed: the real service finds these faults only at the start; here they are found as soon as a text has inputs and outputs."""
         if not job.query or not job.inputs or not job.outputs:
             return
         kinds = {child.name: str(child.properties["type"]).lower() for child in job.inputs.values()}
-        found = self._compiler(job.query, kinds, [child.name for child in job.outputs.values()])
+        found = self._compiler(job.query, kinds, [child.name for child in job.outputs.values()]).diagnostics
         if found:
             message = "Query compilation error: " + " ".join(_said(each) for each in found)
             raise stream_analytics_error(status, "BadRequest", message)

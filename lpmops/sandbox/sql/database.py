@@ -152,6 +152,10 @@ class Database:
         if self._state == "throttled":
             raise errors.service_busy(str(uuid.uuid4()).upper())
 
+    def pages(self) -> int:
+        """How many of SQL Server's pages of 8 KB the rows take: what has not gone into the file yet does not count."""
+        return -(-self.path.stat().st_size // 8192)
+
     @property
     def max_pages(self) -> int:
         """The size quota in pages of the file; never less than what an empty database needs."""

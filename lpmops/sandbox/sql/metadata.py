@@ -289,6 +289,7 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "INDEXPROPERTY": _index_property, "COLUMNPROPERTY": _column_property, "OBJECTPROPERTY": _object_property, "TYPE_ID": _type_id,
     "TYPE_NAME": _type_name, "IS_MEMBER": _is_member, "IS_ROLEMEMBER": _is_role_member, "SERVERPROPERTY": _server_property,
     "DATABASEPROPERTYEX": _database_property,
+    "FILEPROPERTY": lambda s, _name, wanted: s.database.pages() if str(wanted).lower() == "spaceused" else None,
     "SCHEMA_ID": lambda s, name: s.catalog.schema_id(str(name)),
     "SCHEMA_NAME": lambda s, number: next((name for known, name, _ in s.catalog.schemas if known == number), None),
     "DB_ID": lambda s, name: s.database.database_id if str(name).casefold() == s.database.name.casefold() else None,

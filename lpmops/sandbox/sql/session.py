@@ -160,6 +160,10 @@ class Session:
         """What sys.databases shows: all in master, elsewhere master and this one."""
         return self.database.siblings()
 
+    def pages(self) -> int:
+        """The 8 KB pages of the data file."""
+        return self.database.pages()
+
     def sessions(self) -> Iterable[SessionEntry]:
         """What the session views show: all with VIEW DATABASE STATE, else oneself."""
         everyone = permissions.allowed(self.catalog, self.principal, "VIEW DATABASE STATE")

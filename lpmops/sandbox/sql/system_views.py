@@ -75,6 +75,9 @@ class Viewer(Protocol):
     def sessions(self) -> Iterable[SessionEntry]:
         """The sessions of this database."""
 
+    def pages(self) -> int:
+        """The 8 KB pages that the database's data file has."""
+
 
 Row = tuple[Any, ...]
 
@@ -446,6 +449,12 @@ def _databases(viewer: Viewer) -> list[Row]:
     return [(entry.name, entry.database_id, entry.created, 160, entry.collation, 0, "MULTI_USER", 0, 0 if entry.state == "ONLINE" else 6,
         entry.state, 1, 1)
             for entry in viewer.databases()]  # fmt: skip
+
+
+@_view("sys.database_files", ("file_id", INT), ("type", TINYINT), ("type_desc", _DESCRIPTION), ("name", SYSNAME), ("state_desc", _DESCRIPTION),
+       ("size", INT))  # fmt: skip
+def _database_files(viewer: Viewer) -> list[Row]:
+    return [(1, 0, "ROWS", "data_0", "ONLINE", viewer.pages())]
 
 
 @_view("sys.dm_exec_sessions", ("session_id", SMALLINT), ("login_time", DATETIME), ("host_name", nvarchar(128)), ("program_name", nvarchar(128)),

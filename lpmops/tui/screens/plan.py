@@ -30,24 +30,27 @@ from lpmops.tui import commands, hands, paint, questions
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
+from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.pager import Pager
-from lpmops.tui.widgets.plan import choice_lines, danger_piece, plan_lines
-from lpmops.tui.widgets.plan_parts import Armed, Cancel, FieldInput, FieldName, Note, PlanHead, TypedInput
+from lpmops.tui.widgets.plan import danger_piece, plan_lines
+from lpmops.tui.widgets.plan_parts import Armed, Cancel, FieldName, Note, PlanHead, TypedInput
 
 DEAF_SECONDS = 0.3
+# Head, hint, remarks, foot, keys and the lines between them; a field is a line more.
+_AROUND, _FEWEST_CHOICES = 16, 4
 _ASKED = count(1)
 
 
 class PlanScreen(LiveModal, inherit_bindings=False):
-    """The panel of one action in one environment."""
+    """The panel of one action in one environment; `company` is the one that somebody looks at."""
 
     CSS_PATH = "plan.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings((*commands.PLAN, *commands.SCROLL))]
 
-    def __init__(self, environment: str, action: str) -> None:
+    def __init__(self, environment: str, action: str, company: str = "") -> None:
         super().__init__()
-        self.environment, self.action = environment, registry.action(action)
+        self.environment, self.action, self.company = environment, registry.action(action), company
         self.plan: Plan | None = None
         self._asked = f"{next(_ASKED)}"
         self._values: Mapping[str, Any] | None = None
@@ -59,10 +62,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         """Head, fields, what they want, the plan, the foot, keys."""
         with Vertical(classes="panel"):
             yield PlanHead(self.action.name)
-            for each in self._asked_for():
-                with Horizontal(classes="field"):
-                    yield FieldName((Piece(each.title, "muted"),))
-                    yield FieldInput(each, self._on)
+            yield Fields(self.environment, self.action.name, self._asked_for(), self._texts(), self.owner.feed.now)
             yield Note()
             yield Pager()
             with Horizontal(id="foot"):
@@ -75,21 +75,30 @@ class PlanScreen(LiveModal, inherit_bindings=False):
     def _asked_for(self) -> list[Field]:
         """The inputs that matter as things were last seen."""
         view = self.owner.live.view(self.environment)
-        return [each for each in self.action.inputs or () if each.needed(view.snapshot if view is not None else None)]
+        seen = view.snapshot if view is not None else None
+        return [
+            each
+            for each in self.action.inputs or ()
+            if each.needed(seen) and not (self.company and each.of_company is not None)
+        ]
+
+    def _texts(self) -> Mapping[str, str]:
+        """What stands in the fields at first."""
+        return {}
 
     def on_mount(self) -> None:
         """The first field takes the keys; without fields the plan is made at once."""
         self.query_one(Pager).can_focus = False
-        fields = self._fields
-        if fields:
-            fields[0].focus()
+        if self.fields.all:
+            self.fields.first()
         else:
             self._make()
         self.show(self.latest())
 
     @property
-    def _fields(self) -> list[FieldInput]:
-        return list(self.query(FieldInput))
+    def fields(self) -> Fields:
+        """What is asked before the plan."""
+        return self.query_one(Fields)
 
     # What is shown ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -102,8 +111,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self.query_one(".panel").set_class(view.is_prod, "-prod")
         danger = self.plan.danger if self.plan is not None else registry.danger(self.action, view.kind)
         self.query_one(PlanHead).show(view, (danger_piece(danger),))
-        for row in self.query(".field"):
-            row.set_class(self.plan is not None, "-hidden")
+        self.fields.set_class(self.plan is not None or not self.fields.all, "-hidden")
         self._show_note()
         self._show_foot(scene)
         self.refresh_bindings()
@@ -115,13 +123,8 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         if orders is None:
             return
         now = self.owner.feed.now()
-        for field in self._fields:
-            if self.plan is None and field.field.choices is not None and field.choices is None:
-                question = questions.choices(orders, self.environment, self.action.name, field.field.name, self._asked)
-                answer = self.owner.answers.get(question, now)
-                field.choices = None if answer.value is None else tuple(answer.value)
-                if answer.fault and not self._said:
-                    self._said = _fault_lines(answer.fault, answer.hint)
+        if self.plan is None:
+            self.fields.take(orders, self.owner.answers, now)
         if self._values is None or self.plan is not None:
             return
         made = self.owner.answers.get(
@@ -131,8 +134,8 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             self._stand(made.value)
         elif made.fault:
             self._said, self._values = _fault_lines(made.fault, made.hint), None
-            if self._fields:
-                self.set_focus(self._fields[0])
+            if self.fields.all:
+                self.set_focus(self.fields.all[0])
 
     def _stand(self, plan: Plan) -> None:
         """The plan stands there: from now on Cancel has the keys, and for a moment none counts."""
@@ -144,17 +147,10 @@ class PlanScreen(LiveModal, inherit_bindings=False):
 
     def _show_note(self) -> None:
         note, lines = self.query_one(Note), list[Line]()
-        focused = self.focused
         if self._values is not None and self.plan is None:
             lines = [(Piece("making the plan: asking the services what is there …", "muted"),)]
-        elif self.plan is None and isinstance(focused, FieldInput):
-            wrong = next((each for each in (focused, *self._fields) if each.problem), None)
-            hint: Line = (paint.piece(f"{focused.field.title}: {focused.field.hint}", "muted"),)
-            if wrong is not None:
-                hint = (Piece("✖ ", "bad"), paint.piece(f"{wrong.field.title}: {wrong.problem}", "bad"))
-            lines = [hint, *choice_lines(focused.choices or (), focused.chosen)]
-            if focused.field.choices is not None and focused.choices is None and not self._said:
-                lines.append((Piece("  asking the services what there is to choose …", "muted"),))
+        elif self.plan is None:
+            lines = self.fields.note(max(_FEWEST_CHOICES, self.size.height - _AROUND - len(self.fields.all)))
         lines += self._said
         note.set_class(not lines, "-hidden")
         note.tell(*lines)
@@ -177,7 +173,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
 
     def _armed_line(self, scene: Scene) -> Line:
         if self.plan is None:
-            return (Piece("enter goes on to the plan; nothing is changed yet", "muted"),) if self._fields else ()
+            return (Piece("enter goes on to the plan; nothing is changed yet", "muted"),) if self.fields.all else ()
         if not self._may_begin:
             return (Piece("this can't be done now" if self.plan.refusals else "nothing is left to do", "muted"),)
         if not guard.needs_arming(self.plan.danger):
@@ -235,40 +231,25 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         if isinstance(message.input, TypedInput):
             self._begin(message.value)
 
-    def on_input_blurred(self, message: Input.Blurred) -> None:
-        """Checks a field that is left."""
-        if isinstance(message.input, FieldInput) and message.input.value:
-            message.input.check(self.owner.feed.now())
+    def on_fields_edited(self, _message: Fields.Edited) -> None:
+        """What no plan could be made of is being mended."""
+        self._said = ()
         self._show_note()
 
-    def on_input_changed(self, message: Input.Changed) -> None:
-        """What was wrong with a field is forgotten while it is mended."""
-        if isinstance(message.input, FieldInput):
-            message.input.problem, self._said = "", ()
-            self._show_note()
+    def on_fields_left(self, _message: Fields.Left) -> None:
+        """Says what the field that has the keys wants, and asks what is to be asked about the one that was left."""
+        self.show(self.latest())
 
-    def on_descendant_focus(self) -> None:
-        """Says what the field that has the keys wants."""
-        self._show_note()
-
-    def _on(self, field: FieldInput) -> None:
-        """On to the next field, or to the plan behind the last one."""
-        now, fields = self.owner.feed.now(), self._fields
-        if not field.check(now):
-            self._show_note()
-        elif field is not fields[-1]:
-            self.set_focus(fields[fields.index(field) + 1])
-        elif wrong := next((each for each in fields if not each.check(now)), None):
-            self.set_focus(wrong)
-            self._show_note()
-        else:
-            self._make()
+    def on_fields_ready(self, _message: Fields.Ready) -> None:
+        """On to the plan."""
+        self._make()
 
     def _make(self) -> None:
         """Has the plan made of what is in the fields."""
-        now = self.owner.feed.now()
         self._asked, self._said = f"{next(_ASKED)}", ()
-        self._values = {each.field.name: each.field.read(each.value, now) for each in self._fields}
+        given = {each.name: each.of_company for each in self.action.inputs or () if self.company}
+        meant = {name: of_company(self.company) for name, of_company in given.items() if of_company is not None}
+        self._values = {**self.fields.values(self.owner.feed.now()), **meant}
         self.set_focus(self.query_one(Cancel))
         self.show(self.latest())
 

@@ -64,7 +64,7 @@ def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list
         lines.append((Piece("✖ ", "bad"), paint.piece(operation.error, "bad")))
     lines += _next_lines(operation, run)
     if operation.undo and operation.finished_steps:
-        lines.append(_labelled("undo", operation.undo))
+        lines.append(_labelled("undo", operation.way_back))
     lines.append(_labelled("same as", operation.command))
     for label, text in (("reason", operation.reason), ("ticket", operation.ticket), ("operation", operation.id)):
         if text:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lpmops.control.plan import Danger, Plan, Step
 
 _LABEL = 13
+_WIDEST = 36
 _DIFF = {"+": "ok", "-": "bad", "@": "accent"}
 DANGERS = ("only looks", "can be undone", "can be undone, in production", "hard to undo")
 
@@ -31,7 +32,6 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
             )
             for change in step.changes
         ]  # fmt: skip
-        lines += [line for name in _texts(step) for line in _text_lines(step, name)]
     if not plan.steps:
         lines.append((Piece("    nothing to do: it is so already", "ok"),))
     lines.append(paint.BLANK)
@@ -41,6 +41,10 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
     if plan.undo and plan.steps:
         lines.append(_labelled("undo", plan.undo))
     lines.append(_labelled("same as", command))
+    # Behind everything else, since it is long, and what it does to whom matters more.
+    for number, step in enumerate(plan.steps, 1):
+        for name in _texts(step):
+            lines += [paint.BLANK, _labelled(f"{number:>2}  {name}", "line by line"), *_text_lines(step, name)]
     return lines
 
 
@@ -87,19 +91,26 @@ def value(found: Any) -> str:
     )
 
 
-def choice_lines(choices: Sequence[Choice], chosen: Collection[str]) -> list[Line]:
-    """What a field can be, each with what it would do now; those that are chosen are marked."""
-    wide = max((len(each.value) for each in choices), default=0)
-    return [
-        (
-            Piece("▸ " if each.value in chosen else "  ", "accent"),
-            paint.piece(each.value.ljust(wide + 2), "strong" if each.value in chosen else "text"),
-            paint.piece(
-                f"not now: {each.refusal}" if each.refusal else each.said, "faint" if each.refusal else "muted"
-            ),
-        )
-        for each in choices
-    ]
+def choice_lines(choices: Sequence[Choice], chosen: Collection[str], most: int = 8) -> list[Line]:
+    """What a field can be, each with what it would do now; those that are chosen are marked, and at most so many shown around them."""
+    at = max((number for number, each in enumerate(choices) if each.value in chosen), default=0)
+    first = max(0, min(at - most // 2, len(choices) - most))
+    shown = choices[first : first + most]
+    wide = min(_WIDEST, max((paint.width_of((paint.piece(each.value),)) for each in shown), default=0))
+    lines = [_choice_line(each, wide, is_chosen=each.value in chosen) for each in shown]
+    if more := len(choices) - len(shown):
+        lines.append((Piece(f"  and {more} more; what is typed is found among them", "muted"),))
+    return lines
+
+
+def _choice_line(choice: Choice, wide: int, *, is_chosen: bool) -> Line:
+    name = paint.fit((paint.piece(choice.value, "strong" if is_chosen else "text"),), wide + 2)
+    said = f"not now: {choice.refusal}" if choice.refusal else choice.said
+    return (
+        Piece("▸ " if is_chosen else "  ", "accent"),
+        *name,
+        paint.piece(said, "faint" if choice.refusal else "muted"),
+    )
 
 
 def danger_piece(danger: Danger) -> Piece:

@@ -1,27 +1,19 @@
-"""The parts of the panel that plans and approves: head, fields, note, and the foot where one says yes or leaves."""
+"""The parts of the panel that plans and approves: head, note, and the foot where one says yes or leaves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.events import Click, Key
+from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import Input
 
-from lpmops.plain_text import plain_line
 from lpmops.tui import frame, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView
 from lpmops.tui.widgets.drawn import Drawn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from lpmops.actions.inputs import Choice
-    from lpmops.actions.inputs import Input as Field
 
 
 class Told(Drawn):
@@ -81,67 +73,6 @@ class Note(Told):
 
 class Armed(Told):
     """How long it may still be done."""
-
-
-class FieldInput(Input):
-    """One field of an action, checked when it is left. Up and down choose where there are only a few values."""
-
-    def __init__(self, field: Field, left: Callable[[FieldInput], None]) -> None:
-        super().__init__(compact=True)
-        self.cursor_blink = False
-        self.field, self._left = field, left
-        # None until they are known.
-        self.choices: tuple[Choice, ...] | None = None
-        self.problem = ""
-
-    def check(self, now: datetime) -> bool:
-        """Whether what is typed can be read; `problem` says why not."""
-        from lpmops.errors import UsageError
-
-        self.problem = ""
-        try:
-            self.field.read(self.value, now)
-        except UsageError as error:
-            self.problem = f"{error.message} {error.hint}".strip()
-        for part in self._parts if self.choices else ():
-            chosen = next((each for each in self.choices or () if each.value.lower() == part.lower()), None)
-            if chosen is not None and chosen.refusal:
-                self.problem = f"not now: {chosen.refusal}"
-            if chosen is None and part and self.field.many:
-                self.problem = f"there is no {part!r}; ↑ ↓ show what there is"
-        return not self.problem
-
-    @property
-    def _parts(self) -> list[str]:
-        """What is typed, by value."""
-        return [part.strip() for part in self.value.split(",")] if self.field.many else [self.value.strip()]
-
-    @property
-    def chosen(self) -> frozenset[str]:
-        """The values that are chosen."""
-        return frozenset(self._parts)
-
-    async def action_submit(self) -> None:
-        """Leaves the field forwards, at once: what is typed right behind enter is meant for the next one."""
-        self._left(self)
-
-    def watch_value(self, value: str) -> None:
-        """What was pasted stays text: nothing in it may reach the terminal as a command."""
-        if plain_line(value) != value:
-            self.value = plain_line(value)
-
-    def on_key(self, event: Key) -> None:
-        """Chooses the next value, behind the last comma where there may be several."""
-        if event.key in ("up", "down") and self.choices:
-            event.stop()
-            event.prevent_default()
-            *before, last = self._parts
-            values = [each.value for each in self.choices if each.value not in before]
-            if not values:
-                return
-            at = values.index(last) if last in values else -1 if event.key == "down" else 0
-            self.value = ", ".join((*before, values[(at + (1 if event.key == "down" else -1)) % len(values)]))
-            self.cursor_position = len(self.value)
 
 
 class TypedInput(Input):

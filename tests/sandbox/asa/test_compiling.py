@@ -152,3 +152,8 @@ def test_no_name_breaks_out_of_its_quotes(name: str) -> None:
 
     assert query.outputs == ("out",)
     assert query.statements[0].selects[0].where is not None
+
+
+def test_without_outputs_a_text_may_name_any() -> None:
+    found = compile_query("SELECT a INTO [wherever] FROM hub", {"hub": "stream"}, None)
+    assert found.outputs == ("wherever",)

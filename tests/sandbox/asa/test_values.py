@@ -101,6 +101,7 @@ def test_comparisons_see_case_and_match_nothing_across_types() -> None:
         ("CAST(CAST('2026-01-02' AS datetime) AS nvarchar(max))", "2026-01-02T00:00:00.0000000Z"),
         ("CONCAT('a', NULL, 1, 'b')", "a1b"),
         ("LEN('ab  ')", 2),
+        ("LEN('a🚑é電')", 5),
         ("UPPER('aé') + LOWER('B')", "AÉb"),
         ("SUBSTRING('abcdefg', 2, 4)", "bcde"),
         ("SUBSTRING('abcdefg', 0, 3)", "ab"),

@@ -37,6 +37,7 @@ from lpmops.sandbox.azure import (
     TokenAuthority,
     azure_routes,
 )
+from lpmops.sandbox.azure.jobs import Compilation
 from lpmops.sandbox.clock import Clock
 from tests.azure_specs import CheckedTraffic, checker, specifications_are_here
 
@@ -108,13 +109,13 @@ class StandInRuntime:
         self.stops += 1
 
 
-def complain_of_selec(text: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> Sequence[Any]:
+def complain_of_selec(text: str, inputs: Mapping[str, str], outputs: Sequence[str] | None) -> Compilation:
     """A compiler that knows one fault: SELECT without its T."""
     for number, line in enumerate(text.splitlines(), 1):
         at = line.find("SELEC ")
         if at >= 0:
-            return [SimpleNamespace(message="Syntax error near 'SELEC'.", line=number, column=at + 1)]
-    return []
+            return Compilation([SimpleNamespace(message="Syntax error near 'SELEC'.", line=number, column=at + 1)])
+    return Compilation((), list(inputs), outputs or ())
 
 
 class LoopbackHttp(SansIOHTTPPolicy[Any, Any]):

@@ -9,7 +9,18 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.eventhub import models as m
 
-from .conftest import GROUP, NAMESPACE, NAMESPACE_ID, SUBSCRIPTION, Azure, build_account, wait_until
+from .conftest import (
+    GROUP,
+    GROUP_ID,
+    NAMESPACE,
+    NAMESPACE_ID,
+    OTHER_SUBSCRIPTION,
+    SUBSCRIPTION,
+    Azure,
+    StandInHubs,
+    build_account,
+    wait_until,
+)
 
 
 def make_namespace(azure: Azure) -> Any:
@@ -142,3 +153,70 @@ def test_a_restart_keeps_namespaces_groups_and_keys(azure: Azure) -> None:
         keys.primary_key,
         keys.secondary_key,
     ]
+
+
+@pytest.mark.parametrize("name", ["short", "1evhns-lpm", "evhns-lpm-", "evhns.lpm", "e" * 51])
+def test_a_name_that_is_none_makes_no_namespace(name: str, checked_azure: Azure) -> None:
+    client = checked_azure.event_hubs()
+    asked = client.namespaces.check_name_availability(m.CheckNameAvailabilityParameter(name=name))
+    assert (asked.name_available, asked.reason) == (False, "InvalidName")
+    path = f"{GROUP_ID}/providers/Microsoft.EventHub/namespaces/{name}?api-version=2024-01-01"
+    assert checked_azure.call("PUT", path, {"location": "westeurope"}).status_code == 400
+    assert list(client.namespaces.list()) == []
+
+
+def test_a_name_is_taken_in_the_whole_cloud(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    asked = client.namespaces.check_name_availability(m.CheckNameAvailabilityParameter(name=NAMESPACE.upper()))
+    assert (asked.name_available, asked.reason) == (False, "NameInUse")
+    free = client.namespaces.check_name_availability(m.CheckNameAvailabilityParameter(name="evhns-lpm-tdr-another"))
+    assert free.name_available
+    there = f"/subscriptions/{OTHER_SUBSCRIPTION}/resourceGroups/rg-lpm-tdr-prod/providers/Microsoft.EventHub/namespaces/{NAMESPACE}"
+    answer = checked_azure.call("PUT", f"{there}?api-version=2024-01-01", {"location": "westeurope"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "Conflict")
+
+
+def test_hubs_and_consumer_groups_of_odd_names_are_refused(checked_azure: Azure) -> None:
+    client = make_namespace(checked_azure)
+    for name in ("-tdr", "tdr!", "t" * 257):
+        with pytest.raises((HttpResponseError, ValueError)):
+            client.event_hubs.create_or_update(GROUP, NAMESPACE, name, m.Eventhub(partition_count=1))
+    for name in ("asa 01", ".asa", "a" * 51):
+        with pytest.raises((HttpResponseError, ValueError)):
+            client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", name, m.ConsumerGroup())
+    assert list(checked_azure.hubs.held[NAMESPACE]) == ["tdr"]
+    assert checked_azure.hubs.held[NAMESPACE]["tdr"].consumer_groups == ["$Default"]
+
+
+def test_a_restart_finds_every_hub_that_was_made_with_its_size_and_its_groups(azure: Azure) -> None:
+    client = make_namespace(azure)
+    retention = m.RetentionDescription(cleanup_policy="Delete", retention_time_in_hours=12)
+    client.event_hubs.create_or_update(
+        GROUP, NAMESPACE, "second", m.Eventhub(partition_count=7, retention_description=retention)
+    )
+    client.consumer_groups.create_or_update(GROUP, NAMESPACE, "second", "asa-02", m.ConsumerGroup())
+    client.event_hubs.delete(GROUP, NAMESPACE, "tdr")
+    hubs = StandInHubs(azure.clock)
+    build_account(azure.folder, azure.clock, hubs, {}, azure.account.authority)
+    (hub,) = hubs.held[NAMESPACE].values()
+    assert (hub.partition_count, hub.retention, hub.throughput_units) == (7, timedelta(hours=12), 2)
+    assert hub.consumer_groups == ["$Default", "asa-02"]
+
+
+def test_a_role_is_named_by_a_guid_and_never_becomes_another_one(checked_azure: Azure) -> None:
+    make_namespace(checked_azure)
+    name = "00000000-0000-4000-8000-0000000000f1"
+    roles = f"{NAMESPACE_ID}/eventhubs/tdr/providers/Microsoft.Authorization/roleAssignments"
+    body = {"roleDefinitionId": "/x/a638d3c7-ab3a-418d-83e6-5f17a39d4fde", "principalId": "p-1"}
+
+    def put(called: str, **properties: str) -> tuple[int, str]:
+        answer = checked_azure.call(
+            "PUT", f"{roles}/{called}?api-version=2022-04-01", {"properties": {**body, **properties}}
+        )
+        return answer.status_code, answer.json().get("error", {}).get("code", "")
+
+    assert put("receiver") == (400, "InvalidRoleAssignmentId")
+    assert put(name) == (201, "")
+    assert put(name) == (201, "")
+    assert put(name, principalId="p-2") == (400, "RoleAssignmentUpdateNotPermitted")
+    assert put("00000000-0000-4000-8000-0000000000f2") == (409, "RoleAssignmentExists")

@@ -325,3 +325,30 @@ def test_a_job_made_in_one_request_has_all_its_parts(checked_azure: Azure) -> No
     client = checked_azure.stream_analytics()
     client.streaming_jobs.begin_start(GROUP, JOB).result()
     assert client.streaming_jobs.get(GROUP, JOB).job_state == "Running"
+
+
+COMPILE = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.StreamAnalytics/locations/westeurope/compileQuery?api-version=2021-10-01-preview"
+
+
+def test_a_text_is_compiled_for_its_own_sake(checked_azure: Azure) -> None:
+    body = {"query": QUERY, "inputs": [{"name": "tdr-hub", "type": "Stream"}], "jobType": "Cloud"}
+    answer = checked_azure.call("POST", COMPILE, body)
+    assert (answer.status_code, answer.json()["errors"], answer.json()["inputs"]) == (200, [], ["tdr-hub"])
+    wrong = checked_azure.call("POST", COMPILE, {**body, "query": "SELEC 1 INTO o FROM i"}).json()
+    assert wrong["errors"][0] == {
+        "message": "Syntax error near 'SELEC'.", "startLine": 1, "startColumn": 1, "isGlobal": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"query": QUERY}, 422),
+        ({"query": QUERY, "jobType": "Cloud", "inputs": [{"name": "i"}]}, 400),
+        ({"query": QUERY, "jobType": "Cloud", "functions": [{"name": "f"}]}, 400),
+    ],
+)
+def test_a_compilation_that_lacks_something_is_refused(azure: Azure, body: dict[str, Any], status: int) -> None:
+    assert azure.call("POST", COMPILE, body).status_code == status
+    assert azure.call("POST", COMPILE.replace("2021-10-01-preview", "2020-03-01"), body).status_code == 400

@@ -1,0 +1,608 @@
+"""Bringing companies on: from a request to the first row in the company's database, one company or thousands at once.
+
+On a database that a job writes already nothing stops: the route is a row that Stream Analytics reads within a minute. A database that is new is a new
+output, for which its job is stopped once for all of them, and brought back to what it was where it does not start with it; only then are the routes
+written, all of them in one statement or none. At the end it is waited for the first rows, and how long that took is kept with the route.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from lpmops.actions import asa, asa_definition, asa_deploy, asa_stop, inputs, jobs, route, route_databases, route_sight
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.inputs import Choice, Input
+from lpmops.control import guard, routes
+from lpmops.control.hands import Observation, Sight
+from lpmops.control.plan import Change, Impact, Plan, Step, pins_of
+from lpmops.control.remedies import command
+from lpmops.control.routes import ACTIVE, REMOVED, RouteEntry
+from lpmops.errors import LpmopsError, RefusedError, UsageError
+from lpmops.model import Receipt, StreamingJob, parse_time, to_data
+from lpmops.routing import job as definitions
+from lpmops.routing.routes import COMPANY_AT_MOST, DATABASE_AT_MOST, Route, alike, refusal_of_id, refusal_of_name
+from lpmops.store.journal import StepRow
+
+_NAME = "route.onboard"
+_ADD, _DATABASE, _FIRST, _NOTE = "route.add", "route.database", "route.first", "route.note"
+# How long the first rows are waited for where nothing else is said: a few minutes more than the route table takes to be read.
+WAIT_SECONDS = 600.0
+_SHOWN = 5
+
+
+# What is wished ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def check_field(name: str, text: str, key_type: str = "string") -> str:
+    """One answer for a new route, as it is kept: `name` is company_id, company or database. Raises UsageError saying what is wrong."""
+    if name == "company_id":
+        reason, what = refusal_of_id(text, key_type), "company id"
+    else:
+        at_most = COMPANY_AT_MOST if name == "company" else DATABASE_AT_MOST
+        reason, what = refusal_of_name(text, at_most), "company's name" if name == "company" else "database's name"
+    if reason:
+        raise UsageError(
+            f"That can't be a {what}: {reason}.", hint="A company id is written as it stands in the source."
+        )
+    return text
+
+
+def wished_routes(wish: Wish) -> list[dict[str, Any]]:
+    """The wished routes: company_id, company, database, and the line of the file where they come from one."""
+    if wish.get("routes"):
+        return [dict(item) for item in wish["routes"]]
+    return [{name: wish[name] for name in ("company_id", "company", "database")}]
+
+
+def _check(bench: Bench, wished: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with the list itself, line by line."""
+    found = []
+    for item in wished:
+        for name in ("company_id", "company", "database"):
+            try:
+                check_field(name, str(item[name]), bench.config.routing.key_type)
+            except UsageError as error:
+                found.append(_at(item, error.message))
+    counts = Counter(item["company_id"] for item in wished)
+    seen: set[str] = set()
+    for item in wished:
+        if counts[item["company_id"]] > 1 and item["company_id"] in seen:
+            found.append(_at(item, f"The company {item['company_id']!r} is there twice."))
+        seen.add(item["company_id"])
+    if len(wished) > routes.LARGEST_BATCH:
+        found.append(f"These are {len(wished):,} companies; at most {routes.LARGEST_BATCH:,} are brought on at once.")
+    return found
+
+
+def _at(item: Mapping[str, Any], sentence: str) -> str:
+    return f"line {item['line']}: {sentence}" if item.get("line") else sentence
+
+
+def candidates(bench: Bench, limit: int = 50) -> list[dict[str, Any]]:
+    """Companies that the source has and no route takes, the busiest first: company_id, records_per_day, unrouted (counted so far).
+
+    Raises lpmops.errors types.
+    """
+    there = routes.entries(bench.control)
+    routed = {entry.company_id for entry in there.values() if entry.state != REMOVED}
+    arrivals = bench.services.databricks.company_arrivals(bench.config.routing.key)
+    new = [company_id for company_id in arrivals if company_id not in routed][:limit]
+    left = routes.unrouted(bench.control, new)
+    return [
+        {
+            "company_id": company_id,
+            "records_per_day": arrivals[company_id],
+            "unrouted": left[company_id].events if company_id in left else 0,
+        }
+        for company_id in new
+    ]
+
+
+# The plan ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Draft:
+    steps: list[Step] = field(default_factory=list)
+    seen: dict[str, Any] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    skipped: int | None = 0
+
+
+def plan_onboard(bench: Bench, wish: Wish) -> Plan:
+    """Bring companies on.
+
+    `wish`: routes (company_id, company, database, line) or one of them flat, columns (names that must land), wait (seconds for the first rows, 0 not
+    to wait), unknown (whether an id may be brought on that the source does not have), asked_at, reason, ticket, by.
+    """
+    asa.check_note(wish)
+    wished, draft = wished_routes(wish), _Draft()
+    draft.refusals += _check(bench, wished)
+    draft.refusals += _missing_columns(bench, wish.get("columns") or [])
+    new: list[dict[str, Any]] = []
+    if not draft.refusals:
+        new = _not_there_yet(bench, wished, draft)
+        _ask_source(bench, wish, new, draft)
+        _prepare(bench, wish, wished, new, draft)
+    if new:
+        draft.steps.append(_add_step(wish, new))
+        if wish["wait"]:
+            draft.steps += _wait_steps(wish, new)
+    return _plan_of(bench, wish, wished, new, draft)
+
+
+def _missing_columns(bench: Bench, names: Sequence[str]) -> list[str]:
+    there = {column.name for column in bench.config.columns} | {bench.config.routing.sip_request}
+    return [
+        f"The column {name!r} does not land: add it to [columns] in lpmops.toml and deploy it for all companies (lpmops asa deploy)."
+        for name in names
+        if name not in there
+    ]
+
+
+def _not_there_yet(bench: Bench, wished: Sequence[dict[str, Any]], draft: _Draft) -> list[dict[str, Any]]:
+    """Those that have no route; one that has it as wished is done, any other is refused."""
+    every = routes.entries(bench.control)
+    new = []
+    for item in wished:
+        company_id, database = item["company_id"], item["database"]
+        entry: RouteEntry | None = every.get(company_id)
+        present = entry if entry is not None and entry.state != REMOVED else None
+        draft.seen[f"route.{company_id}"] = None if present is None else [present.state, present.database, present.also]
+        if present is None:
+            new.append(item)
+            close = alike(company_id, every)
+            if close:
+                draft.warnings.append(
+                    _at(item, f"{company_id!r} looks like {', '.join(map(ascii, close))}: are they two companies?")
+                )
+            if entry is not None:
+                draft.warnings.append(
+                    _at(
+                        item,
+                        f"{company_id} was removed at {to_data(entry.since)}; what landed of it then is in {entry.database}.",
+                    )
+                )
+        elif present.also is not None or present.state != ACTIVE or present.database.casefold() != database.casefold():
+            draft.refusals.append(_at(item, _taken(bench, present)))
+    return new
+
+
+def _taken(bench: Bench, entry: RouteEntry) -> str:
+    said = f"{entry.company_id} has a route already: {entry.state} in {entry.database}."
+    words = ("-e", bench.environment.name, "--company-id", entry.company_id)
+    if entry.state != ACTIVE:
+        return f"{said} To let it land again: {command('lpmops', 'route', 'resume', *words)}"
+    return f"{said} To another database: {command('lpmops', 'route', 'move', *words, '--database', 'NAME')}"
+
+
+def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draft: _Draft) -> None:
+    """Whether the source has these companies, and how many records a day come of each."""
+    if not new:
+        return
+    routing, ids = bench.config.routing, [item["company_id"] for item in new]
+    databricks = bench.services.databricks
+    try:
+        arrivals = databricks.company_arrivals(routing.key)
+        quiet = [company_id for company_id in ids if company_id not in arrivals]
+        records = databricks.company_records(routing.key, quiet, routing.key_type) if quiet else {}
+    except LpmopsError as error:
+        if not wish["unknown"]:
+            raise
+        draft.warnings.append(f"Whether the source has them was not seen: {error.message}")
+        return
+    unknown = [item for item in new if item["company_id"] not in arrivals and item["company_id"] not in records]
+    for item in unknown:
+        close = alike(item["company_id"], arrivals)
+        meant = f" It has {', '.join(map(ascii, close))}, which looks like it." if close else ""
+        said = f"The source has no record with {routing.key} = {item['company_id']!r}.{meant}"
+        (draft.warnings if wish["unknown"] else draft.refusals).append(
+            _at(item, said if wish["unknown"] else f"{said} Bring it on all the same with --unknown-ok.")
+        )
+    left = routes.unrouted(bench.control, ids)
+    for item in new[:_SHOWN]:
+        company_id = item["company_id"]
+        if company_id in arrivals:
+            draft.warnings.append(f"{company_id}: about {arrivals[company_id]:,.0f} new records a day.")
+        elif company_id in records:
+            draft.warnings.append(
+                f"{company_id}: {records[company_id]:,} records in the source, none of the last day: its first row may be long in coming."
+            )
+        if words := route.unrouted_words(company_id, left.get(company_id)):
+            draft.warnings.append(words)
+    total = sum(found.events for found in left.values())
+    if len(new) > _SHOWN and total:
+        draft.warnings.append(f"{total:,} changes of these companies found no route so far; a replay brings them.")
+
+
+def _prepare(
+    bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], draft: _Draft
+) -> None:
+    """What is to be done in the databases, and in the jobs for those that are new."""
+    environment = bench.environment
+    every, pauses = jobs.chosen(bench, []), bench.control.pauses()
+    live = {job.name: definitions.deployed(job) for job in every}
+    written = route_sight.writers(bench)
+    databases = list({item["database"].casefold(): item["database"] for item in wished}.values())
+    known = routes.read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
+    fresh = [name for name in databases if name.casefold() not in written]
+    if environment.sql.control_database.casefold() in {name.casefold() for name in databases}:
+        draft.refusals.append(f"{environment.sql.control_database} is the control database: no company lands there.")
+        return
+    base, _ = asa_definition.targets(bench, every)
+    drifted = _drift(base, live)
+    by_text = environment.streamanalytics.strategy == "query"
+    added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
+    target, shards = asa_definition.targets(bench, every, fresh, added)
+    for name in databases:
+        shard = shards.shard_of(name)
+        writer = shard.job if shard is not None else ""
+        output = target[writer].outputs.get(name) if name in fresh and writer in target else None
+        sight = route_databases.look(bench, name, writer, output)
+        draft.steps += sight.steps
+        draft.seen |= sight.seen
+        draft.refusals += sight.refusals
+        draft.warnings += sight.warnings
+        draft.seen[f"{name}.known"] = name.casefold() in {each.casefold() for each in known}
+    draft.refusals += [reason for reason in shards.refusals if fresh or by_text]
+    draft.warnings += [f"{what}: {used}." for what, used in shards.head_room().items() if fresh]
+    stops = [job for job in every if job.name in target and (fresh or by_text)]
+    if drifted and stops and new:
+        draft.refusals.append(
+            f"{'; '.join(drifted)} differ from lpmops.toml: bring that in order first, so that nothing else changes on the way: "
+            + command("lpmops", "asa", "deploy", "-e", environment.name)
+        )
+    elif drifted:
+        draft.warnings.append(
+            f"{'; '.join(drifted)} differ from lpmops.toml: lpmops asa query -e {environment.name} --diff"
+        )
+    for job in every:
+        _stop(bench, wish, job, pauses.get(job.name), target.get(job.name), draft, job in stops and bool(new))
+    draft.steps += [_database_step(name, wish["by"]) for name in databases if new and not draft.seen[f"{name}.known"]]
+
+
+def _drift(target: Mapping[str, definitions.Definition], live: Mapping[str, definitions.Definition]) -> list[str]:
+    """The fields, beside the streaming units, in which the jobs are not what they were asked to be."""
+    found = {
+        name: [
+            item.title for item in definitions.differences(target[name], live[name]) if item.title != "streaming_units"
+        ]
+        for name in live
+        if name in target
+    }
+    return [f"{', '.join(fields[:3])} of {name}" for name, fields in found.items() if fields]
+
+
+def _stop(
+    bench: Bench,
+    wish: Wish,
+    job: StreamingJob,
+    pause: Any,
+    target: definitions.Definition | None,
+    draft: _Draft,
+    wanted: bool,
+) -> None:
+    """What a job rests on; and where something of it must change, its one stop."""
+    draft.seen |= asa_deploy.seen_of(job, pause)
+    if not wanted or target is None:
+        if jobs.standing(job) != "running":
+            draft.warnings.append(f"{job.name} is {job.state}: nothing lands before it runs.")
+        return
+    made = asa_stop.steps(bench, wish, _NAME, job, pause, target)
+    draft.steps += made.steps
+    draft.refusals += made.refusals
+    draft.warnings += made.warnings
+    draft.stopped += made.stopped
+    draft.skipped = None if draft.skipped is None or made.skipped is None else draft.skipped + made.skipped
+
+
+def _database_step(database: str, by: str) -> Step:
+    change = Change(f"{database}.known", False, True)
+    return Step(
+        f"let every operator know of {database}", _DATABASE, database, {"by": by}, (change,), (f"{database}.known",)
+    )
+
+
+def _add_step(wish: Wish, new: Sequence[Mapping[str, Any]]) -> Step:
+    given = [{name: item[name] for name in ("company_id", "company", "database")} for item in new]
+    names = tuple(f"route.{item['company_id']}" for item in given)
+    changes = tuple(Change(f"route.{item['company_id']}", None, item["database"]) for item in given)
+    what = given[0]["company_id"] if len(given) == 1 else f"{len(given)} companies"
+    arguments = {"routes": given, "asked_at": wish["asked_at"], "by": wish["by"]}
+    return Step(f"bring {what} on", _ADD, what, arguments, changes, names)
+
+
+def _wait_steps(wish: Wish, new: Sequence[Mapping[str, Any]]) -> list[Step]:
+    companies = {item["company_id"]: item["database"] for item in new}
+    what = next(iter(companies)) if len(companies) == 1 else f"{len(companies)} companies"
+    arguments = {"companies": companies, "since": wish["asked_at"], "seconds": wish["wait"]}
+    return [
+        Step(f"wait for the first row of {what}", _FIRST, what, arguments),
+        Step(f"note how long the first row of {what} took", _NOTE, what, arguments),
+    ]
+
+
+def _plan_of(
+    bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], draft: _Draft
+) -> Plan:
+    environment = bench.environment
+    who = ", ".join(f"{item['company']} ({item['company_id']})" for item in wished[:3])
+    more = f" and {len(wished) - 3} more" if len(wished) > 3 else ""
+    where = sorted({item["database"] for item in wished})
+    what = where[0] if len(where) == 1 else f"{len(where)} databases"
+    if draft.stopped:
+        draft.warnings.append(
+            f"For a new output {', '.join(draft.stopped)} stops once, which takes 2 to 3 minutes, sometimes more than 5: events wait in the hub "
+            "meanwhile, and with them every company of that job."
+        )
+        stop = f" {', '.join(draft.stopped)} stops once and starts again where its output ended."
+    else:
+        stop = " No job stops." if new else ""
+    affected, share = _impact(bench, draft.stopped, len(new))
+    return Plan(
+        action=_NAME,
+        environment=environment.name,
+        kind=environment.kind,
+        pins=pins_of(environment),
+        target=environment.name,
+        summary=f"Bring {who}{more} on in {what} of {environment.name}.{stop}",
+        danger=guard.danger_of(environment.kind, hard=bool(draft.stopped) and draft.skipped != 0),
+        steps=tuple(draft.steps) if new else (),
+        seen=draft.seen,
+        wish=dict(wish),
+        made_at=bench.now(),
+        who=bench.who,
+        command=_command(bench, wish, wished),
+        undo=_undo(bench, new),
+        reason=wish["reason"],
+        ticket=wish["ticket"],
+        impact=Impact(
+            companies=affected,
+            events=draft.skipped if draft.stopped else None,
+            pause_seconds=asa_deploy.CYCLE_SECONDS if draft.stopped else 0.0,
+            budget_share=share,
+        ),
+        warnings=tuple(dict.fromkeys(draft.warnings)) if new else (),
+        refusals=tuple(dict.fromkeys(draft.refusals)),
+    )
+
+
+def _impact(bench: Bench, stopped: Sequence[str], new: int) -> tuple[int, float | None]:
+    """How many companies it concerns: those that come, and those that wait for a job meanwhile; and the share of the error budget."""
+    if not stopped:
+        return new, 0.0
+    written = {database for database, job in route_sight.writers(bench).items() if job in stopped}
+    waiting = sum(
+        entry.state == ACTIVE and entry.database.casefold() in written
+        for entry in routes.entries(bench.control).values()
+    )
+    return new + waiting, jobs.impact(bench, pause_seconds=asa_deploy.CYCLE_SECONDS).budget_share
+
+
+def _command(bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]]) -> str:
+    words = ["lpmops", "route"]
+    if len(wished) == 1:
+        item = wished[0]
+        words += [
+            "onboard",
+            "-e",
+            bench.environment.name,
+            "--company-id",
+            item["company_id"],
+            "--name",
+            item["company"],
+        ]
+        words += ["--database", item["database"]]
+    else:
+        words += ["import", "FILE.csv", "-e", bench.environment.name]
+    wait = [] if wish["wait"] == WAIT_SECONDS else ["--wait", f"{wish['wait']:.0f}s"]
+    return command(*words, *wait, *(["--unknown-ok"] if wish["unknown"] else []), *why_words(wish))
+
+
+def _undo(bench: Bench, new: Sequence[Mapping[str, Any]]) -> str:
+    if not 0 < len(new) <= 20:
+        return ""
+    companies = [word for item in new for word in ("--company-id", item["company_id"])]
+    return command("lpmops", "route", "remove", "-e", bench.environment.name, *companies)
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _observe_database(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    sql = bench.environment.sql
+    known = routes.read_databases(bench.services.sql, sql.control_database, sql.databases)
+    there = step.target.casefold() in {name.casefold() for name in known}
+    return Observation(Sight.SO if there else Sight.ABSENT, "it is known" if there else "it is not known")
+
+
+def _act_database(bench: Bench, step: Step, operation: str) -> Receipt:
+    del operation
+    routes.add_database(bench.control, step.target, step.arguments["by"])
+    return Receipt()
+
+
+def _observe_add(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    wished = {item["company_id"]: item for item in step.arguments["routes"]}
+    there = routes.of_companies(bench.control, wished)
+    present = {name: entry for name, entry in there.items() if entry.state != REMOVED}
+    other = [
+        name for name, entry in present.items() if entry.database.casefold() != wished[name]["database"].casefold()
+    ]
+    if other:
+        return Observation(Sight.OTHERWISE, f"somebody else routes {', '.join(sorted(other)[:_SHOWN])} elsewhere")
+    said = f"{len(present)} of {len(wished)} have their route"
+    return Observation(Sight.SO if len(present) == len(wished) else Sight.ABSENT, said)
+
+
+def _act_add(bench: Bench, step: Step, operation: str) -> Receipt:
+    """All of them in one transaction, so that a part is never there."""
+    del operation
+    given = step.arguments
+    asked = parse_time(given["asked_at"]) if given["asked_at"] else None
+    routes.add(bench.control, given["routes"], asked, given["by"])
+    return Receipt()
+
+
+def _first_rows(bench: Bench, step: Step) -> dict[str, datetime]:
+    """Those of the step's companies whose first row has landed, with when."""
+    since, found = parse_time(step.arguments["since"]), dict[str, datetime]()
+    by_database: dict[str, list[str]] = {}
+    for company_id, database in step.arguments["companies"].items():
+        by_database.setdefault(database, []).append(company_id)
+    for database, company_ids in by_database.items():
+        found |= routes.first_rows(bench.services.sql, database, company_ids, since)
+    return found
+
+
+def _observe_first(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del receipt
+    companies = step.arguments["companies"]
+    found = _first_rows(bench, step)
+    if len(found) == len(companies):
+        return Observation(
+            Sight.SO,
+            "its first row has landed" if len(companies) == 1 else f"all {len(companies)} have their first row",
+        )
+    missing = [company_id for company_id in companies if company_id not in found]
+    which = (
+        f": {', '.join(missing[:_SHOWN])}{' ...' if len(missing) > _SHOWN else ''} not yet"
+        if len(companies) > 1
+        else ""
+    )
+    said = f"{len(found)} of {len(companies)} have their first row{which}"
+    # Waiting begins like an act, so that it is in the journal; what it waits for is on its way from then on.
+    return Observation(Sight.MOVING if row.attempt else Sight.ABSENT, said)
+
+
+def _act_nothing(bench: Bench, step: Step, operation: str) -> Receipt:
+    del bench, step, operation
+    return Receipt()
+
+
+def _observe_note(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    del row, receipt
+    there = routes.of_companies(bench.control, step.arguments["companies"])
+    noted = sum(entry.first_row_at is not None for entry in there.values())
+    said = f"{noted} of {len(step.arguments['companies'])} are noted"
+    return Observation(Sight.SO if noted == len(step.arguments["companies"]) else Sight.ABSENT, said)
+
+
+def _act_note(bench: Bench, step: Step, operation: str) -> Receipt:
+    del operation
+    routes.put_first_rows(bench.control, _first_rows(bench, step))
+    return Receipt()
+
+
+def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+    wished = {item["company_id"]: item for item in wished_routes(plan.wish)}
+    there = routes.of_companies(bench.control, wished)
+    left = routes.unrouted(bench.control, wished)
+    shown = []
+    for company_id, item in wished.items():
+        entry = there.get(company_id)
+        if entry is None or entry.state != ACTIVE or entry.database.casefold() != item["database"].casefold():
+            raise RefusedError(f"The route of {company_id} is not as planned after all: somebody else is changing it.")
+        shown.append(
+            {
+                "company_id": company_id,
+                "company": entry.company,
+                "database": entry.database,
+                **({"line": item["line"]} if item.get("line") else {}),
+                "first_row_at": to_data(entry.first_row_at),
+                "seconds_to_first_row": entry.seconds_to_first_row,
+                "unrouted": route.unrouted_data(left.get(company_id)),
+            }
+        )
+    stopped = sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB})
+    return {"changed": True, "routes": shown, "stopped_jobs": stopped, "undo": plan.undo}
+
+
+# The action ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _company_choices(bench: Bench) -> list[Choice]:
+    return [
+        Choice(
+            item["company_id"], f"{item['records_per_day']:,.0f} records a day, {item['unrouted']:,} without a route"
+        )
+        for item in candidates(bench)
+    ]
+
+
+def _database_choices(bench: Bench) -> list[Choice]:
+    sql = bench.environment.sql
+    known = routes.read_databases(bench.services.sql, sql.control_database, sql.databases)
+    written = route_sight.writers(bench)
+    count = Counter(
+        entry.database.casefold() for entry in routes.entries(bench.control).values() if entry.state == ACTIVE
+    )
+    return [
+        Choice(
+            name,
+            f"{count[name.casefold()]} companies"
+            + ("" if name.casefold() in written else "; no job writes it yet, so its job stops once"),
+        )
+        for name in known
+    ]
+
+
+def _reader(name: str) -> Any:
+    def read(text: str, now: datetime) -> str:
+        del now
+        return check_field(name, text.strip())
+
+    return read
+
+
+def fill(bench: Bench) -> Wish:
+    """What nobody is asked for: the request counts from now, by the control database's clock."""
+    asked = bench.control.state().server_time
+    return {
+        "routes": [],
+        "columns": [],
+        "wait": WAIT_SECONDS,
+        "unknown": False,
+        "asked_at": to_data(asked - timedelta(microseconds=asked.microsecond % 1000)),
+        "by": bench.who,
+    }
+
+
+HANDLERS = {
+    **asa_stop.HANDLERS,
+    **route_databases.HANDLERS,
+    _DATABASE: Handler(_observe_database, _act_database),
+    _ADD: Handler(_observe_add, _act_add),
+    _FIRST: Handler(_observe_first, _act_nothing, limit=lambda step: float(step.arguments["seconds"])),
+    _NOTE: Handler(_observe_note, _act_note),
+}
+ONBOARD = Action(
+    name=_NAME,
+    title="Bring a company on",
+    help="Route a company to a database, make what it lacks there, and wait for the first row. A database that a job writes already stops nothing.",
+    plan=plan_onboard,
+    handlers=HANDLERS,
+    verify=_verify,
+    pins=("tenant", "server", "workspace"),
+    inputs=(
+        Input(
+            "company_id",
+            "company id",
+            "as it stands in the source; ↑ ↓ choose",
+            _reader("company_id"),
+            _company_choices,
+        ),
+        Input("company", "name", "how people call it", _reader("company")),
+        Input("database", "database", "where it lands; ↑ ↓ choose", _reader("database"), _database_choices),
+        *inputs.COMMON,
+    ),
+    fill=fill,
+)

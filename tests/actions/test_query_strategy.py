@@ -1,0 +1,129 @@
+"""Companies in the jobs' own texts: a deployment puts the routes there, in all jobs at one moment, and none is nowhere in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lpmops.actions.orders import ActionOrders
+from lpmops.config import Environment
+from lpmops.control.collect import utc_now
+from lpmops.control.plan import Plan
+from lpmops.errors import StalePlanError
+from lpmops.model import to_data
+from lpmops.routing import deployed
+from lpmops.routing import job as definitions
+from lpmops.routing.deployed import Deployed
+from lpmops.routing.query import REFERENCE
+from lpmops.store.connection import open_store
+from tests.actions.cloud import CONTROL, JOB, START, config
+from tests.actions.operator import QUICK
+from tests.actions.two_jobs import SECOND, TwoJobs, shared
+
+DEPLOY: dict[str, Any] = {
+    "reason": "new companies",
+    "ticket": "",
+    "mode": "last-output",
+    "begin": None,
+    "back_to": "",
+    "jobs": [],
+}
+
+
+def by_query() -> Environment:
+    place = shared()
+    return replace(place, streamanalytics=replace(place.streamanalytics, strategy="query"))
+
+
+@pytest.fixture
+def cloud(folder: Path) -> Iterator[TwoJobs]:
+    made = TwoJobs(folder, by_query())
+    route(made, "1002", "lpm-02")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def orders(cloud: TwoJobs, folder: Path) -> ActionOrders:
+    path = folder / "laptop" / "lpmops.db"
+    made = ActionOrders(
+        config(cloud.environment),
+        lambda _: open_store(path),
+        opener=lambda *_: cast(Any, TwoJobs(folder, by_query())),
+        now=utc_now,
+        timing=QUICK,
+    )
+    made.arm("prod")
+    return made
+
+
+def route(cloud: TwoJobs, company: str, database: str) -> None:
+    cloud._sql.database(CONTROL).execute(
+        "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES (@id, 'x', @database, 'x')",
+        {"id": company, "database": database},
+    )
+
+
+def plan(orders: ActionOrders, **changes: Any) -> Plan:
+    return orders.plan("prod", "asa.deploy", {**DEPLOY, **changes})
+
+
+def read(cloud: TwoJobs, job: str) -> Deployed:
+    return deployed.read(definitions.deployed(cloud.job(job)), config(cloud.environment).routing)
+
+
+def test_a_deployment_writes_the_routes_into_the_texts_and_needs_no_reference_data(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    assert orders.apply(plan(orders), "yes").state == "succeeded"
+    assert read(cloud, JOB) == Deployed("query", ("lpm-01",), control=True, routes={"1001": "lpm-01", "1002": "lpm-02"})
+    assert read(cloud, SECOND) == Deployed("query", ("lpm-02",), control=False, routes={"1002": "lpm-02"})
+    assert REFERENCE not in cloud.get(JOB)["inputs"]
+    assert not plan(orders).steps
+
+
+def test_all_jobs_stop_before_any_changes_and_begin_again_where_the_first_ended(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    cloud.put(SECOND, last_output_at=to_data(START - timedelta(seconds=30)))
+    made = plan(orders)
+    kinds = [step.kind for step in made.steps]
+    parts = [place for place, kind in enumerate(kinds) if kind == "asa.part"]
+    assert [kinds[place] for place in range(parts[0])] == ["pause.record", "asa.stop", "pause.record", "asa.stop"]
+    assert [kinds[place] for place in range(parts[-1] + 1, len(kinds))] == [
+        "asa.start",
+        "pause.clear",
+        "asa.start",
+        "pause.clear",
+    ]
+    starts = [step.arguments for step in made.steps if step.kind == "asa.start"]
+    assert {(start["mode"], start["begin"]) for start in starts} == {
+        ("CustomTime", to_data(START - timedelta(seconds=30)))
+    }
+    assert made.impact.events == 0
+
+
+def test_one_job_alone_is_not_changed_where_another_must_change_with_it(orders: ActionOrders) -> None:
+    assert f"{JOB} must change with it" in plan(orders, jobs=[SECOND]).refusals[0]
+
+
+def test_a_company_that_comes_between_plan_and_approval_makes_the_plan_stale(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    made = plan(orders)
+    route(cloud, "1003", "lpm-02")
+    with pytest.raises(StalePlanError, match="routes was 2"):
+        orders.apply(made, "yes")
+
+
+def test_a_deployment_by_query_is_taken_back_to_reference_data(cloud: TwoJobs, orders: ActionOrders) -> None:
+    before = (cloud.get(JOB)["query"], cloud.get(JOB)["inputs"])
+    done = orders.apply(plan(orders), "yes")
+    back = plan(orders, back_to=done.operation)
+    assert orders.apply(back, "yes").state == "succeeded"
+    assert (cloud.get(JOB)["query"], cloud.get(JOB)["inputs"]) == before

@@ -1,0 +1,148 @@
+"""A text is tried before it is deployed: what speaks against it refuses the plan, and where nothing can be tried the plan says so and goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lpmops.actions import asa_trial, registry
+from lpmops.actions.asa_trial import Material
+from lpmops.config import Routing
+from lpmops.control import trials
+from lpmops.control.trials import EngineMissingError
+from lpmops.control.verdict import Landing, Trial
+from lpmops.errors import ForbiddenError, UsageError
+from lpmops.model import QueryError
+from lpmops.routing import job as definitions
+from tests.actions.cases import CASES
+from tests.actions.cloud import JOB
+from tests.actions.operator import Operator, operator
+
+FINE = Trial(
+    JOB, 200, None, None, True, landings=(Landing("lpm-01", "lpm-01", "lpm.tdr", 9, 9, otherwise={"queue": 9}),)
+)
+DEPLOY = CASES["deploy"]
+
+
+def says(*faults: str, notes: tuple[str, ...] = ()) -> Any:
+    return lambda *_: (list(faults), list(notes))
+
+
+def test_what_speaks_against_a_text_refuses_its_deployment(tmp_path: Path) -> None:
+    with operator(tmp_path, trial=says("It would stop.", notes=("It was tried.",))) as worker:
+        DEPLOY.before(worker.cloud)
+        plan = worker.plan(DEPLOY)
+    assert "It would stop." in plan.refusals
+    assert "It was tried." in plan.warnings
+
+
+def test_a_way_back_is_not_barred_by_what_it_leads_back_to(tmp_path: Path) -> None:
+    with operator(tmp_path) as worker:
+        DEPLOY.before(worker.cloud)
+        done = worker.run(DEPLOY).operation
+    with operator(tmp_path, trial=says("It would stop.")) as worker:
+        wish = {**DEPLOY.wish, "back_to": done}
+        plan = worker.desk.plan(registry.action("asa.deploy"), wish)
+    assert plan.steps
+    assert "It would stop." in plan.warnings
+    assert "It would stop." not in plan.refusals
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`check` of a new text at a desk, with what the engine and the service's compiler say replaced."""
+
+    def run(found: Any, compiler: Any = ()) -> tuple[list[str], list[str]]:
+        def rehearse(*_: Any) -> Trial:
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        def compile_text(*_: Any) -> tuple[QueryError, ...]:
+            if isinstance(compiler, Exception):
+                raise compiler
+            return tuple(compiler)
+
+        monkeypatch.setattr(trials, "rehearse", rehearse)
+        monkeypatch.setattr(asa_trial, "material", lambda *_: Material((), ()))
+        with operator(tmp_path) as worker:
+            monkeypatch.setattr(worker.cloud, "compile", compile_text, raising=False)
+            return asa_trial.check(worker.desk.bench(), _job(worker), replace(_live(worker), query="SELECT 2"))
+
+    return run
+
+
+def _job(worker: Operator) -> Any:
+    return worker.cloud.streamanalytics.job(JOB)
+
+
+def _live(worker: Operator) -> Any:
+    return definitions.deployed(_job(worker))
+
+
+def test_a_text_that_is_fine_says_where_rows_change(checked: Any) -> None:
+    faults, notes = checked(FINE)
+    assert faults == []
+    assert "tried over 200 events" in notes[0]
+    assert "other rows than now in: lpm-01" in notes[0]
+
+
+def test_without_the_engine_a_plan_says_how_to_get_it(checked: Any) -> None:
+    faults, (note,) = checked(EngineMissingError("It needs duckdb.", hint="pip install it"))
+    assert faults == []
+    assert "not tried beforehand: It needs duckdb. pip install it" in note
+
+
+def test_what_speaks_against_it_names_the_command_that_shows_it(checked: Any) -> None:
+    (fault,), _ = checked(replace(FINE, faults=("It would stop.",)))
+    assert f"lpmops asa test -e prod --job {JOB}" in fault
+
+
+def test_what_the_service_says_of_the_text_counts_and_is_said_once(checked: Any) -> None:
+    faults, _ = checked(FINE, [QueryError("Syntax error.", 3, 4), QueryError("Too long.")])
+    assert [fault.partition(" See it")[0] for fault in faults] == [
+        f"Stream Analytics does not compile the text of {JOB} at 3:4: Syntax error.",
+        f"Stream Analytics does not compile the text of {JOB}: Too long.",
+    ]
+
+
+def test_a_compiler_that_may_not_be_asked_is_a_note(checked: Any) -> None:
+    faults, notes = checked(FINE, ForbiddenError("No right.", service="streamanalytics"))
+    assert faults == []
+    assert "can't be asked: No right." in notes[-1]
+
+
+def test_a_text_that_stays_is_not_tried(tmp_path: Path) -> None:
+    with operator(tmp_path) as worker:
+        # This cloud has no events to sample: asking for them would fail.
+        assert asa_trial.check(worker.desk.bench(), _job(worker), _live(worker)) == ([], [])
+
+
+# Given on the command line ---------------------------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def test_events_of_a_file_come_as_if_from_the_hub() -> None:
+    text = '{"tdr_id": "r1", "_sent_at": "2026-11-23T11:00:00Z"}\n\n{"tdr_id": 7}\n'
+    first, second = asa_trial.events_of(text, Routing(), NOW)
+    assert (first.key, first.sequence, first.enqueued_at) == ("r1", 1, datetime(2026, 11, 23, 11, tzinfo=UTC))
+    assert (second.key, second.sequence, second.enqueued_at) == ("7", 3, NOW)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "7", "{} {}", "[" * 5_000])
+def test_a_line_that_is_no_event_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match="Line 2"):
+        asa_trial.events_of("{}\n" + text, Routing(), NOW)
+
+
+def test_routes_come_from_a_table_with_their_columns() -> None:
+    assert asa_trial.routes_of("company_id,database_name\n1001,lpm-01\n") == [
+        {"company_id": "1001", "database_name": "lpm-01"}
+    ]
+    with pytest.raises(UsageError, match="company_id and database_name"):
+        asa_trial.routes_of("company,database\n1,2\n")

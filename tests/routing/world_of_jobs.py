@@ -1,0 +1,32 @@
+"""The rendered texts run by the sandbox's engine: several jobs over the same events, and where each event ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lpmops.routing.query import INPUT, REFERENCE
+from lpmops.routing.routes import Route
+from lpmops.routing.shards import ShardPlan
+from lpmops.sandbox.asa import Executor, InputEvent, compile_query
+from tests.sandbox.asa.kit import rows
+
+
+def run(plan: ShardPlan, routes: Iterable[Route], events: Sequence[InputEvent]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each output over all jobs of a plan, windows left open."""
+    assert plan.refusals == ()
+    reference = [{"company_id": route.company_id, "database_name": route.database} for route in routes if route.active]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for shard in plan.shards:
+        by_reference = shard.share.companies is None
+        inputs: Mapping[str, Any] = {INPUT: "stream", **({REFERENCE: "reference"} if by_reference else {})}
+        executor = Executor(compile_query(shard.query, inputs, shard.outputs))
+        try:
+            if by_reference:
+                executor.set_reference(REFERENCE, reference)
+            made = executor.process(list(events))
+        finally:
+            executor.close()
+        for output in shard.outputs:
+            found.setdefault(output, []).extend(rows(made, output))
+    return found
