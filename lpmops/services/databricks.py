@@ -20,7 +20,17 @@ from urllib.parse import quote
 from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError, StatementError
-from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
+from lpmops.model import (
+    Commit,
+    FeedState,
+    Receipt,
+    StreamEnding,
+    StreamJob,
+    StreamProgress,
+    StreamRun,
+    TableDefinition,
+    TableState,
+)
 from lpmops.routing.source import SourceColumn
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
@@ -117,6 +127,14 @@ class DatabricksService:
             for column in self._catalog(Deadline.after(self._seconds)).objects("columns")
         )
 
+    def definition(self) -> TableDefinition:
+        """What the table is, from Unity Catalog alone: a view, a foreign table, one of another format."""
+        fields = self._catalog(Deadline.after(self._seconds))
+        columns = tuple(column.text("name") for column in fields.objects("columns"))
+        return TableDefinition(
+            fields.maybe_text("table_type") or "", fields.maybe_text("data_source_format") or "", columns
+        )
+
     def history(self, limit: int) -> list[Commit]:
         """The newest commits, newest first."""
         return self._commits(limit, Deadline.after(self._seconds))
@@ -142,7 +160,7 @@ class DatabricksService:
         kind, newest = change_feed(properties), _commit(history[0])
         first = _first_recorded(history) if kind == "delta" else None
         features = detail.get("tableFeatures")
-        writer = detail.get("minWriterVersion")
+        reader, writer = detail.get("minReaderVersion"), detail.get("minWriterVersion")
         return FeedState(
             kind=kind,
             latest_version=newest.version,
@@ -152,6 +170,7 @@ class DatabricksService:
             first_version=first.version if first is not None else None,
             first_commit_at=first.at if first is not None else None,
             retention=_interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
+            reader_version=reader if isinstance(reader, int) else None,
             writer_version=writer if isinstance(writer, int) else None,
             features=tuple(str(item) for item in features) if isinstance(features, list) else (),
             properties=properties,

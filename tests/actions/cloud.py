@@ -44,6 +44,7 @@ from lpmops.model import (
     StreamJob,
     StreamProgress,
     StreamRun,
+    TableDefinition,
     parse_time,
     to_data,
 )
@@ -183,9 +184,8 @@ class Cloud:
             location="West Europe",
             **_asked_for(self.environment),
         )
-        self.put(
-            "feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none", table_id="t-1"
-        )
+        self.put("feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none")
+        self.put("feed", table_id="t-1", type="MANAGED", format="DELTA", columns=["tdr_id", "info_companyid"])
         self.put("stream", job_id="77", gone=False, continuous=True, paused=False, retry="ON_FAILURE", concurrent=1)
         self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
@@ -572,6 +572,11 @@ class Cloud:
             features=tuple(held["features"]),
             properties={} if held["mapping"] == "none" else {"delta.columnMapping.mode": held["mapping"]},
         )
+
+    def definition(self) -> TableDefinition:
+        self.trouble("before", "definition")
+        held = self.get("feed")
+        return TableDefinition(held["type"], held["format"], tuple(held["columns"]))
 
     def enable_feed(self) -> Receipt:
         self.trouble("before", "enable")
