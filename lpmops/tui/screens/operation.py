@@ -20,7 +20,7 @@ from lpmops.tui.place import Place
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.key_bar import KeyBar
-from lpmops.tui.widgets.operation import mark_of, operation_lines
+from lpmops.tui.widgets.operation import line_of, mark_of, operation_lines
 from lpmops.tui.widgets.pager import Pager
 from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
 
@@ -69,6 +69,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         super().__init__()
         self._key, self._first = run, operation
         self._shown: list[Line] = []
+        self._followed = 1
         self.standing: Operation | None = None
         self.run: Run | None = None
 
@@ -111,8 +112,17 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         lines = operation_lines(operation, self.run, scene)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)
+        self._follow(operation)
         self.refresh_bindings()
         self.query_one(KeyBar).redraw()
+
+    def _follow(self, operation: Operation) -> None:
+        """Shows the step under way, once: whoever scrolls elsewhere stays there until the next one."""
+        number = operation.finished_steps + 1
+        if self.run is not None and self.run.going and number != self._followed:
+            self._followed = number
+            # The lines that were just handed over have their room only then.
+            self.call_after_refresh(self.query_one(Pager).reveal, line_of(self._shown, number))
 
     def _look(self) -> None:
         """The newest of what the run and the journal say."""
