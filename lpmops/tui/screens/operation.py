@@ -69,7 +69,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         super().__init__()
         self._key, self._first = run, operation
         self._shown: list[Line] = []
-        self._followed = 1
+        self._followed: int | None = 1
         self.standing: Operation | None = None
         self.run: Run | None = None
 
@@ -117,12 +117,15 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         self.query_one(KeyBar).redraw()
 
     def _follow(self, operation: Operation) -> None:
-        """Shows the step under way, once: whoever scrolls elsewhere stays there until the next one."""
-        number = operation.finished_steps + 1
-        if self.run is not None and self.run.going and number != self._followed:
+        """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
+        if self.run is None or self._followed is None:
+            return
+        number = operation.finished_steps + 1 if self.run.going else None
+        if number != self._followed:
             self._followed = number
+            at = line_of(self._shown, number) if number is not None else len(self._shown) - 1
             # The lines that were just handed over have their room only then.
-            self.call_after_refresh(self.query_one(Pager).reveal, line_of(self._shown, number))
+            self.call_after_refresh(self.query_one(Pager).reveal, at)
 
     def _look(self) -> None:
         """The newest of what the run and the journal say."""
