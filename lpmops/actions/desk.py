@@ -20,7 +20,7 @@ from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
 from lpmops.control.engine import Engine
 from lpmops.control.guard import Approval
-from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
+from lpmops.control.hands import Event, Outcome, StopRequest, Ticking, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, LockState
 from lpmops.control.operations import Operation, operation_of
 from lpmops.control.plan import Plan
@@ -47,11 +47,12 @@ class Desk:
         *,
         now: Callable[[], datetime] = utc_now,
         timing: Timing | None = None,
+        ticking: Ticking | None = None,
         trial: Trier = asa_trial.check,
     ) -> None:
         self.config, self.environment, self.store, self.services = config, environment, store, services
         self.control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
-        self._now, self._trial = now, trial
+        self._now, self._ticking, self._trial = now, ticking or Ticking(), trial
         self._timing = timing or Timing(settle=max(30.0, 2 * config.refresh.deadline))
         self.warnings: list[str] = []
 
@@ -179,6 +180,7 @@ class Desk:
             self.who(),
             timing=self._timing,
             now=self._now,
+            ticking=self._ticking,
             tell=tell,
             stop=stop,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lpmops.actions import (
+    access,
     asa,
     asa_deploy,
     asa_scale,
@@ -39,6 +40,7 @@ ACTIONS: Mapping[str, Action] = {
         route.RESUME,
         route_move.MOVE,
         route.REMOVE,
+        access.GRANT,
         provision.APPLY,
     )
 }
@@ -114,4 +116,5 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "stream.stop": ("absent", "stopped", "paused"),
     "stream.restart": ("absent", "stopped", "paused"),
     "provision.apply": (),
+    "access.grant": (),
 }

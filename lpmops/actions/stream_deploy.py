@@ -24,6 +24,7 @@ from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, StalePlanError, UsageError
 from lpmops.model import FeedState, Receipt, StreamJob
+from lpmops.principals import Principal
 from lpmops.store.journal import StepRow
 
 _FILES, _CREATE, _UPDATE, _PERMIT, _BEGIN = (
@@ -172,7 +173,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
     changed = _job_steps(bench, job, live, wished, steps)
     if live is not None and len(live.get("tasks") or ()) > 1:
         refusals.append(f"The job has {len(live['tasks'])} tasks; the stream's is one of its own.")
-    granted = service.permissions(job.job_id) if job is not None else {}
+    granted = bench.services.unity.levels("jobs", job.job_id) if job is not None else {}
     group = environment.databricks.operators
     if group and granted.get(group) != _LEVEL:
         change = Change(f"job.permissions.{group}", granted.get(group), _LEVEL)
@@ -396,14 +397,15 @@ def _act_update(bench: Bench, step: Step, operation: str) -> Receipt:
 
 def _observe_permit(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     del row, receipt
-    level = bench.services.databricks.permissions(stream.job_of(bench).job_id).get(step.arguments["group"])
+    level = bench.services.unity.levels("jobs", stream.job_of(bench).job_id).get(step.arguments["group"])
     said = f"{step.arguments['group']} has {level or 'no right'}"
     return Observation(Sight.SO if level == _LEVEL else Sight.ABSENT, said)
 
 
 def _act_permit(bench: Bench, step: Step, operation: str) -> Receipt:
     del operation
-    return bench.services.databricks.permit(stream.job_of(bench).job_id, step.arguments["group"], _LEVEL)
+    group = Principal(step.arguments["group"], kind="Group")
+    return bench.services.unity.permit("jobs", stream.job_of(bench).job_id, group, _LEVEL)
 
 
 def _observe_begin(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -22,7 +21,7 @@ from lpmops.control import plan as plans
 from lpmops.control.book import Book, new_id, write_failed
 from lpmops.control.collect import utc_now
 from lpmops.control.guard import Approval
-from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Timing, tell_nobody
+from lpmops.control.hands import Event, Hands, Observation, Outcome, Sight, StopRequest, Ticking, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, Lock
 from lpmops.control.plan import Plan, Step
 from lpmops.control.watch import Watch
@@ -43,9 +42,9 @@ from lpmops.errors import (
     StoreError,
     TimedOutError,
 )
-from lpmops.store import audit, codec, journal, lease
+from lpmops.store import audit, journal, lease
 from lpmops.store.connection import Store
-from lpmops.store.journal import OperationRow, StepRow
+from lpmops.store.journal import OperationRow
 
 # How often one run sends a step whose earlier attempt certainly had no effect.
 _ATTEMPTS = 3
@@ -65,15 +64,15 @@ class Engine:
         *,
         timing: Timing | None = None,
         now: Callable[[], datetime] = utc_now,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        ticking: Ticking | None = None,
         tell: Callable[[Event], None] = tell_nobody,
         stop: StopRequest | None = None,
     ) -> None:
         self._store, self._environment, self._control, self._who = store, environment, control, who
         self._timing = timing or Timing()
-        self._now, self._monotonic, self._sleep = now, monotonic, sleep
-        self._watch = Watch(self._timing, monotonic, sleep)
+        ticking = ticking or Ticking()
+        self._now, self._monotonic, self._sleep = now, ticking.monotonic, ticking.sleep
+        self._watch = Watch(self._timing, ticking)
         self._tell, self._stop = tell, stop or StopRequest()
         self._events = 0
         self._earlier: list[int] = []
@@ -307,7 +306,8 @@ class Engine:
         """
         row, receipt = book.steps[seq], book.receipt(seq)
         began, limit, told = self._monotonic(), hands.limit(step), ""
-        settled_at = began + self._left_to_settle(row)
+        # The whole time also for an act of an earlier run: how long ago that was only a clock could tell that somebody may have set since.
+        settled_at = began + self._timing.settle
         while True:
             try:
                 seen = self._watch.look(hands, step, row, receipt, began + self._timing.visible)
@@ -354,14 +354,6 @@ class Engine:
             self._say(book, step, "accepted", seen.said)
         self._sleep(self._timing.poll)
         return seen.said
-
-    def _left_to_settle(self, row: StepRow) -> float:
-        """Seconds until a request that went out when the step was begun can have no further effect; a clock that jumped gives the whole time."""
-        if row.begun_at is None:
-            return self._timing.settle
-        gone = (codec.milliseconds(self._now()) - row.begun_at) / 1000
-        # The act ran after `begun_at`, for at most its own deadline: counted from there only where that is long over.
-        return self._timing.settle if gone < 2 * self._timing.settle else 0.0
 
     def _doubt(self, book: Book, step: Step, seq: int, seen: str, lost: ServiceError | None) -> InDoubtError:
         book.in_doubt(seq, seen)

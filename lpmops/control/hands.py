@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -78,6 +79,14 @@ class Timing:
     settle: float = 30.0
     visible: float = 600.0
     patience: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticking:
+    """How time passes while the engine waits, in seconds: a clock that nobody sets, and sleep."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)

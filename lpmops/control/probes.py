@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,9 +117,10 @@ class Probes:
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         back_off: float = 1.0,
+        lanes: Mapping[str, int] = _LANES,
     ) -> None:
         self._now, self._monotonic, self._back_off = now, monotonic, back_off
-        self._lanes = {lane: DaemonPool(size, f"lpmops-{name}-{lane}") for lane, size in _LANES.items()}
+        self._lanes = {lane: DaemonPool(size, f"lpmops-{name}-{lane}") for lane, size in lanes.items()}
         self._done = threading.Condition()
         self._closed = False
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lpmops.control.hands import Hands, Observation, Sight, Timing
+from lpmops.control.hands import Hands, Observation, Sight, Ticking, Timing
 from lpmops.control.lock import Lock
 from lpmops.control.plan import Step
 from lpmops.errors import ServiceError
@@ -21,8 +21,7 @@ class Watch:
     """Eyes with a clock. Everything raises lpmops.errors types."""
 
     timing: Timing
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
+    ticking: Ticking
 
     def look(self, hands: Hands, step: Step, row: StepRow, receipt: Receipt | None, end: float) -> Observation:
         """One observation, no later than `end` on the monotonic clock."""
@@ -30,24 +29,24 @@ class Watch:
 
     def steady(self, hands: Hands, step: Step, row: StepRow) -> Observation:
         """What is seen before an act, once nothing is on its way."""
-        end = self.monotonic() + self.timing.visible
+        end = self.ticking.monotonic() + self.timing.visible
         while True:
             seen = self.look(hands, step, row, None, end)
-            if seen.sight is not Sight.MOVING or self.monotonic() > end:
+            if seen.sight is not Sight.MOVING or self.ticking.monotonic() > end:
                 return seen
-            self.sleep(self.timing.poll)
+            self.ticking.sleep(self.timing.poll)
 
     def check(self, lock: Lock) -> None:
         """The last question before an act. Raises LockLostError, FrozenError."""
-        self._patiently(lock.check, self.monotonic() + self.timing.patience)
+        self._patiently(lock.check, self.ticking.monotonic() + self.timing.patience)
 
     def _patiently(self, ask: Callable[[], T], end: float) -> T:
         """Ask again for a while where a service fails in a way that passes."""
-        until = min(end, self.monotonic() + self.timing.patience)
+        until = min(end, self.ticking.monotonic() + self.timing.patience)
         while True:
             try:
                 return ask()
             except ServiceError as error:
-                if not error.retryable or self.monotonic() >= until:
+                if not error.retryable or self.ticking.monotonic() >= until:
                     raise
-                self.sleep(max(self.timing.poll, min(error.retry_after or 0.0, self.timing.patience)))
+                self.ticking.sleep(max(self.timing.poll, min(error.retry_after or 0.0, self.timing.patience)))

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 
 
+def is_name(name: str) -> bool:
+    """Whether something can be named so."""
+    return bool(name) and "\0" not in name and len(name) <= 128
+
+
 def identifier(name: str) -> str:
     """`name` in brackets, as T-SQL and Stream Analytics read it. Raises ValueError for an empty name, a NUL or more than 128 characters."""
-    if not name or "\0" in name or len(name) > 128:
+    if not is_name(name):
         raise ValueError("a name has 1 to 128 characters and no NUL")
     return "[" + name.replace("]", "]]") + "]"
 

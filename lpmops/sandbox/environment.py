@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lpmops.sandbox import deploy
+from lpmops.sandbox import deploy, people
 from lpmops.sandbox.analytics import AnalyticsRuntime
 from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account, ResourceGroup, Subscription
@@ -22,10 +22,10 @@ from lpmops.sandbox.azure.activity import Happening
 from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
 from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
-from lpmops.sandbox.azure.stamps import ticks
 from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
+from lpmops.sandbox.databricks.catalog import EVERYONE
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
@@ -43,8 +43,6 @@ from lpmops.sandbox.sql import SqlServer
 log = logging.getLogger(__name__)
 
 PARTITIONS = 4
-# Azure Event Hubs Data Receiver, which a job's identity needs.
-RECEIVER = "a638d3c7-ab3a-418d-83e6-5f17a39d4fde"
 RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
@@ -110,6 +108,11 @@ class SandboxEnvironment:
             stream_job=plan.stream_job,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
+            grants=people.grants(plan.table.partition(".")[0]),
+            directory=people.directory(plan.name),
+            credentials={people.CREDENTIAL: self._connector},
+            run_as=people.crew_of(plan.name).application,
+            job_levels=people.job_levels(),
         )
         self.runtimes: dict[str, AnalyticsRuntime] = {}
         self._account: Account | None = None
@@ -134,6 +137,10 @@ class SandboxEnvironment:
         for database in (self.plan.control_database, *self.plan.databases):
             self.sql.create_database(database)
         deploy.deploy_databases(self.plan, list(self._companies.values()), self._databases, self._execute)
+        people.give_databases(self.plan, self._run_sql)
+
+    def _run_sql(self, database: str, statement: str) -> object:
+        return self._execute(database, statement, {})
 
     def _execute(self, database: str, statement: str, parameters: Mapping[str, Any]) -> object:
         return self.sql.database(database).execute(statement, parameters)
@@ -154,6 +161,10 @@ class SandboxEnvironment:
             self.hub,
             self._clock,
             lambda row, at: account.write_log(namespace, CATEGORY, TABLE, row, at.timestamp()),
+        )
+        crew = people.crew_of(plan.name)
+        account.add_access_connector(
+            plan.subscription_id, plan.resource_group, crew.connector, plan.region, crew.connector_id
         )
         account.add_sql_server(plan.subscription_id, plan.resource_group, self.sql.name, plan.region)
         there = (database.name for database in self.sql.databases() if database.name != "master")
@@ -181,23 +192,20 @@ class SandboxEnvironment:
             "lpmops",
             {**self._to_workspace(CATEGORY), "logAnalyticsDestinationType": "Dedicated"},
         )
+        identities: list[str] = []
         for job in plan.jobs:
             key = JobKey(plan.subscription_id, plan.resource_group, job.name)
             account.stream_analytics.delete(key)
             made = account.stream_analytics.put(key, deploy.job_document(plan, job), Match())
-            account.access.assign(
-                f"{self._providers}/Microsoft.EventHub/namespaces/{plan.namespace}/eventhubs/{plan.hub}",
-                RECEIVER,
-                str((made.identity or {})["principalId"]),
-                "ServicePrincipal",
-                ticks(self._clock.now()),
-            )
+            identities.append(str((made.identity or {})["principalId"]))
             account.diagnostics.put(
                 f"{self._providers}/Microsoft.StreamAnalytics/streamingjobs/{job.name}",
                 "lpmops",
                 self._to_workspace("Execution", "Authoring"),
             )
             account.stream_analytics.start(key, "JobStartTime", None)
+        for given in people.roles(plan, identities).values():
+            people.give_roles(account, given)
         (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
 
     def _to_workspace(self, *categories: str) -> dict[str, Any]:
@@ -230,6 +238,10 @@ class SandboxEnvironment:
                 )
             )
         return runtime
+
+    @property
+    def _connector(self) -> str:
+        return f"{self._providers}/Microsoft.Databricks/accessConnectors/{people.crew_of(self.plan.name).connector}"
 
     @property
     def _providers(self) -> str:
@@ -438,6 +450,23 @@ class SandboxEnvironment:
     def hang_management(self, on: bool) -> None:
         """Take calls and keep silent."""
         self._wire_fault("slow", HttpFault("slow", seconds=_HANG_SECONDS), on)
+
+    def take_right(self, kind: str, databases: Iterable[str], on: bool) -> None:
+        """Take a right away, or give it back: asa, monitor, eventhub, send, operator (all of the operator's in Azure), unity, jobs or sql."""
+        assert self._account is not None
+        if kind == "unity":
+            self.workspace.catalog.allow(self.plan.table.partition(".")[0], EVERYONE, "SELECT", not on)
+        elif kind == "jobs":
+            self.workspace.set_job_levels(self.plan.stream_job, people.job_levels(group=not on))
+        elif kind == "sql":
+            (people.take_users if on else people.give_users)(
+                self.plan, list(databases) or self.plan.databases, self._run_sql
+            )
+        else:
+            identities = [str(job.identity["principalId"]) for job in self._deployed_jobs() if job.identity is not None]
+            held = people.roles(self.plan, identities)
+            given = [*held["operator"], *held["asa"], *held["monitor"]] if kind == "operator" else held[kind]
+            (people.take_roles if on else people.give_roles)(self._account, given)
 
     def _wire_fault(self, name: str, fault: HttpFault, on: bool) -> None:
         assert self._account is not None

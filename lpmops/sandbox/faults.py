@@ -56,6 +56,9 @@ class Breakable(Protocol):
     def expire_sign_in(self, on: bool) -> None:
         """Refuse every token of this environment as expired, or accept them again."""
 
+    def take_right(self, kind: str, databases: Iterable[str], on: bool) -> None:
+        """Take a right of one kind away, or give it back; no databases means all."""
+
     def throttle_management(self, on: bool) -> None:
         """Answer 429 to every management call, or answer again."""
 
@@ -85,6 +88,14 @@ def _databases(environment: Breakable, companies: frozenset[str], on: bool) -> N
     environment.close_databases({environment.database_of(company) or "" for company in companies}, on)
 
 
+def _right(kind: str) -> Callable[[Breakable, frozenset[str], bool], None]:
+    def switch(environment: Breakable, companies: frozenset[str], on: bool) -> None:
+        databases = {environment.database_of(company) or "" for company in companies}
+        environment.take_right(kind, databases, on)
+
+    return switch
+
+
 FAULTS = {
     fault.name: fault
     for fault in (
@@ -100,6 +111,16 @@ FAULTS = {
             "cdf.job_failed", "each run of the Databricks streaming job fails", lambda e, _, on: e.fail_stream_job(on)
         ),
         Fault("auth.expired", "the sign-in has expired: every token is refused", lambda e, _, on: e.expire_sign_in(on)),
+        Fault("auth.forbidden", "the operator's roles in Azure are taken away: reads are refused", _right("operator")),
+        Fault("right.unity", "nobody may SELECT from the catalog any more", _right("unity")),
+        Fault("right.jobs", "the operators' group may not run the streaming job any more", _right("jobs")),
+        Fault("right.eventhub", "the Stream Analytics jobs' role at the hub is taken away", _right("eventhub")),
+        Fault("right.send", "the streaming job's role at the hub is taken away", _right("send")),
+        Fault("right.asa", "the operator is not Contributor any more", _right("asa")),
+        Fault("right.sql", "company databases have no user of the jobs any more", _right("sql"), by_company=True),
+        Fault(
+            "right.monitor", "the operator may not read metrics of the whole subscription any more", _right("monitor")
+        ),
         Fault(
             "arm.throttled",
             "the management API answers 429 with Retry-After",

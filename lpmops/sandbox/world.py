@@ -24,7 +24,7 @@ from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account
 from lpmops.sandbox.azure.activity import Happening
 from lpmops.sandbox.azure.gateway import AzureGateway
-from lpmops.sandbox.azure.identity import EVENT_HUBS, SQL, Principal, TokenAuthority, TokenError
+from lpmops.sandbox.azure.identity import EVENT_HUBS, SQL, TokenAuthority, TokenError
 from lpmops.sandbox.azure.jobs import JobKey
 from lpmops.sandbox.azure.routes import azure_routes
 from lpmops.sandbox.clock import Clock
@@ -38,14 +38,12 @@ from lpmops.sandbox.hub import AmqpNamespace, SharedAccessKey, TokenRefused
 from lpmops.sandbox.hub_provider import Namespaces
 from lpmops.sandbox.lake.records import companies_of
 from lpmops.sandbox.made_namespaces import MadeNamespaces
+from lpmops.sandbox.people import OPERATOR
 from lpmops.sandbox.sql import errors as sql_errors
 from lpmops.sandbox.sql.session import Login, SqlPrincipal
 from lpmops.sandbox.sql.tds import TdsListener
 
 ServeHttp = Callable[[ASGIApp, socket.socket], None]
-OPERATOR = Principal(
-    "00000000-0000-4000-8000-0000000000b1", "operator@lpm.example", "User", "00000000-0000-4000-8000-0000000000b2"
-)
 
 
 class World:
@@ -81,6 +79,7 @@ class World:
             compiler=diagnose,
             identity_secret=Path(plan.identity_header_file).read_text(encoding="utf-8").strip(),
         )
+        self.account.access.govern(OPERATOR.id)
         self.board = FaultBoard(self.environments.values(), folder / "faults.json")
         self._made = MadeNamespaces(
             self.environments.values(),

@@ -14,6 +14,7 @@ from lpmops.config import Environment
 from lpmops.services.calls import CallCounter
 
 if TYPE_CHECKING:
+    from lpmops.services.authorization import AuthorizationService
     from lpmops.services.azuresql import SqlService
     from lpmops.services.databricks import DatabricksService
     from lpmops.services.eventhubs import EventHubService
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from lpmops.services.monitor import MonitorService
     from lpmops.services.resources import ResourceService
     from lpmops.services.secrets import SecretReader
+    from lpmops.services.sqlservers import SqlServerService
     from lpmops.services.streamanalytics import StreamAnalyticsService
     from lpmops.services.transport import Transport
+    from lpmops.services.unity import UnityService
 
 T = TypeVar("T")
 
@@ -59,6 +62,9 @@ class EnvironmentServices:
         self._monitor = _Lazy(self._build_monitor)
         self._resources = _Lazy(self._build_resources)
         self._sql = _Lazy(self._build_sql)
+        self._authorization = _Lazy(self._build_authorization)
+        self._unity = _Lazy(self._build_unity)
+        self._sqlservers = _Lazy(self._build_sqlservers)
 
     @property
     def transport(self) -> Transport:
@@ -112,6 +118,27 @@ class EnvironmentServices:
     def sql(self) -> SqlService:
         """The control database and the company databases."""
         return self._sql.get()
+
+    @property
+    def authorization(self) -> AuthorizationService:
+        """Who holds which Azure role."""
+        return self._authorization.get()
+
+    @property
+    def unity(self) -> UnityService:
+        """Who may do what in the workspace and its catalog."""
+        return self._unity.get()
+
+    @property
+    def sqlservers(self) -> SqlServerService:
+        """The databases as their server keeps them, without connecting."""
+        return self._sqlservers.get()
+
+    def clock_ahead(self) -> float | None:
+        """Seconds that this machine's clock is ahead of Resource Manager's, to a second; None where that does not say. Raises ServiceError types."""
+        from lpmops.services.resourcemanager import clock_ahead
+
+        return clock_ahead(self.environment, self.transport, self.credential, self.deadline)
 
     def tenant_id(self) -> str | None:
         """The tenant of the configured subscription, as Resource Manager says it. Raises ServiceError types."""
@@ -167,6 +194,21 @@ class EnvironmentServices:
         from lpmops.services.azuresql import SqlService
 
         return SqlService(self.environment, self.calls, self.credential, self.secrets, self.deadline)
+
+    def _build_authorization(self) -> AuthorizationService:
+        from lpmops.services.authorization import AuthorizationService
+
+        return AuthorizationService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_unity(self) -> UnityService:
+        from lpmops.services.unity import UnityService
+
+        return UnityService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_sqlservers(self) -> SqlServerService:
+        from lpmops.services.sqlservers import SqlServerService
+
+        return SqlServerService(self.environment, self.transport, self.credential, self.deadline)
 
 
 def open_environment(

@@ -20,7 +20,17 @@ from urllib.parse import quote
 from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError, StatementError
-from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
+from lpmops.model import (
+    Commit,
+    FeedState,
+    Receipt,
+    StreamEnding,
+    StreamJob,
+    StreamProgress,
+    StreamRun,
+    TableDefinition,
+    TableState,
+)
 from lpmops.routing.source import SourceColumn
 from lpmops.services import statements
 from lpmops.services.answers import Answer, Fields
@@ -117,6 +127,14 @@ class DatabricksService:
             for column in self._catalog(Deadline.after(self._seconds)).objects("columns")
         )
 
+    def definition(self) -> TableDefinition:
+        """What the table is, from Unity Catalog alone: a view, a foreign table, one of another format."""
+        fields = self._catalog(Deadline.after(self._seconds))
+        columns = tuple(column.text("name") for column in fields.objects("columns"))
+        return TableDefinition(
+            fields.maybe_text("table_type") or "", fields.maybe_text("data_source_format") or "", columns
+        )
+
     def history(self, limit: int) -> list[Commit]:
         """The newest commits, newest first."""
         return self._commits(limit, Deadline.after(self._seconds))
@@ -142,7 +160,7 @@ class DatabricksService:
         kind, newest = change_feed(properties), _commit(history[0])
         first = _first_recorded(history) if kind == "delta" else None
         features = detail.get("tableFeatures")
-        writer = detail.get("minWriterVersion")
+        reader, writer = detail.get("minReaderVersion"), detail.get("minWriterVersion")
         return FeedState(
             kind=kind,
             latest_version=newest.version,
@@ -152,6 +170,7 @@ class DatabricksService:
             first_version=first.version if first is not None else None,
             first_commit_at=first.at if first is not None else None,
             retention=_interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
+            reader_version=reader if isinstance(reader, int) else None,
             writer_version=writer if isinstance(writer, int) else None,
             features=tuple(str(item) for item in features) if isinstance(features, list) else (),
             properties=properties,
@@ -315,31 +334,14 @@ class DatabricksService:
         """Change some of a job's settings; a run that is under way goes on with the old ones."""
         return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
 
-    def permissions(self, job_id: str) -> Mapping[str, str]:
-        """What groups, users and service principals may do with a job, by name."""
+    def warehouse(self) -> Mapping[str, Any]:
+        """The warehouse as the service gives it: `state`, `auto_stop_mins`, `enable_serverless_compute` and so on. Does not start it."""
         answer = self._client.get(
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            operation="permissions",
+            f"/api/2.0/sql/warehouses/{quote(self._settings.warehouse, safe='')}",
+            operation="warehouse",
             deadline=Deadline.after(self._seconds),
         )
-        found: dict[str, str] = {}
-        for entry in answer.fields().objects("access_control_list"):
-            names = (entry.maybe_text(kind) for kind in ("group_name", "user_name", "service_principal_name"))
-            levels = [item.maybe_text("permission_level") or "" for item in entry.objects("all_permissions")]
-            if (name := next((item for item in names if item), None)) is not None and levels:
-                found[name] = levels[0]
-        return found
-
-    def permit(self, job_id: str, group: str, level: str) -> Receipt:
-        """Give a group a right on a job, beside those that there are."""
-        answer = self._orders.write(
-            "PATCH",
-            f"/api/2.0/permissions/jobs/{quote(job_id, safe='')}",
-            {"access_control_list": [{"group_name": group, "permission_level": level}]},
-            operation="permit",
-            deadline=Deadline.after(self._seconds),
-        )
-        return Receipt(answer.request_id)
+        return answer.fields().values
 
     def file_hash(self, path: str) -> str | None:
         """The SHA-256 of a file in a volume; None where there is none."""

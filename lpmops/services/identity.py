@@ -24,6 +24,7 @@ from azure.core.credentials import AccessToken, AccessTokenInfo
 from lpmops.config import Environment, Identity
 from lpmops.errors import BadAnswerError, DeadlineError, ServiceError, SignInError
 from lpmops.model import Credential
+from lpmops.principals import Principal
 from lpmops.services import bounded, failures
 from lpmops.services.bounded import Deadline
 from lpmops.services.failures import Advice
@@ -85,6 +86,10 @@ class CachedCredential:
         with self._lock:
             self._rejected.add(scope)
 
+    def subject(self, scope: str, deadline: Deadline) -> Principal:
+        """Whom the token for `scope` is for: object id, name and kind (User or ServicePrincipal). Raises SignInError, DeadlineError."""
+        return subject(self.token(scope, deadline=deadline).token)
+
     def accept(self, scope: str) -> None:
         """A service took the token for `scope`."""
         self._rejected.discard(scope)
@@ -123,16 +128,29 @@ def _expiry(held: list[AccessToken]) -> datetime | None:
 
 def principal(token: str) -> str:
     """Who a token is for, read without checking it; empty where it does not say."""
+    return _first(_claims(token), "upn", "unique_name", "preferred_username", "app_displayname", "appid", "oid", "sub")
+
+
+def subject(token: str) -> Principal:
+    """Whom a token is for, read without checking it; what it does not say is empty."""
+    claims = _claims(token)
+    # Entra gives an application's token no name of a user, and marks it with idtyp where the tenant asks for that.
+    is_person = bool(_first(claims, "upn", "unique_name", "preferred_username")) and claims.get("idtyp") != "app"
+    return Principal(principal(token), _first(claims, "oid"), "User" if is_person else "ServicePrincipal")
+
+
+def _claims(token: str) -> Mapping[str, Any]:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        names = (
-            claims.get(key)
-            for key in ("upn", "unique_name", "preferred_username", "app_displayname", "appid", "oid", "sub")
-        )
-    except (IndexError, ValueError, binascii.Error, AttributeError, RecursionError):
-        return ""
-    return next((clean(name) for name in names if isinstance(name, str) and name), "")
+    except (IndexError, ValueError, binascii.Error, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _first(claims: Mapping[str, Any], *keys: str) -> str:
+    values = (claims.get(key) for key in keys)
+    return next((clean(value) for value in values if isinstance(value, str) and value), "")
 
 
 def remedy(identity: Identity, tenant: str) -> str:
@@ -224,7 +242,7 @@ def _shared_tokens(environment: Environment, transport: Transport) -> _Tokens:
                 ask = partial(_ask_endpoint, transport, identity, tenant)
             else:
                 ask = _AskAzureIdentity(identity, tenant)
-            _shared[key] = _Tokens(ask)
+            _shared[key] = _Tokens(partial(_ask_for_tenant, ask, identity, tenant))
         return _shared[key]
 
 
@@ -235,6 +253,24 @@ def forget() -> None:
 
 
 # Asking ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _ask_for_tenant(
+    ask: Ask, identity: Identity, tenant: str, scope: str, claims: str | None, deadline: Deadline
+) -> AccessToken:
+    """A token that is of the configured tenant, or does not say of which. Raises SignInError.
+
+    Whoever signed in elsewhere meanwhile gets another tenant's token at the next renewal: nothing may go out with it.
+    """
+    token = ask(scope, claims, deadline)
+    found = _first(_claims(token.token), "tid")
+    if found and found.lower() != tenant.lower():
+        raise SignInError(
+            f"The sign-in is of another tenant ({found}) than the environment's ({tenant}): nothing was sent with it.",
+            service="identity",
+            hint=f"Sign in to the environment's tenant: {remedy(identity, tenant)}",
+        )
+    return token
 
 
 def _ask_endpoint(

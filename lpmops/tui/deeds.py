@@ -166,6 +166,25 @@ class Deeds(App[None]):
         if name is not None:
             self.go(Place("logs", name))
 
+    def action_hub(self) -> None:
+        """The hub's events: of the company whose screen is open, else of the environment that is open or chosen."""
+        name, here = self.environment_meant, self._me.navigator.here
+        if name is not None:
+            self.go(Place("hub", name, here.company if here.kind in ("company", "record") else ""))
+
+    def action_doctor(self) -> None:
+        """The assessment of the environment that is open or chosen."""
+        self._assess("assessment")
+
+    def action_access(self) -> None:
+        """Who has which right there."""
+        self._assess("rights")
+
+    def _assess(self, tab: str) -> None:
+        name = self.environment_meant
+        if name is not None:
+            self.go(Place("assessment", name, source=tab))
+
     def action_settings(self) -> None:
         """Settings, limits and files."""
         self.go(Place("settings"))

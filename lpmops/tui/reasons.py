@@ -69,6 +69,14 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return "the past stands still already; n leads back to now"
     if name == "logs" and here.place.kind == "logs":
         return "these are the logs; tab shows the next source"
+    if name == "hub" and here.place.kind == "hub":
+        return "these are the hub's events"
+    if name == "hub" and here.scene.past is not None:
+        return "the hub shows what it holds now; n leads back to now"
+    if name in ("doctor", "access") and here.scene.past is not None:
+        return "it is of now, whatever moment is shown; n leads back to now"
+    if name in ("doctor", "access") and here.meant is None:
+        return "open an environment first"
     if name == "settings" and here.place.kind == "settings":
         return "these are the settings"
     if name == "theme" and here.plain:

@@ -35,7 +35,8 @@ class Arm:
         self._cloud.trouble("before", "get_resource")
         if kind is Kind.JOB:
             held = self._cloud.get(names[0])
-            identity = {"type": "SystemAssigned", "principalId": held.get("principal")}
+            principal = held.get("principal")
+            identity = {"type": "SystemAssigned", "principalId": principal} if principal else None
             shown = {"name": names[0], "location": held.get("location"), "identity": identity, "tags": held.get("tags")}
             account = held.get("settings", {}).get("jobStorageAccount")
             return {**shown, "properties": {"jobStorageAccount": account}} if held else None
@@ -54,7 +55,7 @@ class Arm:
         self._cloud.trouble("before", "assignments")
         return tuple(self._cloud.get(name) for name in self._cloud.names("") if "/roleAssignments/" in name)
 
-    def permissions(self) -> tuple[Mapping[str, Any], ...]:
+    def permissions(self, scope: str = "") -> tuple[Mapping[str, Any], ...]:
         self._cloud.trouble("before", "permissions")
         return ({"actions": ["*"], "notActions": self._cloud.get("rights").get("denied", [])},)
 
@@ -80,8 +81,7 @@ class Arm:
         verb, path = f"patch_{kind.name.lower()}", self.path(kind, *names)
         self._cloud.trouble("before", verb)
         if kind is Kind.JOB:
-            self._cloud.note(verb, names[0])
-            self._change_job(names[0], body)
+            self._cloud.did(verb, names[0], **self._changed_job(names[0], self._cloud.get(names[0]), body))
         else:
             self._write(verb, kind, path, body)
         self._cloud.trouble("after", verb)
@@ -98,27 +98,25 @@ class Arm:
             properties |= {**_SHOWN, "provisioningState": "Creating"}
         if kind is Kind.ROLE:
             properties["scope"] = path.partition("/providers/Microsoft.Authorization")[0]
-        self._cloud.note(verb, path)
-        self._cloud.put(path, **{**body, "name": path.rpartition("/")[2], "id": path, "properties": properties})
+        self._cloud.did(verb, path, **{**body, "name": path.rpartition("/")[2], "id": path, "properties": properties})
 
-    def _change_job(self, name: str, body: Mapping[str, Any]) -> None:
+    def _changed_job(self, name: str, held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
         """As the service does it: the key of a storage account is taken and never shown."""
-        held = self._cloud.get(name)
         account = dict(body.get("properties", {}).get("jobStorageAccount") or {})
         if key := account.pop("accountKey", None):
             self._cloud.put("keys", **{name: key})
         settings = {**held["settings"], **({"jobStorageAccount": account} if account else {})}
-        self._cloud.put(name, principal=PRINCIPAL, settings=settings, tags=body.get("tags", held.get("tags")))
+        return {"principal": PRINCIPAL, "settings": settings, "tags": body.get("tags", held.get("tags"))}
 
     def _make_job(self, name: str, body: Mapping[str, Any], new: bool) -> None:
         if new and self._cloud.get(name):
             raise PreconditionError("There is a job of that name.", service="streamanalytics", status=412)
-        self._cloud.note("put_job", name)
-        self._cloud.put(name, location="West Europe", resource_id=self.path(Kind.JOB, name))
-        self._cloud.put(name, state="Created", mode=None, started_at=None, last_output_at=None, query="", inputs={})
         settings = {"compatibilityLevel": "1.0", "outputErrorPolicy": "Stop"}
-        self._cloud.put(name, outputs={}, settings=settings, streaming_units=0.0)
-        self._change_job(name, body)
+        empty = {"query": "", "inputs": {}, "outputs": {}, "settings": settings, "streaming_units": 0.0}
+        never = {"mode": None, "started_at": None, "last_output_at": None}
+        place = {"location": "West Europe", "resource_id": self.path(Kind.JOB, name)}
+        made = {"state": "Created", **empty, **never, **place}
+        self._cloud.did("put_job", name, **{**made, **self._changed_job(name, made, body)})
 
     def _below(self, prefix: str) -> tuple[Mapping[str, Any], ...]:
         found = (self._cloud.get(name) for name in self._cloud.names(prefix) if "/" not in name[len(prefix) :])

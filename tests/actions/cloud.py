@@ -44,15 +44,18 @@ from lpmops.model import (
     StreamJob,
     StreamProgress,
     StreamRun,
+    TableDefinition,
     parse_time,
     to_data,
 )
 from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements, landing_statements
+from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.services.sqltext import without_comments
+from tests.actions import cloud_access
 from tests.actions.arm import PRINCIPAL, Arm
 
 TENANT = "00000000-0000-4000-8000-0000000000aa"
@@ -63,6 +66,8 @@ JOB = "asa-lpm-tdr-prod-01"
 CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Trouble = Callable[[str, str], None]
+# The tables of the control database that operators change, with the column that names a row.
+TABLES = {"lpmops.route": "company_id", "lpmops.pause": "target"}
 # What is written around an act and is none.
 _A_ROW = """INSERT INTO lpm.tdr (company_id, record_id, commit_version, change_type, commit_timestamp, sent_at, enqueued_at, hub_partition,
     hub_sequence, landed_at) VALUES (@company, @record, @version, 'insert', '2030-01-01', '2030-01-01', '2030-01-01', 0, @version, '2030-01-01')"""
@@ -166,7 +171,7 @@ class Cloud:
         with self._open() as db:
             db.execute("CREATE TABLE thing (name TEXT PRIMARY KEY, body TEXT)")
             db.execute("CREATE TABLE act (n INTEGER PRIMARY KEY, verb TEXT, target TEXT)")
-            db.execute("CREATE TABLE late (n INTEGER PRIMARY KEY, verb TEXT, target TEXT, body TEXT)")
+            db.execute("CREATE TABLE late (n INTEGER PRIMARY KEY, verb TEXT, target TEXT, thing TEXT, body TEXT)")
         place = f"/subscriptions/{self.environment.subscription_id}/streamingjobs/{JOB}"
         self.put(
             JOB,
@@ -179,13 +184,13 @@ class Cloud:
             location="West Europe",
             **_asked_for(self.environment),
         )
-        self.put(
-            "feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none", table_id="t-1"
-        )
+        self.put("feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none")
+        self.put("feed", table_id="t-1", type="MANAGED", format="DELTA", columns=["tdr_id", "info_companyid"])
         self.put("stream", job_id="77", gone=False, continuous=True, paused=False, retry="ON_FAILURE", concurrent=1)
         self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
         self.put("volume", files={})
+        self.put("access", privileges=cloud_access.given())
         self.put("hub", retention=604_800.0, begin=0, end=500, after=400)
         self.put("workspace", **{CUSTOMER: WORKSPACE})
 
@@ -205,17 +210,48 @@ class Cloud:
     # The world as a test sees and changes it
 
     def put(self, thing: str, **values: Any) -> None:
-        """Change some of a thing, as somebody with the portal open would."""
+        """Change some of a thing, as somebody with the portal open would. Of a table the values are rows by key, None for one that goes."""
+        if thing in TABLES:
+            for key, row in values.items():
+                self._put_row(thing, key, row)
+            return
         with self._open() as db:
-            row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
-            body = {**(json.loads(row[0]) if row else {}), **values}
+            found = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
+            body = {**(json.loads(found[0]) if found else {}), **values}
             db.execute("INSERT OR REPLACE INTO thing VALUES (?, ?)", (thing, json.dumps(body)))
 
+    def _put_row(self, table: str, key: str, row: Mapping[str, Any] | None) -> None:
+        values = {f"p{n}": _moment(value) for n, value in enumerate((row or {}).values())}
+        names = f"({', '.join(row or {})}) VALUES ({', '.join(f'@{name}' for name in values)})"
+        text = f"DELETE FROM {table} WHERE {TABLES[table]} = @key" + (f"; INSERT INTO {table} {names}" if row else "")
+        self._sql.database(CONTROL).execute(text, {**values, "key": key})
+
     def get(self, thing: str) -> dict[str, Any]:
-        """A thing as it is."""
+        """A thing as it is, or the rows of a table by key."""
+        if thing in TABLES:
+            (shown,) = self._sql.database(CONTROL).execute(f"SELECT * FROM {thing} ORDER BY {TABLES[thing]}", {})
+            names = [column.name for column in shown.columns]
+            rows = [dict(zip(names, map(to_data, map(_aware, row)), strict=True)) for row in shown.rows]
+            return {str(row[TABLES[thing]]): row for row in rows}
         with self._open() as db:
-            row = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
-        return dict(json.loads(row[0])) if row else {}
+            found = db.execute("SELECT body FROM thing WHERE name = ?", (thing,)).fetchone()
+        return dict(json.loads(found[0])) if found else {}
+
+    def things(self) -> dict[str, dict[str, Any]]:
+        """Every thing as it is, and the tables that operators change."""
+        with self._open() as db:
+            found = {name: json.loads(body) for name, body in db.execute("SELECT name, body FROM thing")}
+        return {**found, **{table: self.get(table) for table in TABLES}}
+
+    def restore(self, things: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let the things be as they were."""
+        with self._open() as db:
+            db.execute("DELETE FROM thing")
+            rows = [(name, json.dumps(body)) for name, body in things.items() if name not in TABLES]
+            db.executemany("INSERT INTO thing VALUES (?, ?)", rows)
+        for table in TABLES:
+            if (now := self.get(table)) != things[table]:
+                self.put(table, **{**dict.fromkeys(now), **things[table]})
 
     def names(self, prefix: str) -> list[str]:
         """The things whose name begins so."""
@@ -235,19 +271,6 @@ class Cloud:
         with self._open() as db:
             db.execute("INSERT INTO act (verb, target) VALUES (?, ?)", (verb, target))
 
-    def things(self) -> dict[str, dict[str, Any]]:
-        """Every thing as it is."""
-        with self._open() as db:
-            return {name: json.loads(body) for name, body in db.execute("SELECT name, body FROM thing")}
-
-    def restore(self, things: Mapping[str, Mapping[str, Any]]) -> None:
-        """Let the things be as they were."""
-        with self._open() as db:
-            db.execute("DELETE FROM thing")
-            db.executemany(
-                "INSERT INTO thing VALUES (?, ?)", [(name, json.dumps(body)) for name, body in things.items()]
-            )
-
     def acts(self) -> Counter[Act]:
         """What was really done, how often."""
         with self._open() as db:
@@ -262,26 +285,28 @@ class Cloud:
         """Rows of the control database."""
         return [tuple(row) for row in self._sql.database(CONTROL).execute(text, {})[-1].rows]
 
-    def postpone(self, verb: str, target: str, **values: Any) -> None:
+    def postpone(self, verb: str, target: str, thing: str = "", /, **values: Any) -> None:
         """Let an effect land only when `land` is called."""
         with self._open() as db:
-            db.execute("INSERT INTO late (verb, target, body) VALUES (?, ?, ?)", (verb, target, json.dumps(values)))
+            values_now = (verb, target, thing, json.dumps(values))
+            db.execute("INSERT INTO late (verb, target, thing, body) VALUES (?, ?, ?, ?)", values_now)
 
     def land(self) -> None:
         """Let every postponed effect land."""
         self.late = never
         with self._open() as db:
-            rows = db.execute("SELECT verb, target, body FROM late").fetchall()
+            rows = db.execute("SELECT verb, target, thing, body FROM late").fetchall()
             db.execute("DELETE FROM late")
-        for verb, target, body in rows:
-            self._did(verb, target, **json.loads(body))
+        for verb, target, thing, body in rows:
+            self.did(verb, target, thing, **json.loads(body))
 
-    def _did(self, verb: str, target: str, **values: Any) -> None:
+    def did(self, verb: str, target: str, thing: str = "", /, **values: Any) -> None:
+        """Do it, and count that it was done to `target`; `thing` is what changes, where that has another name."""
         if self.late(verb):
-            self.postpone(verb, target, **values)
+            self.postpone(verb, target, thing, **values)
             raise DeadlineError("The answer did not come.", service="test")
         self.note(verb, target)
-        self.put(target, **values)
+        self.put(thing or target, **values)
 
     # What the desk is given
 
@@ -309,6 +334,10 @@ class Cloud:
     def resources(self) -> Arm:
         return Arm(self)
 
+    @property
+    def unity(self) -> Any:
+        return cloud_access.Rooms(self).unity
+
     def close(self) -> None:
         self._sql.close()
         for connection in self._connections:
@@ -334,17 +363,16 @@ class Cloud:
 
     def run(self, database: str, query_name: str, text: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         self.trouble("before", query_name)
-        numbers = iter(range(len(parameters)))
         text = without_comments(text)
-        text = re.sub(r"\?", lambda _: f"@p{next(numbers)}", text)
         values = {f"p{number}": _naive(value) for number, value in enumerate(parameters)}
         try:
-            results = self._sql.database(database).execute(text, values)
+            results = self._sql.database(database).execute(_named(text), values)
         except SqlError as error:
             raise StatementError(str(error), service="azuresql", status=error.number) from error
         if not text.upper().startswith(("SELECT", "WITH")):
-            if not query_name.startswith(_BESIDE):
-                self.note(query_name, str(parameters[-1]) if parameters else database)
+            shows = "OUTPUT" in text.upper()
+            if not query_name.startswith(_BESIDE) and (not shows or any(result.rows for result in results)):
+                self.note(query_name, _target(text, parameters) if parameters else database)
             self.trouble("after", query_name)
         shown = next((result for result in results if result.columns), None)
         if shown is None:
@@ -353,10 +381,15 @@ class Cloud:
         return [{name: _aware(value) for name, value in zip(names, row, strict=True)} for row in shown.rows]
 
     def execute(self, database: str, title: str, statement: str) -> None:
-        self.trouble("before", "execute")
-        self.statement(database, statement)
-        self.note("execute", title)
-        self.trouble("after", "execute")
+        verb = title if title.startswith("grant_") else "execute"
+        self.trouble("before", verb)
+        try:
+            self.statement(database, statement)
+        except SqlError as error:
+            raise StatementError(str(error), service="azuresql", status=error.number) from error
+        # Whom a grant is about stands last in it; what is made has the name of the title.
+        self.note(verb, title if verb == "execute" else re.findall(r"\[([^]]+)\]", statement)[-1])
+        self.trouble("after", verb)
 
     def statement(self, database: str, text: str) -> None:
         """Run one, as somebody with an editor would."""
@@ -416,7 +449,7 @@ class Cloud:
             self.put(name, state=ends[held["state"]])
         return StreamingJob(
             name=name,
-            resource_id=held["resource_id"],
+            resource_id=held.get("resource_id", f"/subscriptions/another/streamingjobs/{name}"),
             state=held["state"],
             location=held.get("location", "West Europe"),
             streaming_units=held["streaming_units"],
@@ -424,8 +457,8 @@ class Cloud:
             started_at=parse_time(held["started_at"]) if held["started_at"] else None,
             start_mode=held["mode"],
             query=held["query"],
-            inputs=tuple(JobPart(part, "hub", properties=values) for part, values in held["inputs"].items()),
-            outputs=tuple(JobPart(part, "sql", properties=values) for part, values in held["outputs"].items()),
+            inputs=tuple(_part_of(part, values) for part, values in held["inputs"].items()),
+            outputs=tuple(_part_of(part, values) for part, values in held["outputs"].items()),
             compatibility_level=held["settings"].get("compatibilityLevel"),
             output_error_policy=held["settings"].get("outputErrorPolicy"),
             etag=_etag(held["settings"]),
@@ -458,7 +491,7 @@ class Cloud:
             changed: dict[str, Any] = {"query": properties["query"], "streaming_units": properties["streamingUnits"]}
         else:
             changed = {collection: {**self.get(job)[collection], name: dict(properties)}}
-        self._did(verb, job, **changed)
+        self.did(verb, job, **changed)
         self.trouble("after", verb)
         return Receipt()
 
@@ -468,7 +501,7 @@ class Cloud:
         self._refuse_at_work(job)
         held = self.get(job)[collection]
         if name in held:
-            self._did(verb, job, **{collection: {key: value for key, value in held.items() if key != name}})
+            self.did(verb, job, **{collection: {key: value for key, value in held.items() if key != name}})
         self.trouble("after", verb)
         return Receipt()
 
@@ -478,14 +511,14 @@ class Cloud:
         held = self.get(name)["settings"]
         if etag != _etag(held):
             raise PreconditionError("It was changed meanwhile.", service="streamanalytics", status=412)
-        self._did("change", name, settings={**held, **settings})
+        self.did("change", name, settings={**held, **settings})
         self.trouble("after", "change")
         return Receipt()
 
     def scale(self, name: str, units: int) -> Receipt:
         self.trouble("before", "scale")
         state = self.get(name)["state"]
-        self._did("scale", name, streaming_units=float(units), state="Scaling", scaling=state)
+        self.did("scale", name, streaming_units=float(units), state="Scaling", scaling=state)
         self.trouble("after", "scale")
         return Receipt("request-3", "https://arm.example/operations/3")
 
@@ -497,7 +530,7 @@ class Cloud:
         self.trouble("before", "stop")
         if self.get(name)["state"] not in ("Running", "Degraded"):
             raise ConflictError("The job is not in a valid state.", service="streamanalytics", status=409)
-        self._did("stop", name, state="Stopping")
+        self.did("stop", name, state="Stopping")
         self.trouble("after", "stop")
         return Receipt("request-1", "https://arm.example/operations/1")
 
@@ -509,13 +542,18 @@ class Cloud:
         began = {"CustomTime": to_data(at), "LastOutputEventTime": held["last_output_at"]}.get(
             mode, to_data(datetime.now(UTC))
         )
-        self._did("start", name, state="Starting", mode=mode, started_at=began)
+        self.did("start", name, state="Starting", mode=mode, started_at=began)
         self.trouble("after", "start")
         return Receipt("request-2", "https://arm.example/operations/2")
 
     def failure(self, location: str) -> str | None:
         self.trouble("before", "failure")
         return self.get(JOB).get("failure")
+
+    def columns(self) -> tuple[SourceColumn, ...]:
+        self.trouble("before", "columns")
+        names = ("tdr_id", "info_companyid", "disposition", "sipreq")
+        return (*(SourceColumn(name, "string") for name in names), SourceColumn("duration_seconds", "double"))
 
     def feed(self) -> FeedState:
         self.trouble("before", "feed")
@@ -535,10 +573,15 @@ class Cloud:
             properties={} if held["mapping"] == "none" else {"delta.columnMapping.mode": held["mapping"]},
         )
 
+    def definition(self) -> TableDefinition:
+        self.trouble("before", "definition")
+        held = self.get("feed")
+        return TableDefinition(held["type"], held["format"], tuple(held["columns"]))
+
     def enable_feed(self) -> Receipt:
         self.trouble("before", "enable")
         version = self.get("feed")["versions"] + 1
-        self._did("enable", "feed", kind="delta", versions=version, first=version, writer=4)
+        self.did("enable", "feed", kind="delta", versions=version, first=version, writer=4)
         self.trouble("after", "enable")
         return Receipt()
 
@@ -590,7 +633,7 @@ class Cloud:
         self.trouble("before", "create_job")
         assert settings["continuous"]["pause_status"] == "PAUSED", "it would begin before all else is in place"
         concurrent = settings["max_concurrent_runs"]
-        self._did("create_job", "stream", gone=False, tasks=settings["tasks"], concurrent=concurrent, continuous=True)
+        self.did("create_job", "stream", gone=False, tasks=settings["tasks"], concurrent=concurrent, continuous=True)
         self.trouble("after", "create_job")
         return Receipt()
 
@@ -599,7 +642,7 @@ class Cloud:
         changed: dict[str, Any] = {"tasks": settings["tasks"], "concurrent": settings["max_concurrent_runs"]}
         if "continuous" in settings:
             changed |= {"continuous": True, "paused": True}
-        self._did("update_job", "stream", **changed)
+        self.did("update_job", "stream", **changed)
         self.trouble("after", "update_job")
         return Receipt()
 
@@ -609,7 +652,7 @@ class Cloud:
 
     def permit(self, job_id: str, group: str, level: str) -> Receipt:
         self.trouble("before", "permit")
-        self._did("permit", "stream", permissions={**self.get("stream")["permissions"], group: level})
+        self.did("permit", "stream", permissions={**self.get("stream")["permissions"], group: level})
         self.trouble("after", "permit")
         return Receipt()
 
@@ -621,7 +664,7 @@ class Cloud:
     def put_file(self, path: str, content: bytes) -> Receipt:
         self.trouble("before", "put_file")
         files = {**self.get("volume")["files"], path: hashlib.sha256(content).hexdigest()}
-        self._did("put_file", "volume", files=files)
+        self.did("put_file", "volume", files=files)
         self.trouble("after", "put_file")
         return Receipt()
 
@@ -629,14 +672,14 @@ class Cloud:
         verb = "pause_job" if paused else "continue_job"
         self.trouble("before", verb)
         assert continuity["task_retry_mode"] == "ON_FAILURE", "the rest of the settings is lost"
-        self._did(verb, "stream", paused=paused)
+        self.did(verb, "stream", paused=paused)
         self.trouble("after", verb)
         return Receipt()
 
     def cancel_run(self, run_id: str) -> Receipt:
         self.trouble("before", "cancel_run")
         if run_id == str(self.get("stream")["run_id"]) and self.get("stream")["state"] in ("running", "starting"):
-            self._did("cancel_run", "stream", state="stopping")
+            self.did("cancel_run", "stream", state="stopping")
         self.trouble("after", "cancel_run")
         return Receipt()
 
@@ -645,7 +688,7 @@ class Cloud:
         held = self.get("stream")
         if token not in held["tokens"]:
             number = held["run_id"] + 1
-            self._did("run_job", "stream", run_id=number, state="starting", tokens={**held["tokens"], token: number})
+            self.did("run_job", "stream", run_id=number, state="starting", tokens={**held["tokens"], token: number})
         self.trouble("after", "run_job")
         return Receipt()
 
@@ -665,6 +708,11 @@ class Cloud:
         return {"0": max(held["begin"], min(number, held["end"]))}
 
 
+def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
+    source = values.get("datasource") or {}
+    return JobPart(name, source.get("type", ""), dict(source.get("properties") or {}), properties=values)
+
+
 def _asked_for(place: Environment) -> dict[str, Any]:
     """A job that is as the configuration asks for."""
     made = definitions.wished(config(place), place, place.sql.databases, "asa-01")
@@ -681,8 +729,27 @@ def _etag(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _named(text: str) -> str:
+    """The text with its question marks as names."""
+    numbers = iter(range(text.count("?")))
+    return re.sub(r"\?", lambda _: f"@p{next(numbers)}", text)
+
+
+def _target(text: str, parameters: Sequence[object]) -> str:
+    """What a statement is about: the company or the job it names, else what it is given last."""
+    key = re.search(r"\b(?:company_id|target) = \?", text)
+    return str(parameters[text[: key.start()].count("?") if key else -1])
+
+
 def _naive(value: object) -> object:
     return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def _moment(value: Any) -> Any:
+    """A value as the database takes it: times are text among the things."""
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value):
+        return _naive(parse_time(value))
+    return value
 
 
 def _aware(value: Any) -> Any:

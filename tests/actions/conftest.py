@@ -12,7 +12,7 @@ from lpmops.actions.desk import Desk
 from lpmops.control.hands import Timing
 from tests.actions.cloud import Cloud
 from tests.actions.line import Line
-from tests.actions.operator import QUICK
+from tests.actions.operator import QUICK, Simulated
 
 _MEMORY = Path("/dev/shm")
 
@@ -28,11 +28,16 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    """The command line at a pretend cloud of one's own, with an engine that does not wait long."""
-    monkeypatch.setattr(
-        "lpmops.actions.desk.Timing", lambda **_: Timing(QUICK.poll, QUICK.settle, QUICK.visible, QUICK.patience)
-    )
+def simulated_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits at a desk waits in simulated time, and not long."""
+    quick = Timing(QUICK.poll, QUICK.settle, QUICK.visible, QUICK.patience)
+    monkeypatch.setattr("lpmops.actions.desk.Timing", lambda **_: quick)
+    monkeypatch.setattr("lpmops.actions.desk.Ticking", lambda: Simulated().ticking)
+
+
+@pytest.fixture
+def line(folder: Path, simulated_time: None) -> Iterator[Line]:
+    """The command line at a pretend cloud of one's own."""
     cloud = Cloud(folder)
     yield Line(folder, cloud)
     cloud.close()

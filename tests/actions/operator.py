@@ -20,7 +20,7 @@ from lpmops.actions.action import Bench, Trier
 from lpmops.actions.desk import Desk
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
-from lpmops.control.hands import Outcome, Timing
+from lpmops.control.hands import Outcome, Ticking, Timing
 from lpmops.control.plan import Plan
 from lpmops.errors import InDoubtError, LpmopsError
 from lpmops.model import StreamingJob
@@ -30,7 +30,22 @@ from lpmops.store.connection import Store, open_store
 from tests.actions.cases import Case
 from tests.actions.cloud import Cloud, config, quiet
 
-QUICK = Timing(poll=0.001, settle=0.01, visible=2.0, patience=0.05)
+# In simulated seconds: see Simulated.
+QUICK = Timing(poll=1.0, settle=4.0, visible=60.0, patience=3.0)
+
+
+class Simulated:
+    """Time that passes only while somebody sleeps, so that no slow machine and no thread decides how a wait ends."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    @property
+    def ticking(self) -> Ticking:
+        return Ticking(lambda: self.seconds, self.sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +125,24 @@ def operator(
     timing: Timing = QUICK,
     cloud: Cloud | None = None,
     now: Callable[[], datetime] = utc_now,
+    ticking: Ticking | None = None,
     trial: Trier = untried,
 ) -> Iterator[Operator]:
-    """Somebody at a machine whose clock is `now`; the cloud is the one in `folder`."""
+    """Somebody at a machine whose clock is `now` and who waits in simulated time; the cloud is the one in `folder`."""
     made = cloud or Cloud(folder, trouble=trouble, ahead=ahead)
     path = folder / machine / "lpmops.db"
     if not path.exists():
         _new_store(path)
     opened = store(path)
     desk = Desk(
-        config(made.environment), made.environment, opened, cast(Any, made), timing=timing, now=now, trial=trial
+        config(made.environment),
+        made.environment,
+        opened,
+        cast(Any, made),
+        timing=timing,
+        now=now,
+        ticking=ticking or Simulated().ticking,
+        trial=trial,
     )
     try:
         yield Operator(desk, made, opened)

@@ -36,7 +36,7 @@ class Clock:
 
 
 @pytest.fixture
-def cloud(folder: Path) -> Iterator[Cloud]:
+def cloud(folder: Path, simulated_time: None) -> Iterator[Cloud]:
     made = Cloud(folder, trouble=quiet)
     yield made
     made.close()

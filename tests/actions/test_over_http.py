@@ -13,7 +13,7 @@ import pytest
 
 from lpmops.actions import registry
 from lpmops.config import Endpoints, Environment, Identity
-from lpmops.control.hands import Timing
+from lpmops.control.hands import Ticking, Timing
 from lpmops.errors import ConflictError, LpmopsError, PreconditionError, ServiceError
 from lpmops.model import Receipt
 from lpmops.services import identity
@@ -138,7 +138,7 @@ def worker(azure: Azure, folder: Path) -> Iterator[Operator]:
     azure.runtime.starts.clear()
     azure.runtime.stops = 0
     azure.runtime.last_output_event_time = pretend.START
-    with operator(folder, cloud=mixed, timing=QUICK) as made:
+    with operator(folder, cloud=mixed, timing=QUICK, ticking=Ticking()) as made:
         yield made
     azure.account.faults.clear()
     mixed.close()
@@ -270,7 +270,7 @@ def test_the_feed_is_switched_on_once_whatever_becomes_of_the_answer(name: str, 
     workspace.table.set_properties({"delta.enableChangeDataFeed": "false"})
     place, service = environment(workspace.url), Breaking(workspace, FAULTS[name])
     mixed = Mixed(folder, replace(place, sql=replace(place.sql, server_name="sql-lpm-dev")), service)
-    with operator(folder, cloud=mixed, timing=QUICK) as worker:
+    with operator(folder, cloud=mixed, timing=QUICK, ticking=Ticking()) as worker:
         plan = worker.desk.plan(registry.action("cdf.enable"), FEED)
         before = workspace.table.latest_version()
         with suppress(LpmopsError):

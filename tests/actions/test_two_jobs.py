@@ -12,7 +12,6 @@ import pytest
 from lpmops.actions import registry
 from lpmops.actions.orders import ActionOrders
 from lpmops.control.collect import utc_now
-from lpmops.control.hands import Timing
 from lpmops.model import Health, Kind, Reading, Snapshot, Stage
 from lpmops.store.connection import open_store
 from tests.actions.cloud import JOB, Act, config
@@ -31,7 +30,7 @@ VALUES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def cloud(folder: Path) -> Iterator[TwoJobs]:
+def cloud(folder: Path, simulated_time: None) -> Iterator[TwoJobs]:
     made = TwoJobs(folder)
     yield made
     made.close()
@@ -52,10 +51,7 @@ def orders(cloud: TwoJobs, folder: Path) -> ActionOrders:
 
 
 @pytest.fixture
-def line(cloud: TwoJobs, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
-    monkeypatch.setattr(
-        "lpmops.actions.desk.Timing", lambda **_: Timing(QUICK.poll, QUICK.settle, QUICK.visible, QUICK.patience)
-    )
+def line(cloud: TwoJobs, folder: Path) -> Line:
     return Line(folder, cloud)
 
 

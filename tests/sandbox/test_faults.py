@@ -48,6 +48,9 @@ class Environment:
     def expire_sign_in(self, on: bool) -> None:
         self._note("expire_sign_in", on)
 
+    def take_right(self, kind: str, databases: Iterable[str], on: bool) -> None:
+        self._note(f"take_right {kind} {sorted(databases)}", on)
+
     def throttle_management(self, on: bool) -> None:
         self._note("throttle_management", on)
 

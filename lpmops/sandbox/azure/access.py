@@ -1,35 +1,86 @@
 """Who holds which role where: role assignments, as Microsoft.Authorization lists them.
 
-Assignments are only shown and kept; what a principal may really do is the TokenAuthority's business. Thread-safe; survives a restart.
+A principal that is `governed` may do what its roles allow, at their scopes and below; for everybody else assignments are only shown and kept, and
+what they may do is the TokenAuthority's business. Thread-safe; survives a restart.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from lpmops.sandbox.azure.documents import Documents
 from lpmops.sandbox.azure.stamps import new_guid
 
+
+@dataclass(frozen=True, slots=True)
+class BuiltInRole:
+    """What a role allows: on resources, and on what is in them (data actions)."""
+
+    name: str
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+
+
+_SUPPORT = "Microsoft.Support/*"
+_SUBSCRIPTION_READ = "Microsoft.Resources/subscriptions/read"
 # The built-in roles the product speaks of (azure-docs/role-based-access-control/built-in-roles).
 ROLES = {
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": ("Owner", ("*",)),
-    "b24988ac-6180-42a0-ab88-20f7382dd24c": ("Contributor", ("*",)),
-    "acdd72a7-3385-48ef-bd42-f606fba81ae7": ("Reader", ("*/read",)),
-    "43d0d8ad-25c7-4714-9337-8ba259a9fe05": (
-        "Monitoring Reader",
-        ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": BuiltInRole("Owner", ("*",)),
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": BuiltInRole(
+        "Contributor",
+        ("*",),
+        (
+            "Microsoft.Authorization/*/Delete",
+            "Microsoft.Authorization/*/Write",
+            "Microsoft.Authorization/elevateAccess/Action",
+        ),
     ),
-    "73c42c96-874c-492b-b04d-ab87d138a893": (
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": BuiltInRole("Reader", ("*/read",)),
+    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": BuiltInRole(
+        "User Access Administrator", ("*/read", "Microsoft.Authorization/*", _SUPPORT)
+    ),
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": BuiltInRole(
+        "Role Based Access Control Administrator",
+        (
+            "Microsoft.Authorization/roleAssignments/write",
+            "Microsoft.Authorization/roleAssignments/delete",
+            "*/read",
+            _SUPPORT,
+        ),
+    ),
+    "43d0d8ad-25c7-4714-9337-8ba259a9fe05": BuiltInRole(
+        "Monitoring Reader", ("*/read", "Microsoft.OperationalInsights/workspaces/search/action", _SUPPORT)
+    ),
+    "73c42c96-874c-492b-b04d-ab87d138a893": BuiltInRole(
         "Log Analytics Reader",
-        ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
+        (
+            "*/read",
+            "Microsoft.OperationalInsights/workspaces/analytics/query/action",
+            "Microsoft.OperationalInsights/workspaces/search/action",
+            _SUPPORT,
+        ),
+        ("Microsoft.OperationalInsights/workspaces/sharedKeys/read",),
     ),
-    "a638d3c7-ab3a-418d-83e6-5f17a39d4fde": (
+    "f526a384-b230-433a-b45c-95f59c4a2dec": BuiltInRole(
+        "Azure Event Hubs Data Owner", ("Microsoft.EventHub/*",), (), ("Microsoft.EventHub/*",)
+    ),
+    "a638d3c7-ab3a-418d-83e6-5f17a39d4fde": BuiltInRole(
         "Azure Event Hubs Data Receiver",
         ("Microsoft.EventHub/*/eventhubs/consumergroups/read",),
+        (),
+        ("Microsoft.EventHub/*/receive/action",),
     ),
-    "2b629674-e913-4c01-ae53-ef4638d8f975": ("Azure Event Hubs Data Sender", ("Microsoft.EventHub/*/eventhubs/read",)),
-    "1ec5b3c1-b17e-4e25-8312-2acb3c3c5abf": (
+    "2b629674-e913-4c01-ae53-ef4638d8f975": BuiltInRole(
+        "Azure Event Hubs Data Sender",
+        ("Microsoft.EventHub/*/eventhubs/read",),
+        (),
+        ("Microsoft.EventHub/*/send/action",),
+    ),
+    "1ec5b3c1-b17e-4e25-8312-2acb3c3c5abf": BuiltInRole(
         "Stream Analytics Query Tester",
         (
             "Microsoft.StreamAnalytics/locations/TestQuery/action",
@@ -37,6 +88,12 @@ ROLES = {
         ),
     ),
 }
+_BY_NAME = {role.name: guid for guid, role in ROLES.items()}
+
+
+def role_id(name: str) -> str:
+    """The GUID of a built-in role. KeyError for one that is not known."""
+    return _BY_NAME[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +120,7 @@ class Access:
         self._documents = documents
         self._lock = threading.Lock()
         self._held = {key: RoleAssignment(**document) for key, document in documents.load().items()}
+        self._governed: set[str] = set()
 
     def assign(
         self, scope: str, role: str, principal_id: str, principal_type: str, created_on: str, name: str = ""
@@ -85,6 +143,34 @@ class Access:
             self._documents.delete(name)
             return self._held.pop(name, None)
 
+    def govern(self, principal_id: str) -> None:
+        """From now on this principal may do what its roles allow and nothing else."""
+        with self._lock:
+            self._governed.add(principal_id)
+
+    def may(self, principal_id: str, action: str, scope: str, *, data: bool = False) -> bool:
+        """Whether a principal's roles allow an action (a data action) at a scope; one that is not governed may do anything."""
+        with self._lock:
+            if principal_id not in self._governed:
+                return True
+            mine = [item for item in self._held.values() if item.principal_id == principal_id]
+        if action == _SUBSCRIPTION_READ:
+            # Whoever holds anything in a subscription sees that it is there.
+            return any(_covers(scope.lower(), item.scope) or _covers(item.scope, scope) for item in mine)
+        roles = [ROLES[item.role] for item in mine if _covers(item.scope, scope)]
+        return any(
+            _named(role.data_actions if data else role.actions, action) and not _named(role.not_actions, action)
+            for role in roles
+        )
+
+    def granted(self, principal_id: str, scope: str) -> list[BuiltInRole] | None:
+        """The roles that hold for a governed principal at a scope; None for one that is not governed."""
+        with self._lock:
+            if principal_id not in self._governed:
+                return None
+            held = self._held.values()
+            return [ROLES[i.role] for i in held if i.principal_id == principal_id and _covers(i.scope, scope)]
+
     def find(self, name: str) -> RoleAssignment | None:
         """By its GUID."""
         with self._lock:
@@ -99,6 +185,10 @@ class Access:
                 for a in self._held.values()
                 if _covers(a.scope, wanted) or (not above_only and _covers(wanted, a.scope.lower()))
             ]
+
+
+def _named(patterns: Iterable[str], action: str) -> bool:
+    return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
 
 
 def _covers(upper: str, lower: str) -> bool:

@@ -30,6 +30,7 @@ from lpmops.sandbox.clock import Clock
 
 _SUBSCRIPTION = re.compile(r"^/subscriptions/([^/]+)", re.IGNORECASE)
 _WORKSPACE = re.compile(r"^/v1/workspaces/([^/]+)", re.IGNORECASE)
+_WORKSPACE_TYPE = "Microsoft.OperationalInsights/workspaces"
 _BATCHED = re.compile(r'"workspace"\s*:\s*"([^"]+)"')
 
 
@@ -163,7 +164,7 @@ class Account:
             GenericResource(
                 subscription,
                 group,
-                "Microsoft.OperationalInsights/workspaces",
+                _WORKSPACE_TYPE,
                 name,
                 location,
                 lambda: {
@@ -172,6 +173,23 @@ class Account:
                     "sku": {"name": "PerGB2018"},
                     "retentionInDays": 30,
                 },
+            )
+        )
+
+    def add_access_connector(
+        self, subscription: str, group: str, name: str, location: str, principal_id: str
+    ) -> GenericResource:
+        """An access connector of Databricks with a system-assigned identity."""
+        identity = {"type": "SystemAssigned", "tenantId": self.authority.tenant_id, "principalId": principal_id}
+        return self.add_resource(
+            GenericResource(
+                subscription,
+                group,
+                "Microsoft.Databricks/accessConnectors",
+                name,
+                location,
+                lambda: {"provisioningState": "Succeeded"},
+                {"identity": identity},
             )
         )
 
@@ -277,6 +295,15 @@ class Account:
         batch = path.lower().startswith("/v1/$batch")
         workspace = _BATCHED.search(body.decode("utf-8", "replace")) if batch else _WORKSPACE.match(path)
         return self.logs.subscription_of(workspace.group(1)).lower() if workspace else ""
+
+    def scope_of(self, path: str) -> str:
+        """The scope at which a request needs its right: a log query that of its workspace, anything else its own path."""
+        found = _WORKSPACE.match(path)
+        if found is None:
+            return path
+        wanted = found.group(1).lower()
+        workspaces = [item for item in self._resources.values() if item.type == _WORKSPACE_TYPE]
+        return next((item.id for item in workspaces if item.properties()["customerId"].lower() == wanted), path)
 
     def environment_of(self, subscription: str) -> str:
         """The environment behind a subscription; empty when there is none."""

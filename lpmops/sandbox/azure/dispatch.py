@@ -103,7 +103,8 @@ class Dispatcher:
             raise arm_error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
         found = self._table.find(request.method, path, query.get("api-version", ""))
         action = found.operation.action
-        if not self._account.authority.may(principal, action, path):
+        allowed = self._account.access.may(principal.id, action, self._account.scope_of(path))
+        if not allowed or not self._account.authority.may(principal, action, path):
             raise forbidden(principal.client_id or principal.name, principal.id, action, path)
         self._require_group(found.names)
         origin = f"{request.url.scheme}://{request.url.netloc}"

@@ -25,6 +25,7 @@ _SQL = frozenset({
     "2020-11-01-preview", "2021-11-01", "2022-05-01-preview", "2023-05-01-preview", "2023-08-01", "2023-08-01-preview", "2024-05-01-preview",
 })  # fmt: skip
 _WORKSPACES = frozenset({"2020-08-01", "2021-06-01", "2022-10-01", "2023-09-01", "2025-02-01", "2025-07-01"})
+_CONNECTORS = frozenset({"2022-04-01-preview", "2023-05-01", "2024-05-01"})
 _ROLES = frozenset({"2015-07-01", "2018-01-01-preview", "2018-07-01", "2020-04-01-preview", "2022-04-01"})
 _ACTIVITY = frozenset({"2014-04-01", "2015-04-01"})
 _SETTINGS = frozenset({"2017-05-01-preview", "2021-05-01-preview"})
@@ -95,6 +96,13 @@ def resource_operations(account: Account) -> list[Operation]:
         ),
         Operation(
             "GET", _WORKSPACE, "Microsoft.OperationalInsights/workspaces/read", _WORKSPACES, shown.list_workspaces
+        ),
+        Operation(
+            "GET",
+            f"{_GROUP}/providers/Microsoft.Databricks/accessConnectors/{{connector}}",
+            "Microsoft.Databricks/accessConnectors/read",
+            _CONNECTORS,
+            shown.connector,
         ),
         Operation(
             "GET",
@@ -265,6 +273,10 @@ class ResourceRoutes:
         """One workspace; `customerId` is what queries name."""
         return Answer(_shown(self._one(call, "Microsoft.OperationalInsights/workspaces", call.names["workspace"])))
 
+    def connector(self, call: Call) -> Answer:
+        """An access connector of Databricks, with the identity behind it."""
+        return Answer(_shown(self._one(call, "Microsoft.Databricks/accessConnectors", call.names["connector"])))
+
     def _subscription(self, each: Subscription) -> dict[str, Any]:
         tenant = self._account.authority.tenant_id
         return {
@@ -358,7 +370,7 @@ class AccessRoutes:
     def roles(self, call: Call) -> Answer:
         """The built-in roles the sandbox knows; $filter `roleName eq '...'`."""
         wanted = re.search(r"roleName eq '([^']*)'", call.query.get("$filter", ""))
-        value = [_role(role) for role, (name, _) in ROLES.items() if not wanted or name == wanted.group(1)]
+        value = [_role(guid) for guid, role in ROLES.items() if not wanted or role.name == wanted.group(1)]
         return Answer({"value": value})
 
     def role(self, call: Call) -> Answer:
@@ -372,14 +384,23 @@ class AccessRoutes:
         return Answer(_role(call.names["name"]))
 
     def permissions(self, call: Call) -> Answer:
-        """What the caller may do here: everything but what was taken away."""
-        denied = self._account.authority.denied_actions(call.principal, call.names["scope"])
-        return Answer(
-            {
-                "value": [{"actions": ["*"], "notActions": denied, "dataActions": [], "notDataActions": []}],
-                "nextLink": None,
-            }
-        )
+        """What the caller may do here: what its roles allow, or everything, but what was taken away."""
+        scope = call.names["scope"]
+        denied = self._account.authority.denied_actions(call.principal, scope)
+        roles = self._account.access.granted(call.principal.id, scope)
+        if roles is None:
+            value = [{"actions": ["*"], "notActions": denied, "dataActions": [], "notDataActions": []}]
+        else:
+            value = [
+                {
+                    "actions": list(role.actions),
+                    "notActions": [*role.not_actions, *denied],
+                    "dataActions": list(role.data_actions),
+                    "notDataActions": [],
+                }
+                for role in roles
+            ]
+        return Answer({"value": value, "nextLink": None})
 
 
 class SettingRoutes:
@@ -413,7 +434,23 @@ class SettingRoutes:
                 )  # assumed: the code
         if not any(properties.get(name) for name in ("workspaceId", "storageAccountId", "eventHubAuthorizationRuleId")):
             raise arm_error(400, "BadRequest", "At least one data sink needs to be specified.")
+        self._refuse_a_second_way(resource, call.names["name"], properties)
         return Answer(_setting(self._account.diagnostics.put(resource, call.names["name"], properties)))
+
+    def _refuse_a_second_way(self, resource: str, name: str, properties: Mapping[str, Any]) -> None:
+        """A category goes to a destination by one setting (seen in bicep-registry-modules#3407)."""
+        sink = str(properties.get("workspaceId") or "")
+        wished = {log.get("category") for log in properties.get("logs") or [] if log.get("enabled")} - {None}
+        for other in self._account.diagnostics.of(resource):
+            held = other["properties"]
+            same = str(held.get("workspaceId") or "").lower() == sink.lower() and other["name"].lower() != name.lower()
+            twice = wished & {log.get("category") for log in held.get("logs") or [] if log.get("enabled")}
+            if sink and same and twice:
+                message = (
+                    f"Data sink '{sink}' is already used in diagnostic setting '{other['name']}' for category '{min(twice)}'. "
+                    "Data sinks can't be reused in different settings on the same category for the same resource."
+                )
+                raise arm_error(409, "Conflict", message)
 
     def delete(self, call: Call) -> Answer:
         """200, or 204 when there was none."""
@@ -489,17 +526,24 @@ def _assignment(each: RoleAssignment) -> dict[str, Any]:
 
 
 def _role(role: str) -> dict[str, Any]:
-    name, actions = ROLES[role]
+    known = ROLES[role]
     return {
         "id": f"/providers/Microsoft.Authorization/roleDefinitions/{role}",
         "type": "Microsoft.Authorization/roleDefinitions",
         "name": role,
         "properties": {
-            "roleName": name,
+            "roleName": known.name,
             "type": "BuiltInRole",
             "description": "",
             "assignableScopes": ["/"],
-            "permissions": [{"actions": list(actions), "notActions": [], "dataActions": [], "notDataActions": []}],
+            "permissions": [
+                {
+                    "actions": list(known.actions),
+                    "notActions": list(known.not_actions),
+                    "dataActions": list(known.data_actions),
+                    "notDataActions": [],
+                }
+            ],
         },
     }
 

@@ -1,7 +1,8 @@
 """Unity Catalog 2.1: catalogs, schemas, tables, volumes, the metastore, and who may do what.
 
 Tables are those of the workspace, their documents made from the Delta log at each look, so that a property set by SQL shows at once. Grants are kept
-in a file and given back as they are; they are shown, not enforced. Documents: databricks-sdk 0.156 `catalog`, and unitycatalog `api/all.yaml`.
+in a file and given back as they are; reading is open whatever they say, giving takes MANAGE or ownership. Documents: databricks-sdk 0.156 `catalog`,
+and unitycatalog `api/all.yaml`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lpmops.sandbox.databricks.calls import Answer, Call, Handler
-from lpmops.sandbox.databricks.errors import invalid, malformed, not_found
+from lpmops.sandbox.databricks.directory import Directory
+from lpmops.sandbox.databricks.errors import ApiError, invalid, malformed, not_found
 from lpmops.sandbox.files import write_whole
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.schema import spark_type, type_json
@@ -23,7 +25,7 @@ from lpmops.sandbox.lake.table import ChangeTable
 OWNER = "lpm-engineers"
 _KINDS = {1: "CATALOG", 2: "SCHEMA", 3: "TABLE"}
 # What a new workspace grants on each catalog, to everyone.
-DEFAULT_PRIVILEGES = ("MODIFY", "READ_VOLUME", "SELECT", "USE_CATALOG", "USE_SCHEMA", "WRITE_VOLUME")
+DEFAULT_PRIVILEGES = ("ACCESS", "MODIFY", "READ_VOLUME", "SELECT", "USE_CATALOG", "USE_SCHEMA", "WRITE_VOLUME")
 EVERYONE = "account users"
 _TABLE_IDS = uuid.UUID("00000000-0000-4000-8000-0000000000dc")
 
@@ -41,15 +43,20 @@ class Catalog:
         folder: Path,
         metastore_id: str,
         default_grants: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+        directory: Directory | None = None,
+        credentials: Mapping[str, str] | None = None,
     ) -> None:
         self._tables = {name.lower(): table for name, table in tables.items()}
         self._volumes, self._file, self._metastore = volumes, folder / "grants.json", metastore_id
+        self._directory, self._credentials = directory or Directory({}), dict(credentials or {})
         self._lock = threading.Lock()
         self._grants: Grants = {}
         if self._file.exists():
             self._grants = json.loads(self._file.read_text(encoding="utf-8"))
         else:
-            given = default_grants or {name: {EVERYONE: DEFAULT_PRIVILEGES} for name in self._catalogs()}
+            open_to_all = {EVERYONE: (*DEFAULT_PRIVILEGES, "MANAGE")}
+            given = default_grants or dict.fromkeys(self._catalogs(), open_to_all)
+            given = {**{name: {EVERYONE: ("ACCESS",)} for name in self._credentials}, **given}
             self._grants = {
                 name.lower(): {who: sorted(rights) for who, rights in held.items()} for name, held in given.items()
             }
@@ -69,6 +76,8 @@ class Catalog:
             ("GET", base + "/schemas/{name}", self._one_schema),
             ("GET", base + "/tables", self._table_list),
             ("GET", base + "/tables/{name}", self._one_table),
+            ("GET", base + "/volumes/{name}", self._one_volume),
+            ("GET", base + "/credentials/{name}", self._one_credential),
             ("GET", base + "/permissions/{kind}/{name}", self._permissions),
             ("PATCH", base + "/permissions/{kind}/{name}", self._change_permissions),
             ("GET", base + "/effective-permissions/{kind}/{name}", self._effective),
@@ -197,6 +206,39 @@ class Catalog:
             "updated_by": OWNER,
         }
 
+    def _one_volume(self, call: Call) -> Answer:
+        name = call.names["name"].lower()
+        if name not in self._volume_names():
+            raise not_found("VOLUME_DOES_NOT_EXIST", f"Volume '{call.names['name']}' does not exist.")
+        catalog, schema, own = name.split(".")
+        return Answer(
+            {
+                "name": own,
+                "catalog_name": catalog,
+                "schema_name": schema,
+                "full_name": name,
+                "volume_type": "MANAGED",
+                "owner": OWNER,
+                "metastore_id": self._metastore,
+            }
+        )
+
+    def _one_credential(self, call: Call) -> Answer:
+        """A service credential and the access connector behind it (databricks-sdk 0.156 `catalog.CredentialInfo`)."""
+        name = call.names["name"]
+        if name not in self._credentials:
+            raise not_found("CREDENTIAL_DOES_NOT_EXIST", f"Credential '{name}' does not exist.")
+        return Answer(
+            {
+                "name": name,
+                "full_name": name,
+                "owner": OWNER,
+                "purpose": "SERVICE",
+                "azure_managed_identity": {"access_connector_id": self._credentials[name]},
+                "metastore_id": self._metastore,
+            }
+        )
+
     # Grants
 
     def _securable(self, call: Call) -> str:
@@ -211,6 +253,8 @@ class Catalog:
             known = name in self._tables
         elif kind == "VOLUME":
             known = name in self._volume_names()
+        elif kind == "CREDENTIAL":
+            known = name in {each.lower() for each in self._credentials}
         else:
             raise invalid(f"SecurableType {call.names['kind']} is not supported.")
         if not known:
@@ -237,6 +281,7 @@ class Catalog:
                 "Could not parse request object: Expected 'changes' to be an array of maps with a principal"
             )
         with self._lock:
+            self._refuse_stranger(call, name)
             held = self._grants.setdefault(name, {})
             for change in changes:
                 rights = set(held.get(change["principal"], []))
@@ -247,6 +292,24 @@ class Catalog:
                     del held[change["principal"]]
             self._save()
             return self._assignments(name)
+
+    def _refuse_stranger(self, call: Call, name: str) -> None:
+        """Only an owner, or one with MANAGE on the thing or on what holds it, gives and takes."""
+        who = {call.principal.name, call.principal.client_id, EVERYONE, *self._directory.groups_of(call.principal)}
+        parts = name.split(".")
+        above = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        manages = any("MANAGE" in self._grants.get(place, {}).get(one, ()) for place in above for one in who)
+        if OWNER not in who and not manages:
+            message = f"User does not have MANAGE on {name}."  # assumed: the wording
+            raise ApiError(403, "PERMISSION_DENIED", message)
+
+    def allow(self, name: str, principal: str, privilege: str, on: bool) -> None:
+        """Give a privilege on a thing, or take it away, as its owner would."""
+        with self._lock:
+            held = self._grants.setdefault(name.lower(), {})
+            rights = set(held.get(principal, [])) - {privilege}
+            held[principal] = sorted(rights | {privilege} if on else rights)
+            self._save()
 
     def _save(self) -> None:
         write_whole(self._file, json.dumps(self._grants))

@@ -93,7 +93,9 @@ class JobRoutes:
 
     def _get(self, call: Call) -> Answer:
         job = self._jobs.job(identifier(call.query, "job_id"))
-        return Answer({**_job(job, True), "run_as_user_name": job.creator})
+        wished = job.settings.get("run_as") or {}
+        runs_as = wished.get("service_principal_name") or wished.get("user_name") or job.creator
+        return Answer({**_job(job, True), "run_as_user_name": runs_as})
 
     def _list(self, call: Call) -> Answer:
         limit = call.number("limit", 20, 1, 100)

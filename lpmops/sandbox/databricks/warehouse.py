@@ -42,13 +42,14 @@ class Warehouse:
             self._ready_at = None
 
     def operations(self) -> list[tuple[str, str, Handler]]:
-        """get, list, start and stop."""
+        """get, list, start, stop, and who may use it."""
         base = "/api/2.0/sql/warehouses"
         return [
             ("GET", base, lambda _: Answer({"warehouses": [self._document()]})),
             ("GET", base + "/{id}", self._get),
             ("POST", base + "/{id}/start", self._start),
             ("POST", base + "/{id}/stop", self._stop),
+            ("GET", "/api/2.0/permissions/warehouses/{id}", self._permissions),
         ]
 
     def known(self, warehouse_id: str) -> None:
@@ -69,6 +70,14 @@ class Warehouse:
         self.known(call.names["id"])
         self.stop()
         return Answer()
+
+    def _permissions(self, call: Call) -> Answer:
+        """Everybody may use it."""
+        self.known(call.names["id"])
+        level = {"permission_level": "CAN_USE", "inherited": False}
+        listed = [{"group_name": "users", "display_name": "users", "all_permissions": [level]}]
+        head = {"object_id": f"/sql/warehouses/{self.id}", "object_type": "warehouses"}
+        return Answer({**head, "access_control_list": listed})
 
     def _document(self) -> dict[str, Any]:
         state, address = self.state(), urlsplit(self._base_url)

@@ -13,8 +13,9 @@ from pathlib import Path
 from lpmops.sandbox.azure.faults import HttpFault, WireFaults
 from lpmops.sandbox.azure.identity import Principal
 from lpmops.sandbox.clock import Clock
-from lpmops.sandbox.databricks.calls import Answer, Call, OperationTable
+from lpmops.sandbox.databricks.calls import OperationTable
 from lpmops.sandbox.databricks.catalog import OWNER, Catalog
+from lpmops.sandbox.databricks.directory import Directory
 from lpmops.sandbox.databricks.job_routes import JobRoutes
 from lpmops.sandbox.databricks.jobs import Durations, Jobs, RunTask
 from lpmops.sandbox.databricks.sqlerrors import table_not_found
@@ -33,7 +34,8 @@ Authorize = Callable[[str], Principal]
 class Workspace:
     """A workspace. `tables` go by full name; `volumes` holds catalog/schema/volume folders; `run_task` executes what is not the stream job.
 
-    On its first start the continuous job named `stream_job` is created and runs; later its jobs are as they were left.
+    On its first start the continuous job named `stream_job` is created and runs, as the application `run_as`, with these levels on it; later its jobs
+    are as they were left. `directory` are the groups of everybody by name, `credentials` the access connector behind each service credential.
     """
 
     def __init__(
@@ -51,6 +53,10 @@ class Workspace:
         durations: Durations | None = None,
         run_task: RunTask | None = None,
         grants: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+        directory: Mapping[str, Sequence[str]] | None = None,
+        credentials: Mapping[str, str] | None = None,
+        run_as: str = "",
+        job_levels: Mapping[str, str] | None = None,
     ) -> None:
         durations = durations or Durations()
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,11 +65,12 @@ class Workspace:
         self.jobs = Jobs(clock, folder, stream_job, durations, run_task)
         self.warehouse = Warehouse(warehouse_id, clock, durations.warehouse_start, base_url)
         metastore_id = str(uuid.uuid5(_NAMESPACE, workspace_id))
-        self.catalog = Catalog(tables, volumes, folder, metastore_id, grants)
+        self.directory = Directory(directory or {})
+        self.catalog = Catalog(tables, volumes, folder, metastore_id, grants, self.directory, credentials or {})
         self._statements = Statements(clock, self.warehouse, self._find)
         self.operations = OperationTable(
             [
-                ("GET", "/api/2.0/preview/scim/v2/Me", _me),
+                *self.directory.operations(),
                 *self._statements.operations(),
                 *self.warehouse.operations(),
                 *JobRoutes(self.jobs, base_url, workspace_id).operations(),
@@ -72,7 +79,8 @@ class Workspace:
             ]
         )
         if not (folder / "jobs.json").exists():
-            self.jobs.create(_stream_settings(stream_job), OWNER)
+            job = self.jobs.create(_stream_settings(stream_job, run_as), OWNER)
+            self.jobs.permit(job, dict(job_levels or {}))
 
     def _find(self, parts: Sequence[str]) -> ChangeTable:
         name = ".".join(part for part in parts if part)
@@ -86,6 +94,12 @@ class Workspace:
         self._statements.close()
 
     # The world's seam
+
+    def set_job_levels(self, name: str, levels: Mapping[str, str]) -> None:
+        """Who may do what with a job, instead of what was so before; nothing happens where there is no such job."""
+        for job in self.jobs.jobs():
+            if job.name == name:
+                self.jobs.permit(job.job_id, levels, whole=True)
 
     def tick(self) -> None:
         """Move the life cycles on; call it about each 200 ms."""
@@ -121,25 +135,10 @@ class Workspace:
             self.faults.remove(number)
 
 
-def _me(call: Call) -> Answer:
-    """Who is asking, as SCIM has it."""
-    principal = call.principal
-    return Answer(
-        {
-            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
-            "id": str(uuid.uuid5(_NAMESPACE, principal.id).int % 10**16),
-            "userName": principal.name if principal.kind == "User" else principal.client_id or principal.name,
-            "displayName": principal.name,
-            "externalId": principal.id,
-            "active": True,
-            "groups": [{"display": "users", "type": "direct", "value": "100001"}],
-        }
-    )
-
-
-def _stream_settings(name: str) -> dict[str, object]:
+def _stream_settings(name: str, run_as: str) -> dict[str, object]:
     """The stream job as a team would have deployed it."""
     return {
+        **({"run_as": {"service_principal_name": run_as}} if run_as else {}),
         "name": name,
         "continuous": {"pause_status": "UNPAUSED"},
         "max_concurrent_runs": 1,
