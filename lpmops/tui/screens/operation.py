@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Behind an action's fields and its plan.
 _STEPS_STAGE = 2
+_END = 0
 _ASKS = {"done": "it took effect", "not-done": "it took no effect", "abort": "it is given up"}
 
 
@@ -69,7 +70,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         super().__init__()
         self._key, self._first = run, operation
         self._shown: list[Line] = []
-        self._followed: int | None = 1
+        self._followed = 1
         self.standing: Operation | None = None
         self.run: Run | None = None
 
@@ -118,12 +119,12 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 
     def _follow(self, operation: Operation) -> None:
         """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
-        if self.run is None or self._followed is None:
+        if self.run is None:
             return
-        number = operation.finished_steps + 1 if self.run.going else None
+        number = operation.finished_steps + 1 if self.run.going else _END
         if number != self._followed:
             self._followed = number
-            at = line_of(self._shown, number) if number is not None else len(self._shown) - 1
+            at = len(self._shown) - 1 if number == _END else line_of(self._shown, number)
             # The lines that were just handed over have their room only then.
             self.call_after_refresh(self.query_one(Pager).reveal, at)
 
