@@ -92,7 +92,7 @@ def _columns(bench: Bench) -> list[Choice]:
 
 
 def _look_at_company(bench: Bench, text: str) -> list[Remark]:
-    """Whether a company id is free and the source has it; records a day stand with the choices and in the plan. Raises lpmops.errors types."""
+    """Whether a company id is free and the source has it, with how many records a day. Raises lpmops.errors types."""
     company_id = text.strip()
     try:
         check_field("company_id", company_id, bench.config.routing.key_type)
@@ -102,13 +102,18 @@ def _look_at_company(bench: Bench, text: str) -> list[Remark]:
     if entry is not None and entry.company_id == company_id and entry.state != REMOVED:
         return [Remark(f"it has a route already: {entry.state} in {entry.database}", against=True)]
     key, databricks = bench.config.routing.key, bench.services.databricks
-    there = databricks.company_records(key, [company_id], bench.config.routing.key_type)
-    if company_id not in there:
-        close = alike(company_id, databricks.company_arrivals(key))
-        meant = f"; it has {', '.join(map(ascii, close))}, which looks like it" if close else ""
-        return [Remark(f"the source has no record of it{meant}", against=True)]
+    arrivals = databricks.company_arrivals(key)
+    said = f"{arrivals.get(company_id, 0.0):,.0f} records a day, and no route yet"
+    if company_id not in arrivals:
+        # All of the table is read for one of which nothing came lately.
+        there = databricks.company_records(key, [company_id], bench.config.routing.key_type)
+        if company_id not in there:
+            close = alike(company_id, arrivals)
+            meant = f"; it has {', '.join(map(ascii, close))}, which looks like it" if close else ""
+            return [Remark(f"the source has no record of it{meant}", against=True)]
+        said = f"{there[company_id]:,} records in the source, none of them lately, and no route yet"
     found = [
-        Remark(f"{there[company_id]:,} records in the source, and no route yet"),
+        Remark(said),
         *(
             [Remark(f"it was removed at {to_data(entry.since)}; what landed then is in {entry.database}")]
             if entry is not None and entry.company_id == company_id

@@ -20,7 +20,7 @@ from lpmops.tui.place import Place
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.key_bar import KeyBar
-from lpmops.tui.widgets.operation import mark_of, operation_lines
+from lpmops.tui.widgets.operation import line_of, mark_of, operation_lines
 from lpmops.tui.widgets.pager import Pager
 from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Behind an action's fields and its plan.
 _STEPS_STAGE = 2
+_END = 0
 _ASKS = {"done": "it took effect", "not-done": "it took no effect", "abort": "it is given up"}
 
 
@@ -69,6 +70,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         super().__init__()
         self._key, self._first = run, operation
         self._shown: list[Line] = []
+        self._followed = 1
         self.standing: Operation | None = None
         self.run: Run | None = None
 
@@ -111,8 +113,20 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         lines = operation_lines(operation, self.run, scene)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)
+        self._follow(operation)
         self.refresh_bindings()
         self.query_one(KeyBar).redraw()
+
+    def _follow(self, operation: Operation) -> None:
+        """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
+        if self.run is None:
+            return
+        number = operation.finished_steps + 1 if self.run.going else _END
+        if number != self._followed:
+            self._followed = number
+            at = len(self._shown) - 1 if number == _END else line_of(self._shown, number)
+            # The lines that were just handed over have their room only then.
+            self.call_after_refresh(self.query_one(Pager).reveal, at)
 
     def _look(self) -> None:
         """The newest of what the run and the journal say."""

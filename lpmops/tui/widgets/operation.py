@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,12 @@ def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list
         if text:
             lines.append(_labelled(label, text))
     return lines
+
+
+def line_of(lines: Sequence[Line], number: int) -> int:
+    """Which of the lines of an operation begins its step of that number; the first one where none does."""
+    head = f"{number:>2}  "
+    return next((at for at, line in enumerate(lines) if line and line[0].text == head), 0)
 
 
 def _step_lines(number: int, step: OperationStep, scene: Scene) -> list[Line]:
@@ -144,7 +150,9 @@ def _told(found: Any) -> list[str]:
     if isinstance(found, list):
         return [words for each in found for words in _told(each)]
     if isinstance(found, dict):
-        return [" · ".join(f"{name.replace('_', ' ')} {value(each)}" for name, each in found.items())]
+        # What is empty in it says nothing: no first version of none.
+        inside = {name: each for name, each in found.items() if not isinstance(each, dict) or any(each.values())}
+        return [" · ".join(f"{name.replace('_', ' ')} {', '.join(_told(each))}" for name, each in inside.items())]
     return [value(found)]
 
 
