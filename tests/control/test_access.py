@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from lpmops.config import Monitor
 from lpmops.control import access
 from lpmops.control.access_rows import Right
 from lpmops.control.collect import utc_now
@@ -106,6 +107,12 @@ def test_a_stream_that_signs_in_by_a_key_needs_no_role_at_the_hub() -> None:
     world.environment = replace(PLACE, databricks=replace(PLACE.databricks, sign_in="sas:scope/key"))
     rights = look(world)
     assert not [right for right in rights if right.need in ("stream.eventhub.send", "stream.unity.credential")]
+
+
+def test_without_a_workspace_no_right_to_its_logs_is_needed() -> None:
+    world = World()
+    world.environment = replace(PLACE, monitor=Monitor())
+    assert not [right for right in look(world) if right.system == "logs"]
 
 
 def test_a_job_that_is_not_there_is_told_and_everything_else_is_known() -> None:
