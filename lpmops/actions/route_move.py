@@ -9,6 +9,7 @@ only once it is seen in the new one. The unique index of a landing table ignores
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,7 +64,13 @@ def plan_move(bench: Bench, wish: Wish) -> Plan:
     elif old is not None:
         if bench.environment.streamanalytics.strategy != "reference":
             draft.refusals.append('Companies move by reference data: streamanalytics.strategy = "query" has none.')
-        draft.refusals += [f"{'; '.join(drifted)} differ from lpmops.toml: deploy that first."] if drifted else []
+        draft.refusals += (
+            [
+                f"{'; '.join(drifted)} differ from lpmops.toml: deploy that first: lpmops asa deploy -e {bench.environment.name}"
+            ]
+            if drifted
+            else []
+        )
         rows = _look_at_old(bench, entry.company_id, old, target, draft)
         draft.steps += _steps(entry, old, target, wish)
     return _plan_of(bench, wish, entry, old, target, draft, rows)
@@ -229,8 +236,9 @@ def _observe_live(bench: Bench, step: Step, row: StepRow, receipt: Receipt | Non
             late.append(job.name)
     if not late:
         return Observation(Sight.SO, "every job has read it")
-    left = max(0.0, (read_by - now) / timedelta(seconds=1))
-    said = f"{', '.join(late)} may not have read it yet" + (f"; {left:.0f} s to go at least" if left else "")
+    # In quarters of a minute, so that a person who watches is not told every second.
+    left = 15 * math.ceil(max(0.0, (read_by - now) / timedelta(seconds=15)))
+    said = f"{', '.join(late)} may not have read it yet" + (f"; {left} s to go at least" if left else "")
     # Waiting begins like an act, so that it is in the journal; what it waits for is on its way from then on.
     return Observation(Sight.MOVING if row.attempt else Sight.ABSENT, said)
 

@@ -34,7 +34,6 @@ START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
-ROUTE = {**FEED, "companies": ["1001"], "by": "ops@lpm.example"}
 COMPANY = {"company_id": "1007", "company": "Lake", "database": "lpm-01"}
 ONBOARD = {
     **FEED,
