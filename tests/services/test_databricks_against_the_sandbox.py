@@ -299,11 +299,6 @@ def test_a_job_is_made_changed_and_permitted_and_a_second_on_the_same_table_is_s
     client.update_job(job.job_id, {"max_concurrent_runs": 2})
     held = client.job_settings(job.job_id)
     assert (held["max_concurrent_runs"], held["tasks"][0]["spark_python_task"]["parameters"]) == (2, words)
-    client.permit(job.job_id, "lpm-operators", "CAN_MANAGE_RUN")
-    client.permit(job.job_id, "lpm-readers", "CAN_VIEW")
-    found = dict(client.permissions(job.job_id))
-    assert (found.pop("lpm-operators"), found.pop("lpm-readers")) == ("CAN_MANAGE_RUN", "CAN_VIEW")
-    assert list(found.values()) == ["IS_OWNER"]
     client.create_job(settings)
     with pytest.raises(BadAnswerError, match="two jobs"):
         client.stream_job()
