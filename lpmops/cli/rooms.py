@@ -27,6 +27,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("status", "status", "Show how each environment is, how far behind it is, and what is probably wrong."),
             Room("wait", "wait", "Wait until an environment has the wished health."),
             Room("hub", "hub", "The Event Hub: see it, its last events and those that come."),
+            Room("kpi", "kpi", "The calls by company and minute: how many, answered, failed, how long."),
             Room("history", "history", "Show how an environment was at a moment, or what turned in a span of time."),
             Room("doctor", "doctor", "Assess this machine and each environment: what is wrong, and what to do."),
             Room("access", "access", "Who has which right, what lacks, and giving it."),

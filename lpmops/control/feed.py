@@ -20,7 +20,7 @@ from lpmops.control.places import places
 from lpmops.control.poller import Opener, Poller, open_services
 from lpmops.control.shared import SharedServices
 from lpmops.errors import StoreError
-from lpmops.model import CallMinute, Kind, LandedRecord, LogLine, Snapshot, Turn
+from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
 from lpmops.store import snapshots
 from lpmops.store.connection import Store
 
@@ -107,6 +107,14 @@ class PolledFeed:
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
         """The calls of a company by the minute over an hour, oldest first. Raises lpmops.errors types."""
         return self._inspector.calls(environment, company_id, until)
+
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of all companies by the minute over an hour, oldest first. Raises lpmops.errors types."""
+        return self._inspector.all_calls(environment, until)
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        """The newest events of the hub, of one company or all, newest first, callers masked; at most some hundreds."""
+        return self._inspector.events(environment, company_id)
 
     def log_sources(self, environment: str) -> Sequence[str]:
         """What `logs` can be asked for."""

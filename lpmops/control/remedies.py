@@ -48,6 +48,11 @@ def enable_feed(environment: Environment) -> str:
     return command("lpmops", "cdf", "enable", "-e", environment.name)
 
 
+def provision(environment: Environment) -> str:
+    """See what of the environment lacks in Azure, and how it is made."""
+    return command("lpmops", "provision", "plan", "-e", environment.name)
+
+
 def show_job(environment: Environment, job: str) -> str:
     """What Stream Analytics says of a job."""
     return command("az", "stream-analytics", "job", "show", *_job(environment, job), "--expand", "inputs,outputs")

@@ -50,6 +50,7 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.find", "app.find", "f", "find", "Find any command, environment or company by part of its name", in_palette=False),
     Command("app.time", "app.time", "t", "time", "The time line: see any moment of the past on every screen", "time", "moment", shown=True),
     Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),
+    Command("app.hub", "app.hub", "h", "hub", "The hub's last events and those that come, callers masked", "hub"),
     Command("app.doctor", "app.doctor", "D", "doctor", "What is wrong with the environment, what it threatens, and what to do", "doctor"),
     Command("app.access", "app.access", "R", "access", "Who has which right in the environment, and what gives what lacks", "access"),
     Command("app.copy", "app.copy", "y", "copy", "Copy the cell, the row, its JSON, or the command that mends it", "copy", "copied", shown=True),
@@ -160,6 +161,7 @@ OPERATION: tuple[Command, ...] = (
     Command("operation.done", "screen.say_done", "d", "it is done", "Say of the step in doubt that it did", shown=True, in_palette=False),
     Command("operation.not_done", "screen.say_not_done", "n", "it is not", "Say of the step in doubt that it did not", shown=True, in_palette=False),
     Command("operation.abort", "screen.give_up", "X", "give up", "Give it up: no further step, what was done stays", shown=True, in_palette=False),
+    Command("operation.company", "screen.open_company", "enter", "open company", "Show the company that it was about", shown=True, in_palette=False),
     Command("operation.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from lpmops.model import CallMinute, Kind, LandedRecord, LogLine, Snapshot, Turn
+from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
 
 if TYPE_CHECKING:
     from lpmops.control.access_rows import Right
@@ -93,6 +93,14 @@ class Questions(Protocol):
 
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
         """The calls of a company by the minute over the last hour, oldest first."""
+        ...
+
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of all companies together by the minute over the last hour, oldest first."""
+        ...
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        """The newest events of the hub, of one company or all, newest first, callers masked; at most some hundreds."""
         ...
 
     def log_sources(self, environment: str) -> Sequence[str]:

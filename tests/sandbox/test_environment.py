@@ -9,7 +9,6 @@ import pytest
 
 from lpmops.cli.sandbox_setup import Wish, prepare
 from lpmops.sandbox import deployment
-from lpmops.sandbox.azure.access import role_id
 from lpmops.sandbox.azure.account import Account
 from lpmops.sandbox.azure.identity import TokenAuthority
 from lpmops.sandbox.clock import Clock
@@ -118,15 +117,3 @@ def test_a_job_reads_any_hub_of_its_own_subscription_and_none_of_another(lives: 
     for place in (("evhns-lpm-foreign", "tdr"), ("evhns-lpm-made", "nothing"), ("evhns-lpm-none", "tdr")):
         with pytest.raises(LookupError):
             life.environment.find_hub(*place)
-
-
-def test_a_job_that_is_deployed_may_read_its_hub(lives: Callable[[], Life]) -> None:
-    life = lives()
-    life.deploy()
-    plan = life.environment.plan
-    (job,) = life.account.stream_analytics.jobs(plan.subscription_id)
-    scope = f"{job.id.partition('/Microsoft.StreamAnalytics')[0]}/Microsoft.EventHub/namespaces/{plan.namespace}/eventhubs/{plan.hub}"
-    receivers = [
-        each for each in life.account.access.at(scope) if each.role == role_id("Azure Event Hubs Data Receiver")
-    ]
-    assert [each.principal_id for each in receivers] == [(job.identity or {})["principalId"]]

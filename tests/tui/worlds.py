@@ -15,6 +15,7 @@ from lpmops.model import (
     Confidence,
     Credential,
     Health,
+    HubEvent,
     Kind,
     LandedRecord,
     Latency,
@@ -193,6 +194,7 @@ class MemoryFeed:
         self.landed: list[LandedRecord] = []
         self.minutes: list[CallMinute] = []
         self.written: list[LogLine] = []
+        self.came: list[HubEvent] = []
         self.found: list[Finding] = []
         self.held: list[Right] = []
         self.asked: list[tuple[str, str]] = []
@@ -272,6 +274,14 @@ class MemoryFeed:
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> Sequence[CallMinute]:
         self._ask("calls", environment)
         return [each for each in self.minutes if until is None or each.at <= until]
+
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        self._ask("all calls", environment)
+        return [each for each in self.minutes if until is None or each.at <= until]
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        self._ask("events", environment)
+        return [each for each in self.came if company_id in ("", each.company_id)]
 
     def log_sources(self, environment: str) -> Sequence[str]:
         return ("asa", "databricks", "eventhub")
