@@ -103,7 +103,7 @@ def job_document(job: StreamingJob) -> dict[str, Any]:
     """What provisioning compares of a job."""
     return {
         "location": job.location,
-        "identity": {"type": "SystemAssigned" if job.principal_id else "None"},
+        "identity": {"type": "SystemAssigned"} if job.principal_id else None,
         "properties": {"jobStorageAccount": job.settings.get("jobStorageAccount")},
         "tags": dict(job.tags),
     }
@@ -161,12 +161,20 @@ def role_of(
 
 
 def setting_of(settings: Sequence[Mapping[str, Any]], item: Wanted) -> Mapping[str, Any] | None:
-    """The diagnostic setting that sends what is wanted where it is wanted; else the one of our name; else None."""
+    """The diagnostic setting that sends what is wanted where it is wanted; else one that sends anything there, as no log goes there by two; else the
+    one of our name; else None."""
     wanted = landscape.fields(item.kind, item.body)
-    for setting in settings:
-        if not fields.unlike(wanted, landscape.fields(item.kind, setting), item.rules):
-            return setting
-    return next((each for each in settings if str(each.get("name")).lower() == item.names[0].lower()), None)
+
+    def sends_there(setting: Mapping[str, Any]) -> bool:
+        found = landscape.fields(item.kind, setting)["workspaceId"]
+        return fields.same("workspaceId", wanted["workspaceId"], found, item.rules)
+
+    choices = (
+        lambda setting: not fields.unlike(wanted, landscape.fields(item.kind, setting), item.rules),
+        sends_there,
+        lambda setting: str(setting.get("name")).lower() == item.names[0].lower(),
+    )
+    return next((setting for fits in choices for setting in settings if fits(setting)), None)
 
 
 class _Reader:

@@ -251,7 +251,14 @@ def one_company(text: str, now: datetime) -> list[str]:
 
 def company_input(states: Sequence[str]) -> Input:
     """The field that asks for one company."""
-    return Input("companies", "company", "the company's id; ↑ ↓ choose", one_company, company_choices(states))
+    return Input(
+        "companies",
+        "company",
+        "the company's id; ↑ ↓ choose",
+        one_company,
+        company_choices(states),
+        of_company=lambda company_id: [company_id],
+    )
 
 
 HANDLERS = {STATE: Handler(_observe_state, _act_state)}

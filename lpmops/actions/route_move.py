@@ -17,7 +17,7 @@ from typing import Any
 from lpmops.actions import asa, asa_deploy, inputs, jobs, route, route_prepare, route_sight
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.inputs import Choice, Input
-from lpmops.actions.route_onboard import check_field
+from lpmops.actions.route_fields import check_field
 from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
@@ -395,7 +395,7 @@ MOVE = Action(
     pins=("tenant", "server"),
     inputs=(
         route.company_input((ACTIVE,)),
-        Input("database", "to database", "where it lands from now on; ↑ ↓ choose", _read_database, _database_choices),
+        Input("database", "database", "where it lands from now on; ↑ ↓ choose", _read_database, _database_choices),
         *inputs.COMMON,
     ),
     fill=_fill,

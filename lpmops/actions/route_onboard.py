@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_deploy, inputs, jobs, route, route_prepare, route_sight
-from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
-from lpmops.actions.inputs import Choice, Input
+from lpmops.actions import asa, asa_deploy, jobs, route, route_prepare, route_sight
+from lpmops.actions.action import Action, Bench, Handler, Stage, Wish, why_words
+from lpmops.actions.route_fields import FIELDS, check_field
 from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
@@ -23,7 +23,7 @@ from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, REMOVED, RouteEntry
 from lpmops.errors import LpmopsError, RefusedError, UsageError
 from lpmops.model import Receipt, parse_time, to_data
-from lpmops.routing.routes import COMPANY_AT_MOST, DATABASE_AT_MOST, Route, alike, refusal_of_id, refusal_of_name
+from lpmops.routing.routes import Route, alike
 from lpmops.store.journal import StepRow
 
 _NAME = "route.onboard"
@@ -34,20 +34,6 @@ _SHOWN = 5
 
 
 # What is wished ------------------------------------------------------------------------------------------------------------------------------------
-
-
-def check_field(name: str, text: str, key_type: str = "string") -> str:
-    """One answer for a new route, as it is kept: `name` is company_id, company or database. Raises UsageError saying what is wrong."""
-    if name == "company_id":
-        reason, what = refusal_of_id(text, key_type), "company id"
-    else:
-        at_most = COMPANY_AT_MOST if name == "company" else DATABASE_AT_MOST
-        reason, what = refusal_of_name(text, at_most), "company's name" if name == "company" else "database's name"
-    if reason:
-        raise UsageError(
-            f"That can't be a {what}: {reason}.", hint="A company id is written as it stands in the source."
-        )
-    return text
 
 
 def wished_routes(wish: Wish) -> list[dict[str, Any]]:
@@ -79,26 +65,6 @@ def _check(bench: Bench, wished: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _at(item: Mapping[str, Any], sentence: str) -> str:
     return f"line {item['line']}: {sentence}" if item.get("line") else sentence
-
-
-def candidates(bench: Bench, limit: int = 50) -> list[dict[str, Any]]:
-    """Companies that the source has and no route takes, the busiest first: company_id, records_per_day, unrouted (counted so far).
-
-    Raises lpmops.errors types.
-    """
-    there = routes.entries(bench.control)
-    routed = {entry.company_id for entry in there.values() if entry.state != REMOVED}
-    arrivals = bench.services.databricks.company_arrivals(bench.config.routing.key)
-    new = [company_id for company_id in arrivals if company_id not in routed][:limit]
-    left = routes.unrouted(bench.control, new)
-    return [
-        {
-            "company_id": company_id,
-            "records_per_day": arrivals[company_id],
-            "unrouted": left[company_id].events if company_id in left else 0,
-        }
-        for company_id in new
-    ]
 
 
 # The plan ------------------------------------------------------------------------------------------------------------------------------------------
@@ -412,40 +378,6 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
 # The action ----------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _company_choices(bench: Bench) -> list[Choice]:
-    return [
-        Choice(
-            item["company_id"], f"{item['records_per_day']:,.0f} records a day, {item['unrouted']:,} without a route"
-        )
-        for item in candidates(bench)
-    ]
-
-
-def _database_choices(bench: Bench) -> list[Choice]:
-    sql = bench.environment.sql
-    known = routes.read_databases(bench.services.sql, sql.control_database, sql.databases)
-    written = route_sight.writers(bench)
-    count = Counter(
-        entry.database.casefold() for entry in routes.entries(bench.control).values() if entry.state == ACTIVE
-    )
-    return [
-        Choice(
-            name,
-            f"{count[name.casefold()]} companies"
-            + ("" if name.casefold() in written else "; no job writes it yet, so its job stops once"),
-        )
-        for name in known
-    ]
-
-
-def _reader(name: str) -> Any:
-    def read(text: str, now: datetime) -> str:
-        del now
-        return check_field(name, text.strip())
-
-    return read
-
-
 def fill(bench: Bench) -> Wish:
     """What nobody is asked for: the request counts from now, by the control database's clock."""
     asked = bench.control.state().server_time
@@ -474,17 +406,7 @@ ONBOARD = Action(
     handlers=HANDLERS,
     verify=_verify,
     pins=("tenant", "server", "workspace"),
-    inputs=(
-        Input(
-            "company_id",
-            "company id",
-            "as it stands in the source; ↑ ↓ choose",
-            _reader("company_id"),
-            _company_choices,
-        ),
-        Input("company", "name", "how people call it", _reader("company")),
-        Input("database", "database", "where it lands; ↑ ↓ choose", _reader("database"), _database_choices),
-        *inputs.COMMON,
-    ),
+    inputs=tuple(FIELDS),
     fill=fill,
+    stages=(Stage("company"), Stage("plan"), Stage("under way"), Stage("first row", (_FIRST, _NOTE))),
 )

@@ -164,9 +164,9 @@ def candidates(
     Example: lpmops route candidates -e prod
     """
     with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
-        from lpmops.actions import route_onboard
+        from lpmops.actions import route_fields
 
-        items = route_onboard.candidates(desk.bench(), limit)
+        items = route_fields.candidates(desk.bench(), limit)
         rows = [
             [plain(item["company_id"]), f"{item['records_per_day']:,.0f}", f"{item['unrouted']:,}"] for item in items
         ]

@@ -204,8 +204,8 @@ def present(definition: Definition, number: str, people: str) -> Present:
 
 
 def jobs_needed(databases: int) -> int:
-    """How many jobs so many company databases are planned to take, each beside the job's own outputs."""
-    return max(1, -(-databases // (OUTPUTS_PLANNED - len(CONTROL_TABLES))))
+    """How many jobs so many company databases are planned to take; the first has the outputs beside that only one job has."""
+    return 1 + max(0, -(-(databases + len(CONTROL_TABLES) - OUTPUTS_PLANNED) // OUTPUTS_PLANNED))
 
 
 # Differences ----------------------------------------------------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ def _half_made(cloud: Cloud) -> None:
     sku = {"name": "Standard", "tier": "Standard", "capacity": 2}
     usual = {"minimumTlsVersion": "1.2", "isAutoInflateEnabled": False, "maximumThroughputUnits": 0}
     arm.put(Kind.NAMESPACE, hub[:1], {"location": "West Europe", "sku": sku, "properties": usual})
+    # It stands from the second look on.
+    arm.get(Kind.NAMESPACE, hub[0])
     kept = {"cleanupPolicy": "Delete", "retentionTimeInHours": 24}
     arm.put(Kind.HUB, hub, {"properties": {"partitionCount": 4, "retentionDescription": kept}})
     arm.put(Kind.GROUP, (*hub, "asa-01"), {"properties": {}})

@@ -44,11 +44,13 @@ from lpmops.model import (
     StreamJob,
     StreamProgress,
     StreamRun,
+    TableDefinition,
     parse_time,
     to_data,
 )
 from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements, landing_statements
+from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import Database, SqlServer
 from lpmops.sandbox.sql.errors import SqlError
@@ -183,9 +185,8 @@ class Cloud:
             location="West Europe",
             **_asked_for(self.environment),
         )
-        self.put(
-            "feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none", table_id="t-1"
-        )
+        self.put("feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none")
+        self.put("feed", table_id="t-1", type="MANAGED", format="DELTA", columns=["tdr_id", "info_companyid"])
         self.put("stream", job_id="77", gone=False, continuous=True, paused=False, retry="ON_FAILURE", concurrent=1)
         self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
@@ -554,6 +555,11 @@ class Cloud:
         self.trouble("before", "failure")
         return self.get(JOB).get("failure")
 
+    def columns(self) -> tuple[SourceColumn, ...]:
+        self.trouble("before", "columns")
+        names = ("tdr_id", "info_companyid", "disposition", "sipreq")
+        return (*(SourceColumn(name, "string") for name in names), SourceColumn("duration_seconds", "double"))
+
     def feed(self) -> FeedState:
         self.trouble("before", "feed")
         held = self.get("feed")
@@ -571,6 +577,11 @@ class Cloud:
             features=tuple(held["features"]),
             properties={} if held["mapping"] == "none" else {"delta.columnMapping.mode": held["mapping"]},
         )
+
+    def definition(self) -> TableDefinition:
+        self.trouble("before", "definition")
+        held = self.get("feed")
+        return TableDefinition(held["type"], held["format"], tuple(held["columns"]))
 
     def enable_feed(self) -> Receipt:
         self.trouble("before", "enable")
