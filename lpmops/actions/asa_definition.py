@@ -12,7 +12,7 @@ from lpmops.actions.action import Bench
 from lpmops.actions.asa_parts import PART, SETTINGS
 from lpmops.actions.asa_scale import RESCALE
 from lpmops.control.plan import Plan
-from lpmops.control.routes import known, read_databases
+from lpmops.control.routes import REMOVED, known, read_databases
 from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import StreamingJob
 from lpmops.routing import job as definitions
@@ -41,7 +41,10 @@ def targets(
     plan = shards.plan(
         known(there, databases),
         shards.Settings.of(bench.config, environment, jobs_may_come=False),
-        routes=[*(Route(*(str(row[name]) for name in _ROUTE)) for row in rows), *routes],
+        routes=[
+            *(Route(*(str(row[name]) for name in _ROUTE)) for row in rows if str(row["state"]) != REMOVED),
+            *routes,
+        ],
         present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
     )
     made = {}

@@ -14,7 +14,7 @@ from lpmops.config import Environment
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Step
 from lpmops.control.remedies import command
-from lpmops.errors import RefusedError, ServiceError
+from lpmops.errors import RefusedError, ServiceError, SignInError, ThrottledError
 from lpmops.model import Receipt
 from lpmops.routing import grants, landing
 from lpmops.routing.landing import LandingCheck
@@ -46,6 +46,8 @@ def look(bench: Bench, database: str, job: str, output: Mapping[str, Any] | None
         rows = list(bench.services.sql.rows(database, "rows_by_table", ()))
         missing = _missing_grants(bench, database, job)
         sight.refusals += _denied(bench, database, job)
+    except SignInError:
+        raise
     except ServiceError as error:
         sight.refusals.append(_unreachable(bench.environment, database, error))
         sight.seen[f"{database}.landing"] = sight.seen[f"{database}.grants"] = "not seen"
@@ -210,7 +212,7 @@ def _act_test(bench: Bench, step: Step, operation: str) -> Receipt:
     try:
         why = bench.services.streamanalytics.test_output(given["job"], step.target, given["properties"])
     except ServiceError as error:
-        if not error.settled:
+        if not error.settled or isinstance(error, SignInError | ThrottledError):
             raise
         why = error.message
     if why:

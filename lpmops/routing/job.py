@@ -182,7 +182,9 @@ def deployed(job: StreamingJob) -> Definition:
 def landing_databases(definition: Definition) -> tuple[str, ...]:
     """The databases whose landing table a job writes."""
     found = (properties.get("datasource", {}).get("properties", {}) for properties in definition.outputs.values())
-    return tuple(sorted({str(item["database"]) for item in found if item.get("table") == LANDING_TABLE}))
+    return tuple(
+        sorted({str(item["database"]) for item in found if item.get("table") == LANDING_TABLE and "database" in item})
+    )
 
 
 def consumer_group(definition: Definition, number: str, people: str) -> str:
