@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lpmops.actions.action import Bench
+from lpmops.control import routes
 from lpmops.errors import ServiceError
 from lpmops.model import StreamingJob
 from lpmops.routing import columns as landing
@@ -251,7 +252,7 @@ def databases(bench: Bench) -> tuple[Database, ...]:
     """The control database, which must answer, and the company databases. Raises ServiceError types."""
     sql = bench.environment.sql
     found = [_database(bench, sql.control_database)]
-    for name in sql.databases:
+    for name in routes.read_databases(bench.services.sql, sql.control_database, sql.databases):
         try:
             found.append(_database(bench, name))
         except ServiceError as error:

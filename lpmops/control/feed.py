@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from lpmops.config import Config
+from lpmops.control.access_rows import Right
 from lpmops.control.collect import utc_now
+from lpmops.control.findings import Finding
 from lpmops.control.inspect import Inspector
 from lpmops.control.past import StoredPast
 from lpmops.control.places import places
 from lpmops.control.poller import Opener, Poller, open_services
 from lpmops.control.shared import SharedServices
 from lpmops.errors import StoreError
-from lpmops.model import CallMinute, Kind, LandedRecord, LogLine, Snapshot, Turn
+from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
 from lpmops.store import snapshots
 from lpmops.store.connection import Store
 
@@ -106,6 +108,14 @@ class PolledFeed:
         """The calls of a company by the minute over an hour, oldest first. Raises lpmops.errors types."""
         return self._inspector.calls(environment, company_id, until)
 
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of all companies by the minute over an hour, oldest first. Raises lpmops.errors types."""
+        return self._inspector.all_calls(environment, until)
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        """The newest events of the hub, of one company or all, newest first, callers masked; at most some hundreds."""
+        return self._inspector.events(environment, company_id)
+
     def log_sources(self, environment: str) -> Sequence[str]:
         """What `logs` can be asked for."""
         return self._inspector.log_sources(environment)
@@ -113,6 +123,14 @@ class PolledFeed:
     def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
         """What that source wrote, newest first. Raises lpmops.errors types."""
         return self._inspector.logs(environment, source, until)
+
+    def assessment(self, environment: str) -> Sequence[Finding]:
+        """What is wrong with an environment, and what is well. Never raises for what can't be asked."""
+        return self._inspector.assessment(environment)
+
+    def rights(self, environment: str) -> Sequence[Right]:
+        """Who has which right there. Never raises for what can't be asked."""
+        return self._inspector.rights(environment)
 
     def places(self) -> Sequence[tuple[str, str]]:
         """Where the files are, as pairs of what and where."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from lpmops.config import Routing
 from lpmops.control import masking
+from lpmops.control.sources import EventHubSource, HubTail
 from lpmops.errors import LpmopsError, ThrottledError, UnreachableError
-from lpmops.model import HubEvent, PartitionState, RawEvent, parse_time
+from lpmops.model import HubEvent, RawEvent, parse_time
 
 HEARTBEAT = "heartbeat"
 LOOKED_AT_MOST = 20_000
@@ -26,38 +27,6 @@ _FIRST_STEP = 64
 _STAMPS = frozenset({"_change_type", "_commit_version", "_commit_timestamp", "_sent_at", "_replay_id"})
 _SHOWN_OF_A_BROKEN_BODY = 200
 _RETRY_SECONDS = (1.0, 2.0, 5.0)
-
-
-class Tail(Protocol):
-    """An open live tail."""
-
-    def take(self, seconds: float) -> Sequence[RawEvent]:
-        """What has come, waiting up to `seconds` for the first."""
-        ...
-
-    def close(self) -> None:
-        """Stop reading; returns at once."""
-        ...
-
-
-class HubReader(Protocol):
-    """What is asked of the hub here."""
-
-    def partitions(self) -> Sequence[PartitionState]:
-        """Both ends of every partition."""
-        ...
-
-    def positions(self, partitions: Sequence[PartitionState], moment: datetime) -> Mapping[str, int]:
-        """The first sequence number at or after a moment, by partition."""
-        ...
-
-    def events(self, spans: Mapping[str, tuple[int, int]]) -> Sequence[RawEvent]:
-        """The events between two sequence numbers, both included, by partition."""
-        ...
-
-    def tail(self, places: Mapping[str, int]) -> Tail:
-        """Live from these sequence numbers on."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +98,15 @@ def at_path(values: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def newest(hub: HubReader, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST) -> Found:
+def newest(hub: EventHubSource, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST) -> Found:
     """The newest wanted events that stand in the hub now. Raises lpmops.errors types."""
     raw, found, complete, ends = _looked_back(hub, wanted, routing, most)
     return Found(tuple(event for _, event in found), raw, complete, ends)
 
 
-def sample(hub: HubReader, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST) -> tuple[RawEvent, ...]:
+def sample(
+    hub: EventHubSource, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST
+) -> tuple[RawEvent, ...]:
     """The same events as the hub holds them, personal data included, for a trial on this machine. Raises lpmops.errors types."""
     _, found, _, _ = _looked_back(hub, wanted, routing, most)
     return tuple(event for event, _ in found)
@@ -145,7 +116,7 @@ _Pair = tuple[RawEvent, HubEvent]
 
 
 def _looked_back(
-    hub: HubReader, wanted: Wanted, routing: Routing, most: int
+    hub: EventHubSource, wanted: Wanted, routing: Routing, most: int
 ) -> tuple[int, list[_Pair], bool, dict[str, int]]:
     partitions = hub.partitions()
     ends = {item.partition: item.last_sequence for item in partitions}
@@ -183,11 +154,11 @@ def _by_time(pair: _Pair) -> tuple[float, int, str, int]:
 class Following:
     """The wanted events as they come. `notices` are sentences about the reading, for whoever shows it."""
 
-    def __init__(self, hub: HubReader, wanted: Wanted, routing: Routing, ends: Mapping[str, int]) -> None:
+    def __init__(self, hub: EventHubSource, wanted: Wanted, routing: Routing, ends: Mapping[str, int]) -> None:
         """Begin after those ends; nothing is opened yet."""
         self._hub, self._wanted, self._routing = hub, wanted, routing
         self._places = {partition: end + 1 for partition, end in ends.items()}
-        self._tail: Tail | None = None
+        self._tail: HubTail | None = None
         self._failures = 0
         self._open_at = 0.0
         self._closed = threading.Event()

@@ -9,15 +9,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lpmops.config import Config, Environment
-from lpmops.control import logs, masking
+from lpmops.control import kpi, logs, masking
+from lpmops.control.hubwatch import HubWatch
 from lpmops.control.landing import timestamp
+from lpmops.control.shared import whole
 from lpmops.control.sources import EnvironmentServices
 from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, UsageError
-from lpmops.model import CallMinute, LandedRecord, LogLine
+from lpmops.model import CallMinute, HubEvent, LandedRecord, LogLine
 from lpmops.routing.columns import landing_columns
+
+_HOUR = 60
+if TYPE_CHECKING:
+    from lpmops.control.access_rows import Right
+    from lpmops.control.findings import Finding
+    from lpmops.services.cloud import EnvironmentServices as Bundle
 
 
 class Inspector:
@@ -33,6 +41,7 @@ class Inspector:
         self._columns = tuple(column.name for column in landing_columns(config.columns, config.routing))
         self._lock = threading.Lock()
         self._opened: dict[str, EnvironmentServices] = {}
+        self._watches: dict[tuple[str, str], HubWatch] = {}
         self._closed = False
         self._databases: dict[tuple[str, str], str] = {}
 
@@ -46,13 +55,28 @@ class Inspector:
 
     def calls(self, environment: str, company_id: str, until: datetime | None = None) -> tuple[CallMinute, ...]:
         """The calls of a company by the minute over an hour, oldest first; a minute without a call is not there. Raises lpmops.errors types."""
+        services, own = self._services(environment), self._config.kpi.output == "company"
+        control = self._config.environment(environment).sql.control_database
+        database = self._database_of(services, environment, company_id) if own else control
+        return kpi.minutes_of(services.sql, database, company_id, _HOUR, until, own=own)
+
+    def all_calls(self, environment: str, until: datetime | None = None) -> tuple[CallMinute, ...]:
+        """The calls of all companies by the minute over an hour, oldest first. Raises lpmops.errors types, also where only some could be read."""
+        found = kpi.read(self._services(environment).sql, self._config, environment, _HOUR, until or self._now())
+        for name, why in found.unread.items():
+            # A sum without one of its parts would look like fewer calls.
+            raise LpmopsError(f"The calls in {name} can't be read: {why}", hint=f"lpmops kpi show -e {environment}")
+        return found.minutes
+
+    def events(self, environment: str, company_id: str = "") -> tuple[HubEvent, ...]:
+        """The newest events of the hub, of one company or all, at most 200, newest first, without personal data. Raises lpmops.errors types."""
         services = self._services(environment)
-        if self._config.kpi.output == "company":
-            database, text = self._database_of(services, environment, company_id), "calls_in_company_database"
-        else:
-            database, text = self._config.environment(environment).sql.control_database, "calls_of_company"
-        rows = services.sql.rows(database, text, (company_id, until, until))
-        return tuple(_call_minute(row) for row in rows)
+        with self._lock:
+            watch = self._watches.get((environment, company_id))
+            if watch is None:
+                watch = HubWatch(services.eventhubs, company_id or None, self._config.routing)
+                self._watches[environment, company_id] = watch
+        return watch.look()
 
     def log_sources(self, environment: str) -> tuple[str, ...]:
         """What `logs` can be asked for."""
@@ -67,12 +91,31 @@ class Inspector:
         lines = logs.SOURCES[source](question)
         return tuple(logs.newest_first(lines)[: logs.MOST_LINES])
 
+    def assessment(self, environment: str) -> list[Finding]:
+        """What is wrong with an environment, and what is well; each service fails alone. Raises LpmopsError while this closes."""
+        from lpmops.control import doctor
+
+        return doctor.examine(self._whole(environment), self._config, self._now)
+
+    def rights(self, environment: str) -> tuple[Right, ...]:
+        """Who has which right there, and what gives what lacks; each service fails alone. Raises LpmopsError while this closes."""
+        from lpmops.control import access
+
+        return access.look(self._whole(environment), self._now)
+
+    def _whole(self, environment: str) -> Bundle:
+        """The services whole: what opens them names only what looking needs."""
+        return cast("Bundle", whole(self._services(environment)))
+
     def close(self) -> None:
         """Let go of the services; calls under way end by themselves."""
         with self._lock:
             self._closed = True
-            opened = list(self._opened.values())
+            opened, watches = list(self._opened.values()), list(self._watches.values())
             self._opened.clear()
+        for watch in watches:
+            # A look that is under way holds it, and may take as long as the hub does.
+            threading.Thread(target=watch.close, daemon=True).start()
         for services in opened:
             services.close()
 
@@ -129,27 +172,6 @@ def _record(row: Mapping[str, Any], columns: Sequence[str]) -> LandedRecord:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise _unlike("lpm.tdr", error) from error
-
-
-def _call_minute(row: Mapping[str, Any]) -> CallMinute:
-    try:
-        at = timestamp(row["window_end"])
-        if at is None:
-            raise ValueError("no end of the minute")
-        return CallMinute(
-            at=at,
-            calls=int(row["calls"]),
-            answered=int(row["answered"]),
-            failed=int(row["failed"]),
-            mean_duration=_seconds(row["mean_duration_seconds"]),
-            p95_duration=_seconds(row["p95_duration_seconds"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise _unlike("lpmops.kpi_minute", error) from error
-
-
-def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def _unlike(table: str, error: Exception) -> BadAnswerError:

@@ -145,12 +145,9 @@ def restart_stream(environment: Environment) -> str:
     return command("lpmops", "stream", "restart", "-e", environment.name)
 
 
-def roles(environment: Environment, credential: Credential) -> str:
-    """The rights of the identity in use."""
-    who = ("--assignee", credential.identity) if credential.identity else ()
-    return command(
-        "az", "role", "assignment", "list", *who, "--scope", _group(environment), "--include-inherited", "-o", "table"
-    )
+def rights(environment: Environment) -> str:
+    """Who has which right, what lacks, and the words that give it."""
+    return command("lpmops", "access", "show", "-e", environment.name)
 
 
 def _group(environment: Environment) -> str:

@@ -16,6 +16,7 @@ from lpmops.model import (
     MetricSeries,
     NamespaceState,
     PartitionState,
+    RawEvent,
     StreamEnding,
     StreamingJob,
     StreamProgress,
@@ -52,6 +53,18 @@ class DatabricksSource(Protocol):
         ...
 
 
+class HubTail(Protocol):
+    """An open live tail of the hub."""
+
+    def take(self, seconds: float) -> Sequence[RawEvent]:
+        """What has come, waiting up to `seconds` for the first."""
+        ...
+
+    def close(self) -> None:
+        """Stop reading; returns at once."""
+        ...
+
+
 class EventHubSource(Protocol):
     """The hub: its management plane, and its partitions read live."""
 
@@ -65,6 +78,18 @@ class EventHubSource(Protocol):
 
     def partitions(self) -> Sequence[PartitionState]:
         """Both ends of every partition."""
+        ...
+
+    def positions(self, partitions: Sequence[PartitionState], moment: datetime) -> Mapping[str, int]:
+        """The first sequence number at or after a moment, by partition."""
+        ...
+
+    def events(self, spans: Mapping[str, tuple[int, int]]) -> Sequence[RawEvent]:
+        """The events between two sequence numbers, both included, by partition."""
+        ...
+
+    def tail(self, places: Mapping[str, int]) -> HubTail:
+        """Live from these sequence numbers on."""
         ...
 
 

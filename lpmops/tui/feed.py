@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from lpmops.model import CallMinute, Kind, LandedRecord, LogLine, Snapshot, Turn
+from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
+
+if TYPE_CHECKING:
+    from lpmops.control.access_rows import Right
+    from lpmops.control.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +95,28 @@ class Questions(Protocol):
         """The calls of a company by the minute over the last hour, oldest first."""
         ...
 
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        """The calls of all companies together by the minute over the last hour, oldest first."""
+        ...
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        """The newest events of the hub, of one company or all, newest first, callers masked; at most some hundreds."""
+        ...
+
     def log_sources(self, environment: str) -> Sequence[str]:
         """The sources that `logs` can be asked for, from memory: asa, databricks, eventhub."""
         ...
 
     def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
         """What that source wrote, newest first, at most some hundreds of lines."""
+        ...
+
+    def assessment(self, environment: str) -> Sequence[Finding]:
+        """What is wrong with an environment, and what is well; asks every service, each failing alone."""
+        ...
+
+    def rights(self, environment: str) -> Sequence[Right]:
+        """Who has which right there, and what gives what lacks."""
         ...
 
 

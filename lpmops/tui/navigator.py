@@ -33,6 +33,14 @@ def screen_of(place: Place, app: LpmopsApp) -> LiveScreen:
         from lpmops.tui.screens.logs import LogsScreen
 
         return LogsScreen(place, app.scene)
+    if place.kind == "hub":
+        from lpmops.tui.screens.hub import HubScreen
+
+        return HubScreen(place, app.scene)
+    if place.kind == "assessment":
+        from lpmops.tui.screens.assessment import AssessmentScreen
+
+        return AssessmentScreen(place, app.scene)
     if place.kind == "settings":
         from lpmops.tui.screens.settings import SettingsScreen
 

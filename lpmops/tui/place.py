@@ -15,7 +15,7 @@ _MOST_VISITS = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One screen. `kind` is overview, environment, company, record, logs, settings, operations or audit; the other fields say what it is about."""
+    """One screen. `kind` is overview, environment, company, record, logs, hub, assessment, settings, operations or audit; the others say of what."""
 
     kind: str = "overview"
     environment: str = ""
@@ -25,7 +25,8 @@ class Place:
 
     def way(self) -> tuple[Place, ...]:
         """The places from the overview to this one, both included."""
-        parent = _PARENTS.get(self.kind)
+        # The events of one company are seen from its screen, those of all from their environment's.
+        parent = "company" if self.kind == "hub" and self.company else _PARENTS.get(self.kind)
         if parent is None:
             return (self,)
         above = replace(self, kind=parent, record=None, source="")
@@ -48,6 +49,8 @@ _PARENTS = {
     "company": "environment",
     "record": "company",
     "logs": "environment",
+    "hub": "environment",
+    "assessment": "environment",
     "settings": "overview",
     "operations": "overview",
     "audit": "overview",

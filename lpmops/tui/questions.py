@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lpmops.model import CallMinute, LandedRecord, LogLine, Turn
+from lpmops.model import CallMinute, HubEvent, LandedRecord, LogLine, Turn
 from lpmops.tui.answers import Question
 from lpmops.tui.feed import Feed
 from lpmops.tui.view import Scene
 
 if TYPE_CHECKING:
     from lpmops.actions.inputs import Choice, Remark
+    from lpmops.control.access_rows import Right
+    from lpmops.control.findings import Finding
     from lpmops.control.operations import Operation
     from lpmops.control.plan import Plan
     from lpmops.store.audit import Entry
@@ -27,6 +29,7 @@ RECORDS_EVERY = 10.0
 CALLS_EVERY = 30.0
 SERIES_EVERY = 30.0
 LOGS_EVERY = 15.0
+EVENTS_EVERY = 2.0
 OPERATIONS_EVERY = 5.0
 AUDIT_EVERY = 15.0
 TURNS_EVERY = 10.0
@@ -50,6 +53,16 @@ def calls(scene: Scene, environment: str, company: str) -> Question[Sequence[Cal
     return Question(
         ("calls", environment, company, until),
         lambda feed: tuple(feed.calls(environment, company, until)),
+        _every(scene, CALLS_EVERY),
+    )
+
+
+def all_calls(scene: Scene, environment: str) -> Question[Sequence[CallMinute]]:
+    """The calls of all companies by the minute."""
+    until = scene.past
+    return Question(
+        ("all calls", environment, until),
+        lambda feed: tuple(feed.all_calls(environment, until)),
         _every(scene, CALLS_EVERY),
     )
 
@@ -84,6 +97,25 @@ def logs(scene: Scene, environment: str, source: str) -> Question[Sequence[LogLi
         lambda feed: tuple(feed.logs(environment, source, until)),
         _every(scene, LOGS_EVERY),
     )
+
+
+def events(scene: Scene, environment: str, company: str) -> Question[Sequence[HubEvent]]:
+    """What comes into the hub; of the past nothing is asked, since the hub shows what it holds now."""
+    return Question(
+        ("events", environment, company),
+        lambda feed: tuple(feed.events(environment, company)),
+        _every(scene, EVENTS_EVERY),
+    )
+
+
+def assessment(environment: str) -> Question[Sequence[Finding]]:
+    """What there is to say of an environment; asks every service, so only when somebody asks."""
+    return Question(("assessment", environment), lambda feed: tuple(feed.assessment(environment)), None)
+
+
+def rights(environment: str) -> Question[Sequence[Right]]:
+    """Who has which right there; asked likewise."""
+    return Question(("rights", environment), lambda feed: tuple(feed.rights(environment)), None)
 
 
 def _every(scene: Scene, seconds: float) -> float | None:

@@ -93,6 +93,8 @@ def started(environ: dict[str, str], *arguments: str) -> tuple[int, str, list[st
         ["stream", "deploy", "--help"],
         ["stream", "show", "--help"],
         ["hub", "tail", "--help"],
+        ["kpi", "show", "--help"],
+        ["asa", "test", "--help"],
     ],
     ids=" ".join,
 )
@@ -126,7 +128,9 @@ def test_status_from_the_store_is_one_document(machine: dict[str, str]) -> None:
         (["op", "resume", "nothing"], 3, "lpmops op list"),
         (["apply", "nothing.json"], 3, "--out FILE"),
         (["hub", "tail", "-e", "prod", "--since", "soon"], 2, "no moment"),
-        (["hub", "tail", "-e", "prod", "--follow", "-o", "json"], 2, "-o jsonl"),
+        (["hub", "tail", "-e", "prod", "--follow", "-o", "csv"], 2, "-o jsonl"),
+        (["kpi", "show", "-e", "prod", "--since", "9d"], 2, "7 days"),
+        (["asa", "test", "-e", "prod", "--query", "nowhere.asaql"], 2, "can't be read"),
         (["asa", "pause", "-e", "qa", "--reason", "x"], 3, "no environment 'qa'"),
     ],
 )

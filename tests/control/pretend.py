@@ -379,10 +379,10 @@ class World:
         ]
 
     def _calls_of_company(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
-        self.untils += parameters[1:]
+        self.untils += parameters[2:]
         return [row for row in self.minutes if row["company_id"] == parameters[0]]
 
-    def _calls_in_company_database(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
+    def _landing_calls_of_company(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:
         return [row for row in self.minutes if row["company_id"] == parameters[0] and row["database"] == database]
 
     def _heartbeat(self, database: str, parameters: Sequence[object]) -> list[Mapping[str, Any]]:

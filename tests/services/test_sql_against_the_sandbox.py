@@ -28,8 +28,9 @@ from lpmops.errors import (
     UnreachableError,
     UntrustedError,
 )
+from lpmops.routing import landing
 from lpmops.routing.schema import control_statements, landing_statements
-from lpmops.services import sqldrivers
+from lpmops.services import sqldrivers, tables
 from lpmops.services.azuresql import SCOPE, SqlService
 from lpmops.services.calls import CallCounter
 from lpmops.services.identity import CachedCredential
@@ -223,6 +224,17 @@ def connect(server: Server, driver: str, eventually: Eventually) -> Iterator[Cal
 Connect = Callable[..., Client]
 
 
+def test_a_table_is_held_beside_the_one_that_is_wanted(connect: Connect) -> None:
+    service = connect().service
+    columns = [Column("disposition", "NVARCHAR(40)"), Column("tries", "INT")]
+    want = landing.wanted(columns, Routing())
+    check = landing.compare(want, tables.read(service, "lpm-01", want.name, want.view))
+    assert check.refusals == ()
+    assert [name for name, _ in check.statements] == ["table_add_column", "landing_view"]
+    assert tables.read(service, "lpm-control", "lpm.tdr", "lpm.tdr_current") == landing.FoundTable()
+    assert service.run("lpm-01", "table_add_column", "SELECT ? AS one", [1]) == [{"one": 1}]
+
+
 # Signing in ------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +296,9 @@ def test_routes_come_with_every_letter_and_their_time_in_utc(connect: Connect) -
         "state": "active",
         "changed_at": LANDED.replace(microsecond=789000),
     }
-    assert connect().rows("route_reference") == [{"company_id": "1001", "database_name": "lpm-01"}]
+    assert connect().rows("route_reference") == [
+        {"company_id": "1001", "database_name": "lpm-01", "also_database": None}
+    ]
 
 
 def test_rows_are_counted_whole_and_between_two_moments(connect: Connect) -> None:
@@ -344,13 +358,46 @@ def test_the_calls_of_one_company_are_read_for_an_hour(server: Server, connect: 
             at=(minute - timedelta(minutes=back)).replace(tzinfo=None),
         )
     client = connect()
-    found = client.rows("calls_of_company", "kpi", None, None)
+    found = client.rows("calls_of_company", "kpi", 60, None, None)
     assert [row["window_end"] for row in found] == [minute - timedelta(minutes=back) for back in (59, 1)]
     assert (found[0]["calls"], found[0]["answered"], found[0]["failed"]) == (3, 2, 1)
     assert (found[0]["mean_duration_seconds"], found[0]["p95_duration_seconds"]) == (61.5, None)
     then = minute - timedelta(minutes=30)
-    assert [row["window_end"] for row in client.rows("calls_of_company", "kpi", then, then)] == [
+    assert [row["window_end"] for row in client.rows("calls_of_company", "kpi", 60, then, then)] == [
         minute - timedelta(minutes=back) for back in (59,)
+    ]
+
+
+def test_the_calls_of_all_companies_are_added_up_where_that_is_honest(server: Server, connect: Connect) -> None:
+    end = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    for company, back, answered, mean, p95 in (
+        ("sum-a", 1, 4, 60.0, 100.0), ("sum-a", 2, 1, 10.0, 300.0), ("sum-b", 1, 5, None, None), ("sum-b", 90, 9, 1.0, 1.0),
+    ):  # fmt: skip
+        server.execute(
+            "lpm-control",
+            "INSERT INTO lpmops.kpi_minute (company_id, window_end, calls, answered, failed, mean_duration_seconds,"
+            " p95_duration_seconds) VALUES (@company, @at, 7, @answered, 1, @mean, @p95)",
+            company=company,
+            at=(end - timedelta(minutes=back)).replace(tzinfo=None),
+            answered=answered,
+            mean=mean,
+            p95=p95,
+        )
+    client = connect()
+    companies = {row["company_id"]: row for row in client.rows("calls_by_company", 60, end, end)}
+    one, other = companies["sum-a"], companies["sum-b"]
+    assert (one["windows"], one["calls"], one["answered"], one["failed"]) == (2, 14, 5, 2)
+    assert (one["answered_seconds"], one["answered_timed"], one["highest_p95_seconds"]) == (250.0, 5, 300.0)
+    assert (other["windows"], other["answered"], other["answered_timed"], other["highest_p95_seconds"]) == (
+        1,
+        5,
+        0,
+        None,
+    )
+    minutes = client.rows("calls_by_minute", 60, end, end)
+    assert [(row["window_end"], row["windows"], row["answered"]) for row in minutes] == [
+        (end - timedelta(minutes=2), 1, 1),
+        (end - timedelta(minutes=1), 2, 9),
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lpmops.model import CallMinute, Credential, Kind, LandedRecord, LogLine
+from lpmops.model import CallMinute, Credential, HubEvent, Kind, LandedRecord, LogLine
 from tests.tui.worlds import NOW, MemoryFeed, ago, good, paused, saturated
 
 SIP_REQUEST = (
@@ -85,6 +85,25 @@ def minutes(count: int = 60) -> list[CallMinute]:
     return found
 
 
+def event(number: int, *, seconds_ago: float | None = None, problem: str = "") -> HubEvent:
+    """The `number`th newest event of the hub."""
+    at = ago(0.2 + 0.7 * number if seconds_ago is None else seconds_ago)
+    place = (str(number % 4), 90_000 - number, at, 1_090)
+    if problem:
+        return HubEvent(*place, values={"body": "hello"}, problem=problem)
+    return HubEvent(
+        *place,
+        company_id=str(1001 + number % 5),
+        record_id=f"01a224e39eb900455b9da75e{number:04x}",
+        change_type="insert" if number % 3 == 0 else "update_postimage" if number % 7 else "delete",
+        commit_version=91_440 - number // 3,
+        commit_at=at - timedelta(seconds=3.2),
+        sent_at=at - timedelta(seconds=0.3),
+        replay_id="rp-7" if number % 11 == 10 else None,
+        values={"queue": f"urn:queue:{'fire' if number % 4 == 1 else 'police'}", "caller_number": "•••43"},
+    )
+
+
 def wave(middle: float, swing: float, *, peak: float = 0.0, step: float = 20.0) -> list[tuple[datetime, float]]:
     """An hour of points; `peak` is reached twenty minutes ago."""
     count = int(3_600 / step)
@@ -115,6 +134,7 @@ def closer(feed: MemoryFeed) -> MemoryFeed:
     """`feed` with something to find everywhere."""
     feed.landed = records()
     feed.minutes = minutes()
+    feed.came = [event(number) for number in range(40)]
     feed.written = [*lines("asa"), *lines("databricks", 3), *lines("eventhub", 1)]
     feed.numbers = {
         "company.1001.rows_per_minute": wave(812, 90),

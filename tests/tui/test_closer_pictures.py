@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 
 from lpmops.tui.place import Place
 from lpmops.tui.screens.entry import EntryScreen
-from tests.tui.closer_worlds import closer_day, record, sign_ins
+from tests.tui.closer_worlds import closer_day, event, record, sign_ins
 from tests.tui.driving import Snapshot, app_of, opened, text, until
 
 PICTURES = [("dark", 80, 24), ("dark", 120, 40), ("dark", 200, 60), ("light", 120, 40)]
@@ -44,6 +44,15 @@ async def test_logs(snapshot: Snapshot, theme: str, width: int, height: int) -> 
         if width == 80:
             await pilot.press("b", "v")
         snapshot(app_of(pilot), f"logs_{theme}_{width}x{height}")
+
+
+@pytest.mark.parametrize(("theme", "width", "height"), PICTURES)
+async def test_the_hub(snapshot: Snapshot, theme: str, width: int, height: int) -> None:
+    feed = closer_day()
+    feed.came[4] = event(4, problem="it is not one JSON object")
+    async with opened(feed, (width, height), dark=theme == "dark") as pilot:
+        await show(pilot, Place("hub", "prod"), "40 newest events")
+        snapshot(app_of(pilot), f"hub_{theme}_{width}x{height}")
 
 
 async def test_a_whole_entry(snapshot: Snapshot) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lpmops.model import Kind
+from tests.tui.closer_worlds import minutes
 from tests.tui.driving import Snapshot, app_of, opened, text, until
 from tests.tui.worlds import MemoryFeed, bad_day, good, good_day, saturated, unreadable
 
@@ -31,12 +32,12 @@ async def test_an_environment_that_cannot_be_read_says_why_and_stays_alone_in_it
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 async def test_the_environment_screen(snapshot: Snapshot, width: int, height: int) -> None:
-    async with opened(bad_day(), (width, height)) as pilot:
+    feed = bad_day()
+    feed.minutes = minutes()
+    async with opened(feed, (width, height)) as pilot:
         await pilot.press("3")
-        await until(
-            pilot,
-            lambda: "companies 812" in text(pilot) and (width < 150 or "nothing turned within a day" in text(pilot)),
-        )
+        beside = ("nothing turned within a day", "this hour") if width >= 150 else ()
+        await until(pilot, lambda: all(words in text(pilot) for words in ("companies 812", *beside)))
         snapshot(app_of(pilot), f"environment_{width}x{height}")
 
 

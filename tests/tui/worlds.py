@@ -8,11 +8,14 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lpmops.control.access_rows import Right
+from lpmops.control.findings import Finding
 from lpmops.model import (
     CallMinute,
     Confidence,
     Credential,
     Health,
+    HubEvent,
     Kind,
     LandedRecord,
     Latency,
@@ -191,6 +194,9 @@ class MemoryFeed:
         self.landed: list[LandedRecord] = []
         self.minutes: list[CallMinute] = []
         self.written: list[LogLine] = []
+        self.came: list[HubEvent] = []
+        self.found: list[Finding] = []
+        self.held: list[Right] = []
         self.asked: list[tuple[str, str]] = []
         self.refusing: dict[str, Exception] = {}
         self.past_broken: dict[str, Exception] = {}
@@ -269,6 +275,14 @@ class MemoryFeed:
         self._ask("calls", environment)
         return [each for each in self.minutes if until is None or each.at <= until]
 
+    def all_calls(self, environment: str, until: datetime | None = None) -> Sequence[CallMinute]:
+        self._ask("all calls", environment)
+        return [each for each in self.minutes if until is None or each.at <= until]
+
+    def events(self, environment: str, company_id: str = "") -> Sequence[HubEvent]:
+        self._ask("events", environment)
+        return [each for each in self.came if company_id in ("", each.company_id)]
+
     def log_sources(self, environment: str) -> Sequence[str]:
         return ("asa", "databricks", "eventhub")
 
@@ -276,6 +290,14 @@ class MemoryFeed:
         self._ask("logs", environment)
         found = [each for each in self.written if each.source == source]
         return [each for each in found if until is None or each.at is None or each.at <= until]
+
+    def assessment(self, environment: str) -> Sequence[Finding]:
+        self._ask("assessment", environment)
+        return list(self.found)
+
+    def rights(self, environment: str) -> Sequence[Right]:
+        self._ask("rights", environment)
+        return list(self.held)
 
     def places(self) -> Sequence[tuple[str, str]]:
         return (

@@ -109,7 +109,7 @@ class CompanyScreen(CloserScreen):
         # Two plots with heading and axis, and the two lines between them, are above the calls.
         table = height - 2 * (rows + 3) - 5 if wide else 0
         calls = self.look(scene, questions.calls(scene, self.environment, self.company))
-        self.query_one(Calls).show(scene, calls, max(1, table), told=told)
+        self.query_one(Calls).show(scene, calls, max(2 if tall else 1, table), told=told)
 
     # What the commands of the app need -----------------------------------------------------------------------------------------------------------
 

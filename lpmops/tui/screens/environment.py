@@ -1,7 +1,7 @@
 """One environment: its strip, its latency against what was promised, its suspects, and its companies.
 
-The table takes all the room that is left. On a wide terminal the company under the cursor and the events of the day are
-shown beside it.
+The table takes all the room that is left. On a wide terminal the company under the cursor, the calls of all companies
+and the events of the day are shown beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lpmops.tui.screens.closer import CloserScreen
 from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets import companies
+from lpmops.tui.widgets.calls import Calls
 from lpmops.tui.widgets.caption import Caption
 from lpmops.tui.widgets.company import CompanyCard
 from lpmops.tui.widgets.events import Events
@@ -26,6 +27,9 @@ from lpmops.tui.widgets.latency import LatencyBar
 from lpmops.tui.widgets.pipeline import NOT_KEPT, Pipeline
 from lpmops.tui.widgets.suspects import Suspects, findings
 from lpmops.tui.widgets.table import LiveTable
+
+_TALL = 46
+_CALLS_LOW, _CALLS_TALL = 2, 8
 
 
 class EnvironmentScreen(CloserScreen):
@@ -47,7 +51,7 @@ class EnvironmentScreen(CloserScreen):
         yield LatencyBar(self.environment)
         yield Suspects(self.environment)
         yield Caption(self.table, self.environment)
-        yield Horizontal(self.table, Vertical(CompanyCard(self.environment), Events(), id="beside"))
+        yield Horizontal(self.table, Vertical(CompanyCard(self.environment), Calls(), Events(), id="beside"))
         yield FilterLine("part of a name, id, database or state; ! shows the others, ~ letters in order")
 
     def on_mount(self) -> None:
@@ -78,6 +82,8 @@ class EnvironmentScreen(CloserScreen):
         )
         self._show_beside(scene)
         if self.has_class("-wide"):
+            calls = self.look(scene, questions.all_calls(scene, self.environment))
+            self.query_one(Calls).show(scene, calls, _CALLS_TALL if height >= _TALL else _CALLS_LOW)
             self.query_one(Events).show(scene, self.look(scene, questions.turns(scene, self.environment)))
 
     def _show_beside(self, scene: Scene) -> None:

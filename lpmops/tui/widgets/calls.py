@@ -1,14 +1,17 @@
-"""The calls of a company by the minute, as Stream Analytics counts them: one line for the hour, or a table of its newest minutes.
+"""The calls of a company, or of all of an environment, by the minute as Stream Analytics counts them: one line for the hour, its course as bars,
+and a table of its newest minutes, as far as there is room.
 
-`calls_lines` is pure. A minute that has no row is left out: whether nobody called or nobody counted can't be told.
+`calls_lines` is pure. A minute that has no row is a dot in the course and no line of the table: whether nobody called or counted can't be told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from textual.geometry import Size
 
+from lpmops.control import kpi
 from lpmops.model import CallMinute
 from lpmops.tui import answered, paint, ruler, words
 from lpmops.tui.answers import Answer
@@ -20,13 +23,17 @@ from lpmops.tui.widgets.drawn import Drawn
 _COLUMNS = (("minute", 8), ("calls", 7), ("answered", 10), ("failed", 8), ("mean", 9), ("p95", 9))
 _TABLE = sum(width for _, width in _COLUMNS)
 _LEAST_BAR = 10
-_LEAST_TABLE = 4
+_LEAST_TABLE, _LEAST_COURSE = 5, 2
+_HOUR = timedelta(hours=1)
 
 
 def calls_lines(
     answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, rows: int, *, told: str = ""
 ) -> list[Line]:
-    """The hour in a line; with four rows or more a table of its newest minutes beneath. A fault that is `told` elsewhere is not repeated."""
+    """The hour in a line, with two rows its course, with five or more a table of its newest minutes beneath.
+
+    A fault that is `told` elsewhere is not repeated.
+    """
     old = answered.is_old(answer, scene, CALLS_EVERY)
     minutes = answer.value
     lines = [_summary(answer, scene, width, old=old)]
@@ -34,9 +41,11 @@ def calls_lines(
         lines += answered.fault_lines(answer, width, 2)
     if minutes is None:
         return lines
+    if rows >= _LEAST_COURSE and minutes:
+        lines.append(_course(minutes, scene, width, old=old))
     if rows < _LEAST_TABLE or not minutes or width < _TABLE:
         return lines
-    newest = list(reversed(minutes))[: rows - 2]
+    newest = list(reversed(minutes))[: rows - 3]
     most = max(minute.calls for minute in newest)
     lines.append((Piece("".join(name.rjust(size) for name, size in _COLUMNS), "muted"),))
     return lines + [_minute(minute, most, scene, width, old=old) for minute in newest]
@@ -52,12 +61,14 @@ def _summary(answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, *, 
         return (*left, Piece("none was counted in this hour", "muted"))
     role = "stale" if old else "text"
     failed = sum(minute.failed for minute in minutes)
+    share = kpi.answered_share(sum(minute.answered for minute in minutes), failed)
+    rate = Piece(words.UNKNOWN, "unknown") if share is None else Piece(f"{100 * share:.1f} %", role)
     parts: list[Line] = [
         (Piece(words.count(sum(minute.calls for minute in minutes)), role), Piece(" this hour", "muted")),
-        (Piece("answered ", "muted"), Piece(words.count(sum(minute.answered for minute in minutes)), role)),
+        (Piece("answered ", "muted"), rate),
         (Piece("failed ", "muted"), Piece(words.count(failed), "warn" if failed and not old else role)),
-        (Piece("mean ", "muted"), Piece(words.duration(_mean(minutes)), role)),
-        (Piece("p95 up to ", "muted"), Piece(words.duration(_worst(minutes)), role)),
+        (Piece("mean ", "muted"), Piece(words.duration(kpi.mean(minutes)), role)),
+        (Piece("p95 up to ", "muted"), Piece(words.duration(kpi.highest_p95(minutes)), role)),
     ]
     # What does not fit whole is left out, the durations first.
     while len(parts) > 1 and paint.width_of((*left, *paint.joined(parts, Piece("  ")))) >= width:
@@ -67,15 +78,18 @@ def _summary(answer: Answer[Sequence[CallMinute]], scene: Scene, width: int, *, 
     return paint.spread(line, right if old or paint.width_of(line) + paint.width_of(right) < width else (), width)
 
 
-def _mean(minutes: Sequence[CallMinute]) -> float | None:
-    """The mean over the hour, each minute by its answered calls: those are the ones that have a duration."""
-    known = [(minute.mean_duration, minute.answered) for minute in minutes if words.known(minute.mean_duration)]
-    number = sum(answered_calls for _, answered_calls in known)
-    return sum((mean or 0.0) * answered_calls for mean, answered_calls in known) / number if number else None
-
-
-def _worst(minutes: Sequence[CallMinute]) -> float | None:
-    return max((minute.p95_duration for minute in minutes if minute.p95_duration is not None), default=None)
+def _course(minutes: Sequence[CallMinute], scene: Scene, width: int, *, old: bool) -> Line:
+    """The hour minute by minute, the newest on the right, with its highest and how many of its minutes were not counted."""
+    numbers = tuple(
+        None if minute is None else float(minute.calls) for minute in kpi.course(minutes, scene.now - _HOUR, scene.now)
+    )
+    most = max(minute.calls for minute in minutes)
+    missing = sum(number is None for number in numbers)
+    left = Piece(" by minute ", "muted")
+    words_behind = f" up to {words.count(most)}" + (f" · {missing} not counted" if missing else "")
+    room = max(0, width - len(left.text) - len(words_behind) - 1)
+    (bars,) = words.sparkline(numbers, min(room, len(numbers)))
+    return paint.crop((left, Piece(bars, "stale" if old else "spark"), Piece(words_behind, "muted")), width)
 
 
 def _minute(minute: CallMinute, most: int, scene: Scene, width: int, *, old: bool) -> Line:

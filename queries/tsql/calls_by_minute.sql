@@ -1,0 +1,16 @@
+-- Rights: SELECT on lpmops.kpi_minute in the control database. The calls of all its companies by the minute, before a moment; NULL stands for now.
+-- A row a minute that was counted. Percentiles can't be added up, so the highest of any company is given.
+SELECT
+    kpi.window_end,
+    COUNT_BIG(*) AS windows,
+    SUM(kpi.calls) AS calls,
+    SUM(kpi.answered) AS answered,
+    SUM(kpi.failed) AS failed,
+    SUM(CASE WHEN kpi.mean_duration_seconds IS NULL THEN 0.0 ELSE kpi.mean_duration_seconds * kpi.answered END) AS answered_seconds,
+    SUM(CASE WHEN kpi.mean_duration_seconds IS NULL THEN 0 ELSE kpi.answered END) AS answered_timed,
+    MAX(kpi.p95_duration_seconds) AS highest_p95_seconds
+FROM lpmops.kpi_minute AS kpi
+WHERE kpi.window_end > DATEADD(minute, -CAST(? AS INT), COALESCE(CAST(? AS DATETIME2(3)), SYSUTCDATETIME()))
+    AND kpi.window_end <= COALESCE(CAST(? AS DATETIME2(3)), SYSUTCDATETIME())
+GROUP BY kpi.window_end
+ORDER BY kpi.window_end
