@@ -153,8 +153,13 @@ def test_the_hub_is_shown_also_where_part_of_it_may_not_be_read(run: Run, servic
 
 def test_calls_come_with_their_gaps_and_what_cannot_be_added_up_is_said(run: Run, services: Services) -> None:
     made = {
-        **{"windows": 2, "calls": 9, "answered": 6, "failed": 2},
-        **{"answered_seconds": 300.0, "answered_timed": 6, "highest_p95_seconds": 90.0},
+        "windows": 2,
+        "calls": 9,
+        "answered": 6,
+        "failed": 2,
+        "answered_seconds": 300.0,
+        "answered_timed": 6,
+        "highest_p95_seconds": 90.0,
     }
     services.answers = {
         "calls_by_company": [{"company_id": "1001", **made}],
