@@ -22,6 +22,15 @@ _TABLE = re.compile(r"[^.\s]+\.[^.\s]+\.[^.\s]+")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+# What the landing table, its view and the text of a job have of their own; no configured column can have one of these names.
+OWN_COLUMNS = frozenset(
+    (
+        "company_id record_id commit_version change_type commit_timestamp sent_at enqueued_at hub_partition hub_sequence replay_id landed_at "
+        "age_rank beat_id kpi_disposition kpi_duration_seconds route_database route_also"
+    ).split()
+)
+
+
 def meta(
     pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None
 ) -> Mapping[str, Any]:

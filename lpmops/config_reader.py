@@ -127,6 +127,15 @@ def _dotted(key: str) -> str:
     return ".".join(next(group for group in part.groups() if group is not None) for part in _PART.finditer(key))
 
 
+def _can_be(kind: str) -> bool:
+    """Whether the numbers of a column's type are ones that can be: what comes in as float has 15 digits."""
+    name, _, rest = kind.upper().partition("(")
+    sizes = [int(size) for size in rest.removesuffix(")").split(",") if size.strip().isdigit()]
+    if name == "DECIMAL":
+        return 1 <= sizes[0] <= 15 and sizes[1] <= sizes[0]
+    return name not in ("NVARCHAR", "VARCHAR") or not sizes or 1 <= sizes[0] <= (4000 if name == "NVARCHAR" else 8000)
+
+
 class _Reader:
     """Walks a parsed document beside the types of `config`; every complaint goes through `fail`."""
 
@@ -208,17 +217,27 @@ class _Reader:
     def _columns(self, value: Any) -> Iterator[Column]:
         if not isinstance(value, dict):
             self.fail("columns", "must be a table: column = TYPE")
+        names: list[str] = []
         for name, body in value.items():
             key = f"columns.{name}"
             parts = {"type": body} if isinstance(body, str) else body
             column: Column = self.record(Column, parts, key, given={"name": name})
             if not _COLUMN_NAME.fullmatch(name):
                 self.fail(key, "is no column name: letters, digits and underscores, up to 128")
-            if not _COLUMN_TYPE.fullmatch(column.type):
+            if name.lower() in config.OWN_COLUMNS:
+                self.fail(
+                    key,
+                    "has a name that lpmops' own columns have",
+                    "Give it another one, and say: source = the column's name.",
+                )
+            if name.lower() in (known.lower() for known in names):
+                self.fail(key, "is named twice: case makes no other column")
+            names.append(name)
+            if not _COLUMN_TYPE.fullmatch(column.type) or not _can_be(column.type):
                 self.fail(
                     key,
                     "has a type that can't land",
-                    "Use NVARCHAR(n|MAX), BIGINT, INT, BIT, FLOAT, DATE, DATETIME2(n) or DECIMAL(p,s).",
+                    "Use NVARCHAR(n|MAX) with n up to 4000, BIGINT, INT, BIT, FLOAT, DATE, DATETIME2(n), or DECIMAL(p,s) with p up to 15.",
                 )
             yield column
 

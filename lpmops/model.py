@@ -446,7 +446,8 @@ class FeedState:
     """The source table's change feed. `kind` is delta, automatic or off; `first_version` the first that is recorded, as far as the history tells.
 
     `table_id` is the one that a stream's checkpoint holds, `oldest_version` the oldest that the history still has, None where it was not looked that
-    far back. `retention` is how many seconds a version's changes outlast it at least; `writer_version` and `features` are the table's protocol.
+    far back. `retention` is how many seconds a version's changes outlast it at least. The protocol is `reader_version`, `writer_version` and
+    `features`.
     """
 
     kind: str
@@ -457,9 +458,19 @@ class FeedState:
     first_version: int | None = None
     first_commit_at: datetime | None = None
     retention: float | None = None
+    reader_version: int | None = None
     writer_version: int | None = None
     features: tuple[str, ...] = ()
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """What Unity Catalog says a table is: its type (MANAGED, EXTERNAL, VIEW ...), its format (DELTA ...), its columns; empty is not said."""
+
+    type: str
+    format: str
+    columns: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -31,6 +31,12 @@ def store_file(configured: str = "") -> Path:
     return state_directory(configured) / STORE_NAME
 
 
+def store_place(configured: str = "") -> Path:
+    """The same file's place, without making its folder."""
+    override = os.environ.get("LPMOPS_STATE_DIR") or configured
+    return (Path(override) if override else Path(_DIRS.user_state_dir)) / STORE_NAME
+
+
 def saved_directory(configured: str = "") -> Path:
     """Where the app puts what an operator copies or saves. Raises OSError where it can't be made."""
     folder = state_directory(configured) / "saved"

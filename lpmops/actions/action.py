@@ -72,10 +72,19 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of an action's way that people know by a name; `kinds` are the steps that belong to it and to no other."""
+
+    title: str
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One thing that can be changed. `pins` are the ids it holds against the clouds first: tenant, server, workspace.
 
-    `inputs` is what an app asks before the plan, None for what only the command line can ask; `fill` is the rest of the wish.
+    `inputs` is what an app asks before the plan, None for what only the command line can ask; `fill` is the rest of the wish. `stages` are of one
+    that somebody is led through: its fields, its plan, its steps, and what comes behind them.
     """
 
     name: str
@@ -89,6 +98,7 @@ class Action:
     hard: bool = False
     inputs: tuple[Input, ...] | None = None
     fill: Callable[[Bench], Wish] = lambda _: {}
+    stages: tuple[Stage, ...] = ()
 
 
 class ActionHands:

@@ -12,15 +12,16 @@ from lpmops.actions.action import Bench
 from lpmops.actions.asa_parts import PART, SETTINGS
 from lpmops.actions.asa_scale import RESCALE
 from lpmops.control.plan import Plan
-from lpmops.control.routes import known, read_databases
+from lpmops.control.routes import REMOVED, known, read_databases
 from lpmops.errors import NotFoundError, UsageError
-from lpmops.model import StreamingJob
+from lpmops.model import StreamingJob, to_data
+from lpmops.routing import deployed, shards
 from lpmops.routing import job as definitions
-from lpmops.routing import shards
+from lpmops.routing.deployed import Deployed, Drift
 from lpmops.routing.fields import bare_name
 from lpmops.routing.job import Definition
 from lpmops.routing.routes import Route
-from lpmops.routing.shards import ShardPlan
+from lpmops.routing.shards import Shard, ShardPlan
 
 NAME = "asa.deploy"
 _ROUTE = ("company_id", "company", "database_name", "state")
@@ -41,7 +42,10 @@ def targets(
     plan = shards.plan(
         known(there, databases),
         shards.Settings.of(bench.config, environment, jobs_may_come=False),
-        routes=[*(Route(*(str(row[name]) for name in _ROUTE)) for row in rows), *routes],
+        routes=[
+            *(Route(*(str(row[name]) for name in _ROUTE)) for row in rows if str(row["state"]) != REMOVED),
+            *routes,
+        ],
         present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
     )
     made = {}
@@ -112,22 +116,50 @@ def back(live: Definition, before: Mapping[str, Any]) -> Definition:
     return made
 
 
+def drift(bench: Bench, plan: ShardPlan, found: Sequence[StreamingJob]) -> tuple[Drift, ...]:
+    """How the jobs as they are differ from a plan, database by database and company by company."""
+    return deployed.drift(plan, _read(bench, found))
+
+
+def moves(bench: Bench, plan: ShardPlan, found: Sequence[StreamingJob]) -> tuple[Drift, ...]:
+    """Which companies would land elsewhere than the texts say now; nothing where none holds a company yet."""
+    read = _read(bench, found)
+    holds = any(job.routes for job in read.values())
+    return tuple(item for item in deployed.drift(plan, read) if item.what == "company") if holds else ()
+
+
+def _read(bench: Bench, found: Sequence[StreamingJob]) -> dict[str, Deployed]:
+    return {job.name: deployed.read(definitions.deployed(job), bench.config.routing) for job in found}
+
+
+def _concerns(item: Drift, shard: Shard | None) -> bool:
+    """Whether a difference is one of this job's."""
+    if shard is None:
+        return False
+    if item.what == "company":
+        return bool({item.before, item.after} & set(shard.share.databases))
+    return shard.job in (*item.before.split(", "), *item.after.split(", "))
+
+
 def texts(bench: Bench, names: Sequence[str]) -> list[dict[str, Any]]:
     """Each job's text as it would be deployed and as it runs, with every difference of the whole job by name. Raises NotFoundError, UsageError."""
     every = jobs.chosen(bench, [])
-    wanted, _ = targets(bench, every)
+    wanted, plan = targets(bench, every)
+    moved = drift(bench, plan, every)
     found = []
     for job in jobs.chosen(bench, names):
         target = wanted.get(job.name)
         if target is None:
             raise NotFoundError(f"{job.name} has nothing to write to: no text is made for it.")
         items = definitions.differences(target, definitions.deployed(job))
+        shard = next((one for one in plan.shards if one.job == job.name), None)
         found.append(
             {
                 "job": job.name,
                 "query": target.query,
                 "deployed": job.query,
                 "differences": [item.title for item in items],
+                "drift": [to_data(item) for item in moved if _concerns(item, shard)],
             }
         )
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lpmops.actions import asa, asa_parts, asa_scale, inputs, jobs
+from lpmops.actions import asa, asa_ground, asa_parts, asa_scale, inputs, jobs, route_databases
 from lpmops.actions.action import Action, Bench, Wish, why_words
 from lpmops.actions.asa_definition import NAME, back, former, routes_words, targets
 from lpmops.actions.inputs import Choice, Input
@@ -73,6 +73,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         draft.warnings += plan.warnings
         if bench.environment.streamanalytics.strategy == "query":
             draft.seen["routes"] = routes_words(plan)
+            draft.warnings += asa_ground.moved(bench, plan, every)
     _hold_together(bench, wish, chosen, {name: (wanted.get(name, item), item) for name, item in live.items()}, draft)
     for job in chosen:
         _deploy_one(bench, wish, job, pauses.get(job.name), wanted.get(job.name, live[job.name]), draft)
@@ -83,6 +84,15 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
             wanted.get(job.name, live[job.name]) if job in chosen else live[job.name]
         )
     }
+    changed = {step.target for step in draft.steps if step.kind == asa_parts.PART}
+    if changed and not wish["back_to"]:
+        named = (name for job in changed for name in definitions.landing_databases(wanted[job]))
+        there = {name for item in live.values() for name in definitions.landing_databases(item)}
+        ground = asa_ground.look(bench, named, there)
+        draft.first[:0] = ground.steps
+        draft.seen |= ground.seen
+        draft.refusals += ground.refusals
+        draft.warnings += ground.warnings
     # A way back leads where things were, also where that was no good place.
     (draft.warnings if wish["back_to"] else draft.refusals).extend(_unwritten(bench, written))
     return _plan_of(bench, wish, NAME, chosen, draft)
@@ -328,7 +338,7 @@ DEPLOY = Action(
     title="Deploy Stream Analytics",
     help="Make the routing jobs what the configuration asks for: query, inputs, outputs and settings. Stops each that must change once.",
     plan=plan_deploy,
-    handlers={**asa.HANDLERS, **asa_parts.HANDLERS, **asa_scale.HANDLERS},
+    handlers={**asa.HANDLERS, **asa_parts.HANDLERS, **asa_scale.HANDLERS, **route_databases.HANDLERS},
     verify=_verify_deploy,
     pins=("tenant", "server"),
     inputs=(jobs.JOBS, _MODE, asa.BEGIN, _BACK, *inputs.COMMON),

@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from lpmops.actions import cdf_preflight
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.inputs import COMMON
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
-from lpmops.control.plan import Change, Plan, Step, pins_of
+from lpmops.control.plan import Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError
 from lpmops.model import Commit, FeedState, Receipt, to_data
 from lpmops.store.journal import StepRow
 
 _ENABLE = "cdf.enable"
-# Writers older than this can't record changes, and are shut out of a table that does.
-_FEED_WRITER = 4
 
 
 def show(feed: FeedState, table: str, now: datetime) -> dict[str, Any]:
@@ -36,9 +35,10 @@ def show(feed: FeedState, table: str, now: datetime) -> dict[str, Any]:
         "retention_seconds": feed.retention,
         "first_version_lasts_until": to_data(lasts),
         "first_version_may_be_gone": None if lasts is None else lasts <= now,
+        "reader_version": feed.reader_version,
         "writer_version": feed.writer_version,
         "features": list(feed.features),
-        "column_mapping": feed.properties.get("delta.columnMapping.mode", "none"),
+        "column_mapping": cdf_preflight.column_mapping(feed),
     }
 
 
@@ -88,24 +88,19 @@ def versions(feed: FeedState, commits: Sequence[Commit], table: str, now: dateti
 
 def plan_enable(bench: Bench, wish: Wish) -> Plan:
     """Record changes from now on. `wish`: reason, ticket."""
+    found = cdf_preflight.definition(bench)
     feed: FeedState = bench.services.databricks.feed()
     environment, table = bench.environment, bench.environment.databricks.table
-    mapping = feed.properties.get("delta.columnMapping.mode", "none")
     steps: tuple[Step, ...] = ()
-    warnings: list[str] = []
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
     if feed.kind != "delta":
-        changes = (Change("table.change_feed", feed.kind, "delta"),)
         touches = ("table.change_feed", "table.writer_version", "table.features")
+        changes = tuple(cdf_preflight.changes(feed))
         steps = (Step(f"record the changes of {table}", _ENABLE, table, {}, changes, touches),)
-        warnings.append("What changed before this is not in the feed.")
-        if feed.writer_version is not None and feed.writer_version < _FEED_WRITER:
-            warnings.append(
-                f"The table's writer version rises from {feed.writer_version}: writers that are older than that are shut out."
-            )
-        if mapping != "none":
-            warnings.append(
-                f"The table maps its columns by {mapping}: after a column is renamed or dropped a replay across that version fails."
-            )
+        right = cdf_preflight.right_to_alter(bench)
+        warnings = tuple(cdf_preflight.warnings(feed, right))
+        refusals = tuple(cdf_preflight.refusals(table, found, right))
     return Plan(
         action="cdf.enable",
         environment=environment.name,
@@ -119,7 +114,9 @@ def plan_enable(bench: Bench, wish: Wish) -> Plan:
             "table.change_feed": feed.kind,
             "table.writer_version": feed.writer_version,
             "table.features": sorted(feed.features),
-            "table.column_mapping": mapping,
+            "table.column_mapping": cdf_preflight.column_mapping(feed),
+            "table.type": found.type,
+            "table.columns": sorted(found.columns),
         },
         wish=dict(wish),
         made_at=bench.now(),
@@ -128,7 +125,8 @@ def plan_enable(bench: Bench, wish: Wish) -> Plan:
         undo=f"in a SQL warehouse: ALTER TABLE {table} SET TBLPROPERTIES (delta.enableChangeDataFeed = false)",
         reason=wish["reason"],
         ticket=wish["ticket"],
-        warnings=tuple(warnings),
+        warnings=warnings,
+        refusals=refusals,
     )
 
 

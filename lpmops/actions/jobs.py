@@ -13,6 +13,7 @@ from lpmops.actions.action import Bench
 from lpmops.actions.inputs import Choice, Input
 from lpmops.control.lock import Pause
 from lpmops.control.plan import Impact
+from lpmops.control.remedies import provision
 from lpmops.errors import NotFoundError
 from lpmops.model import HubState, PartitionState, Snapshot, StreamingJob, to_data
 from lpmops.routing.job import UNITS
@@ -47,7 +48,7 @@ def chosen(bench: Bench, names: Sequence[str]) -> tuple[StreamingJob, ...]:
     if not jobs:
         raise NotFoundError(
             f"There is no Stream Analytics job in {bench.environment.name} whose name begins with {prefix}.",
-            hint="Check streamanalytics.job_prefix in lpmops.toml.",
+            hint=f"Check streamanalytics.job_prefix in lpmops.toml, or make one: {provision(bench.environment)}",
         )
     known = {job.name.lower(): job for job in jobs}
     for name in names:

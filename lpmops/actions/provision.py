@@ -95,6 +95,12 @@ def _refusals(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     groups |= {found.item.names[-1].lower() for found in world.found if found.item.kind is Kind.GROUP}
     refused = landscape.complaints(bench.environment, len(groups))
     states = {job.name.lower(): job for job in world.jobs}
+    for found in world.found:
+        state = provision_steps.state_of(found.live or {})
+        if state not in ("succeeded", "active"):
+            refused.append(
+                f"{found.item.title} is {state}: wait until it stands, or see in the portal why it does not."
+            )
     for found in off:
         item = found.item
         told = set[str]()
@@ -112,13 +118,26 @@ def _refusals(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
         asks = item.kind is Kind.NAMESPACE and found.live is None and not refused
         if asks and (why := bench.services.resources.name_refusal(item.names[0])):
             refused.append(f"No namespace can be made under the name {item.names[0]}: {why}")
-    needed = {provision_steps.RIGHTS[found.item.kind]: found for found in off}
-    if needed:
-        lacking = lacking_rights(needed, bench.services.resources.permissions())
+    return refused + _rights(bench, world, off)
+
+
+def _rights(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
+    """What the signed-in identity may not do of what there is to do; a role is given at the hub, where that is there."""
+    hub = next(found for found in world.found if found.item.kind is Kind.HUB)
+    service, refused = bench.services.resources, list[str]()
+    for at_hub in (False, True):
+        needed = {
+            provision_steps.RIGHTS[found.item.kind]: found
+            for found in off
+            if at_hub is (found.item.kind is Kind.ROLE and hub.live is not None)
+        }
+        if not needed:
+            continue
+        scope = service.path(Kind.HUB, *hub.item.names) if at_hub else ""
+        where = hub.item.title if at_hub else bench.environment.resource_group
         refused += [
-            f"{bench.who} has no right to {right} in {bench.environment.resource_group}, which it takes to "
-            f"{provision_steps.make(needed[right]).name}."
-            for right in lacking
+            f"{bench.who} has no right to {right} on {where}, which it takes to {provision_steps.make(needed[right]).name}."
+            for right in lacking_rights(needed, service.permissions(scope))
         ]
     return refused
 

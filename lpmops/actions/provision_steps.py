@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lpmops.actions import provision_world as worlds
@@ -47,8 +48,10 @@ def make(found: Found) -> Step:
         changes = tuple(Change(f"{item.key}.{name}", before, value) for name, before, value in found.differences)
         title = f"change {item.title}"
     former = None if found.live is None else managed(item, found.live)
-    arguments = {"key": item.key, "body": landscape.merged(item, found.live), "former": former}
-    touches = (item.key, *(f"{item.key}.{name}" for name in fields.flat(after)))
+    arguments = {"key": item.key, "jobs": dict(item.jobs), "body": landscape.merged(item, found.live), "former": former}
+    if item.kind is Kind.SETTING:
+        arguments["name"] = item.names[0] if found.live is None else str(found.live["name"])
+    touches = (item.key, *(f"{item.key}.{name}" for name in (*fields.flat(after), "principal")))
     return Step(title, ROLE if item.kind is Kind.ROLE else RESOURCE, item.key, arguments, changes, touches)
 
 
@@ -56,6 +59,11 @@ def managed(item: Wanted, live: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a resource that are asked for, as they are, by dotted name."""
     there = fields.flat(landscape.fields(item.kind, live))
     return {name: there.get(name) for name in fields.flat(landscape.fields(item.kind, item.body))}
+
+
+def state_of(live: Mapping[str, Any]) -> str:
+    """How far a resource is, as Resource Manager says it, in small letters; one that says nothing stands."""
+    return str((live.get("properties") or {}).get("provisioningState") or "succeeded").lower()
 
 
 def object_steps(database: Database) -> list[Step]:
@@ -76,15 +84,13 @@ def object_steps(database: Database) -> list[Step]:
 
 
 def _wanted(bench: Bench, step: Step) -> Wanted:
-    """The item that a step is about, from the configuration and the jobs of now."""
-    jobs = worlds.job_groups(bench, bench.services.streamanalytics.jobs())
-    # The workspace and the fingerprint of a key stand in the step's own body, so neither is asked for again.
-    body = step.arguments["body"]
+    """The item that a step is about, from the configuration of now; what was found out for it stands in the step, and is not asked for again."""
+    given, body = step.arguments, step.arguments["body"]
     workspace = str((body.get("properties") or {}).get("workspaceId") or "")
     key = str((body.get("tags") or {}).get(landscape.KEY_TAG) or "")
-    for item in landscape.wanted(bench.environment, jobs, workspace, key):
-        if item.key == step.arguments["key"]:
-            return item
+    for item in landscape.wanted(bench.environment, given["jobs"], workspace, key):
+        if item.key == given["key"]:
+            return replace(item, names=(given["name"],)) if "name" in given else item
     raise RefusedError(
         f"{step.target} is not asked for any more: lpmops.toml has changed.", hint="Give this up and plan again."
     )
@@ -99,13 +105,11 @@ def _observe_resource(bench: Bench, step: Step, row: StepRow, receipt: Receipt |
             return Observation(Sight.OTHERWISE, f"{item.title} was not made: {why}")
         absent = step.arguments["former"] is None
         return Observation(Sight.ABSENT if absent else Sight.OTHERWISE, f"{item.title} is not there")
-    properties = live.get("properties") or {}
-    state = str(properties.get("provisioningState") or "Succeeded")
-    said = f"{item.title}: {state}"
-    if state.lower() in _MOVING:
-        return Observation(Sight.MOVING, said)
-    if state.lower() in _FAILED:
-        return Observation(Sight.OTHERWISE, said)
+    state = state_of(live)
+    if state in _MOVING:
+        return Observation(Sight.MOVING, f"{item.title}: {state}")
+    if state in _FAILED:
+        return Observation(Sight.OTHERWISE, f"{item.title}: {state}")
     now = landscape.fields(item.kind, live)
     if not fields.unlike(landscape.fields(item.kind, item.body), now, item.rules):
         return Observation(Sight.SO, f"{item.title}: as wished")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lpmops.actions.action import Bench
+from lpmops.control import routes
 from lpmops.errors import ServiceError
 from lpmops.model import StreamingJob
 from lpmops.routing import columns as landing
@@ -102,7 +103,7 @@ def job_document(job: StreamingJob) -> dict[str, Any]:
     """What provisioning compares of a job."""
     return {
         "location": job.location,
-        "identity": {"type": "SystemAssigned" if job.principal_id else "None"},
+        "identity": {"type": "SystemAssigned"} if job.principal_id else None,
         "properties": {"jobStorageAccount": job.settings.get("jobStorageAccount")},
         "tags": dict(job.tags),
     }
@@ -160,12 +161,20 @@ def role_of(
 
 
 def setting_of(settings: Sequence[Mapping[str, Any]], item: Wanted) -> Mapping[str, Any] | None:
-    """The diagnostic setting that sends what is wanted where it is wanted; else the one of our name; else None."""
+    """The diagnostic setting that sends what is wanted where it is wanted; else one that sends anything there, as no log goes there by two; else the
+    one of our name; else None."""
     wanted = landscape.fields(item.kind, item.body)
-    for setting in settings:
-        if not fields.unlike(wanted, landscape.fields(item.kind, setting), item.rules):
-            return setting
-    return next((each for each in settings if str(each.get("name")).lower() == item.names[0].lower()), None)
+
+    def sends_there(setting: Mapping[str, Any]) -> bool:
+        found = landscape.fields(item.kind, setting)["workspaceId"]
+        return fields.same("workspaceId", wanted["workspaceId"], found, item.rules)
+
+    choices = (
+        lambda setting: not fields.unlike(wanted, landscape.fields(item.kind, setting), item.rules),
+        sends_there,
+        lambda setting: str(setting.get("name")).lower() == item.names[0].lower(),
+    )
+    return next((setting for fits in choices for setting in settings if fits(setting)), None)
 
 
 class _Reader:
@@ -243,7 +252,7 @@ def databases(bench: Bench) -> tuple[Database, ...]:
     """The control database, which must answer, and the company databases. Raises ServiceError types."""
     sql = bench.environment.sql
     found = [_database(bench, sql.control_database)]
-    for name in sql.databases:
+    for name in routes.read_databases(bench.services.sql, sql.control_database, sql.databases):
         try:
             found.append(_database(bench, name))
         except ServiceError as error:

@@ -12,6 +12,7 @@ from lpmops.actions import (
     cdf,
     provision,
     route,
+    route_move,
     route_onboard,
     stream,
     stream_deploy,
@@ -37,6 +38,7 @@ ACTIONS: Mapping[str, Action] = {
         route_onboard.ONBOARD,
         route.PAUSE,
         route.RESUME,
+        route_move.MOVE,
         route.REMOVE,
         access.GRANT,
         provision.APPLY,
@@ -62,12 +64,17 @@ def command_line(entry: Action, environment: str) -> str:
     return f"lpmops {noun} {verb} -e {environment}"
 
 
-def disabled(entry: Action, snapshot: Snapshot | None) -> str:
-    """Why an action makes no sense now, by what was last seen; empty where it does, or where that is not known."""
+def disabled(entry: Action, snapshot: Snapshot | None, company: str = "") -> str:
+    """Why an action makes no sense now, by what was last seen; empty where it does, or where that is not known.
+
+    `company` is the id of the one that somebody looks at.
+    """
     if entry.inputs is None:
         return f"It is done on the command line: {command_line(entry, snapshot.environment if snapshot else 'ENV')}"
     if snapshot is None:
         return ""
+    if company and entry.name in _COMPANY_STATES and (why := _company_disabled(entry, snapshot, company)):
+        return why
     states = {name: stage.state.lower() for name, stage in snapshot.stages.items()}
     hop, state = (
         ("asa", states.get("asa", "")) if entry.name.startswith(("asa.", "route.")) else ("cdf", states.get("cdf", ""))
@@ -80,6 +87,19 @@ def disabled(entry: Action, snapshot: Snapshot | None) -> str:
     return f"{who} is {state}." if state in _SENSELESS.get(entry.name, ()) else ""
 
 
+def _company_disabled(entry: Action, snapshot: Snapshot, company: str) -> str:
+    found = next((each for each in snapshot.routes if each.company_id == company), None)
+    if found is None:
+        return ""
+    wanted, why = _COMPANY_STATES[entry.name]
+    return "" if (found.state == "paused") is wanted else why
+
+
+# Whether a company has to be paused for an action, and what is so where it is not as it has to be.
+_COMPANY_STATES: Mapping[str, tuple[bool, str]] = {
+    "route.pause": (False, "It is paused already."),
+    "route.resume": (True, "It is not paused."),
+}
 # The states of an action's hop in which it makes no sense.
 _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.pause": ("absent", "failed", "starting", "stopping"),
@@ -87,6 +107,7 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "asa.scale": ("absent", "failed", "starting", "stopping"),
     "asa.start": ("absent", "running", "behind", "saturated", "starting", "stopping"),
     "route.onboard": ("absent",),
+    "route.move": ("absent",),
     "route.pause": (),
     "route.resume": (),
     "route.remove": (),

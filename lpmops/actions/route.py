@@ -52,7 +52,7 @@ def _no_route(bench: Bench, company_id: str, near: RouteEntry | None) -> NotFoun
     )
 
 
-def seen_of(entry: RouteEntry) -> dict[str, Any]:
+def seen_of_place(entry: RouteEntry) -> dict[str, Any]:
     """What a plan rests on of a route, by dotted name."""
     name = f"route.{entry.company_id}"
     return {f"{name}.state": entry.state, f"{name}.database": entry.database, f"{name}.also": entry.also}
@@ -129,7 +129,7 @@ def _plan(
     environment = bench.environment
     steps, refusals, seen = list[Step](), list[str](), dict[str, Any]()
     for entry in found:
-        seen |= seen_of(entry)
+        seen |= seen_of_place(entry)
         if entry.also is not None:
             refusals.append(
                 f"{entry.company_id} is on its way from {entry.database} to {entry.also}: finish that move first (lpmops op list)."
@@ -251,7 +251,14 @@ def one_company(text: str, now: datetime) -> list[str]:
 
 def company_input(states: Sequence[str]) -> Input:
     """The field that asks for one company."""
-    return Input("companies", "company", "the company's id; ↑ ↓ choose", one_company, company_choices(states))
+    return Input(
+        "companies",
+        "company",
+        "the company's id; ↑ ↓ choose",
+        one_company,
+        company_choices(states),
+        of_company=lambda company_id: [company_id],
+    )
 
 
 HANDLERS = {STATE: Handler(_observe_state, _act_state)}

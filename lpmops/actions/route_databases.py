@@ -14,7 +14,7 @@ from lpmops.config import Environment
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Step
 from lpmops.control.remedies import command
-from lpmops.errors import RefusedError, ServiceError
+from lpmops.errors import RefusedError, ServiceError, SignInError, ThrottledError
 from lpmops.model import Receipt
 from lpmops.routing import grants, landing
 from lpmops.routing.landing import LandingCheck
@@ -46,6 +46,8 @@ def look(bench: Bench, database: str, job: str, output: Mapping[str, Any] | None
         rows = list(bench.services.sql.rows(database, "rows_by_table", ()))
         missing = _missing_grants(bench, database, job)
         sight.refusals += _denied(bench, database, job)
+    except SignInError:
+        raise
     except ServiceError as error:
         sight.refusals.append(_unreachable(bench.environment, database, error))
         sight.seen[f"{database}.landing"] = sight.seen[f"{database}.grants"] = "not seen"
@@ -55,7 +57,7 @@ def look(bench: Bench, database: str, job: str, output: Mapping[str, Any] | None
     sight.warnings += [f"{database}: {warning}" for warning in check.warnings]
     sight.seen[f"{database}.landing"] = [name for name, _ in check.statements] or "ready"
     if check.statements:
-        sight.steps.append(_landing_step(database, check))
+        sight.steps.append(landing_step(database, check))
     # Where rows land already the identity may write, however it came by that right.
     needs = [name for name, _ in missing] if output is not None or not sight.rows else []
     sight.seen[f"{database}.grants"] = needs or "held"
@@ -120,13 +122,14 @@ def landing_check(bench: Bench, database: str) -> LandingCheck:
     from lpmops.services import tables
 
     config = bench.config
-    statements, refusals, warnings = list[tuple[str, str]](), list[str](), list[str]()
+    statements, refusals, warnings, risks = list[tuple[str, str]](), list[str](), list[str](), list[str]()
     for wanted in landing.wanted_tables(config.columns, config.routing, config.kpi):
         check = landing.compare(wanted, tables.read(bench.services.sql, database, wanted.name, wanted.view))
         statements += [item for item in check.statements if item not in statements]
         refusals += check.refusals
         warnings += check.warnings
-    return LandingCheck(tuple(statements), tuple(refusals), tuple(warnings))
+        risks += check.risks
+    return LandingCheck(tuple(statements), tuple(refusals), tuple(warnings), tuple(risks))
 
 
 def _table_names(bench: Bench) -> list[str]:
@@ -145,7 +148,8 @@ def _denied(bench: Bench, database: str, job: str) -> list[str]:
     return [f"{database}: {reason}" for reason in grants.refusals(job, found, _table_names(bench))]
 
 
-def _landing_step(database: str, check: LandingCheck) -> Step:
+def landing_step(database: str, check: LandingCheck) -> Step:
+    """Make what the landing tables of a database lack."""
     names = [name for name, _ in check.statements]
     change = Change(f"{database}.landing", "lacks " + ", ".join(names), "ready")
     arguments = {"statements": [list(item) for item in check.statements]}
@@ -210,7 +214,7 @@ def _act_test(bench: Bench, step: Step, operation: str) -> Receipt:
     try:
         why = bench.services.streamanalytics.test_output(given["job"], step.target, given["properties"])
     except ServiceError as error:
-        if not error.settled:
+        if not error.settled or isinstance(error, SignInError | ThrottledError):
             raise
         why = error.message
     if why:

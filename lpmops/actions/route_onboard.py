@@ -9,46 +9,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_definition, asa_deploy, asa_stop, inputs, jobs, route, route_databases, route_sight
-from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
-from lpmops.actions.inputs import Choice, Input
+from lpmops.actions import asa, asa_deploy, jobs, route, route_prepare, route_sight
+from lpmops.actions.action import Action, Bench, Handler, Stage, Wish, why_words
+from lpmops.actions.route_fields import FIELDS, check_field
+from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Impact, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, REMOVED, RouteEntry
 from lpmops.errors import LpmopsError, RefusedError, UsageError
-from lpmops.model import Receipt, StreamingJob, parse_time, to_data
-from lpmops.routing import job as definitions
-from lpmops.routing.routes import COMPANY_AT_MOST, DATABASE_AT_MOST, Route, alike, refusal_of_id, refusal_of_name
+from lpmops.model import Receipt, parse_time, to_data
+from lpmops.routing.routes import Route, alike
 from lpmops.store.journal import StepRow
 
 _NAME = "route.onboard"
-_ADD, _DATABASE, _FIRST, _NOTE = "route.add", "route.database", "route.first", "route.note"
+_ADD, _FIRST, _NOTE = "route.add", "route.first", "route.note"
 # How long the first rows are waited for where nothing else is said: a few minutes more than the route table takes to be read.
 WAIT_SECONDS = 600.0
 _SHOWN = 5
 
 
 # What is wished ------------------------------------------------------------------------------------------------------------------------------------
-
-
-def check_field(name: str, text: str, key_type: str = "string") -> str:
-    """One answer for a new route, as it is kept: `name` is company_id, company or database. Raises UsageError saying what is wrong."""
-    if name == "company_id":
-        reason, what = refusal_of_id(text, key_type), "company id"
-    else:
-        at_most = COMPANY_AT_MOST if name == "company" else DATABASE_AT_MOST
-        reason, what = refusal_of_name(text, at_most), "company's name" if name == "company" else "database's name"
-    if reason:
-        raise UsageError(
-            f"That can't be a {what}: {reason}.", hint="A company id is written as it stands in the source."
-        )
-    return text
 
 
 def wished_routes(wish: Wish) -> list[dict[str, Any]]:
@@ -82,54 +67,26 @@ def _at(item: Mapping[str, Any], sentence: str) -> str:
     return f"line {item['line']}: {sentence}" if item.get("line") else sentence
 
 
-def candidates(bench: Bench, limit: int = 50) -> list[dict[str, Any]]:
-    """Companies that the source has and no route takes, the busiest first: company_id, records_per_day, unrouted (counted so far).
-
-    Raises lpmops.errors types.
-    """
-    there = routes.entries(bench.control)
-    routed = {entry.company_id for entry in there.values() if entry.state != REMOVED}
-    arrivals = bench.services.databricks.company_arrivals(bench.config.routing.key)
-    new = [company_id for company_id in arrivals if company_id not in routed][:limit]
-    left = routes.unrouted(bench.control, new)
-    return [
-        {
-            "company_id": company_id,
-            "records_per_day": arrivals[company_id],
-            "unrouted": left[company_id].events if company_id in left else 0,
-        }
-        for company_id in new
-    ]
-
-
 # The plan ------------------------------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Draft:
-    steps: list[Step] = field(default_factory=list)
-    seen: dict[str, Any] = field(default_factory=dict)
-    refusals: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
-    skipped: int | None = 0
 
 
 def plan_onboard(bench: Bench, wish: Wish) -> Plan:
     """Bring companies on.
 
-    `wish`: routes (company_id, company, database, line) or one of them flat, columns (names that must land), wait (seconds for the first rows, 0 not
-    to wait), unknown (whether an id may be brought on that the source does not have), asked_at, reason, ticket, by.
+    `wish`: routes (company_id, company, database, line) or one of them flat, file (where they are from), columns (that must land), wait (seconds for
+    the first rows, 0 not to wait), unknown (whether an id may come that the source does not have), asked_at, reason, ticket, by.
     """
     asa.check_note(wish)
-    wished, draft = wished_routes(wish), _Draft()
+    wished, draft = wished_routes(wish), Draft()
     draft.refusals += _check(bench, wished)
     draft.refusals += _missing_columns(bench, wish.get("columns") or [])
     new: list[dict[str, Any]] = []
     if not draft.refusals:
         new = _not_there_yet(bench, wished, draft)
         _ask_source(bench, wish, new, draft)
-        _prepare(bench, wish, wished, new, draft)
+        added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
+        databases = list({item["database"].casefold(): item["database"] for item in wished}.values())
+        prepare(bench, wish, _NAME, databases, added, draft, wanted=bool(new))
     if new:
         draft.steps.append(_add_step(wish, new))
         if wish["wait"]:
@@ -146,7 +103,7 @@ def _missing_columns(bench: Bench, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _not_there_yet(bench: Bench, wished: Sequence[dict[str, Any]], draft: _Draft) -> list[dict[str, Any]]:
+def _not_there_yet(bench: Bench, wished: Sequence[dict[str, Any]], draft: Draft) -> list[dict[str, Any]]:
     """Those that have no route; one that has it as wished is done, any other is refused."""
     every = routes.entries(bench.control)
     new = []
@@ -182,7 +139,7 @@ def _taken(bench: Bench, entry: RouteEntry) -> str:
     return f"{said} To another database: {command('lpmops', 'route', 'move', *words, '--database', 'NAME')}"
 
 
-def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draft: _Draft) -> None:
+def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draft: Draft) -> None:
     """Whether the source has these companies, and how many records a day come of each."""
     if not new:
         return
@@ -221,94 +178,6 @@ def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draf
         draft.warnings.append(f"{total:,} changes of these companies found no route so far; a replay brings them.")
 
 
-def _prepare(
-    bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], draft: _Draft
-) -> None:
-    """What is to be done in the databases, and in the jobs for those that are new."""
-    environment = bench.environment
-    every, pauses = jobs.chosen(bench, []), bench.control.pauses()
-    live = {job.name: definitions.deployed(job) for job in every}
-    written = route_sight.writers(bench)
-    databases = list({item["database"].casefold(): item["database"] for item in wished}.values())
-    known = routes.read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
-    fresh = [name for name in databases if name.casefold() not in written]
-    if environment.sql.control_database.casefold() in {name.casefold() for name in databases}:
-        draft.refusals.append(f"{environment.sql.control_database} is the control database: no company lands there.")
-        return
-    base, _ = asa_definition.targets(bench, every)
-    drifted = _drift(base, live)
-    by_text = environment.streamanalytics.strategy == "query"
-    added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
-    target, shards = asa_definition.targets(bench, every, fresh, added)
-    for name in databases:
-        shard = shards.shard_of(name)
-        writer = shard.job if shard is not None else ""
-        output = target[writer].outputs.get(name) if name in fresh and writer in target else None
-        sight = route_databases.look(bench, name, writer, output)
-        draft.steps += sight.steps
-        draft.seen |= sight.seen
-        draft.refusals += sight.refusals
-        draft.warnings += sight.warnings
-        draft.seen[f"{name}.known"] = name.casefold() in {each.casefold() for each in known}
-    draft.refusals += [reason for reason in shards.refusals if fresh or by_text]
-    draft.warnings += [f"{what}: {used}." for what, used in shards.head_room().items() if fresh]
-    stops = [job for job in every if job.name in target and (fresh or by_text)]
-    if drifted and stops and new:
-        draft.refusals.append(
-            f"{'; '.join(drifted)} differ from lpmops.toml: bring that in order first, so that nothing else changes on the way: "
-            + command("lpmops", "asa", "deploy", "-e", environment.name)
-        )
-    elif drifted:
-        draft.warnings.append(
-            f"{'; '.join(drifted)} differ from lpmops.toml: lpmops asa query -e {environment.name} --diff"
-        )
-    for job in every:
-        _stop(bench, wish, job, pauses.get(job.name), target.get(job.name), draft, job in stops and bool(new))
-    draft.steps += [_database_step(name, wish["by"]) for name in databases if new and not draft.seen[f"{name}.known"]]
-
-
-def _drift(target: Mapping[str, definitions.Definition], live: Mapping[str, definitions.Definition]) -> list[str]:
-    """The fields, beside the streaming units, in which the jobs are not what they were asked to be."""
-    found = {
-        name: [
-            item.title for item in definitions.differences(target[name], live[name]) if item.title != "streaming_units"
-        ]
-        for name in live
-        if name in target
-    }
-    return [f"{', '.join(fields[:3])} of {name}" for name, fields in found.items() if fields]
-
-
-def _stop(
-    bench: Bench,
-    wish: Wish,
-    job: StreamingJob,
-    pause: Any,
-    target: definitions.Definition | None,
-    draft: _Draft,
-    wanted: bool,
-) -> None:
-    """What a job rests on; and where something of it must change, its one stop."""
-    draft.seen |= asa_deploy.seen_of(job, pause)
-    if not wanted or target is None:
-        if jobs.standing(job) != "running":
-            draft.warnings.append(f"{job.name} is {job.state}: nothing lands before it runs.")
-        return
-    made = asa_stop.steps(bench, wish, _NAME, job, pause, target)
-    draft.steps += made.steps
-    draft.refusals += made.refusals
-    draft.warnings += made.warnings
-    draft.stopped += made.stopped
-    draft.skipped = None if draft.skipped is None or made.skipped is None else draft.skipped + made.skipped
-
-
-def _database_step(database: str, by: str) -> Step:
-    change = Change(f"{database}.known", False, True)
-    return Step(
-        f"let every operator know of {database}", _DATABASE, database, {"by": by}, (change,), (f"{database}.known",)
-    )
-
-
 def _add_step(wish: Wish, new: Sequence[Mapping[str, Any]]) -> Step:
     given = [{name: item[name] for name in ("company_id", "company", "database")} for item in new]
     names = tuple(f"route.{item['company_id']}" for item in given)
@@ -329,7 +198,7 @@ def _wait_steps(wish: Wish, new: Sequence[Mapping[str, Any]]) -> list[Step]:
 
 
 def _plan_of(
-    bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], draft: _Draft
+    bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], draft: Draft
 ) -> Plan:
     environment = bench.environment
     who = ", ".join(f"{item['company']} ({item['company_id']})" for item in wished[:3])
@@ -387,22 +256,16 @@ def _impact(bench: Bench, stopped: Sequence[str], new: int) -> tuple[int, float 
 
 def _command(bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]]) -> str:
     words = ["lpmops", "route"]
-    if len(wished) == 1:
-        item = wished[0]
-        words += [
-            "onboard",
-            "-e",
-            bench.environment.name,
-            "--company-id",
-            item["company_id"],
-            "--name",
-            item["company"],
-        ]
-        words += ["--database", item["database"]]
+    if wish.get("file"):
+        words += ["import", wish["file"], "-e", bench.environment.name]
     else:
-        words += ["import", "FILE.csv", "-e", bench.environment.name]
-    wait = [] if wish["wait"] == WAIT_SECONDS else ["--wait", f"{wish['wait']:.0f}s"]
-    return command(*words, *wait, *(["--unknown-ok"] if wish["unknown"] else []), *why_words(wish))
+        words += ["onboard", "-e", bench.environment.name]
+        for item in wished:
+            words += ["--company-id", item["company_id"], "--name", item["company"], "--database", item["database"]]
+    columns = ["--columns", ",".join(wish["columns"])] if wish["columns"] else []
+    wait = [] if wish["wait"] == WAIT_SECONDS else ["--wait", f"{wish['wait']:g}s" if wish["wait"] else "0"]
+    asked = ["--asked-at", wish["asked_at"]]
+    return command(*words, *columns, *wait, *asked, *(["--unknown-ok"] if wish["unknown"] else []), *why_words(wish))
 
 
 def _undo(bench: Bench, new: Sequence[Mapping[str, Any]]) -> str:
@@ -413,20 +276,6 @@ def _undo(bench: Bench, new: Sequence[Mapping[str, Any]]) -> str:
 
 
 # Steps ---------------------------------------------------------------------------------------------------------------------------------------------
-
-
-def _observe_database(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
-    del row, receipt
-    sql = bench.environment.sql
-    known = routes.read_databases(bench.services.sql, sql.control_database, sql.databases)
-    there = step.target.casefold() in {name.casefold() for name in known}
-    return Observation(Sight.SO if there else Sight.ABSENT, "it is known" if there else "it is not known")
-
-
-def _act_database(bench: Bench, step: Step, operation: str) -> Receipt:
-    del operation
-    routes.add_database(bench.control, step.target, step.arguments["by"])
-    return Receipt()
 
 
 def _observe_add(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
@@ -529,40 +378,6 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
 # The action ----------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _company_choices(bench: Bench) -> list[Choice]:
-    return [
-        Choice(
-            item["company_id"], f"{item['records_per_day']:,.0f} records a day, {item['unrouted']:,} without a route"
-        )
-        for item in candidates(bench)
-    ]
-
-
-def _database_choices(bench: Bench) -> list[Choice]:
-    sql = bench.environment.sql
-    known = routes.read_databases(bench.services.sql, sql.control_database, sql.databases)
-    written = route_sight.writers(bench)
-    count = Counter(
-        entry.database.casefold() for entry in routes.entries(bench.control).values() if entry.state == ACTIVE
-    )
-    return [
-        Choice(
-            name,
-            f"{count[name.casefold()]} companies"
-            + ("" if name.casefold() in written else "; no job writes it yet, so its job stops once"),
-        )
-        for name in known
-    ]
-
-
-def _reader(name: str) -> Any:
-    def read(text: str, now: datetime) -> str:
-        del now
-        return check_field(name, text.strip())
-
-    return read
-
-
 def fill(bench: Bench) -> Wish:
     """What nobody is asked for: the request counts from now, by the control database's clock."""
     asked = bench.control.state().server_time
@@ -571,15 +386,14 @@ def fill(bench: Bench) -> Wish:
         "columns": [],
         "wait": WAIT_SECONDS,
         "unknown": False,
+        "file": "",
         "asked_at": to_data(asked - timedelta(microseconds=asked.microsecond % 1000)),
         "by": bench.who,
     }
 
 
 HANDLERS = {
-    **asa_stop.HANDLERS,
-    **route_databases.HANDLERS,
-    _DATABASE: Handler(_observe_database, _act_database),
+    **route_prepare.HANDLERS,
     _ADD: Handler(_observe_add, _act_add),
     _FIRST: Handler(_observe_first, _act_nothing, limit=lambda step: float(step.arguments["seconds"])),
     _NOTE: Handler(_observe_note, _act_note),
@@ -592,17 +406,7 @@ ONBOARD = Action(
     handlers=HANDLERS,
     verify=_verify,
     pins=("tenant", "server", "workspace"),
-    inputs=(
-        Input(
-            "company_id",
-            "company id",
-            "as it stands in the source; ↑ ↓ choose",
-            _reader("company_id"),
-            _company_choices,
-        ),
-        Input("company", "name", "how people call it", _reader("company")),
-        Input("database", "database", "where it lands; ↑ ↓ choose", _reader("database"), _database_choices),
-        *inputs.COMMON,
-    ),
+    inputs=tuple(FIELDS),
     fill=fill,
+    stages=(Stage("company"), Stage("plan"), Stage("under way"), Stage("first row", (_FIRST, _NOTE))),
 )

@@ -129,6 +129,13 @@ def query(
             lines += [plain(line) for line in shown]
             if diff and not shown:
                 lines.append(f"{plain(item['job'])}: the text that runs is the one that would be deployed.")
+            if diff:
+                lines += [
+                    plain(
+                        f"{each['what']} {each['name']}: {each['before'] or 'nowhere'} now, {each['after'] or 'nowhere'} as planned"
+                    )
+                    for each in item["drift"]
+                ]
             if diff and item["differences"]:
                 lines.append(
                     f"{plain(item['job'])} differs in: {', '.join(plain(name) for name in item['differences'])}"

@@ -32,14 +32,8 @@ def show(environment: Env, look: Look) -> None:
         from lpmops.actions import cdf
 
         data = cdf.show(desk.services.databricks.feed(), desk.environment.databricks.table, world().now())
-        since = (
-            "earlier than the history that was looked at"
-            if data["first_version"] is None
-            else f"version {data['first_version']}"
-        )
         lines = [f"{plain(data['table'])}: change feed {data['change_feed']}, newest version {data['latest_version']}"]
-        if data["change_feed"] == "delta":
-            lines.append(f"  recorded since {since}")
+        lines.append(f"  {_kind_words(data, environment)}")
         if data["first_version_lasts_until"]:
             lines.append(f"  the changes of that version last at least until {data['first_version_lasts_until']}")
         output.emit(Answer(SCHEMA, data, lines, [data]), look.form)
@@ -64,6 +58,17 @@ def versions(
         service = desk.services.databricks
         data = cdf.versions(service.feed(), service.history(limit), desk.environment.databricks.table, world().now())
         output.emit(Answer(SCHEMA, data, _version_lines(data), data["versions"]), look.form)
+
+
+def _kind_words(data: dict[str, Any], environment: str) -> str:
+    """How the changes are kept, and so who can read them."""
+    if data["change_feed"] == "delta":
+        first = data["first_version"]
+        since = "earlier than the history that was looked at" if first is None else f"version {first}"
+        return f"recorded at every write since {since}"
+    if data["change_feed"] == "automatic":
+        return f"worked out from row tracking when it is read, by Databricks Runtime 19 and later; to record it: lpmops cdf enable -e {environment}"
+    return f"nothing is recorded; let it record: lpmops cdf enable -e {environment}"
 
 
 def _span(seconds: float) -> str:

@@ -29,6 +29,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("hub", "hub", "The Event Hub: see it, its last events and those that come."),
             Room("kpi", "kpi", "The calls by company and minute: how many, answered, failed, how long."),
             Room("history", "history", "Show how an environment was at a moment, or what turned in a span of time."),
+            Room("doctor", "doctor", "Assess this machine and each environment: what is wrong, and what to do."),
             Room("access", "access", "Who has which right, what lacks, and giving it."),
             Room("record", "record", "Keep what is seen of each environment in the local store."),
             Room("serve", "serve", "Show the app in a browser, until ctrl+c."),

@@ -140,6 +140,12 @@ Wait = Annotated[
     str | None,
     typer.Option("--wait", metavar="TIME", help="How long to wait for the first row: 10m unless said, 0 not at all."),
 ]
+Asked = Annotated[
+    str | None,
+    typer.Option(
+        "--asked-at", metavar="TIME", help="When it was asked for, from which the time to the first row counts: now."
+    ),
+]
 Unknown = Annotated[
     bool,
     typer.Option("--unknown-ok", help="Also an id that the source has no record of: it may be that none has come yet."),
@@ -158,9 +164,9 @@ def candidates(
     Example: lpmops route candidates -e prod
     """
     with output.guarded(SCHEMA, look.form), changing.desk(environment) as desk:
-        from lpmops.actions import route_onboard
+        from lpmops.actions import route_fields
 
-        items = route_onboard.candidates(desk.bench(), limit)
+        items = route_fields.candidates(desk.bench(), limit)
         rows = [
             [plain(item["company_id"]), f"{item['records_per_day']:,.0f}", f"{item['unrouted']:,}"] for item in items
         ]
@@ -175,21 +181,40 @@ def candidates(
 def onboard(
     environment: Env,
     change: Change,
-    company_id: Company,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="How people call the company.")],
-    database: Annotated[str, typer.Option("--database", metavar="DB", help="The database in which its records land.")],
+    company_id: Annotated[
+        list[str],
+        typer.Option("--company-id", metavar="ID", help="The company's id in the source; more than one may come."),
+    ],
+    name: Annotated[
+        list[str], typer.Option("--name", metavar="NAME", help="How people call the company; one for each id.")
+    ],
+    database: Annotated[
+        list[str],
+        typer.Option("--database", metavar="DB", help="The database in which its records land; one for each id."),
+    ],
     columns: Annotated[
         str, typer.Option("--columns", metavar="A,B", help="Columns that must land; refused where one does not.")
     ] = "",
     wait: Wait = None,
+    asked_at: Asked = None,
     unknown: Unknown = False,
 ) -> None:
     """Bring a company on and wait for its first row. A database that a job writes already stops nothing; a new one stops its job once.
 
     Example: lpmops route onboard -e prod --company-id 1013 --name "Lake County 911" --database lpm-02 --yes
     """
-    item = {"company_id": company_id, "company": name, "database": database}
-    _bring_on(environment, [item], [one.strip() for one in columns.split(",") if one.strip()], wait, unknown, change)
+    with output.guarded(changing.SCHEMA, change.form):
+        if not len(company_id) == len(name) == len(database):
+            raise UsageError(
+                f"These are {len(company_id)} ids, {len(name)} names and {len(database)} databases.",
+                hint="Give --company-id, --name and --database as often as each other; many come from a file: lpmops route import",
+            )
+        items = [
+            {"company_id": one, "company": called, "database": where}
+            for one, called, where in zip(company_id, name, database, strict=True)
+        ]
+        further = {"columns": [one.strip() for one in columns.split(",") if one.strip()], "unknown": unknown}
+        _bring_on(environment, {"routes": items, **further}, wait, asked_at, change)
 
 
 @group.command("import")
@@ -201,6 +226,7 @@ def import_routes(
         Path, typer.Argument(metavar="FILE", help="CSV with company_id,name,database, or JSON; - is stdin.")
     ],
     wait: Wait = None,
+    asked_at: Asked = None,
     unknown: Unknown = False,
 ) -> None:
     """Bring on all companies of a file: every line is checked first, and all of them come or none.
@@ -213,7 +239,7 @@ def import_routes(
         items, left_out = route_file.read(_text_of(file))
         for line in left_out:
             output.narrate(f"note: {line}")
-        _bring_on(environment, items, [], wait, unknown, change)
+        _bring_on(environment, {"routes": items, "unknown": unknown, "file": str(file)}, wait, asked_at, change)
 
 
 def _text_of(file: Path) -> str:
@@ -226,24 +252,16 @@ def _text_of(file: Path) -> str:
     return text
 
 
-def _bring_on(
-    environment: str, items: list[dict[str, Any]], columns: list[str], wait: str | None, unknown: bool, change: Change
-) -> None:
-    with output.guarded(changing.SCHEMA, change.form):
-        seconds = None if wait is None else 0.0 if wait.strip() == "0" else durations.seconds(wait)
-        with changing.desk(environment) as desk:
-            from lpmops.actions import route_onboard
+def _bring_on(environment: str, wished: dict[str, Any], wait: str | None, asked_at: str | None, change: Change) -> None:
+    seconds = None if wait is None else 0.0 if wait.strip() == "0" else durations.seconds(wait)
+    asked = changing.past_moment(asked_at, "--asked-at")
+    with changing.desk(environment) as desk:
+        from lpmops.actions import route_onboard
 
-            wish = {
-                **route_onboard.fill(desk.bench()),
-                "routes": items,
-                "columns": columns,
-                "unknown": unknown,
-                **change.why,
-            }
-            if seconds is not None:
-                wish["wait"] = seconds
-            changing.plan_and_carry_on(desk, "route.onboard", wish, change.agreed, change.form)
+        wish = {**route_onboard.fill(desk.bench()), **wished, **change.why}
+        wish |= {} if seconds is None else {"wait": seconds}
+        wish |= {} if asked is None else {"asked_at": asked}
+        changing.plan_and_carry_on(desk, "route.onboard", wish, change.agreed, change.form)
 
 
 def _wish(desk: Any, companies: list[str] | None, change: Change) -> dict[str, Any]:
@@ -268,6 +286,30 @@ def resume(environment: Env, change: Change, company_id: Companies = None) -> No
     Example: lpmops route resume -e prod --company-id 1001 --yes
     """
     _act("resume", environment, company_id, change)
+
+
+@group.command()
+@spread
+def move(
+    environment: Env,
+    change: Change,
+    company_id: Company,
+    database: Annotated[str, typer.Option("--database", metavar="DB", help="Where its records land from now on.")],
+    old: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="DB", help="Where a move that was given up left rows of it: they are brought too."
+        ),
+    ] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave what has landed in the old database too.")] = False,
+) -> None:
+    """Move a company to another database with all that has landed of it. Nothing is lost, and nothing is in two places in the end.
+
+    Example: lpmops route move -e prod --company-id 1001 --database lpm-04 --yes
+    """
+    with output.guarded(changing.SCHEMA, change.form), changing.desk(environment) as desk:
+        wish = {**_wish(desk, [company_id], change), "database": database, "old": old, "keep": keep}
+        changing.plan_and_carry_on(desk, "route.move", wish, change.agreed, change.form)
 
 
 @group.command()

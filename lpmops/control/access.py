@@ -16,7 +16,7 @@ from lpmops.control import access_rows, questions, rights
 from lpmops.control.access_rows import Right, securables
 from lpmops.control.questions import Asked, Once
 from lpmops.control.rights import ASA, NEEDS, STREAM, AzureRole, Level, Need, Privilege
-from lpmops.errors import ConfigError, ServiceNotFoundError
+from lpmops.errors import ConfigError, LpmopsError, ServiceNotFoundError
 from lpmops.model import StreamingJob, StreamJob
 from lpmops.principals import Assignment, DatabasePermission, DatabaseRights, Principal, Securable
 
@@ -95,9 +95,12 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
     workspace = Once(lambda: workspace_of(services, environment))
 
     def beside() -> str:
-        """The workspace, where it lies in another resource group."""
-        inside = rights.covers(access_rows.group_of(environment), workspace())
-        return "" if inside or not workspace() else workspace()
+        """The workspace, where it lies in another resource group; one that can't be found keeps nothing else from being known."""
+        try:
+            found = workspace()
+        except LpmopsError:
+            return ""
+        return "" if rights.covers(access_rows.group_of(environment), found) else found
 
     return {
         "me": ("databricks", lambda: services.unity.me()),

@@ -234,6 +234,9 @@ def _azure(need: Need, how: AzureRole, environment: Environment, answers: Answer
         return
     if need.identity == STREAM and environment.databricks.sign_in.startswith("sas:"):
         return
+    monitor = environment.monitor
+    if how.scope == "workspace" and not (monitor.log_analytics_workspace or monitor.workspace_resource_id):
+        return
     try:
         people = (answers["azure.me"],) if need.identity == OPERATOR else answers["senders"]
         for person in people:

@@ -42,9 +42,9 @@ from lpmops.errors import (
     StoreError,
     TimedOutError,
 )
-from lpmops.store import audit, codec, journal, lease
+from lpmops.store import audit, journal, lease
 from lpmops.store.connection import Store
-from lpmops.store.journal import OperationRow, StepRow
+from lpmops.store.journal import OperationRow
 
 # How often one run sends a step whose earlier attempt certainly had no effect.
 _ATTEMPTS = 3
@@ -306,7 +306,8 @@ class Engine:
         """
         row, receipt = book.steps[seq], book.receipt(seq)
         began, limit, told = self._monotonic(), hands.limit(step), ""
-        settled_at = began + self._left_to_settle(row)
+        # The whole time also for an act of an earlier run: how long ago that was only a clock could tell that somebody may have set since.
+        settled_at = began + self._timing.settle
         while True:
             try:
                 seen = self._watch.look(hands, step, row, receipt, began + self._timing.visible)
@@ -353,14 +354,6 @@ class Engine:
             self._say(book, step, "accepted", seen.said)
         self._sleep(self._timing.poll)
         return seen.said
-
-    def _left_to_settle(self, row: StepRow) -> float:
-        """Seconds until a request that went out when the step was begun can have no further effect; a clock that jumped gives the whole time."""
-        if row.begun_at is None:
-            return self._timing.settle
-        gone = (codec.milliseconds(self._now()) - row.begun_at) / 1000
-        # The act ran after `begun_at`, for at most its own deadline: counted from there only where that is long over.
-        return self._timing.settle if gone < 2 * self._timing.settle else 0.0
 
     def _doubt(self, book: Book, step: Step, seq: int, seen: str, lost: ServiceError | None) -> InDoubtError:
         book.in_doubt(seq, seen)

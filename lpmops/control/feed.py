@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from lpmops.config import Config
+from lpmops.control.access_rows import Right
 from lpmops.control.collect import utc_now
+from lpmops.control.findings import Finding
 from lpmops.control.inspect import Inspector
 from lpmops.control.past import StoredPast
 from lpmops.control.places import places
@@ -121,6 +123,14 @@ class PolledFeed:
     def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
         """What that source wrote, newest first. Raises lpmops.errors types."""
         return self._inspector.logs(environment, source, until)
+
+    def assessment(self, environment: str) -> Sequence[Finding]:
+        """What is wrong with an environment, and what is well. Never raises for what can't be asked."""
+        return self._inspector.assessment(environment)
+
+    def rights(self, environment: str) -> Sequence[Right]:
+        """Who has which right there. Never raises for what can't be asked."""
+        return self._inspector.rights(environment)
 
     def places(self) -> Sequence[tuple[str, str]]:
         """Where the files are, as pairs of what and where."""

@@ -9,18 +9,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lpmops.config import Config, Environment
 from lpmops.control import kpi, logs, masking
 from lpmops.control.hubwatch import HubWatch
 from lpmops.control.landing import timestamp
+from lpmops.control.shared import whole
 from lpmops.control.sources import EnvironmentServices
 from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, UsageError
 from lpmops.model import CallMinute, HubEvent, LandedRecord, LogLine
 from lpmops.routing.columns import landing_columns
 
 _HOUR = 60
+if TYPE_CHECKING:
+    from lpmops.control.access_rows import Right
+    from lpmops.control.findings import Finding
+    from lpmops.services.cloud import EnvironmentServices as Bundle
 
 
 class Inspector:
@@ -85,6 +90,22 @@ class Inspector:
         question = logs.Question(self._services(environment), self._config.environment(environment), self._now(), until)
         lines = logs.SOURCES[source](question)
         return tuple(logs.newest_first(lines)[: logs.MOST_LINES])
+
+    def assessment(self, environment: str) -> list[Finding]:
+        """What is wrong with an environment, and what is well; each service fails alone. Raises LpmopsError while this closes."""
+        from lpmops.control import doctor
+
+        return doctor.examine(self._whole(environment), self._config, self._now)
+
+    def rights(self, environment: str) -> tuple[Right, ...]:
+        """Who has which right there, and what gives what lacks; each service fails alone. Raises LpmopsError while this closes."""
+        from lpmops.control import access
+
+        return access.look(self._whole(environment), self._now)
+
+    def _whole(self, environment: str) -> Bundle:
+        """The services whole: what opens them names only what looking needs."""
+        return cast("Bundle", whole(self._services(environment)))
 
     def close(self) -> None:
         """Let go of the services; calls under way end by themselves."""

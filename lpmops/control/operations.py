@@ -29,6 +29,7 @@ class OperationStep:
     begun_at: datetime | None = None
     ended_at: datetime | None = None
     observed: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ def operation_of(store: Store, row: OperationRow, steps: Sequence[StepRow], now:
         environment=row.environment,
         state=state_of(store, row, now),
         steps=tuple(
-            OperationStep(step.name, step.state, _at(step.begun_at), _at(step.ended_at), step.observed)
-            for step in steps
+            OperationStep(step.name, step.state, _at(step.begun_at), _at(step.ended_at), step.observed, str(kind))
+            for step, kind in zip(steps, (each["kind"] for each in plan["steps"]), strict=True)
         ),
         started_at=codec.moment(row.created_at),
         who=row.who,
@@ -114,7 +115,7 @@ def planned(plan: Plan, now: datetime) -> Operation:
         action=plan.action,
         environment=plan.environment,
         state="approved",
-        steps=tuple(OperationStep(step.name) for step in plan.steps),
+        steps=tuple(OperationStep(step.name, kind=step.kind) for step in plan.steps),
         started_at=now,
         who=plan.who,
         danger=plan.danger,

@@ -26,6 +26,7 @@ class Once(Generic[T]):
         self._lock = threading.Lock()
         self._answers: list[T] = []
         self._error: Exception | None = None
+        self._over = threading.Event()
 
     def __call__(self) -> T:
         """The answer. Raises what asking raised."""
@@ -38,7 +39,14 @@ class Once(Generic[T]):
                 except Exception as error:
                     self._error = error
                     raise
+                finally:
+                    self._over.set()
             return self._answers[0]
+
+    def within(self, seconds: float) -> T | None:
+        """The answer where somebody else gets one in that time; None otherwise."""
+        self._over.wait(seconds)
+        return self._answers[0] if self._answers else None
 
 
 class Unasked(Exception):

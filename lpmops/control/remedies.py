@@ -48,6 +48,11 @@ def enable_feed(environment: Environment) -> str:
     return command("lpmops", "cdf", "enable", "-e", environment.name)
 
 
+def provision(environment: Environment) -> str:
+    """See what of the environment lacks in Azure, and how it is made."""
+    return command("lpmops", "provision", "plan", "-e", environment.name)
+
+
 def show_job(environment: Environment, job: str) -> str:
     """What Stream Analytics says of a job."""
     return command("az", "stream-analytics", "job", "show", *_job(environment, job), "--expand", "inputs,outputs")
@@ -140,12 +145,9 @@ def restart_stream(environment: Environment) -> str:
     return command("lpmops", "stream", "restart", "-e", environment.name)
 
 
-def roles(environment: Environment, credential: Credential) -> str:
-    """The rights of the identity in use."""
-    who = ("--assignee", credential.identity) if credential.identity else ()
-    return command(
-        "az", "role", "assignment", "list", *who, "--scope", _group(environment), "--include-inherited", "-o", "table"
-    )
+def rights(environment: Environment) -> str:
+    """Who has which right, what lacks, and the words that give it."""
+    return command("lpmops", "access", "show", "-e", environment.name)
 
 
 def _group(environment: Environment) -> str:

@@ -99,7 +99,17 @@ def add(control: ControlDatabase, routes: Sequence[Mapping[str, str]], asked_at:
 
 def put_state(control: ControlDatabase, company_id: str, before: str, after: str, by: str) -> None:
     """Another state for a route that still is in the state it was planned on; nothing happens to one that is not, or that moves."""
-    control.rows("route_state_put", after, by, company_id, before)
+    control.rows("route_state_put", after, by, before, company_id)
+
+
+def put_both(control: ControlDatabase, company_id: str, database: str, also: str, by: str) -> None:
+    """Let an active company that is written to one database be written to another too."""
+    control.rows("route_also_put", also, by, database, company_id)
+
+
+def put_alone(control: ControlDatabase, company_id: str, database: str, by: str) -> None:
+    """Let a company that is written to two databases be written to one of them alone, whichever of the two it is."""
+    control.rows("route_switch", database, by, database, database, company_id)
 
 
 def unrouted(

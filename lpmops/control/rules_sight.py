@@ -61,7 +61,7 @@ def sight(case: Case) -> Found:
         summary = f"The identity lacks the right to read {listed(sources)}."
         rights = (
             *unique(problem.hint for problem in problems if problem.hint)[:2],
-            remedies.roles(environment, facts.credential),
+            remedies.rights(environment),
         )
         yield (
             SIGHT,

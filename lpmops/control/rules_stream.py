@@ -127,7 +127,8 @@ def stream_analytics(case: Case) -> Found:
         yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, evidence, following)
     if facts.jobs is not None and not facts.jobs:
         summary = f"There is no Stream Analytics job whose name begins with {environment.streamanalytics.job_prefix}."
-        yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, waits, (remedies.look(environment),))
+        ways = (remedies.provision(environment), remedies.look(environment))
+        yield CAUSE, Suspect("asa.stopped", "asa", Confidence.SURE, summary, waits, ways)
     if not failed and not stopped and (facts.jobs is None or facts.jobs):
         yield from _asa_behind(case, waits)
 

@@ -47,6 +47,11 @@ class SharedServices:
         services.close()
 
 
+def whole(services: EnvironmentServices) -> EnvironmentServices:
+    """The bundle behind somebody's view of it: that knows more than looking needs. It is not to be closed."""
+    return services._services if isinstance(services, _Lent) else services
+
+
 class _Lent:
     """One user's view of shared services; closing it twice counts once."""
 

@@ -89,7 +89,7 @@ def _symbols(items: Sequence[Wanted]) -> dict[str, str]:
 
 
 def _resource(item: Wanted, symbols: Mapping[str, str], principals: Sequence[str], before: str) -> str:
-    """One resource; `before` is the consumer group that is made before this one, as the service refuses two at once on one hub."""
+    """One resource; `before` is the consumer group before this one: they are made one after the other, as `provision apply` makes them."""
     name: Any = item.names[-1] if item.names else ""
     body = dict(item.body)
     head: dict[str, Any] = {}

@@ -182,7 +182,9 @@ def deployed(job: StreamingJob) -> Definition:
 def landing_databases(definition: Definition) -> tuple[str, ...]:
     """The databases whose landing table a job writes."""
     found = (properties.get("datasource", {}).get("properties", {}) for properties in definition.outputs.values())
-    return tuple(sorted({str(item["database"]) for item in found if item.get("table") == LANDING_TABLE}))
+    return tuple(
+        sorted({str(item["database"]) for item in found if item.get("table") == LANDING_TABLE and "database" in item})
+    )
 
 
 def consumer_group(definition: Definition, number: str, people: str) -> str:
@@ -202,8 +204,8 @@ def present(definition: Definition, number: str, people: str) -> Present:
 
 
 def jobs_needed(databases: int) -> int:
-    """How many jobs so many company databases are planned to take, each beside the job's own outputs."""
-    return max(1, -(-databases // (OUTPUTS_PLANNED - len(CONTROL_TABLES))))
+    """How many jobs so many company databases are planned to take; the first has the outputs beside that only one job has."""
+    return 1 + max(0, -(-(databases + len(CONTROL_TABLES) - OUTPUTS_PLANNED) // OUTPUTS_PLANNED))
 
 
 # Differences ----------------------------------------------------------------------------------------------------------------------------------------

@@ -95,11 +95,15 @@ class WantedTable:
 
 @dataclass(frozen=True, slots=True)
 class LandingCheck:
-    """`statements` (name, text) make the table what it must be, in order; with `refusals` none of them may run. Warnings hinder nothing."""
+    """`statements` (name, text) make the table what it must be, in order; with `refusals` none of them may run. Warnings hinder nothing.
+
+    `risks` are those refusals that keep no row out: what lands may be dropped or stamped wrong. Where rows land already they are no news.
+    """
 
     statements: tuple[tuple[str, str], ...] = ()
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -112,6 +116,12 @@ class _Draft:
     statements: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    risks: list[str] = field(default_factory=list)
+
+    def risk(self, words: str) -> None:
+        """Refuse for what would land wrong rather than not at all."""
+        self.refusals.append(words)
+        self.risks.append(words)
 
 
 def wanted(columns: Iterable[Column], routing: Routing) -> WantedTable:
@@ -184,7 +194,7 @@ def compare(want: WantedTable, found: FoundTable) -> LandingCheck:
     ]
     _check_view(want, found, draft, changed=any(name == "table_add_column" for name, _ in draft.statements))
     statements = () if draft.refusals else tuple(draft.statements)
-    return LandingCheck(statements, tuple(draft.refusals), tuple(draft.warnings))
+    return LandingCheck(statements, tuple(draft.refusals), tuple(draft.warnings), tuple(draft.risks))
 
 
 def _check_columns(want: WantedTable, found: FoundTable, draft: _Draft) -> None:
@@ -233,7 +243,7 @@ def _check_column(want: WantedTable, column: WantedColumn, present: FoundColumn,
     if not column.nullable and present.nullable and column.key:
         draft.warnings.append(f"{what} may be NULL; nothing writes NULL to it.")
     if column.collation and not _CASE_SENSITIVE.search(present.collation):
-        draft.refusals.append(
+        draft.risk(
             f"{what} is compared as {present.collation or 'no text'}: ids that differ in case or width alone would be taken for one and the second "
             f"dropped. Make it {column.collation}."
         )
@@ -251,7 +261,7 @@ def _check_default(want: WantedTable, column: WantedColumn, present: FoundColumn
         )
         draft.statements.append(("table_add_default", text))
     elif present.default.casefold().strip().strip("()") + "()" not in _STAMPS:
-        draft.refusals.append(
+        draft.risk(
             f"The column {present.name} of {want.name} has the default {present.default}, which is no moment in UTC: make it {column.default}."
         )
 
@@ -262,23 +272,23 @@ def _check_indexes(want: WantedTable, found: FoundTable, draft: _Draft) -> None:
     for index in found.indexes:
         columns = {name.casefold() for name in index.key}
         if not index.rowstore:
-            draft.refusals.append(
+            draft.risk(
                 f"{want.name} has the index {index.name}, which holds whole columns: IGNORE_DUP_KEY can't work beside it."
             )
         elif index.unique and index.whole and columns == key and index.ignore_dup_key:
             held = True
         elif index.unique and columns == key and not index.ignore_dup_key:
-            draft.refusals.append(
+            draft.risk(
                 f"The index {index.name} of {want.name} has IGNORE_DUP_KEY off: a record that is delivered twice would be refused row by row. Drop "
                 "it, and it is made again."
             )
         elif index.unique and not columns >= key:
-            draft.refusals.append(
+            draft.risk(
                 f"The index {index.name} of {want.name} takes only one row for each {', '.join(index.key)}: other changes would be "
                 f"{'dropped' if index.ignore_dup_key else 'refused'}. Drop it."
             )
         elif index.name.casefold() == want.unique.casefold():
-            draft.refusals.append(
+            draft.risk(
                 f"The index {index.name} of {want.name} is not unique over all rows by {', '.join(want.key)}: drop it, and it is made again."
             )
     names = {index.name.casefold() for index in found.indexes}

@@ -77,7 +77,8 @@ class Wanted:
     """One resource as it should be.
 
     `key` begins the dotted names of its fields, `names` are those along its path. `scope` is the key of what a role or a diagnostic setting is of,
-    `holder` the key of the job whose identity a role is for; a role of a known principal has it in its body.
+    `holder` the key of the job whose identity a role is for; a role of a known principal has it in its body. `jobs` is the job that it is for, with
+    its consumer group, where it is for one.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Wanted:
     rules: Rules = field(default_factory=Rules)
     scope: str = ""
     holder: str = ""
+    jobs: Mapping[str, str] = field(default_factory=dict)
 
 
 def namespace_name(environment: Environment) -> str:
@@ -119,15 +121,18 @@ def wanted(environment: Environment, jobs: Mapping[str, str], workspace: str, ke
     `key` is the fingerprint of the storage account's key, where the jobs reach it by one.
     """
     hub = _hub(environment)
-    groups = dict.fromkeys([*jobs.values(), environment.eventhub.consumer_group])
-    found = [_namespace(environment), hub, *(_group(hub, name) for name in groups)]
-    found += [_job(environment, name, key) for name in jobs]
-    found += [_role(hub, name, RECEIVER, holder=f"jobs.{name}") for name in jobs]
-    found += [_role(hub, who, SENDER) for who in environment.eventhub.senders]
-    found += [_role(hub, who, RECEIVER) for who in environment.eventhub.receivers]
+    people = environment.eventhub.consumer_group
+    of_jobs = {group: name for name, group in jobs.items()}
+    found = [_namespace(environment), hub]
+    found += [_group(hub, group, {name: group}) for group, name in of_jobs.items()]
+    found += [] if people in of_jobs else [_group(hub, people, {})]
+    found += [_job(environment, name, key, {name: group}) for name, group in jobs.items()]
+    found += [_role(hub, name, RECEIVER, {name: group}) for name, group in jobs.items()]
+    for role, principals in ((SENDER, environment.eventhub.senders), (RECEIVER, environment.eventhub.receivers)):
+        found += [_role(hub, who, role, {}) for who in dict.fromkeys(who.lower() for who in principals)]
     if workspace:
-        found.append(_setting("namespace", namespace_name(environment), workspace, _NAMESPACE_LOGS, dedicated=True))
-        found += [_setting(f"jobs.{name}", name, workspace, _JOB_LOGS) for name in jobs]
+        found.append(_setting("namespace", namespace_name(environment), workspace, _NAMESPACE_LOGS, {}, dedicated=True))
+        found += [_setting(f"jobs.{name}", name, workspace, _JOB_LOGS, {name: group}) for name, group in jobs.items()]
     return tuple(found)
 
 
@@ -160,13 +165,18 @@ def _hub(environment: Environment) -> Wanted:
     return Wanted("hub", Kind.HUB, (namespace_name(environment), wish.hub), f"hub {wish.hub}", body, _HUB_RULES)
 
 
-def _group(hub: Wanted, name: str) -> Wanted:
+def _group(hub: Wanted, name: str, jobs: Mapping[str, str]) -> Wanted:
     return Wanted(
-        f"consumer_groups.{name}", Kind.GROUP, (*hub.names, name), f"consumer group {name}", {"properties": {}}
+        f"consumer_groups.{name}",
+        Kind.GROUP,
+        (*hub.names, name),
+        f"consumer group {name}",
+        {"properties": {}},
+        jobs=jobs,
     )
 
 
-def _job(environment: Environment, name: str, key: str) -> Wanted:
+def _job(environment: Environment, name: str, key: str, jobs: Mapping[str, str]) -> Wanted:
     properties: dict[str, Any] = {"sku": {"name": "Standard"}}
     body: dict[str, Any] = {
         "location": environment.streamanalytics.region,
@@ -177,38 +187,32 @@ def _job(environment: Environment, name: str, key: str) -> Wanted:
         account = environment.streamanalytics.storage_account
         properties["jobStorageAccount"] = {"accountName": account, "authenticationMode": "ConnectionString"}
         body["tags"] = {KEY_TAG: key}
-    return Wanted(f"jobs.{name}", Kind.JOB, (name,), f"job {name}", body, _JOB_RULES)
+    return Wanted(f"jobs.{name}", Kind.JOB, (name,), f"job {name}", body, _JOB_RULES, jobs=jobs)
 
 
-def _role(hub: Wanted, who: str, role: tuple[str, str], holder: str = "") -> Wanted:
+def _role(hub: Wanted, who: str, role: tuple[str, str], jobs: Mapping[str, str]) -> Wanted:
     identifier, title = role
     body: dict[str, Any] = {"roleDefinitionId": identifier, "principalType": "ServicePrincipal"}
+    holder = f"jobs.{who}" if jobs else ""
     if not holder:
         kind, _, principal = who.partition(":")
         body |= {"principalType": _PRINCIPALS[kind], "principalId": principal.lower()}
     verb = title.rpartition(" ")[2].lower()
-    return Wanted(
-        f"roles.{who}.{verb}", Kind.ROLE, (), f"{title} for {who} on the hub", body, scope=hub.key, holder=holder
-    )
+    key, said = f"roles.{who}.{verb}", f"{title} for {who} on the hub"
+    return Wanted(key, Kind.ROLE, (), said, body, scope=hub.key, holder=holder, jobs=jobs)
 
 
-def _setting(scope: str, name: str, workspace: str, logs: Sequence[str], *, dedicated: bool = False) -> Wanted:
+def _setting(
+    scope: str, name: str, workspace: str, logs: Sequence[str], jobs: Mapping[str, str], *, dedicated: bool = False
+) -> Wanted:
     properties: dict[str, Any] = {
         "workspaceId": workspace,
         "logs": [{"category": category, "enabled": True} for category in logs],
     }
     if dedicated:
         properties["logAnalyticsDestinationType"] = "Dedicated"
-    key = f"diagnostics.{name if scope != 'namespace' else 'namespace'}"
-    return Wanted(
-        key,
-        Kind.SETTING,
-        (SETTING,),
-        f"logs of {name} to Log Analytics",
-        {"properties": properties},
-        _SETTING_RULES,
-        scope,
-    )
+    key, said = f"diagnostics.{name if jobs else scope}", f"logs of {name} to Log Analytics"
+    return Wanted(key, Kind.SETTING, (SETTING,), said, {"properties": properties}, _SETTING_RULES, scope, jobs=jobs)
 
 
 def fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:

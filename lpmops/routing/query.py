@@ -72,6 +72,7 @@ def job_query(share: Share | Iterable[str], columns: Iterable[Column], routing: 
 
 def _records(share: Share, columns: Iterable[Column], routing: Routing, kpi: Kpi) -> str:
     by_reference = share.companies is None
+    incomplete = query("asa/incomplete.asaql").rstrip()
     join = f"\n    LEFT JOIN {quoting.identifier(REFERENCE)} AS {REFERENCE} ON tdr.company_id = {REFERENCE}.company_id"
     return _fill(
         "asa/records.asaql",
@@ -83,7 +84,8 @@ def _records(share: Share, columns: Iterable[Column], routing: Routing, kpi: Kpi
         input=quoting.identifier(INPUT),
         choices=_choices(share),
         join=join if by_reference else "",
-        also=query("asa/also.asaql").rstrip() if by_reference else "",
+        also=_fill("asa/also.asaql", incomplete=incomplete).rstrip() if by_reference else "",
+        incomplete=incomplete,
     )
 
 

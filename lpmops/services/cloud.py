@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lpmops.services.monitor import MonitorService
     from lpmops.services.resources import ResourceService
     from lpmops.services.secrets import SecretReader
+    from lpmops.services.sqlservers import SqlServerService
     from lpmops.services.streamanalytics import StreamAnalyticsService
     from lpmops.services.transport import Transport
     from lpmops.services.unity import UnityService
@@ -63,6 +64,7 @@ class EnvironmentServices:
         self._sql = _Lazy(self._build_sql)
         self._authorization = _Lazy(self._build_authorization)
         self._unity = _Lazy(self._build_unity)
+        self._sqlservers = _Lazy(self._build_sqlservers)
 
     @property
     def transport(self) -> Transport:
@@ -126,6 +128,17 @@ class EnvironmentServices:
     def unity(self) -> UnityService:
         """Who may do what in the workspace and its catalog."""
         return self._unity.get()
+
+    @property
+    def sqlservers(self) -> SqlServerService:
+        """The databases as their server keeps them, without connecting."""
+        return self._sqlservers.get()
+
+    def clock_ahead(self) -> float | None:
+        """Seconds that this machine's clock is ahead of Resource Manager's, to a second; None where that does not say. Raises ServiceError types."""
+        from lpmops.services.resourcemanager import clock_ahead
+
+        return clock_ahead(self.environment, self.transport, self.credential, self.deadline)
 
     def tenant_id(self) -> str | None:
         """The tenant of the configured subscription, as Resource Manager says it. Raises ServiceError types."""
@@ -191,6 +204,11 @@ class EnvironmentServices:
         from lpmops.services.unity import UnityService
 
         return UnityService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_sqlservers(self) -> SqlServerService:
+        from lpmops.services.sqlservers import SqlServerService
+
+        return SqlServerService(self.environment, self.transport, self.credential, self.deadline)
 
 
 def open_environment(

@@ -7,22 +7,30 @@ stream has read comes from the progress file that the stream job keeps beside it
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from posixpath import dirname
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, ServiceError, ServiceNotFoundError, StatementError
-from lpmops.model import Commit, FeedState, Receipt, StreamEnding, StreamJob, StreamProgress, StreamRun, TableState
+from lpmops.model import (
+    Commit,
+    FeedState,
+    Receipt,
+    StreamEnding,
+    StreamJob,
+    StreamProgress,
+    StreamRun,
+    TableDefinition,
+    TableState,
+)
 from lpmops.routing.source import SourceColumn
-from lpmops.services import statements
+from lpmops.services import deltahistory, statements, streamprogress
 from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
@@ -42,14 +50,6 @@ _RIGHTS = (
 )
 _ORDERING = "CAN MANAGE on the job, and to deploy it WRITE VOLUME beside the checkpoint"
 _STARTING = {"PENDING", "QUEUED", "BLOCKED", "WAITING", "WAITING_FOR_RETRY"}
-_ROW_METRICS = (
-    ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"),
-    ("numUpdatedRows",),
-    ("numDeletedRows",),
-    ("numOutputRows",),
-)
-
-
 # How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
 _FEED_HISTORY = 1_000
 # Over how long arrivals are counted: the first of these that the change feed has.
@@ -59,11 +59,6 @@ _TOO_EARLY = frozenset(
 )
 _IDS_A_STATEMENT = 200
 _SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
-_FEED_SWITCH = re.compile(r"delta\.enableChangeDataFeed\W+(true|false)", re.IGNORECASE)
-_REMADE = {"CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE"}
-_UNIT_SECONDS = {"week": 604_800.0, "day": 86_400.0, "hour": 3_600.0, "minute": 60.0, "second": 1.0}
-
-_Part = TypeVar("_Part")
 
 
 class DatabricksService:
@@ -98,7 +93,7 @@ class DatabricksService:
             full_name=fields.maybe_text("full_name") or self._settings.table,
             latest_version=newest[0].version,
             latest_commit_at=newest[0].at,
-            change_feed=change_feed(properties),
+            change_feed=deltahistory.change_feed(properties),
             properties=properties,
         )
 
@@ -115,6 +110,14 @@ class DatabricksService:
                 "nullable" not in column.values or column.flag("nullable"),
             )
             for column in self._catalog(Deadline.after(self._seconds)).objects("columns")
+        )
+
+    def definition(self) -> TableDefinition:
+        """What the table is, from Unity Catalog alone: a view, a foreign table, one of another format."""
+        fields = self._catalog(Deadline.after(self._seconds))
+        columns = tuple(column.text("name") for column in fields.objects("columns"))
+        return TableDefinition(
+            fields.maybe_text("table_type") or "", fields.maybe_text("data_source_format") or "", columns
         )
 
     def history(self, limit: int) -> list[Commit]:
@@ -139,19 +142,20 @@ class DatabricksService:
             raise BadAnswerError(
                 f"{self._settings.table} has no history.", service="databricks", hint="Check that it is a Delta table."
             )
-        kind, newest = change_feed(properties), _commit(history[0])
-        first = _first_recorded(history) if kind == "delta" else None
+        kind, newest = deltahistory.change_feed(properties), deltahistory.commit(history[0])
+        first = deltahistory.first_recorded(history) if kind == "delta" else None
         features = detail.get("tableFeatures")
-        writer = detail.get("minWriterVersion")
+        reader, writer = detail.get("minReaderVersion"), detail.get("minWriterVersion")
         return FeedState(
             kind=kind,
             latest_version=newest.version,
             latest_commit_at=newest.at,
             table_id=str(detail.get("id") or ""),
-            oldest_version=_commit(history[-1]).version if len(history) < _FEED_HISTORY else None,
+            oldest_version=deltahistory.commit(history[-1]).version if len(history) < _FEED_HISTORY else None,
             first_version=first.version if first is not None else None,
             first_commit_at=first.at if first is not None else None,
-            retention=_interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
+            retention=deltahistory.interval(properties.get("delta.deletedFileRetentionDuration", "interval 7 days")),
+            reader_version=reader if isinstance(reader, int) else None,
             writer_version=writer if isinstance(writer, int) else None,
             features=tuple(str(item) for item in features) if isinstance(features, list) else (),
             properties=properties,
@@ -315,6 +319,15 @@ class DatabricksService:
         """Change some of a job's settings; a run that is under way goes on with the old ones."""
         return self._order("jobs/update", {"job_id": int(job_id), "new_settings": dict(settings)}, "change job")
 
+    def warehouse(self) -> Mapping[str, Any]:
+        """The warehouse as the service gives it: `state`, `auto_stop_mins`, `enable_serverless_compute` and so on. Does not start it."""
+        answer = self._client.get(
+            f"/api/2.0/sql/warehouses/{quote(self._settings.warehouse, safe='')}",
+            operation="warehouse",
+            deadline=Deadline.after(self._seconds),
+        )
+        return answer.fields().values
+
     def file_hash(self, path: str) -> str | None:
         """The SHA-256 of a file in a volume; None where there is none."""
         answer = self._file(path, Deadline.after(self._seconds))
@@ -395,20 +408,20 @@ class DatabricksService:
         deadline = Deadline.after(self._seconds)
         written = self._file(f"{dirname(self._settings.checkpoint.rstrip('/'))}/progress/tdr_stream.json", deadline)
         if written is not None:
-            return _written_progress(written)
+            return streamprogress.written(written)
         newest = self._newest_offset(deadline)
         if newest is None:
             return None
         number, path = newest
         offsets = self._file(path, deadline)
-        return None if offsets is None else _checkpoint_progress(offsets, number)
+        return None if offsets is None else streamprogress.planned(offsets, number)
 
     def _catalog(self, deadline: Deadline) -> Fields:
         path = f"/api/2.1/unity-catalog/tables/{quote(self._settings.table, safe='.')}"
         return self._client.get(path, operation="table", deadline=deadline).fields()
 
     def _commits(self, limit: int, deadline: Deadline) -> list[Commit]:
-        return [_commit(row) for row in self._history(limit, deadline)]
+        return [deltahistory.commit(row) for row in self._history(limit, deadline)]
 
     def _history(self, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
         text = without_comments(resources.query("databricks/table_history.sql"))
@@ -480,53 +493,6 @@ def quoted(table: str) -> str:
     return ".".join("`" + part.replace("`", "``") + "`" for part in table.split("."))
 
 
-def change_feed(properties: Mapping[str, str]) -> str:
-    """How the table's changes can be read: delta (recorded at write), automatic (from row tracking) or off."""
-    if properties.get("delta.enableChangeDataFeed", "").lower() == "true":
-        return "delta"
-    return "automatic" if properties.get("delta.enableRowTracking", "").lower() == "true" else "off"
-
-
-def _first_recorded(history: list[dict[str, Any]]) -> Commit | None:
-    """The commit since which every change is recorded, from a history that begins with the newest: the last that switched the feed on.
-
-    None where the history does not reach back to it: then the feed is older than all of it.
-    """
-    since: Commit | None = None
-    for row in history:
-        words = _FEED_SWITCH.findall(str(row.get("operationParameters") or ""))
-        if words and words[-1].lower() == "true":
-            since = _commit(row)
-        elif words or row.get("operation") in _REMADE:
-            return since
-    return since
-
-
-def _interval(text: str) -> float | None:
-    """Seconds of a Delta interval such as `interval 7 days`; None for one that is not understood."""
-    found = re.fullmatch(r"(?:interval )?([0-9]{1,6}) (week|day|hour|minute|second)s?", text.strip().lower())
-    return float(found[1]) * _UNIT_SECONDS[found[2]] if found else None
-
-
-def _commit(row: Mapping[str, Any]) -> Commit:
-    version, at, metrics = row.get("version"), row.get("timestamp"), row.get("operationMetrics")
-    if not isinstance(version, int) or not isinstance(at, datetime):
-        raise BadAnswerError(
-            "The table's history has a row without version or time.", service="databricks", hint="Try again."
-        )
-    return Commit(
-        version, at, str(row.get("operation") or ""), _rows_written(metrics if isinstance(metrics, dict) else {})
-    )
-
-
-def _rows_written(metrics: Mapping[str, Any]) -> int | None:
-    for names in _ROW_METRICS:
-        counts = [str(metrics[name]) for name in names if name in metrics]
-        if counts and all(re.fullmatch(r"[0-9]{1,18}", count) for count in counts):
-            return sum(int(count) for count in counts)
-    return None
-
-
 def _run(job_id: str, name: str, run: Fields, is_paused: bool) -> StreamRun:
     """The newest run in our words. Jobs 2.2 says `status`; the older `state` stands beside it and fills in what it lacks."""
     status, older = run.object("status"), run.object("state")
@@ -568,87 +534,3 @@ def _ending_code(run: Fields) -> str:
     """The service's word for how a run ended; empty while it goes on."""
     newer = run.object("status").object("termination_details").maybe_text("code")
     return newer or run.object("state").maybe_text("result_state") or ""
-
-
-def _written_progress(answer: Answer) -> StreamProgress:
-    """Spark's StreamingQueryProgress as JSON, as the stream job writes it after each batch."""
-    fields = answer.fields()
-    sources = [source for source in fields.objects("sources") if _offset(source, answer) is not None]
-    offset = _offset(sources[0], answer) if sources else None
-    if offset is None:
-        answer.refuse("names no Delta source with its end")
-    parts = _Parts()
-    milliseconds = parts.read(lambda: fields.object("durationMs").maybe_number("triggerExecution"))
-    return StreamProgress(
-        version=_planned_version(offset),
-        table_id=offset.maybe_text("reservoirId"),
-        batch=parts.read(lambda: fields.maybe_integer("batchId")),
-        at=parts.read(lambda: fields.maybe_time("timestamp")),
-        input_rate=parts.read(lambda: fields.maybe_number("inputRowsPerSecond")),
-        processed_rate=parts.read(lambda: fields.maybe_number("processedRowsPerSecond")),
-        batch_seconds=None if milliseconds is None else milliseconds / 1000,
-        backlog_bytes=parts.read(lambda: sources[0].object("metrics").maybe_integer("numBytesOutstanding")),
-        unreadable=tuple(parts.unreadable),
-    )
-
-
-class _Parts:
-    """Reads what a progress may do without: a part that can't be read is None, and `unreadable` says which it was."""
-
-    def __init__(self) -> None:
-        self.unreadable: list[str] = []
-
-    def read(self, part: Callable[[], _Part | None]) -> _Part | None:
-        """What `part` gives."""
-        try:
-            return part()
-        except BadAnswerError as error:
-            self.unreadable.append(error.message)
-            return None
-
-
-def _offset(source: Fields, answer: Answer) -> Fields | None:
-    """The end of what a source has read; Spark writes it as an object or as JSON in a string."""
-    value = source.values.get("endOffset")
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
-    return Fields(value, answer) if isinstance(value, dict) and "reservoirVersion" in value else None
-
-
-def _checkpoint_progress(answer: Answer, batch: int) -> StreamProgress:
-    """A file of `offsets/`: a line `v1`, a line of metadata, then one line of JSON for each source."""
-    lines = answer.body.decode("utf-8", "replace").splitlines()
-    if not lines or lines[0].strip() != "v1":
-        answer.refuse("is no checkpoint offset of version 1")
-    at: datetime | None = None
-    parts = _Parts()
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            parts.unreadable.append(f"The answer of {answer.place} has no JSON object in line {number}.")
-            continue
-        fields = Fields(value, answer)
-        if "batchTimestampMs" in value:
-            at = parts.read(partial(fields.maybe_epoch_milliseconds, "batchTimestampMs"))
-        if "reservoirVersion" in value:
-            return StreamProgress(
-                _planned_version(fields),
-                table_id=fields.maybe_text("reservoirId"),
-                batch=batch,
-                at=at,
-                unreadable=tuple(parts.unreadable),
-            )
-    return answer.refuse("names no Delta source")
-
-
-def _planned_version(offset: Fields) -> int:
-    """The newest version that is read in part or whole: Delta writes the next version with a negative index once one is done."""
-    version = offset.integer("reservoirVersion")
-    index = offset.maybe_integer("index")
-    return version - 1 if index is not None and index < 0 else version

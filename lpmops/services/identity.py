@@ -242,7 +242,7 @@ def _shared_tokens(environment: Environment, transport: Transport) -> _Tokens:
                 ask = partial(_ask_endpoint, transport, identity, tenant)
             else:
                 ask = _AskAzureIdentity(identity, tenant)
-            _shared[key] = _Tokens(ask)
+            _shared[key] = _Tokens(partial(_ask_for_tenant, ask, identity, tenant))
         return _shared[key]
 
 
@@ -253,6 +253,24 @@ def forget() -> None:
 
 
 # Asking ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _ask_for_tenant(
+    ask: Ask, identity: Identity, tenant: str, scope: str, claims: str | None, deadline: Deadline
+) -> AccessToken:
+    """A token that is of the configured tenant, or does not say of which. Raises SignInError.
+
+    Whoever signed in elsewhere meanwhile gets another tenant's token at the next renewal: nothing may go out with it.
+    """
+    token = ask(scope, claims, deadline)
+    found = _first(_claims(token.token), "tid")
+    if found and found.lower() != tenant.lower():
+        raise SignInError(
+            f"The sign-in is of another tenant ({found}) than the environment's ({tenant}): nothing was sent with it.",
+            service="identity",
+            hint=f"Sign in to the environment's tenant: {remedy(identity, tenant)}",
+        )
+    return token
 
 
 def _ask_endpoint(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from lpmops.config import Environment
 from lpmops.services.addresses import is_loopback
+from lpmops.services.answers import Answer
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
 from lpmops.services.transport import Client, Transport
@@ -30,14 +33,34 @@ def tenant_of_subscription(
     environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
 ) -> str | None:
     """The tenant that the configured subscription belongs to, as Resource Manager says it. Raises ServiceError types."""
+    return _subscription(environment, transport, credential, seconds).fields().maybe_text("tenantId")
+
+
+def clock_ahead(
+    environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
+) -> float | None:
+    """Seconds that this machine's clock is ahead of Resource Manager's (its Date header, to a second); None where that does not say."""
+    began = time.time()
+    answer = _subscription(environment, transport, credential, seconds)
+    ended = time.time()
+    try:
+        said = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+    # The header was written somewhere between question and answer, and leaves out the parts of a second.
+    return max(0.0, began - said - 1.0) + min(0.0, ended - said)
+
+
+def _subscription(
+    environment: Environment, transport: Transport, credential: CachedCredential, seconds: float
+) -> Answer:
     client = resource_manager(environment, transport, credential, "identity", "Reader on the subscription")
-    answer = client.get(
+    return client.get(
         f"/subscriptions/{environment.subscription_id}",
         operation="subscription",
         deadline=Deadline.after(seconds),
         params={"api-version": "2022-12-01"},
     )
-    return answer.fields().maybe_text("tenantId")
 
 
 def manager_scope(environment: Environment) -> str:

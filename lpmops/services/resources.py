@@ -100,9 +100,9 @@ class ResourceService:
         path = f"{self._group}/providers/Microsoft.Authorization/roleAssignments"
         return self._pages(self._readers[Kind.ROLE], path, "2022-04-01", "role assignments")
 
-    def permissions(self) -> tuple[Mapping[str, Any], ...]:
-        """What the signed-in identity may do in the resource group: lists of `actions` and `notActions`."""
-        path = f"{self._group}/providers/Microsoft.Authorization/permissions"
+    def permissions(self, scope: str = "") -> tuple[Mapping[str, Any], ...]:
+        """What the signed-in identity may do at a resource, or in the resource group: lists of `actions` and `notActions`."""
+        path = f"{scope or self._group}/providers/Microsoft.Authorization/permissions"
         return self._pages(self._readers[Kind.ROLE], path, "2022-04-01", "permissions")
 
     def workspace(self, customer: str) -> str:

@@ -84,6 +84,12 @@ def find(wish: str) -> Driver:
     return TdsDriver(reason)
 
 
+def described(wish: str) -> tuple[str, str]:
+    """The name of the driver that `find` gives, and why it is not Microsoft's where that was looked for. Raises ConfigError as `find` does."""
+    found = find(wish)
+    return found.name, "" if wish == "python-tds" else odbc_driver()[1]
+
+
 @functools.cache
 def odbc_driver() -> tuple[str | None, str]:
     """Name or path of a driver that loads, or None and the reason."""

@@ -27,8 +27,9 @@ from .sending import Sender
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_NAME = "tdr_heartbeat"
 _POLL_SECONDS = 0.5
-# How often the table's history is asked how far the table is.
+# How often the table's history is asked how far the table is, and how much of the time the asking may take: far behind, it reads a thousand commits.
 _TABLE_SECONDS = 5.0
+_ASKING_SHARE = 0.05
 _COMMITS_COUNTED = 1000
 # A batch that hangs on the hub for longer is cut short, and sent again by the next run.
 _STOP_SECONDS = 60.0
@@ -152,12 +153,12 @@ def _watch(reporter: _Reporter, query: StreamingQuery, beat: StreamingQuery, sto
 
 @dataclass(slots=True)
 class _Reporter:
-    """Writes the newest progress when it is new, and at most every few seconds asks how far the table is."""
+    """Writes the newest progress when it is new, and as often as `pause_after` lets it asks how far the table is."""
 
     spark: SparkSession
     settings: StreamSettings
     written: tuple[object, object] | None = None
-    asked: float = 0.0
+    due: float = 0.0
     known: tuple[source.Commit, ...] = ()
 
     def report(self, query: StreamingQuery) -> None:
@@ -165,12 +166,15 @@ class _Reporter:
         if document is None or not document.get("sources") or not document["sources"][0].get("endOffset"):
             return
         seen = (document["batchId"], document["timestamp"])
-        is_due = time.monotonic() - self.asked >= _TABLE_SECONDS
+        began = time.monotonic()
+        is_due = began >= self.due
         if seen == self.written and not is_due:
             return
-        if is_due and not document["sources"][0].get("metrics"):
-            self.known = self._commits(progress.next_version(document["sources"][0]["endOffset"]))
-            self.asked = time.monotonic()
+        if is_due:
+            if not document["sources"][0].get("metrics"):
+                self.known = self._commits(progress.next_version(document["sources"][0]["endOffset"]))
+            ended = time.monotonic()
+            self.due = ended + pause_after(ended - began)
         self.written = seen
         progress.write(progress.path_beside(self.settings.checkpoint), progress.completed(document, self.known))
 
@@ -178,6 +182,11 @@ class _Reporter:
         [newest] = source.commits(self.spark, self.settings.table, 1)
         behind = min(newest.version - first + 1, _COMMITS_COUNTED)
         return tuple(source.commits(self.spark, self.settings.table, behind)) if behind > 1 else (newest,)
+
+
+def pause_after(took: float) -> float:
+    """Seconds until the table's history is asked again, where asking took so many."""
+    return max(_TABLE_SECONDS, took / _ASKING_SHARE)
 
 
 def _end(query: StreamingQuery, gate: _Gate, checkpoint: str) -> None:

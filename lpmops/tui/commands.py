@@ -51,6 +51,8 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.time", "app.time", "t", "time", "The time line: see any moment of the past on every screen", "time", "moment", shown=True),
     Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),
     Command("app.hub", "app.hub", "h", "hub", "The hub's last events and those that come, callers masked", "hub"),
+    Command("app.doctor", "app.doctor", "D", "doctor", "What is wrong with the environment, what it threatens, and what to do", "doctor"),
+    Command("app.access", "app.access", "R", "access", "Who has which right in the environment, and what gives what lacks", "access"),
     Command("app.copy", "app.copy", "y", "copy", "Copy the cell, the row, its JSON, or the command that mends it", "copy", "copied", shown=True),
     Command("app.save", "app.save", "w", "save", "Save the table as CSV or JSON, or the screen as a picture", "save", "saved"),
     Command("app.refresh", "app.refresh_now", "r", "refresh", "Look again now: this environment, or all of them", "refresh", shown=True),
@@ -134,6 +136,10 @@ LOGS: tuple[Command, ...] = (
     Command("logs.level", "screen.level", "v", "level", "All levels, warnings and errors, or errors alone", "level", shown=True),
 )  # fmt: skip
 
+ASSESSMENT: tuple[Command, ...] = (
+    Command("assessment.tab", "screen.tab", "tab", "rights", "What was found, or who has which right", shown=True, in_palette=False),
+)  # fmt: skip
+
 MENU: tuple[Command, ...] = (
     Command("menu.close", "app.out", "escape", "leave", "Leave it all as it is", shown=True, in_palette=False),
 )  # fmt: skip
@@ -155,6 +161,7 @@ OPERATION: tuple[Command, ...] = (
     Command("operation.done", "screen.say_done", "d", "it is done", "Say of the step in doubt that it did", shown=True, in_palette=False),
     Command("operation.not_done", "screen.say_not_done", "n", "it is not", "Say of the step in doubt that it did not", shown=True, in_palette=False),
     Command("operation.abort", "screen.give_up", "X", "give up", "Give it up: no further step, what was done stays", shown=True, in_palette=False),
+    Command("operation.company", "screen.open_company", "enter", "open company", "Show the company that it was about", shown=True, in_palette=False),
     Command("operation.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
 )  # fmt: skip
 
@@ -163,7 +170,7 @@ INTERRUPT = Binding(
     "ctrl+c", "app.quit", "quit", show=False, id="app.interrupt", priority=True, system=True, tooltip="Leave"
 )
 ALL: tuple[Command, ...] = (
-    *EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS, *MENU, *PLAN, *OPERATION,
+    *EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS, *ASSESSMENT, *MENU, *PLAN, *OPERATION,
 )  # fmt: skip
 
 
@@ -201,7 +208,7 @@ def by_word(word: str) -> Command | None:
 def taken(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """The keys that a keymap takes from commands it leaves alone, as (command, key, from which)."""
     found: list[tuple[str, str, str]] = []
-    for place in ((*EVERYWHERE, *TIME), OVERVIEW, (*TABLE, *TEXT, *LOGS), (*SCROLL, *RECORD, *TEXT)):
+    for place in ((*EVERYWHERE, *TIME), OVERVIEW, (*TABLE, *TEXT, *LOGS, *ASSESSMENT), (*SCROLL, *RECORD, *TEXT)):
         for command in place:
             for key in keymap.get(command.id, "").split(","):
                 found += [

@@ -52,6 +52,11 @@ class Deeds(App[None]):
         seen = self.seen
         return seen.chosen_environment if isinstance(seen, OverviewScreen) else self.environment
 
+    @property
+    def company_meant(self) -> str:
+        """The company that is looked at, empty for none."""
+        return self._me.navigator.here.company
+
     # Whether a command works now ---------------------------------------------------------------------------------------------------------------
 
     def why_not(self, action: str | ActionParseResult) -> str | None:
@@ -167,6 +172,19 @@ class Deeds(App[None]):
         if name is not None:
             self.go(Place("hub", name, here.company if here.kind in ("company", "record") else ""))
 
+    def action_doctor(self) -> None:
+        """The assessment of the environment that is open or chosen."""
+        self._assess("assessment")
+
+    def action_access(self) -> None:
+        """Who has which right there."""
+        self._assess("rights")
+
+    def _assess(self, tab: str) -> None:
+        name = self.environment_meant
+        if name is not None:
+            self.go(Place("assessment", name, source=tab))
+
     def action_settings(self) -> None:
         """Settings, limits and files."""
         self.go(Place("settings"))
@@ -190,11 +208,11 @@ class Deeds(App[None]):
         if action:
             from lpmops.tui.screens.plan import PlanScreen
 
-            self.push_screen(PlanScreen(name, action))
+            self.push_screen(PlanScreen(name, action, self.company_meant))
         else:
             from lpmops.tui.screens.act import ActScreen
 
-            self.push_screen(ActScreen(name))
+            self.push_screen(ActScreen(name, self.company_meant))
 
     def action_arm(self) -> None:
         """Lets the environment that is meant be changed for a while; once more ends it."""

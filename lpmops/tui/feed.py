@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
+
+if TYPE_CHECKING:
+    from lpmops.control.access_rows import Right
+    from lpmops.control.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,14 @@ class Questions(Protocol):
 
     def logs(self, environment: str, source: str, until: datetime | None = None) -> Sequence[LogLine]:
         """What that source wrote, newest first, at most some hundreds of lines."""
+        ...
+
+    def assessment(self, environment: str) -> Sequence[Finding]:
+        """What is wrong with an environment, and what is well; asks every service, each failing alone."""
+        ...
+
+    def rights(self, environment: str) -> Sequence[Right]:
+        """Who has which right there, and what gives what lacks."""
         ...
 
 

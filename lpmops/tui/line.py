@@ -59,12 +59,11 @@ def completed(text: str, app: LpmopsApp) -> str | None:
     """The whole line that `text` may become, None where nothing begins so."""
     lead = text[: len(text) - len(text.lstrip())]
     word, space, rest = text.lstrip().partition(" ")
-    # The words of an action are two.
+    # The words of an action are two; one word that begins so, an environment's name too, is more often meant.
     typed = text.lstrip().casefold()
-    names = (
-        *(command.word for command in commands.spoken()),
-        *(() if space else (view.name for view in app.live.views)),
-    )
+    words = sorted((command.word for command in commands.spoken()), key=lambda word: " " in word)
+    short = sum(" " not in word for word in words)
+    names = (*words[:short], *(() if space else (view.name for view in app.live.views)), *words[short:])
     found = next((name for name in names if typed and name.startswith(typed) and name != typed), None)
     if found is not None or not space:
         return text + found[len(typed) :] if found else None

@@ -15,7 +15,7 @@ _MOST_VISITS = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One screen. `kind` is overview, environment, company, record, logs, hub, settings, operations or audit; the rest says what it is about."""
+    """One screen. `kind` is overview, environment, company, record, logs, hub, assessment, settings, operations or audit; the others say of what."""
 
     kind: str = "overview"
     environment: str = ""
@@ -50,6 +50,7 @@ _PARENTS = {
     "record": "company",
     "logs": "environment",
     "hub": "environment",
+    "assessment": "environment",
     "settings": "overview",
     "operations": "overview",
     "audit": "overview",

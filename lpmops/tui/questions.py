@@ -16,6 +16,8 @@ from lpmops.tui.view import Scene
 
 if TYPE_CHECKING:
     from lpmops.actions.inputs import Choice, Remark
+    from lpmops.control.access_rows import Right
+    from lpmops.control.findings import Finding
     from lpmops.control.operations import Operation
     from lpmops.control.plan import Plan
     from lpmops.store.audit import Entry
@@ -104,6 +106,16 @@ def events(scene: Scene, environment: str, company: str) -> Question[Sequence[Hu
         lambda feed: tuple(feed.events(environment, company)),
         _every(scene, EVENTS_EVERY),
     )
+
+
+def assessment(environment: str) -> Question[Sequence[Finding]]:
+    """What there is to say of an environment; asks every service, so only when somebody asks."""
+    return Question(("assessment", environment), lambda feed: tuple(feed.assessment(environment)), None)
+
+
+def rights(environment: str) -> Question[Sequence[Right]]:
+    """Who has which right there; asked likewise."""
+    return Question(("rights", environment), lambda feed: tuple(feed.rights(environment)), None)
 
 
 def _every(scene: Scene, seconds: float) -> float | None:

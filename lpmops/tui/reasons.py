@@ -73,6 +73,10 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return "these are the hub's events"
     if name == "hub" and here.scene.past is not None:
         return "the hub shows what it holds now; n leads back to now"
+    if name in ("doctor", "access") and here.scene.past is not None:
+        return "it is of now, whatever moment is shown; n leads back to now"
+    if name in ("doctor", "access") and here.meant is None:
+        return "open an environment first"
     if name == "settings" and here.place.kind == "settings":
         return "these are the settings"
     if name == "theme" and here.plain:
@@ -83,7 +87,9 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return _why_no_arming(here)
     if name == "act":
         return why_no_change(here) or (
-            why_no_action(str(parameters[0]), here.meant) if parameters and here.meant is not None else None
+            why_no_action(str(parameters[0]), here.meant, here.place.company)
+            if parameters and here.meant is not None
+            else None
         )
     if name == "stop_run":
         return _why_no_stop(here.shown)
@@ -137,11 +143,11 @@ def _why_no_arming(here: Circumstances) -> str | None:
     return None if needed else f"{here.meant.title} needs no arming; only production does"
 
 
-def why_no_action(action: str, view: EnvironmentView) -> str | None:
-    """Why an action of the registry makes no sense in an environment now."""
+def why_no_action(action: str, view: EnvironmentView, company: str = "") -> str | None:
+    """Why an action of the registry makes no sense in an environment now, for the company that somebody looks at."""
     from lpmops.actions import registry
 
-    return registry.disabled(registry.action(action), view.snapshot) or None
+    return registry.disabled(registry.action(action), view.snapshot, company) or None
 
 
 def _why_no_sign_in(here: Circumstances) -> str | None:

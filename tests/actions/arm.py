@@ -35,7 +35,8 @@ class Arm:
         self._cloud.trouble("before", "get_resource")
         if kind is Kind.JOB:
             held = self._cloud.get(names[0])
-            identity = {"type": "SystemAssigned", "principalId": held.get("principal")}
+            principal = held.get("principal")
+            identity = {"type": "SystemAssigned", "principalId": principal} if principal else None
             shown = {"name": names[0], "location": held.get("location"), "identity": identity, "tags": held.get("tags")}
             account = held.get("settings", {}).get("jobStorageAccount")
             return {**shown, "properties": {"jobStorageAccount": account}} if held else None
@@ -54,7 +55,7 @@ class Arm:
         self._cloud.trouble("before", "assignments")
         return tuple(self._cloud.get(name) for name in self._cloud.names("") if "/roleAssignments/" in name)
 
-    def permissions(self) -> tuple[Mapping[str, Any], ...]:
+    def permissions(self, scope: str = "") -> tuple[Mapping[str, Any], ...]:
         self._cloud.trouble("before", "permissions")
         return ({"actions": ["*"], "notActions": self._cloud.get("rights").get("denied", [])},)
 

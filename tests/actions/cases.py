@@ -16,6 +16,7 @@ Where an action calls something that the pretend cloud does not have yet, add th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,18 @@ START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+COMPANY = {"company_id": "1007", "company": "Lake", "database": "lpm-01"}
+ONBOARD = {
+    **FEED,
+    "routes": [COMPANY],
+    "columns": [],
+    "wait": 30.0,
+    "unknown": False,
+    "file": "",
+    "asked_at": "2026-11-23T12:00:00.000Z",
+    "by": "ops@lpm.example",
+}
+BOTH = [COMPANY, {"company_id": "1008", "company": "Pine", "database": "lpm-02"}]
 NAMESPACE = path_of(environment(), Kind.NAMESPACE, "evhns-lpm-tdr-prod")
 HUB = path_of(environment(), Kind.HUB, "evhns-lpm-tdr-prod", "tdr")
 ROUTE = {"companies": ["1001"], "reason": "", "ticket": "", "by": "ops@lpm.example"}
@@ -105,6 +118,8 @@ def _half_made(cloud: Cloud) -> None:
     sku = {"name": "Standard", "tier": "Standard", "capacity": 2}
     usual = {"minimumTlsVersion": "1.2", "isAutoInflateEnabled": False, "maximumThroughputUnits": 0}
     arm.put(Kind.NAMESPACE, hub[:1], {"location": "West Europe", "sku": sku, "properties": usual})
+    # It stands from the second look on.
+    arm.get(Kind.NAMESPACE, hub[0])
     kept = {"cleanupPolicy": "Delete", "retentionTimeInHours": 24}
     arm.put(Kind.HUB, hub, {"properties": {"partitionCount": 4, "retentionDescription": kept}})
     arm.put(Kind.GROUP, (*hub, "asa-01"), {"properties": {}})
@@ -116,6 +131,23 @@ def _half_made(cloud: Cloud) -> None:
     )
     cloud.statement(CONTROL, "DROP INDEX ix_kpi_minute_company ON lpmops.kpi_minute")
     cloud.statement("lpm-01", "DROP INDEX ix_tdr_company_landed_at ON lpm.tdr")
+
+
+def _with_its_first_row(cloud: Cloud) -> None:
+    cloud.land_rows("lpm-01", ("1007", "a"))
+
+
+def _with_an_empty_database(cloud: Cloud) -> None:
+    cloud.land_rows("lpm-01", ("1001", "a"))
+    cloud.make_database("lpm-02")
+
+
+def _with_two_databases(cloud: Cloud) -> None:
+    """Both are written by the job, which has written so lately that it has read every route there will be."""
+    cloud.add_output("lpm-02")
+    cloud.land_rows("lpm-01", ("1001", "a"), ("1001", "b"), ("1007", "a"))
+    cloud.land_rows("lpm-02", ("1001", "a"))
+    cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
 
 
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
@@ -166,6 +198,37 @@ def _is_shipped(cloud: Cloud) -> bool:
         and stream["permissions"] == {"lpm-operators": "CAN_MANAGE_RUN"}
         and task["existing_cluster_id"] == "c-1"
         and task["spark_python_task"]["python_file"] in cloud.get("volume")["files"]
+    )
+
+
+def _routes(cloud: Cloud) -> list[tuple[Any, ...]]:
+    return cloud.query("SELECT company_id, database_name, state FROM lpmops.route ORDER BY company_id")
+
+
+def _has_moved(cloud: Cloud) -> bool:
+    return (
+        _routes(cloud) == [("1001", "lpm-02", "active")]
+        and cloud.query("SELECT also_database FROM lpmops.route") == [(None,)]
+        and cloud.landed("lpm-01") == [("1007", "a", 3)]
+        and cloud.landed("lpm-02") == [("1001", "a", 1), ("1001", "b", 2)]
+    )
+
+
+def _is_brought_on(cloud: Cloud) -> bool:
+    noted = cloud.query("SELECT company_id FROM lpmops.route WHERE first_row_at IS NOT NULL")
+    return _routes(cloud)[1:] == [("1007", "lpm-01", "active")] and noted == [("1007",)]
+
+
+def _is_brought_on_anew(cloud: Cloud) -> bool:
+    job = cloud.get(JOB)
+    return (
+        _routes(cloud)[1:] == [("1007", "lpm-01", "active"), ("1008", "lpm-02", "active")]
+        and job["state"] == "Running"
+        and "lpm-02" in job["outputs"]
+        and "[lpm-02]" in job["query"]
+        and not _noted(cloud)
+        and cloud.landed("lpm-02") == []
+        and cloud.query("SELECT database_name FROM lpmops.company_database") == [("lpm-02",)]
     )
 
 
@@ -285,5 +348,31 @@ CASES: dict[str, Case] = {
         _as_it_is,
         (Act("enable", "feed"),),
         lambda cloud: cloud.get("feed")["kind"] == "delta",
+    ),
+    "route move": Case(
+        "route.move",
+        {**ROUTE, "database": "lpm-02", "old": "", "keep": False},
+        _with_two_databases,
+        (Act("route_also_put", "1001"), Act("route_switch", "1001")),
+        _has_moved,
+    ),
+    "route onboard": Case(
+        "route.onboard",
+        ONBOARD,
+        _with_its_first_row,
+        (Act("routes_add", json.dumps([COMPANY])),),
+        _is_brought_on,
+    ),
+    "route onboard anew": Case(
+        "route.onboard",
+        {**ONBOARD, "routes": BOTH, "wait": 0.0},
+        _with_an_empty_database,
+        (
+            Act("landing_table", "lpm-02"),
+            *_job("pause_put", "stop", "put_outputs", "put_transformations", "start", "pause_delete"),
+            Act("company_database_put", "lpm-02"),
+            Act("routes_add", json.dumps(BOTH)),
+        ),
+        _is_brought_on_anew,
     ),
 }

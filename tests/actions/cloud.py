@@ -44,11 +44,13 @@ from lpmops.model import (
     StreamJob,
     StreamProgress,
     StreamRun,
+    TableDefinition,
     parse_time,
     to_data,
 )
 from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements, landing_statements
+from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import SqlServer
 from lpmops.sandbox.sql.errors import SqlError
@@ -67,6 +69,8 @@ Trouble = Callable[[str, str], None]
 # The tables of the control database that operators change, with the column that names a row.
 TABLES = {"lpmops.route": "company_id", "lpmops.pause": "target"}
 # What is written around an act and is none.
+_A_ROW = """INSERT INTO lpm.tdr (company_id, record_id, commit_version, change_type, commit_timestamp, sent_at, enqueued_at, hub_partition,
+    hub_sequence, landed_at) VALUES (@company, @record, @version, 'insert', '2030-01-01', '2030-01-01', '2030-01-01', 0, @version, '2030-01-01')"""
 _BESIDE = ("lock_", "freeze_", "audit_", "control_")
 
 
@@ -180,9 +184,8 @@ class Cloud:
             location="West Europe",
             **_asked_for(self.environment),
         )
-        self.put(
-            "feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none", table_id="t-1"
-        )
+        self.put("feed", kind="off", versions=7, first=None, oldest=0, writer=2, features=[], mapping="none")
+        self.put("feed", table_id="t-1", type="MANAGED", format="DELTA", columns=["tdr_id", "info_companyid"])
         self.put("stream", job_id="77", gone=False, continuous=True, paused=False, retry="ON_FAILURE", concurrent=1)
         self.put("stream", run_id=41, state="running", message="", tokens={}, table_id="t-1", version=6)
         self.put("stream", tasks=[{"task_key": "stream", "existing_cluster_id": "c-1"}], permissions={}, others=[])
@@ -356,8 +359,11 @@ class Cloud:
         return self.workspace
 
     def rows(self, database: str, query_name: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        return self.run(database, query_name, resources.query(f"tsql/{query_name}.sql"), parameters)
+
+    def run(self, database: str, query_name: str, text: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         self.trouble("before", query_name)
-        text = without_comments(resources.query(f"tsql/{query_name}.sql"))
+        text = without_comments(text)
         values = {f"p{number}": _naive(value) for number, value in enumerate(parameters)}
         try:
             results = self._sql.database(database).execute(_named(text), values)
@@ -366,7 +372,7 @@ class Cloud:
         if not text.upper().startswith(("SELECT", "WITH")):
             shows = "OUTPUT" in text.upper()
             if not query_name.startswith(_BESIDE) and (not shows or any(result.rows for result in results)):
-                self.note(query_name, _target(text, parameters))
+                self.note(query_name, _target(text, parameters) if parameters else database)
             self.trouble("after", query_name)
         shown = next((result for result in results if result.columns), None)
         if shown is None:
@@ -388,6 +394,42 @@ class Cloud:
     def statement(self, database: str, text: str) -> None:
         """Run one, as somebody with an editor would."""
         self._sql.database(database).execute(text, {})
+
+    def make_database(self, name: str) -> None:
+        """An empty database."""
+        self._sql.create_database(name)
+
+    def add_output(self, name: str) -> None:
+        """A second company database, with its landing table, that the job writes and everybody knows of."""
+        self.make_database(name)
+        for statement in landing_statements((), Routing()):
+            self._sql.database(name).execute(statement, {})
+        self.statement(CONTROL, f"INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('{name}', 'x')")
+        made = definitions.wished(config(self.environment), self.environment, ["lpm-01", name], "asa-01")
+        self.put(JOB, query=made.query, outputs=made.outputs)
+
+    def land_rows(self, name: str, *rows: tuple[str, str]) -> None:
+        """A row of each (company, record) in a landing table."""
+        for version, (company, record) in enumerate(rows, 1):
+            # From a later day than any request of a test.
+            self._sql.database(name).execute(_A_ROW, {"company": company, "record": record, "version": version})
+
+    def landed(self, database: str) -> list[tuple[Any, ...]]:
+        """The keys of the rows of a landing table."""
+        text = "SELECT company_id, record_id, commit_version FROM lpm.tdr ORDER BY company_id, record_id"
+        return [tuple(row) for row in self._sql.database(database).execute(text, {})[-1].rows]
+
+    def company_arrivals(self, key: str, limit: int = 10_000) -> dict[str, float]:
+        self.trouble("before", "company_arrivals")
+        return {"1001": 900.0, "1007": 40.0, "1008": 30.0}
+
+    def company_records(self, key: str, company_ids: Sequence[str], key_type: str = "string") -> dict[str, int]:
+        self.trouble("before", "company_records")
+        return {company_id: 5 for company_id in company_ids if company_id == "1009"}
+
+    def test_output(self, job: str, name: str, properties: Mapping[str, Any]) -> str:
+        self.trouble("before", "test_output")
+        return str(self.get(JOB).get("unreachable", ""))
 
     def jobs(self) -> tuple[StreamingJob, ...]:
         return tuple(self.job(name) for name in self.names(self.environment.streamanalytics.job_prefix))
@@ -508,6 +550,11 @@ class Cloud:
         self.trouble("before", "failure")
         return self.get(JOB).get("failure")
 
+    def columns(self) -> tuple[SourceColumn, ...]:
+        self.trouble("before", "columns")
+        names = ("tdr_id", "info_companyid", "disposition", "sipreq")
+        return (*(SourceColumn(name, "string") for name in names), SourceColumn("duration_seconds", "double"))
+
     def feed(self) -> FeedState:
         self.trouble("before", "feed")
         held = self.get("feed")
@@ -525,6 +572,11 @@ class Cloud:
             features=tuple(held["features"]),
             properties={} if held["mapping"] == "none" else {"delta.columnMapping.mode": held["mapping"]},
         )
+
+    def definition(self) -> TableDefinition:
+        self.trouble("before", "definition")
+        held = self.get("feed")
+        return TableDefinition(held["type"], held["format"], tuple(held["columns"]))
 
     def enable_feed(self) -> Receipt:
         self.trouble("before", "enable")

@@ -24,7 +24,7 @@ def spread(things: Sequence[T], number: int = _SHORT) -> list[T]:
     """All of them in the long form; in the short one so many, the first and the last among them, the same in each run."""
     if LONG or len(things) <= number:
         return list(things)
-    return [things[round(at * (len(things) - 1) / (number - 1))] for at in range(number)]
+    return [things[round(at * (len(things) - 1) / max(1, number - 1))] for at in range(number)]
 
 
 def _warm() -> None:
@@ -43,6 +43,14 @@ def boundaries(case: Case, folder: Path) -> int:
     """How many boundaries a run of the case has from its beginning to its end."""
     prepare(case, folder)
     return _with_switch(folder, KillSwitch(), lambda worker: worker.run(case))
+
+
+def verbs(case: Case, folder: Path) -> list[str]:
+    """With which verbs a run of the case writes."""
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.run(case)
+        return sorted({act.verb for act in worker.cloud.acts()})
 
 
 def run(name: str, folder: Path, at: int) -> None:

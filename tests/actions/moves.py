@@ -6,6 +6,7 @@ is nothing to change before somebody makes it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -123,7 +124,31 @@ def _what_lacks(cloud: Cloud) -> None:
     arm.put(Kind.SETTING, (arm.path(Kind.NAMESPACE, hub[0]), "lpmops"), {"properties": properties})
 
 
+def _told(database: str, text: str) -> Move:
+    """A statement of somebody with an editor, where there is such a database."""
+
+    def move(cloud: Cloud) -> None:
+        with contextlib.suppress(SqlError):
+            cloud.statement(database, text)
+
+    return move
+
+
+_ROUTE = (
+    "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('{}', 'Else', 'lpm-07', 'eve')"
+)
 BESIDES: dict[str, Move] = {
+    "a route that moves": _told(CONTROL, "UPDATE lpmops.route SET also_database = 'lpm-08'"),
+    "a route of 1007": _told(CONTROL, _ROUTE.format("1007")),
+    "a route of 1008": _told(CONTROL, _ROUTE.format("1008")),
+    "a column less": _told("lpm-01", "ALTER TABLE lpm.tdr DROP COLUMN sipreq"),
+    "a column less there": _told("lpm-02", "ALTER TABLE lpm.tdr DROP COLUMN sipreq"),
+    "a row less": _told("lpm-01", "DELETE FROM lpm.tdr"),
+    "another table": _told("lpm-02", "EXEC ('CREATE SCHEMA lpm') CREATE TABLE lpm.tdr (company_id INT NULL)"),
+    "a user": _told("lpm-02", f"CREATE USER [{JOB}] FROM EXTERNAL PROVIDER"),
+    "a database known": _told(
+        CONTROL, "INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('lpm-02', 'eve')"
+    ),
     "what lacks": _what_lacks,
     "another job": _another_job,
     "another pause": _another_pause,

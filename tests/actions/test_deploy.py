@@ -77,6 +77,36 @@ def test_a_field_that_the_service_fills_in_or_writes_its_own_way_is_no_differenc
         assert not worker.plan(CASE).steps
 
 
+def test_what_a_landing_table_lacks_is_added_before_a_job_stops(folder: Path) -> None:
+    with operator(folder) as worker:
+        drift(worker.cloud)
+        worker.cloud.statement("lpm-01", "DROP INDEX ix_tdr_landed_at ON lpm.tdr")
+        plan = worker.plan(CASE)
+        assert (plan.steps[0].kind, plan.steps[0].target) == ("route.landing", "lpm-01")
+        assert [name for name, _ in plan.steps[0].arguments["statements"]] == ["landing_recent_index"]
+        assert plan.seen["lpm-01.landing"] == ["landing_recent_index"]
+
+
+def test_a_landing_table_that_would_refuse_rows_refuses_the_deployment(folder: Path) -> None:
+    with operator(folder) as worker:
+        worker.cloud.put(JOB, query="SELECT 1")
+        worker.cloud.statement("lpm-01", "ALTER TABLE lpm.tdr ALTER COLUMN sipreq NVARCHAR(10) NULL")
+        assert "lpm-01: The column sipreq of lpm.tdr is NVARCHAR(10)" in worker.plan(CASE).refusals[0]
+
+
+def test_what_a_table_with_rows_may_drop_is_told_and_hinders_only_a_new_output(folder: Path) -> None:
+    with operator(folder) as worker:
+        worker.cloud.put(JOB, query="SELECT 1")
+        worker.cloud.statement(
+            "lpm-01", "CREATE UNIQUE INDEX ux_record ON lpm.tdr (record_id) WITH (IGNORE_DUP_KEY = ON)"
+        )
+        plan = worker.plan(CASE)
+        assert plan.refusals == ()
+        assert any("other changes would be dropped" in warning for warning in plan.warnings)
+        drift(worker.cloud)
+        assert "other changes would be dropped" in worker.plan(CASE).refusals[0]
+
+
 def test_a_job_that_stands_still_is_changed_and_stays_so(folder: Path) -> None:
     with operator(folder) as worker:
         drift(worker.cloud)

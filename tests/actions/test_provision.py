@@ -24,6 +24,7 @@ from lpmops.errors import (
     PartlyAppliedError,
     RefusedError,
     ServiceNotFoundError,
+    SignInError,
     StalePlanError,
 )
 from lpmops.model import Kind
@@ -32,8 +33,8 @@ from lpmops.routing.landscape import Kind as Kinds
 from lpmops.services.resources import path_of
 from tests.actions import kills
 from tests.actions.arm import PRINCIPAL
-from tests.actions.cases import FEED, HUB, NAMESPACE, Case
-from tests.actions.cloud import CONTROL, JOB, SENDER, Act, Cloud, config, environment
+from tests.actions.cases import CASES, FEED, HUB, NAMESPACE, Case
+from tests.actions.cloud import CONTROL, JOB, SENDER, Act, Cloud, config, environment, quiet
 from tests.actions.operator import Operator, operator
 
 
@@ -252,12 +253,50 @@ def test_a_setting_of_another_name_and_a_role_given_higher_up_are_adopted(folder
         assert not {"namespace", "diagnostics.namespace", f"roles.service:{SENDER}.sender"} & names
 
 
+def test_a_setting_that_sends_some_logs_there_is_asked_for_the_rest_and_no_second_one_is_made(folder: Path) -> None:
+    with operator(folder) as worker:
+        CASES["provision"].prepare(worker.cloud)
+        arm = worker.cloud.resources
+        scope = arm.path(Kinds.JOB, JOB)
+        _change(worker.cloud, Kinds.SETTING, (scope, "by-hand"), logs=[{"category": "Execution", "enabled": True}])
+        plan = worker.plan(CASES["provision"])
+        assert _fields(plan)[f"diagnostics.{JOB}.logs"] == (["Execution"], ["Authoring", "Execution"])
+        worker.desk.apply(plan, worker.approve(plan))
+        (setting,) = arm.every(Kinds.SETTING, scope)
+        assert setting["name"] == "by-hand"
+        assert not worker.plan(CASES["provision"]).steps
+
+
+def test_a_namespace_that_is_on_its_way_is_waited_for_by_the_operator(folder: Path) -> None:
+    with provisioned(folder) as worker:
+        _change(worker.cloud, Kinds.NAMESPACE, (SPACE,), provisioningState="Failed")
+        assert f"namespace {SPACE} is failed: wait" in " ".join(worker.plan(CASE).refusals)
+
+
+def test_an_operation_that_gave_a_job_its_identity_is_resumed_although_that_is_new(folder: Path) -> None:
+    def lose(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "put_role"):
+            raise SignInError("The token has expired.", service="test")
+
+    with provisioned(folder) as worker:
+        worker.cloud.put(JOB, principal=None, state="Stopped")
+        _role_gone(PRINCIPAL)(worker.cloud)
+        plan = worker.plan(CASE)
+        assert [step.target for step in plan.steps] == [f"jobs.{JOB}", f"roles.{JOB}.receiver"]
+        worker.cloud.trouble = lose
+        with pytest.raises(SignInError):
+            worker.desk.apply(plan, worker.approve(plan))
+        worker.cloud.trouble = quiet
+        assert worker.desk.resume(worker.unfinished()[0]).state == "succeeded"
+        assert not worker.plan(CASE).steps
+
+
 def test_an_identity_is_given_to_a_job_only_while_it_stands_still(folder: Path) -> None:
     with provisioned(folder) as worker:
         worker.cloud.put(JOB, principal=None, state="Running")
         plan = worker.plan(CASE)
         assert f"lpmops asa pause -e prod --job {JOB}" in " ".join(plan.refusals)
-        assert _fields(plan)[f"jobs.{JOB}.identity.type"] == ("None", "SystemAssigned")
+        assert _fields(plan)[f"jobs.{JOB}.identity.type"] == (None, "SystemAssigned")
 
 
 def test_a_right_that_was_taken_away_is_named_before_anything_is_done(folder: Path) -> None:
@@ -265,7 +304,7 @@ def test_a_right_that_was_taken_away_is_named_before_anything_is_done(folder: Pa
         CASE.prepare(worker.cloud)
         worker.cloud.put("rights", denied=["Microsoft.Authorization/*/Write"])
         with pytest.raises(
-            RefusedError, match=r"no right to Microsoft\.Authorization/roleAssignments/write in rg-lpm-tdr-prod"
+            RefusedError, match=r"no right to Microsoft\.Authorization/roleAssignments/write on rg-lpm-tdr-prod"
         ):
             worker.run(CASE)
         assert not worker.cloud.acts()

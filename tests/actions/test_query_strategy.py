@@ -11,17 +11,17 @@ from typing import Any, cast
 import pytest
 
 from lpmops.actions.orders import ActionOrders
-from lpmops.config import Environment
+from lpmops.config import Column, Environment
 from lpmops.control.collect import utc_now
 from lpmops.control.plan import Plan
-from lpmops.errors import StalePlanError
+from lpmops.errors import StalePlanError, UnreachableError
 from lpmops.model import to_data
 from lpmops.routing import deployed
 from lpmops.routing import job as definitions
 from lpmops.routing.deployed import Deployed
 from lpmops.routing.query import REFERENCE
 from lpmops.store.connection import open_store
-from tests.actions.cloud import CONTROL, JOB, START, config
+from tests.actions.cloud import CONTROL, JOB, START, Trouble, config, quiet
 from tests.actions.operator import QUICK
 from tests.actions.two_jobs import SECOND, TwoJobs, shared
 
@@ -127,3 +127,34 @@ def test_a_deployment_by_query_is_taken_back_to_reference_data(cloud: TwoJobs, o
     back = plan(orders, back_to=done.operation)
     assert orders.apply(back, "yes").state == "succeeded"
     assert (cloud.get(JOB)["query"], cloud.get(JOB)["inputs"]) == before
+
+
+def test_a_plan_says_which_companies_land_elsewhere_and_the_text_says_it_too(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    orders.apply(plan(orders), "yes")
+    route(cloud, "1003", "lpm-02")
+    assert "company 1003: nowhere now, lpm-02 as planned." in plan(orders).warnings
+
+
+def test_a_column_that_the_source_has_not_is_not_deployed(cloud: TwoJobs, folder: Path) -> None:
+    path = folder / "laptop" / "lpmops.db"
+    config_of = replace(config(cloud.environment), columns=(Column("caller", "BIT"),))
+    trouble: list[Trouble] = [quiet]
+    asked = ActionOrders(
+        config_of,
+        lambda _: open_store(path),
+        opener=lambda *_: cast(Any, TwoJobs(folder, by_query(), trouble=trouble[-1])),
+        now=utc_now,
+        timing=QUICK,
+    )
+    assert "The source has no column caller, which lands as caller." in plan(asked).refusals
+    trouble.append(_warehouse_away)
+    made = plan(asked)
+    assert not any("caller" in refusal for refusal in made.refusals)
+    assert any("were not held beside the source's: The warehouse is away." in warning for warning in made.warnings)
+
+
+def _warehouse_away(place: str, verb: str) -> None:
+    if verb == "columns":
+        raise UnreachableError("The warehouse is away.", service="databricks")

@@ -56,6 +56,11 @@ def test_a_right_file_gives_typed_environments() -> None:
         ),
         ('tenant_id = "0', 'tenant_id = "x', "environments.dev.tenant_id", "an id such as"),
         ('call_id = "NVARCHAR(128)"', 'call_id = "TEXT"', "columns.call_id", "can't land"),
+        ('call_id = "NVARCHAR(128)"', 'call_id = "NVARCHAR(4001)"', "columns.call_id", "can't land"),
+        ('call_id = "NVARCHAR(128)"', 'call_id = "NVARCHAR(0)"', "columns.call_id", "can't land"),
+        ('call_id = "NVARCHAR(128)"', 'call_id = "DECIMAL(16, 2)"', "columns.call_id", "can't land"),
+        ('call_id = "NVARCHAR(128)"', 'call_id = "DECIMAL(5, 6)"', "columns.call_id", "can't land"),
+        ('call_id = "NVARCHAR(128)"', 'Landed_At = "NVARCHAR(128)"', "columns.Landed_At", "lpmops' own columns"),
         (
             "trust_server_certificate = true",
             "trust_server_certificate = 1",
@@ -71,6 +76,11 @@ def test_a_mistake_is_named_by_line_and_key(right: str, wrong: str, key: str, sa
     message = complaint(text)
     assert f"line {line_of(text, wrong.split(' ')[0])}: {key} " in message
     assert says in message
+
+
+def test_two_columns_that_differ_in_case_alone_are_one_named_twice() -> None:
+    text = GOOD.replace('call_id = "NVARCHAR(128)"', 'Disposition = "BIT"')
+    assert f"line {line_of(text, 'disposition')}: columns.disposition is named twice" in complaint(text)
 
 
 SOMEBODY = "group:00000000-0000-4000-8000-0000000000e1"

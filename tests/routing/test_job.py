@@ -108,4 +108,4 @@ def test_the_storage_account_is_reached_by_identity_and_left_to_whoever_has_its_
 
 
 def test_a_job_more_is_needed_where_its_outputs_would_be_too_many() -> None:
-    assert [definitions.jobs_needed(count) for count in (0, 1, 37, 38, 74, 75)] == [1, 1, 1, 2, 2, 3]
+    assert [definitions.jobs_needed(count) for count in (0, 1, 37, 38, 77, 78)] == [1, 1, 1, 2, 2, 3]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.config import Column, Kpi, Routing
-from lpmops.routing import quoting
+from lpmops.config import OWN_COLUMNS, Column, Kpi, Routing
+from lpmops.resources import query
+from lpmops.routing import landing, quoting
 from lpmops.routing.query import job_query
 from lpmops.routing.schema import control_statements, landing_statements
 
@@ -93,3 +96,16 @@ def test_the_landing_table_ignores_repeated_delivery_and_stamps_arrival_itself()
 
 def test_every_control_statement_can_run_again() -> None:
     assert all("IF " in statement for statement in control_statements())
+
+
+def test_no_configured_column_can_have_a_name_that_a_text_or_a_table_has_already() -> None:
+    table = {column.name for column in landing.wanted((), Routing()).columns} - {"sipreq"}
+    step = set(re.findall(r" AS (\w+)(?=[,\n$]|$)", query("asa/records.asaql") + query("asa/also.asaql"))) - {
+        "source",
+        "tdr",
+        "bigint",
+        "float",
+        "datetime",
+    }
+    view = set(re.findall(r"\) AS (\w+)", query("tsql/landing_view.sql"))) - {"newest"}
+    assert table | step | view == OWN_COLUMNS

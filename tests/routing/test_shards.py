@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lpmops.config import Kpi
 from lpmops.routing import shards
+from lpmops.routing.job import jobs_needed
 from lpmops.routing.routes import PAUSED, Route
 from lpmops.routing.shards import Present, Settings, ShardPlan
 
@@ -140,3 +141,8 @@ def test_ids_that_look_alike_are_pointed_out() -> None:
 def test_companies_whose_database_nobody_writes_are_counted_and_paused_ones_are_not() -> None:
     routes = [Route("1", "", "lpm-009"), Route("2", "", "lpm-009"), Route("3", "", "lpm-008", PAUSED)]
     assert shards.plan(names(1), SETTINGS, routes=routes).lost == {"lpm-009": 2}
+
+
+@pytest.mark.parametrize("databases", [0, 1, 37, 38, 77, 78, 200])
+def test_as_many_jobs_are_made_as_are_planned(databases: int) -> None:
+    assert jobs_needed(databases) == len(shards.plan(names(databases), SETTINGS).shards)

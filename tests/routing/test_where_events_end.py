@@ -84,6 +84,18 @@ def test_whatever_the_ids_each_record_lands_with_its_company_and_no_other(
     assert placed(found) == expected
 
 
+def test_a_company_on_its_way_to_another_database_lands_in_both_and_is_not_unrouted() -> None:
+    routes = [Route("1001", "", "lpm-01"), Route("1002", "", "lpm-02")]
+    plan = shards.plan(DATABASES, SETTINGS["reference"], routes=routes, present=THREE_JOBS)
+    found = run(plan, routes, events(record(1), record(2, "1002"), record(3, tdr_id="x" * 65)), also={"1001": "lpm-03"})
+    assert placed(found) == {
+        ("lpm-01", "tdr-1"): 1,
+        ("lpm-03", "tdr-1"): 1,
+        ("lpm-02", "tdr-2"): 1,
+        ("unrouted", "x" * 65): 1,
+    }
+
+
 UNFIT: list[dict[str, Any]] = [
     {"tdr_id": "x" * 65},
     {"tdr_id": "x" + " " * 64},

@@ -12,10 +12,20 @@ from lpmops.sandbox.asa import Executor, InputEvent, compile_query
 from tests.sandbox.asa.kit import rows
 
 
-def run(plan: ShardPlan, routes: Iterable[Route], events: Sequence[InputEvent]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each output over all jobs of a plan, windows left open."""
+def run(
+    plan: ShardPlan, routes: Iterable[Route], events: Sequence[InputEvent], also: Mapping[str, str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each output over all jobs of a plan, windows left open. `also` is where companies are on their way to."""
     assert plan.refusals == ()
-    reference = [{"company_id": route.company_id, "database_name": route.database} for route in routes if route.active]
+    reference = [
+        {
+            "company_id": route.company_id,
+            "database_name": route.database,
+            "also_database": (also or {}).get(route.company_id),
+        }
+        for route in routes
+        if route.active
+    ]
     found: dict[str, list[dict[str, Any]]] = {}
     for shard in plan.shards:
         by_reference = shard.share.companies is None

@@ -117,12 +117,3 @@ def test_a_job_reads_any_hub_of_its_own_subscription_and_none_of_another(lives: 
     for place in (("evhns-lpm-foreign", "tdr"), ("evhns-lpm-made", "nothing"), ("evhns-lpm-none", "tdr")):
         with pytest.raises(LookupError):
             life.environment.find_hub(*place)
-
-
-def test_a_job_that_is_deployed_may_read_its_hub(lives: Callable[[], Life]) -> None:
-    life = lives()
-    life.deploy()
-    plan = life.environment.plan
-    (job,) = life.account.stream_analytics.jobs(plan.subscription_id)
-    scope = f"{job.id.partition('/Microsoft.StreamAnalytics')[0]}/Microsoft.EventHub/namespaces/{plan.namespace}/eventhubs/{plan.hub}"
-    assert [each.principal_id for each in life.account.access.at(scope)] == [(job.identity or {})["principalId"]]

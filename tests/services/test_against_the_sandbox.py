@@ -300,3 +300,63 @@ def test_a_cloud_without_the_preview_says_so(azure: Azure, cloud: EnvironmentSer
     azure.account.faults.add(SUBSCRIPTION, HttpFault("server_error", status=404, path="compileQuery"))
     with pytest.raises(ServiceNotFoundError):
         cloud.streamanalytics.compile(QUERY, {"tdr-hub": "Stream"})
+
+
+# Rights ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_somebody_holds_is_read_with_what_its_roles_allow(azure: Azure, cloud: EnvironmentServices) -> None:
+    from lpmops.sandbox.azure.access import role_id
+
+    group = NAMESPACE_ID.partition("/providers")[0]
+    access = azure.account.access
+    for scope, role in (
+        (f"/subscriptions/{SUBSCRIPTION}", "Monitoring Reader"),
+        (NAMESPACE_ID, "Azure Event Hubs Data Sender"),
+    ):
+        access.assign(scope, role_id(role), "p-1", "ServicePrincipal", "2026-11-02T12:00:00Z")
+    access.assign(group, role_id("Contributor"), "p-2", "ServicePrincipal", "2026-11-02T12:00:00Z")
+    found = {item.role.name: item for item in cloud.authorization.assignments("p-1")}
+    assert set(found) == {"Monitoring Reader", "Azure Event Hubs Data Sender"}
+    assert found["Azure Event Hubs Data Sender"].role.data_actions == ("Microsoft.EventHub/*/send/action",)
+    (contributor,) = cloud.authorization.assignments("p-2")
+    assert "Microsoft.Authorization/*/Write" in contributor.role.not_actions
+    assert cloud.authorization.me().id == azure.principal.id
+
+
+def test_one_whose_rights_are_its_roles_is_refused_what_no_role_of_it_allows(
+    azure: Azure, cloud: EnvironmentServices
+) -> None:
+    from lpmops.errors import ForbiddenError
+    from lpmops.sandbox.azure.access import role_id
+
+    access, subscription = azure.account.access, f"/subscriptions/{SUBSCRIPTION}"
+    access.govern(azure.principal.id)
+    with pytest.raises(ForbiddenError):
+        cloud.streamanalytics.jobs()
+    held = access.assign(subscription, role_id("Reader"), azure.principal.id, "User", "2026-11-02T12:00:00Z")
+    assert cloud.streamanalytics.jobs()
+    assert cloud.tenant_id() == TENANT
+    with pytest.raises(ForbiddenError):
+        cloud.streamanalytics.stop(JOB_ID.rpartition("/")[2])
+    access.remove(held.name)
+    with pytest.raises(ForbiddenError):
+        cloud.authorization.assignments("p-1")
+
+
+def test_a_database_s_settings_are_read_without_connecting_and_the_clock_from_any_answer(
+    azure: Azure, cloud: EnvironmentServices
+) -> None:
+    group = NAMESPACE_ID.partition("/resourceGroups/")[2].partition("/")[0]
+    azure.account.add_sql_server(SUBSCRIPTION, group, "127", "westeurope")
+    azure.account.add_sql_database(SUBSCRIPTION, group, "127", "lpm-01", "westeurope", lambda: "Paused")
+    found = cloud.sqlservers.databases()["lpm-01"]
+    assert (found.status, found.auto_pause, found.objective, found.tier) == (
+        "Paused",
+        60,
+        "GP_S_Gen5_2",
+        "GeneralPurpose",
+    )
+    ahead = cloud.clock_ahead()
+    assert ahead is not None
+    assert abs(ahead) < 60

@@ -105,7 +105,7 @@ def test_history_counts_what_each_operation_wrote(server: FaultyServer) -> None:
     ],
 )
 def test_the_change_feed_is_named_by_how_it_is_recorded(properties: dict[str, str], feed: str) -> None:
-    from lpmops.services.databricks import change_feed
+    from lpmops.services.deltahistory import change_feed
 
     assert change_feed(properties) == feed
 

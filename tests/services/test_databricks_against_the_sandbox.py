@@ -17,6 +17,7 @@ from azure.core.credentials import AccessToken
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lpmops.config import Column, Kpi, Routing
 from lpmops.errors import (
     BadAnswerError,
     DeadlineError,
@@ -27,6 +28,7 @@ from lpmops.errors import (
     StatementError,
     ThrottledError,
 )
+from lpmops.routing.source import SourceCheck, SourceColumn, check
 from lpmops.services.calls import CallCounter
 from lpmops.services.databricks import SCOPE, DatabricksService
 from lpmops.services.identity import CachedCredential
@@ -103,6 +105,19 @@ def test_the_table_is_known_by_one_look_and_one_statement(still: World) -> None:
     assert table.latest_commit_at.tzinfo is UTC
     assert client.properties() == table.properties
     assert client.calls.operations()["databricks", "statement"] == 1
+
+
+def test_the_columns_of_the_table_are_what_the_configured_ones_are_held_beside(still: World) -> None:
+    client = Client(still)
+    found = client.columns()
+    assert found[0] == SourceColumn("tdr_id", "string")
+    wished = (
+        Column("duration_seconds", "FLOAT"),
+        Column("sip_method", "NVARCHAR(20)", "sipreq.method"),
+        Column("sipreq", "NVARCHAR(MAX)"),
+    )
+    assert check(wished, Routing(), Kpi(), found) == SourceCheck()
+    assert client.calls.operations() == {("databricks", "table"): 1}
 
 
 def test_history_tells_what_each_commit_wrote(still: World) -> None:
@@ -284,11 +299,6 @@ def test_a_job_is_made_changed_and_permitted_and_a_second_on_the_same_table_is_s
     client.update_job(job.job_id, {"max_concurrent_runs": 2})
     held = client.job_settings(job.job_id)
     assert (held["max_concurrent_runs"], held["tasks"][0]["spark_python_task"]["parameters"]) == (2, words)
-    client.permit(job.job_id, "lpm-operators", "CAN_MANAGE_RUN")
-    client.permit(job.job_id, "lpm-readers", "CAN_VIEW")
-    found = dict(client.permissions(job.job_id))
-    assert (found.pop("lpm-operators"), found.pop("lpm-readers")) == ("CAN_MANAGE_RUN", "CAN_VIEW")
-    assert list(found.values()) == ["IS_OWNER"]
     client.create_job(settings)
     with pytest.raises(BadAnswerError, match="two jobs"):
         client.stream_job()

@@ -253,3 +253,26 @@ def test_the_chain_of_the_default_credential_follows_the_variable(monkeypatch: p
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
     chain = identity.build(Identity(), TENANT).credentials
     assert [type(credential).__name__ for credential in chain] == ["AzureCliCredential"]
+
+
+FOREIGN = "00000000-0000-4000-8000-00000000beef"
+
+
+def test_a_token_of_another_tenant_is_never_sent_anywhere(server: FaultyServer) -> None:
+    server.serve(token_answer(tid=FOREIGN))
+    credential = credential_of(environment(server.url))
+    with pytest.raises(SignInError, match=f"another tenant .{FOREIGN}.*{TENANT}") as caught:
+        credential.token(ARM)
+    assert (caught.value.exit_code, LOGIN in caught.value.hint) == (4, True)
+    assert credential.state().state == "missing"
+
+
+def test_a_renewal_that_gives_another_tenants_token_ends_what_the_first_one_could_do(server: FaultyServer) -> None:
+    server.serve(token_answer(tid=TENANT.upper()), token_answer(tid=FOREIGN))
+    credential = credential_of(environment(server.url))
+    assert credential.token(ARM).token
+    # A service refused the token: what is given in its place is another tenant's.
+    credential.reject(ARM)
+    with pytest.raises(SignInError, match="another tenant"):
+        credential.token(ARM)
+    assert credential.state().state == "expired"

@@ -28,8 +28,9 @@ from lpmops.errors import (
     UnreachableError,
     UntrustedError,
 )
+from lpmops.routing import landing
 from lpmops.routing.schema import control_statements, landing_statements
-from lpmops.services import sqldrivers
+from lpmops.services import sqldrivers, tables
 from lpmops.services.azuresql import SCOPE, SqlService
 from lpmops.services.calls import CallCounter
 from lpmops.services.identity import CachedCredential
@@ -223,6 +224,17 @@ def connect(server: Server, driver: str, eventually: Eventually) -> Iterator[Cal
 Connect = Callable[..., Client]
 
 
+def test_a_table_is_held_beside_the_one_that_is_wanted(connect: Connect) -> None:
+    service = connect().service
+    columns = [Column("disposition", "NVARCHAR(40)"), Column("tries", "INT")]
+    want = landing.wanted(columns, Routing())
+    check = landing.compare(want, tables.read(service, "lpm-01", want.name, want.view))
+    assert check.refusals == ()
+    assert [name for name, _ in check.statements] == ["table_add_column", "landing_view"]
+    assert tables.read(service, "lpm-control", "lpm.tdr", "lpm.tdr_current") == landing.FoundTable()
+    assert service.run("lpm-01", "table_add_column", "SELECT ? AS one", [1]) == [{"one": 1}]
+
+
 # Signing in ------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +296,9 @@ def test_routes_come_with_every_letter_and_their_time_in_utc(connect: Connect) -
         "state": "active",
         "changed_at": LANDED.replace(microsecond=789000),
     }
-    assert connect().rows("route_reference") == [{"company_id": "1001", "database_name": "lpm-01"}]
+    assert connect().rows("route_reference") == [
+        {"company_id": "1001", "database_name": "lpm-01", "also_database": None}
+    ]
 
 
 def test_rows_are_counted_whole_and_between_two_moments(connect: Connect) -> None:

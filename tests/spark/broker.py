@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.sandboxes import free_ports
 
 PASSWORD = "loopback"
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,14 @@ class Broker:
         """Stop it; what it holds stays on disk."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(60)
+            self._process.wait(300)
             self._process = None
+
+    @property
+    def pid(self) -> int:
+        """The process that runs it."""
+        assert self._process is not None
+        return self._process.pid
 
     def create(self, topic: str, partitions: int = 2) -> None:
         """Make a topic."""

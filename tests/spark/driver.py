@@ -78,7 +78,7 @@ class Driver:
         if self._process is not None:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(30)
+            self._process.wait(300)
             self._process = None
 
     def stop(self) -> int:
@@ -87,7 +87,7 @@ class Driver:
         self._process.send_signal(signal.SIGTERM)
         return self.ended()
 
-    def ended(self, seconds: float = 120.0) -> int:
+    def ended(self, seconds: float = 600.0) -> int:
         """Wait for its end; its exit code."""
         assert self._process is not None
         code = self._process.wait(seconds)
@@ -109,7 +109,7 @@ class Driver:
         assert isinstance(found, dict)
         return found
 
-    def wait_for(self, seen: Any, seconds: float = 90.0) -> Any:
+    def wait_for(self, seen: Any, seconds: float = 600.0) -> Any:
         """Wait for what `seen` gives to be true while the process lives."""
 
         def check() -> Any:

@@ -25,7 +25,7 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
-    def wait_for(self, seen: Callable[[], Any], seconds: float = 90.0) -> Any:
+    def wait_for(self, seen: Callable[[], Any], seconds: float = 600.0) -> Any:
         """Wait until it is so while the run goes on; what ended the run is raised."""
 
         def check() -> Any:
@@ -36,7 +36,7 @@ class Run:
 
         return wait_until(check, seconds, "the run goes on")
 
-    def ended(self, seconds: float = 90.0) -> Exception | None:
+    def ended(self, seconds: float = 600.0) -> Exception | None:
         """What ended the run."""
         assert self.thread is not None
         self.thread.join(seconds)
@@ -82,5 +82,5 @@ def running(spark: SparkSession, settings: StreamSettings) -> Iterator[Run]:
         yield run
     finally:
         run.stop.set()
-        run.thread.join(90)
+        run.thread.join(600)
         assert not run.thread.is_alive()

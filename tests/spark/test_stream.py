@@ -11,6 +11,7 @@ from pathlib import Path
 from lpmops.model import StreamProgress
 from lpmops.services.databricks import DatabricksService
 from lpmops.services.transport import Transport
+from lpmops.streamjob import stream
 from tests.services.faulty_server import FaultyServer, Reply, Request, answer
 from tests.services.worlds import SignedIn, environment
 from tests.spark.broker import Broker
@@ -35,6 +36,11 @@ def read_by_lpmops(written: Path) -> StreamProgress | None:
 
 def table_id(lake: Lake) -> str:
     return str(lake.spark.sql(f"DESCRIBE DETAIL {lake.name}").collect()[0]["id"])
+
+
+def test_a_history_that_is_slow_to_read_is_asked_for_less_often() -> None:
+    assert stream.pause_after(0.01) == stream.pause_after(0.1) == 5.0
+    assert stream.pause_after(2.0) == 40.0
 
 
 def test_inserts_updates_deletes_and_merges_arrive_once_each_and_in_order(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
 
+from lpmops.control.plan import Danger
 from lpmops.tui.screens.help import HelpScreen
 from lpmops.tui.screens.operation import OperationScreen
 from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.widgets.field import FieldInput
 from tests.tui.driving import app_of, text, until
-from tests.tui.order_worlds import RUNNING, MemoryOrders, at_work, operation, pause_events
+from tests.tui.order_worlds import RUNNING, MemoryOrders, at_work, operation, pause_events, pause_plan
 from tests.tui.worlds import good_day
 
 
@@ -91,3 +93,29 @@ async def test_what_another_process_does_is_stopped_there_and_the_help_says_why(
         app_of(pilot).action_help()
         await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
         await until(pilot, lambda: "another process is at it" in " ".join(text(pilot).split()))
+
+
+async def test_the_step_under_way_is_seen_however_many_there_are_and_who_scrolls_stays_there() -> None:
+    orders = MemoryOrders(good_day())
+    names = [f"step of number {number}" for number in range(1, 31)]
+    steps = tuple(replace(pause_plan("dev").steps[0], name=name) for name in names)
+    orders.plans["dev", "asa.pause"] = pause_plan("dev", Danger.REVERSIBLE, steps=steps)
+    orders.events = [(None, "running", ""), *((name, state, "so") for name in names for state in ("begun", "done"))]
+    orders.step_gate = threading.Semaphore(0)
+    async with at_work(orders.feed, orders, (80, 24)) as pilot:
+        await pilot.press("1")
+        await until(pilot, lambda: app_of(pilot).environment == "dev")
+        app_of(pilot).action_act("asa.pause")
+        await until(pilot, lambda: isinstance(pilot.app.focused, FieldInput))
+        screen = pilot.app.screen
+        assert isinstance(screen, PlanScreen)
+        await pilot.press("enter", "enter", "enter")
+        await until(pilot, lambda: screen.plan is not None)
+        screen._begin("")
+        await until(pilot, lambda: isinstance(pilot.app.screen, OperationScreen))
+        orders.step_gate.release(40)
+        await until(pilot, lambda: "step of number 20" in text(pilot))
+        await pilot.press("g")
+        await until(pilot, lambda: "step of number 1 " in text(pilot))
+        orders.step_gate.release(2)
+        await until(pilot, lambda: "step of number 21" in text(pilot))

@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lpmops.control.access_rows import Right
+from lpmops.control.findings import Finding
 from lpmops.model import (
     CallMinute,
     Confidence,
@@ -193,6 +195,8 @@ class MemoryFeed:
         self.minutes: list[CallMinute] = []
         self.written: list[LogLine] = []
         self.came: list[HubEvent] = []
+        self.found: list[Finding] = []
+        self.held: list[Right] = []
         self.asked: list[tuple[str, str]] = []
         self.refusing: dict[str, Exception] = {}
         self.past_broken: dict[str, Exception] = {}
@@ -286,6 +290,14 @@ class MemoryFeed:
         self._ask("logs", environment)
         found = [each for each in self.written if each.source == source]
         return [each for each in found if until is None or each.at is None or each.at <= until]
+
+    def assessment(self, environment: str) -> Sequence[Finding]:
+        self._ask("assessment", environment)
+        return list(self.found)
+
+    def rights(self, environment: str) -> Sequence[Right]:
+        self._ask("rights", environment)
+        return list(self.held)
 
     def places(self) -> Sequence[tuple[str, str]]:
         return (

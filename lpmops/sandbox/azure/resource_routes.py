@@ -434,7 +434,23 @@ class SettingRoutes:
                 )  # assumed: the code
         if not any(properties.get(name) for name in ("workspaceId", "storageAccountId", "eventHubAuthorizationRuleId")):
             raise arm_error(400, "BadRequest", "At least one data sink needs to be specified.")
+        self._refuse_a_second_way(resource, call.names["name"], properties)
         return Answer(_setting(self._account.diagnostics.put(resource, call.names["name"], properties)))
+
+    def _refuse_a_second_way(self, resource: str, name: str, properties: Mapping[str, Any]) -> None:
+        """A category goes to a destination by one setting (seen in bicep-registry-modules#3407)."""
+        sink = str(properties.get("workspaceId") or "")
+        wished = {log.get("category") for log in properties.get("logs") or [] if log.get("enabled")} - {None}
+        for other in self._account.diagnostics.of(resource):
+            held = other["properties"]
+            same = str(held.get("workspaceId") or "").lower() == sink.lower() and other["name"].lower() != name.lower()
+            twice = wished & {log.get("category") for log in held.get("logs") or [] if log.get("enabled")}
+            if sink and same and twice:
+                message = (
+                    f"Data sink '{sink}' is already used in diagnostic setting '{other['name']}' for category '{min(twice)}'. "
+                    "Data sinks can't be reused in different settings on the same category for the same resource."
+                )
+                raise arm_error(409, "Conflict", message)
 
     def delete(self, call: Call) -> Answer:
         """200, or 204 when there was none."""

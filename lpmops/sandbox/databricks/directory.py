@@ -51,8 +51,11 @@ class Directory:
         people = call.path.endswith("Users")
         names = [name for name in self._groups if ("@" in name) == people]
         found = [name for name in names if given is None or name.lower() == given.group(2).lower()]
-        listed = {"totalResults": len(found), "startIndex": 1, "itemsPerPage": len(found)}
-        return Answer({**listed, "Resources": [_resource(name, self._groups[name]) for name in found]})
+        # SCIM counts from 1; a page beyond the end is an empty one, by which clients know that there is no more.
+        start, count = call.number("startIndex", 1, 1, 10**6), call.number("count", 100, 0, 10**4)
+        page = found[start - 1 :][:count]
+        listed = {"totalResults": len(found), "startIndex": start, "itemsPerPage": len(page)}
+        return Answer({**listed, "Resources": [_resource(name, self._groups[name]) for name in page]})
 
 
 def _resource(name: str, groups: Sequence[str] | frozenset[str], external: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.geometry import Size
 
 from lpmops.actions import registry
+from lpmops.actions.action import Action
 from lpmops.control.plan import Danger
 from lpmops.tui import commands, frame, paint, reasons
 from lpmops.tui.paint import Line, Piece
@@ -38,8 +39,9 @@ class Offer:
     why: str
 
 
-def offers(view: EnvironmentView) -> tuple[Offer, ...]:
-    """Every action of the registry, in its order."""
+def offers(view: EnvironmentView, company: str = "") -> tuple[Offer, ...]:
+    """Every action of the registry, in its order; what is done to the company that somebody looks at comes first."""
+    entries = sorted(registry.ACTIONS.values(), key=lambda entry: not (company and _is_of_company(entry)))
     return tuple(
         Offer(
             number,
@@ -47,10 +49,14 @@ def offers(view: EnvironmentView) -> tuple[Offer, ...]:
             entry.title,
             entry.help,
             registry.danger(entry, view.kind),
-            reasons.why_no_action(entry.name, view) or "",
+            reasons.why_no_action(entry.name, view, company) or "",
         )
-        for number, entry in enumerate(registry.ACTIONS.values())
+        for number, entry in enumerate(entries)
     )
+
+
+def _is_of_company(entry: Action) -> bool:
+    return any(each.of_company is not None for each in entry.inputs or ())
 
 
 def _name(offer: Offer, _now: datetime) -> Line:
@@ -98,9 +104,9 @@ class ActScreen(LiveModal, inherit_bindings=False):
     CSS_PATH = "act.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.MENU)]
 
-    def __init__(self, environment: str) -> None:
+    def __init__(self, environment: str, company: str = "") -> None:
         super().__init__()
-        self.environment = environment
+        self.environment, self.company = environment, company
         self.table: LiveTable[Offer] = LiveTable(
             _COLUMNS, key=lambda offer: offer.name, haystack=lambda offer: offer.name, now=datetime.min
         )
@@ -127,12 +133,13 @@ class ActScreen(LiveModal, inherit_bindings=False):
         view = self.owner.live.view(self.environment)
         if view is None or not self.query(KeyBar):
             return
-        found = offers(view)
+        found = offers(view, self.company)
         self._offers = self._offers if found == self._offers else found
         panel = self.query_one(".panel")
         panel.set_class(view.is_prod, "-prod")
         panel.styles.max_height = _AROUND + len(found)
-        self.query_one(_Words).tell((Piece("change something in ", "muted"), frame.name_of(view, view.name)))
+        whose = (paint.piece(f" · {paint.crop_text(self.company, 40)}", "strong"),) if self.company else ()
+        self.query_one(_Words).tell((Piece("change something in ", "muted"), frame.name_of(view, view.name), *whose))
         self.table.show(self._offers, scene.now)
         self._tell_sentence()
         self.query_one(KeyBar).redraw()
@@ -160,7 +167,7 @@ class ActScreen(LiveModal, inherit_bindings=False):
         from lpmops.tui.screens.plan import PlanScreen
 
         self.dismiss()
-        self.app.call_later(self.app.push_screen, PlanScreen(self.environment, offer.name))
+        self.app.call_later(self.app.push_screen, PlanScreen(self.environment, offer.name, self.company))
 
 
 class _Sentence(_Words):

@@ -12,20 +12,25 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from lpmops.actions import registry
 from lpmops.control import guard
 from lpmops.tui import commands, hands, paint, reasons
 from lpmops.tui.paint import Line, Piece
+from lpmops.tui.place import Place
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.key_bar import KeyBar
-from lpmops.tui.widgets.operation import mark_of, operation_lines
+from lpmops.tui.widgets.operation import line_of, mark_of, operation_lines
 from lpmops.tui.widgets.pager import Pager
-from lpmops.tui.widgets.plan_parts import PlanHead
+from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation
     from lpmops.tui.runs import Run
 
+# Behind an action's fields and its plan.
+_STEPS_STAGE = 2
+_END = 0
 _ASKS = {"done": "it took effect", "not-done": "it took no effect", "abort": "it is given up"}
 
 
@@ -65,6 +70,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         super().__init__()
         self._key, self._first = run, operation
         self._shown: list[Line] = []
+        self._followed = 1
         self.standing: Operation | None = None
         self.run: Run | None = None
 
@@ -101,12 +107,26 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         mark = mark_of(operation, self.run)
         left = scene.activity.armed.get(operation.environment)
         armed: Line = () if left is None else (Piece(f"armed {left:.0f} s  ", "warn"),)
-        self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)))
+        trail = _trail(operation)
+        self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)), trail)
+        self.query_one(".panel").set_class(bool(trail), "-led")
         lines = operation_lines(operation, self.run, scene)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)
+        self._follow(operation)
         self.refresh_bindings()
         self.query_one(KeyBar).redraw()
+
+    def _follow(self, operation: Operation) -> None:
+        """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
+        if self.run is None:
+            return
+        number = operation.finished_steps + 1 if self.run.going else _END
+        if number != self._followed:
+            self._followed = number
+            at = len(self._shown) - 1 if number == _END else line_of(self._shown, number)
+            # The lines that were just handed over have their room only then.
+            self.call_after_refresh(self.query_one(Pager).reveal, at)
 
     def _look(self) -> None:
         """The newest of what the run and the journal say."""
@@ -134,6 +154,8 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             return waits
         if action in ("say_done", "say_not_done"):
             return waits and operation is not None and operation.state == "in_doubt"
+        if action == "open_company":
+            return bool(self.company)
         if action == "arm_here":
             return waits and operation is not None and guard.needs_arming(operation.danger)
         return super().check_action(action, parameters)
@@ -215,6 +237,19 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         if self.standing is not None:
             self.owner.arm(self.standing.environment)
 
+    @property
+    def company(self) -> str:
+        """The one company that was brought on or changed, as far as that is known; empty for none and for several."""
+        result = self.run.result if self.run is not None else {}
+        found = [str(each["company_id"]) for each in result.get("routes") or () if "company_id" in each]
+        return found[0] if len(found) == 1 else ""
+
+    def action_open_company(self) -> None:
+        """Shows the company."""
+        operation, company = self.standing, self.company
+        if operation is not None and company:
+            self.owner.go(Place("company", operation.environment, company))
+
     def action_take_command(self) -> None:
         """Copies the equal command line, or the one that goes on."""
         operation = self.standing
@@ -225,6 +260,15 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 def command_of(operation: Operation) -> str:
     """What goes on with it, or what did the same."""
     return f"lpmops op resume {operation.id}" if operation.waits and operation.id else operation.command
+
+
+def _trail(operation: Operation) -> Line:
+    """Where one stands in an action that one is led through."""
+    stages = registry.ACTIONS[operation.action].stages if operation.action in registry.ACTIONS else ()
+    step = operation.step
+    special = next((n for n, each in enumerate(stages) if step is not None and step.kind in each.kinds), _STEPS_STAGE)
+    at = len(stages) if operation.state == "succeeded" else special
+    return trail_line([each.title for each in stages], at)
 
 
 def cells(operation: Operation) -> Line:

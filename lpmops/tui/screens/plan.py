@@ -26,7 +26,7 @@ from lpmops.control.guard import Answers
 from lpmops.control.operations import planned
 from lpmops.control.plan import Danger, Plan
 from lpmops.errors import LpmopsError
-from lpmops.tui import commands, hands, paint, questions
+from lpmops.tui import commands, drafts, hands, paint, questions, words
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
@@ -34,7 +34,7 @@ from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.pager import Pager
 from lpmops.tui.widgets.plan import danger_piece, plan_lines
-from lpmops.tui.widgets.plan_parts import Armed, Cancel, FieldName, Note, PlanHead, TypedInput
+from lpmops.tui.widgets.plan_parts import Armed, Cancel, FieldName, Note, PlanHead, TypedInput, trail_line
 
 DEAF_SECONDS = 0.3
 # Head, hint, remarks, foot, keys and the lines between them; a field is a line more.
@@ -57,10 +57,12 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self._said: tuple[Line, ...] = ()
         self._deaf_since = time.monotonic()
         self._text: list[Line] = []
+        self._draft = drafts.Draft()
+        self._resumed = False
 
     def compose(self) -> ComposeResult:
         """Head, fields, what they want, the plan, the foot, keys."""
-        with Vertical(classes="panel"):
+        with Vertical(classes="panel -led" if self.action.stages else "panel"):
             yield PlanHead(self.action.name)
             yield Fields(self.environment, self.action.name, self._asked_for(), self._texts(), self.owner.feed.now)
             yield Note()
@@ -83,13 +85,17 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         ]
 
     def _texts(self) -> Mapping[str, str]:
-        """What stands in the fields at first."""
-        return {}
+        """What stands in the fields at first: what was typed when the panel was left."""
+        if not any(each.kept for each in self.action.inputs or ()) or self.owner.is_web:
+            return {}
+        self._draft = drafts.load(self.owner.state_directory, self.environment, self.action.name)
+        return self._draft.texts
 
     def on_mount(self) -> None:
         """The first field takes the keys; without fields the plan is made at once."""
         self.query_one(Pager).can_focus = False
         if self.fields.all:
+            self._resumed = bool(self._draft.texts)
             self.fields.first()
         else:
             self._make()
@@ -110,7 +116,8 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self._take()
         self.query_one(".panel").set_class(view.is_prod, "-prod")
         danger = self.plan.danger if self.plan is not None else registry.danger(self.action, view.kind)
-        self.query_one(PlanHead).show(view, (danger_piece(danger),))
+        trail = trail_line([each.title for each in self.action.stages], 0 if self.plan is None else 1)
+        self.query_one(PlanHead).show(view, (danger_piece(danger),), trail)
         self.fields.set_class(self.plan is not None or not self.fields.all, "-hidden")
         self._show_note()
         self._show_foot(scene)
@@ -173,7 +180,12 @@ class PlanScreen(LiveModal, inherit_bindings=False):
 
     def _armed_line(self, scene: Scene) -> Line:
         if self.plan is None:
-            return (Piece("enter goes on to the plan; nothing is changed yet", "muted"),) if self.fields.all else ()
+            if not self.fields.all:
+                return ()
+            kept = ""
+            if self._resumed and self._draft.at is not None:
+                kept = f"as you left it {words.age((self.owner.feed.now() - self._draft.at).total_seconds())} ago; "
+            return (Piece(f"{kept}enter goes on to the plan; nothing is changed yet", "muted"),)
         if not self._may_begin:
             return (Piece("this can't be done now" if self.plan.refusals else "nothing is left to do", "muted"),)
         if not guard.needs_arming(self.plan.danger):
@@ -238,7 +250,18 @@ class PlanScreen(LiveModal, inherit_bindings=False):
 
     def on_fields_left(self, _message: Fields.Left) -> None:
         """Says what the field that has the keys wants, and asks what is to be asked about the one that was left."""
+        self._keep(self.fields.kept())
         self.show(self.latest())
+
+    def _keep(self, texts: Mapping[str, str]) -> None:
+        """Keeps what is typed for the next time; in a browser nothing is written on this machine."""
+        if self.owner.is_web or texts == self._draft.texts:
+            return
+        self._draft, self._resumed = drafts.Draft(texts, self.owner.feed.now()), False
+        try:
+            drafts.keep(self.owner.state_directory, self.environment, self.action.name, self._draft)
+        except OSError as error:
+            self.owner.tell_once(f"what is typed can't be kept for the next time: {error.strerror}")
 
     def on_fields_ready(self, _message: Fields.Ready) -> None:
         """On to the plan."""
@@ -264,6 +287,9 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             self.show(self.latest())
             return
         key = runs.apply(planned(plan, self.owner.feed.now()), plan, typed)
+        if key is not None:
+            # From now on the journal knows what is unfinished.
+            self._keep({})
         self.dismiss()
         if key is not None:
             from lpmops.tui.screens.operation import OperationScreen
@@ -288,10 +314,11 @@ class PlanScreen(LiveModal, inherit_bindings=False):
 
     def on_cancel_pressed(self, _message: Cancel.Pressed) -> None:
         """Leaves."""
-        self.dismiss()
+        self.action_cancel()
 
     def action_cancel(self) -> None:
-        """Leaves."""
+        """Leaves; what is typed is there the next time."""
+        self._keep(self.fields.kept())
         self.dismiss()
 
     def action_arm_here(self) -> None:

@@ -116,6 +116,9 @@ class Fields(Vertical):
 
     def first(self) -> None:
         """The keys to the first field that is wrong or empty, else to the first one."""
+        for each in self.all:
+            if each.value:
+                self._check(each)
         wanted = next((each for each in self.all if each.problem), None) or next(
             (each for each in self.all if not each.value), None
         )

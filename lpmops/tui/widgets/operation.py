@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,12 @@ def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list
     return lines
 
 
+def line_of(lines: Sequence[Line], number: int) -> int:
+    """Which of the lines of an operation begins its step of that number; the first one where none does."""
+    head = f"{number:>2}  "
+    return next((at for at, line in enumerate(lines) if line and line[0].text == head), 0)
+
+
 def _step_lines(number: int, step: OperationStep, scene: Scene) -> list[Line]:
     mark = mark_of_step(step.state)
     head = (
@@ -109,8 +115,34 @@ def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
         return [(Piece("▲ ", "warn"), Piece("It is not finished. ", "strong"), Piece("r", "key"), Piece(" looks and goes on   ", "muted"),
                  Piece("X", "key"), Piece(" gives up", "muted"))]  # fmt: skip
     result: Mapping[str, Any] = run.result if run is not None else {}
-    shown = {name: each for name, each in result.items() if name not in ("undo", "changed")}
-    return [_labelled(name, words) for name, each in shown.items() for words in _told(to_data(each))]
+    lines = [line for each in result.get("routes") or () for line in _first_row_lines(each)]
+    shown = {
+        name: each for name, each in result.items() if name not in ("undo", "changed", *(["routes"] if lines else []))
+    }
+    return [
+        *lines,
+        *(_labelled(name, words) for name, each in shown.items() if each != [] for words in _told(to_data(each))),
+    ]
+
+
+def _first_row_lines(route: Mapping[str, Any]) -> list[Line]:
+    """How long a company that was brought on took to its first row, and what found no route before."""
+    seconds = route.get("seconds_to_first_row")
+    if seconds is None:
+        return []
+    who = f"{route.get('company')} ({route.get('company_id')})"
+    lines: list[Line] = [
+        (
+            Piece("● ", "ok"), paint.piece(who, "strong"), paint.piece(f" lands in {route.get('database')}; ", "text"),
+            Piece(f"{words.duration(float(seconds))} from the request to the first row", "strong"),
+        )
+    ]  # fmt: skip
+    left = route.get("unrouted") or {}
+    if left.get("events"):
+        first, last = left.get("from_version"), left.get("to_version")
+        told = f"{left['events']:,} changes came before its route (versions {first} to {last}); a replay brings them"
+        lines.append((Piece("▲ ", "warn"), paint.piece(told)))
+    return lines
 
 
 def _told(found: Any) -> list[str]:
@@ -118,7 +150,9 @@ def _told(found: Any) -> list[str]:
     if isinstance(found, list):
         return [words for each in found for words in _told(each)]
     if isinstance(found, dict):
-        return [" · ".join(f"{name.replace('_', ' ')} {value(each)}" for name, each in found.items())]
+        # What is empty in it says nothing: no first version of none.
+        inside = {name: each for name, each in found.items() if not isinstance(each, dict) or any(each.values())}
+        return [" · ".join(f"{name.replace('_', ' ')} {', '.join(_told(each))}" for name, each in inside.items())]
     return [value(found)]
 
 

@@ -46,6 +46,14 @@ class Pager(ScrollView, can_focus=True):
         if self.styles.is_auto_height:
             self.refresh(layout=True)
 
+    def reveal(self, index: int) -> None:
+        """Scrolls no more than it takes to see that line of the text, and the one behind it."""
+        indent = min(_INDENT, self._laid_for // 4)
+        before = self._text[: index + 1] if self.wrap else ()
+        at = sum(len(folding.folded(line, self._laid_for, indent)) for line in before) if before else index
+        if self._laid_for and at >= self.scroll_y + self.size.height:
+            self.scroll_to(y=at - self.size.height + 1, animate=False)
+
     def on_resize(self, _event: Resize) -> None:
         """Lays out for the new width."""
         self._lay_out()

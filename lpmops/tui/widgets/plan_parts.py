@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -10,7 +11,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import Input
 
-from lpmops.tui import frame, paint
+from lpmops.tui import folding, frame, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView
 from lpmops.tui.widgets.drawn import Drawn
@@ -45,10 +46,11 @@ class PlanHead(Drawn):
         super().__init__()
         self._action, self._view = action, None
         self._right: Line = ()
+        self._trail: Line = ()
 
-    def show(self, view: EnvironmentView, right: Line) -> None:
-        """Takes new values."""
-        self._view, self._right = view, right
+    def show(self, view: EnvironmentView, right: Line, trail: Line = ()) -> None:
+        """Takes new values; `trail` is for what one is led through."""
+        self._view, self._right, self._trail = view, right, trail
         self.redraw()
 
     _view: EnvironmentView | None
@@ -59,8 +61,19 @@ class PlanHead(Drawn):
         name = frame.name_of(self._view, "") if self._view is not None else Piece("")
         return [
             paint.spread((paint.piece(words, "strong"), Piece(" · ", "faint"), name), self._right, size.width),
+            *([paint.crop(self._trail, size.width)] if self._trail else []),
             paint.BLANK,
         ]
+
+
+def trail_line(titles: Sequence[str], at: int) -> Line:
+    """The stages that one is led through, with the one where one stands; those before it are done."""
+    line: list[Piece] = []
+    for number, title in enumerate(titles):
+        mark = Piece("● ", "ok") if number < at else Piece("▶ ", "accent") if number == at else Piece("○ ", "faint")
+        role = "strong" if number == at else "muted" if number < at else "faint"
+        line += [*([Piece(" ── ", "faint")] if line else []), mark, paint.piece(title, role)]
+    return tuple(line)
 
 
 class FieldName(Told):
@@ -68,7 +81,11 @@ class FieldName(Told):
 
 
 class Note(Told):
-    """What a field wants, or what is wrong."""
+    """What a field wants, or what is wrong, over as many lines as it takes."""
+
+    def lines(self, size: Size) -> list[Line]:
+        """The lines, folded to the width."""
+        return [part for line in self._told for part in folding.folded(line, max(1, size.width), 4)]
 
 
 class Armed(Told):

@@ -220,3 +220,24 @@ def test_a_role_is_named_by_a_guid_and_never_becomes_another_one(checked_azure: 
     assert put(name) == (201, "")
     assert put(name, principalId="p-2") == (400, "RoleAssignmentUpdateNotPermitted")
     assert put("00000000-0000-4000-8000-0000000000f2") == (409, "RoleAssignmentExists")
+
+
+def test_a_category_goes_to_a_workspace_by_one_setting(checked_azure: Azure) -> None:
+    make_namespace(checked_azure)
+    settings = f"{NAMESPACE_ID}/providers/Microsoft.Insights/diagnosticSettings"
+
+    def put(name: str, workspace: str, *categories: str) -> tuple[int, str]:
+        logs = [{"category": category, "enabled": True} for category in categories]
+        body = {"properties": {"workspaceId": f"{GROUP_ID}/x/{workspace}", "logs": logs}}
+        answer = checked_azure.call("PUT", f"{settings}/{name}?api-version=2021-05-01-preview", body)
+        return answer.status_code, answer.json().get("error", {}).get("message", "")
+
+    assert put("one", "a", "DiagnosticErrorLogs")[0] == 200
+    status, said = put("two", "A", "OperationalLogs", "DiagnosticErrorLogs")
+    assert (status, "already used in diagnostic setting 'one' for category 'DiagnosticErrorLogs'" in said) == (
+        409,
+        True,
+    )
+    assert put("two", "a", "OperationalLogs")[0] == 200
+    assert put("three", "b", "DiagnosticErrorLogs")[0] == 200
+    assert put("one", "a", "DiagnosticErrorLogs", "RuntimeAuditLogs")[0] == 200

@@ -26,6 +26,8 @@ from lpmops.sandbox.lake.table import ChangeTable
 TABLE = "lpm_dev.gold.tdr_streaming"
 JOB = "lpm-tdr-stream-dev"
 WAREHOUSE = "0123456789abcdef"
+APPLICATION = "00000000-0000-4000-8000-000000000ab1"
+CONNECTOR = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/accessConnectors/dbac-lpm-dev"
 TENANT = "00000000-0000-4000-8000-0000000000aa"
 START = datetime(2026, 11, 23, 4, 5, 6, 789012, UTC)
 
@@ -80,6 +82,10 @@ class World:
             base_url=self.url,
             durations=durations,
             run_task=run_task,
+            directory={"dana@lpm.example": ("users", "lpm-operators"), APPLICATION: ("users",)},
+            credentials={"lpm-eventhub": CONNECTOR},
+            run_as=APPLICATION,
+            job_levels={"group_name:lpm-operators": "CAN_MANAGE_RUN"},
         )
         app = Starlette(routes=workspace_routes(self.workspace))
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

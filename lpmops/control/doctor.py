@@ -1,0 +1,561 @@
+"""The assessment of one environment: sign-in, what answers, rights, features, limits, and whether it can keep its promises.
+
+All questions go out at once and come back within one patience; what could not be asked is unknown, with why, and keeps nothing else from being
+judged. Needs no right to write, and writes nothing. A paused database is told by its server and is not connected to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lpmops import resources
+from lpmops.config import Config, Environment
+from lpmops.control import access, access_rows, fitness, questions, remedies
+from lpmops.control.findings import Finding, Level, by_area
+from lpmops.control.questions import Answers, Asked, Once, Unasked
+from lpmops.control.remedies import command
+from lpmops.errors import DatabasePausedError
+from lpmops.model import FeedState, HubState, NamespaceState, StreamingJob
+from lpmops.plain_text import plain
+from lpmops.routing.landscape import Kind
+
+if TYPE_CHECKING:
+    from lpmops.services.cloud import EnvironmentServices
+
+PATIENCE = 13.0
+_CLOCK_SECONDS = 30.0
+# How long a question to a database waits for what its server says of it.
+_SERVER_SECONDS = 3.0
+_GROUPS: Mapping[str, int] = {"basic": 1, "standard": 20, "premium": 100, "dedicated": 1_000}
+_OUTPUTS_PLANNED, _OUTPUTS_MOST, _QUERY_MOST = 40, 60, 512_000
+_WEEK = 7 * 86_400.0
+_UNIT_OUT = 2_000_000.0
+_METRICS = ("IncomingBytes", "OutgoingBytes", "ThrottledRequests")
+# What each service is asked that shows that it answers, and how it is called.
+_REACH: Mapping[str, tuple[str, str]] = {
+    "feed": ("databricks", "Databricks"),
+    "namespace": ("eventhub", "Event Hubs"),
+    "partitions": ("hub", "the hub"),
+    "asa": ("asa", "Stream Analytics"),
+    "metrics": ("monitor", "Azure Monitor"),
+    "logs": ("logs", "Log Analytics"),
+}
+
+
+def examine(
+    services: EnvironmentServices, config: Config, now: Callable[[], datetime], patience: float = PATIENCE
+) -> list[Finding]:
+    """Everything that there is to say of an environment, by area, the worst first. Comes back within `patience` seconds, and never raises."""
+    environment = services.environment
+    asked = _without_waking(services, {**access.asked(services), **_asked(services, environment)})
+    answers = questions.ask(f"{environment.name}-doctor", asked, patience, now)
+    rules: tuple[Callable[[], Iterable[Finding]], ...] = (
+        lambda: _pins(environment, answers),
+        lambda: _sign_in(services, answers, now()),
+        lambda: _reach(environment, answers),
+        lambda: _rights(environment, answers),
+        lambda: _features(environment, answers),
+        lambda: _limits(environment, answers),
+        lambda: _latency(environment, config, answers),
+    )
+    return by_area([finding for rule in rules for finding in rule()])
+
+
+def _asked(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
+    group = access_rows.group_of(environment)
+    namespace = f"{group}/providers/Microsoft.EventHub/namespaces/{environment.eventhub.namespace.split('.')[0]}"
+    kind = "Microsoft.EventHub/namespaces"
+
+    def settings() -> Mapping[str, Any]:
+        job = services.databricks.stream_job()
+        return {} if job is None else services.databricks.job_settings(job.job_id)
+
+    def logs() -> object:
+        if not environment.monitor.log_analytics_workspace:
+            return None
+        return services.monitor.logs(resources.query("kql/reach.kql"), 5)
+
+    def diagnostics() -> dict[str, tuple[Mapping[str, Any], ...]]:
+        jobs = services.streamanalytics.jobs()
+        return {job.name: services.resources.every(Kind.SETTING, job.resource_id) for job in jobs}
+
+    return {
+        "clock": ("azure", lambda: services.clock_ahead()),
+        "tenant": ("azure", lambda: services.tenant_id()),
+        "workspace_id": ("databricks", lambda: services.databricks.workspace_id()),
+        "server": ("sql", lambda: services.sql.rows(environment.sql.control_database, "server_name")),
+        "feed": ("databricks", lambda: services.databricks.feed()),
+        "settings": ("databricks", settings),
+        "warehouse": ("databricks", lambda: services.databricks.warehouse()),
+        "progress": ("databricks", lambda: services.databricks.progress()),
+        "namespace": ("hub", lambda: services.eventhubs.namespace()),
+        "hub": ("hub", lambda: services.eventhubs.hub()),
+        "groups": ("hub", lambda: services.eventhubs.consumer_groups()),
+        "partitions": ("amqp", lambda: services.eventhubs.partitions()),
+        "diagnostics": ("jobs", diagnostics),
+        "metrics": ("monitor", lambda: services.monitor.metrics(kind, (namespace,), _METRICS, 10, "Total")),
+        "logs": ("monitor", logs),
+    }
+
+
+def _without_waking(services: EnvironmentServices, asked: Mapping[str, Asked]) -> dict[str, Asked]:
+    """The same, but that a database which its server says is paused is not connected to: that would wake it, and cost money."""
+    databases = Once(lambda: services.sqlservers.databases())
+
+    def careful(name: str, how: Callable[[], Any]) -> Any:
+        known = databases.within(_SERVER_SECONDS) or {}
+        if name in known and known[name].status.lower() in ("paused", "pausing"):
+            raise DatabasePausedError(
+                f"{name} is paused.",
+                service="azuresql",
+                hint="A record that comes wakes it; until then it costs nothing.",
+            )
+        return how()
+
+    found = {
+        key: (system, partial(careful, key.partition(".")[2], how) if key.startswith(("own.", "held.")) else how)
+        for key, (system, how) in asked.items()
+    }
+    return {**found, "databases": ("azure", databases)}
+
+
+def _unknown(identifier: str, area: str, error: Unasked, what: str) -> Finding:
+    todo = (error.problem.hint,) if error.problem.hint else ()
+    return Finding(identifier, area, Level.UNKNOWN, f"{what} could not be asked.", (error.problem.message,), todo)
+
+
+def _pins(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    """The ids that the clouds themselves say, against those of the configuration."""
+    pinned = {
+        "tenant": (environment.tenant_id, "tenant"),
+        "workspace": (environment.databricks.workspace_id, "workspace_id"),
+        "server": (environment.sql.server_name, "server"),
+    }
+    for name, (wanted, question) in pinned.items():
+        identifier = f"configuration.{name}"
+        if not wanted:
+            yield Finding(
+                identifier,
+                "configuration",
+                Level.WARN,
+                f"No {name} is pinned: a change could go to another one.",
+                (),
+                ("Pin it in lpmops.toml.",),
+            )
+            continue
+        try:
+            answer = answers[question]
+        except Unasked as error:
+            yield _unknown(identifier, "configuration", error, f"The {name}'s id")
+            continue
+        live = answer[0]["server_name"] if name == "server" and answer else answer
+        same = str(live or "").lower() == wanted.lower()
+        said = (
+            f"The {name} is the pinned one."
+            if same
+            else f"The {name} is another than the pinned one: nothing can be changed."
+        )
+        todo = () if same else (f"lpmops config show --origin -e {environment.name}",)
+        yield Finding(
+            identifier,
+            "configuration",
+            Level.OK if same else Level.BAD,
+            said,
+            (f"pinned {wanted}", f"live {plain(live)}"),
+            todo,
+        )
+
+
+def _sign_in(services: EnvironmentServices, answers: Answers, now: datetime) -> Iterator[Finding]:
+    found = services.credential.state()
+    evidence = [f"identity {plain(found.identity)}"] if found.identity else []
+    if found.expires_at is not None:
+        evidence.append(f"token for {(found.expires_at - now).total_seconds() / 60:.0f} min")
+    level = {"ok": Level.OK, "expiring": Level.OK, "unknown": Level.UNKNOWN}.get(found.state, Level.BAD)
+    said = {Level.OK: "Signed in.", Level.UNKNOWN: "Nobody has signed in yet."}.get(
+        level, f"The sign-in is {found.state}."
+    )
+    yield Finding(
+        "sign-in.identity",
+        "sign-in",
+        level,
+        said,
+        tuple(evidence),
+        (found.remedy,) if level is Level.BAD and found.remedy else (),
+    )
+    try:
+        ahead = answers["clock"]
+    except Unasked as error:
+        yield _unknown("sign-in.clock", "sign-in", error, "The services' clock")
+        return
+    if ahead is None:
+        yield Finding("sign-in.clock", "sign-in", Level.UNKNOWN, "The service does not say its time.")
+        return
+    off = abs(ahead) > _CLOCK_SECONDS
+    said = (
+        f"This machine's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}: ages are wrong, and sign-ins may be refused."
+        if off
+        else "This machine's clock agrees with the services'."
+    )
+    yield Finding(
+        "sign-in.clock",
+        "sign-in",
+        Level.WARN if off else Level.OK,
+        said,
+        (f"{ahead:+.0f} s",),
+        ("timedatectl set-ntp true",) if off else (),
+    )
+
+
+def _reach(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    for question, (name, title) in _REACH.items():
+        identifier = f"reach.{name}"
+        try:
+            answer = answers[question]
+        except Unasked as error:
+            # A service that refuses has answered: rights say the rest.
+            refused = error.problem.code == "auth.forbidden"
+            level = Level.WARN if refused else Level.UNKNOWN if error.problem.code == "auth.expired" else Level.BAD
+            said = f"{title[0].upper()}{title[1:]} {'refuses this identity' if refused else 'could not be reached'}."
+            yield Finding(
+                identifier,
+                "reach",
+                level,
+                said,
+                (error.problem.message,),
+                (error.problem.hint,) if error.problem.hint else (),
+            )
+            continue
+        if answer is None and question == "logs":
+            yield Finding(
+                identifier,
+                "reach",
+                Level.WARN,
+                "No Log Analytics workspace is configured: logs can't be read.",
+                (),
+                ("Set monitor.log_analytics_workspace in lpmops.toml.",),
+            )
+            continue
+        yield Finding(identifier, "reach", Level.OK, f"{title[0].upper()}{title[1:]} answers.")
+    yield from _reach_databases(environment, answers)
+
+
+def _reach_databases(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    names = (environment.sql.control_database, *environment.sql.databases)
+    problems = {name: answers.problems[f"own.{name}"] for name in names if f"own.{name}" in answers.problems}
+    if not problems:
+        yield Finding(
+            "reach.sql",
+            "reach",
+            Level.OK,
+            f"All {len(names)} databases answer.",
+            (f"at {environment.sql.server}:{environment.sql.port}",),
+        )
+        return
+    for name, problem in problems.items():
+        level = Level.UNKNOWN if problem.code == "auth.expired" else Level.BAD
+        todo = (problem.hint, remedies.show_database(environment, name))
+        yield Finding(
+            f"reach.sql.{name}",
+            "reach",
+            level,
+            f"Database {plain(name)} could not be reached.",
+            (problem.message,),
+            tuple(filter(None, todo)),
+        )
+
+
+def _rights(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    found = access_rows.rows(environment, answers)
+    for right in access_rows.merged([each for each in found if each.state == "lacks"]):
+        grant = command(
+            "lpmops", "access", "grant", "-e", environment.name, "--identity", right.identity, "--only", right.system
+        )
+        hand = () if right.may_grant is not False else (f"not for you to give: hand it to {right.giver}",)
+        said = f"{plain(right.who)} lacks {right.right} on {plain(right.on.rpartition('/')[2])}."
+        yield Finding(
+            f"rights.{right.need}",
+            "rights",
+            Level.BAD,
+            said,
+            (f"needed for: {right.needed_for}", right.why),
+            (*hand, right.grant) if hand else (grant, right.grant),
+        )
+    unknown = [each for each in found if each.state == "unknown"]
+    if unknown:
+        reasons = tuple(dict.fromkeys(each.why for each in unknown))
+        yield Finding(
+            "rights.unknown",
+            "rights",
+            Level.UNKNOWN,
+            f"{len(unknown)} rights could not be asked about.",
+            reasons[:5],
+            (f"lpmops access show -e {environment.name}",),
+        )
+    there = sum(each.state == "has" for each in found)
+    if there:
+        yield Finding("rights.there", "rights", Level.OK, f"{there} of {len(found)} rights that are needed are there.")
+
+
+def _features(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    try:
+        feed: FeedState = answers["feed"]
+        on = feed.kind != "off"
+        evidence = (
+            f"change feed {feed.kind}",
+            f"writer version {feed.writer_version}",
+            f"features: {', '.join(feed.features) or 'none'}",
+        )
+        said = (
+            "The table records its changes."
+            if on
+            else "The table does not record its changes: nothing can be streamed."
+        )
+        yield Finding(
+            "features.change_feed",
+            "features",
+            Level.OK if on else Level.BAD,
+            said,
+            evidence,
+            () if on else (remedies.enable_feed(environment),),
+            "" if on else "60 s",
+        )
+    except Unasked as error:
+        yield _unknown("features.change_feed", "features", error, "The table's change feed")
+    try:
+        namespace: NamespaceState = answers["namespace"]
+        basic = namespace.tier.lower() == "basic"
+        said = (
+            "Tier Basic has no Kafka endpoint and one consumer group: the stream can't send to it."
+            if basic
+            else f"Tier {namespace.tier} has what the stream needs."
+        )
+        yield Finding(
+            "features.tier",
+            "features",
+            Level.BAD if basic else Level.OK,
+            said,
+            (f"{namespace.tier}, {namespace.throughput_units} throughput units",),
+        )
+    except Unasked as error:
+        yield _unknown("features.tier", "features", error, "The namespace's tier")
+    yield from _job_features(environment, answers)
+
+
+def _job_features(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    try:
+        jobs: Sequence[StreamingJob] = answers["asa"]
+    except Unasked as error:
+        yield _unknown("features.jobs", "features", error, "The Stream Analytics jobs")
+        return
+    deploy = command("lpmops", "asa", "deploy", "-e", environment.name, "--dry-run")
+    if not jobs:
+        yield Finding(
+            "features.jobs",
+            "features",
+            Level.BAD,
+            "There is no Stream Analytics job: nothing lands.",
+            (),
+            (deploy,),
+            "60 s",
+        )
+    for job in jobs:
+        wrong = [
+            *(["drops rows that do not fit, silently"] if job.output_error_policy == "Drop" else []),
+            *(
+                [f"has compatibility level {job.compatibility_level}"]
+                if job.compatibility_level not in ("1.2", None)
+                else []
+            ),
+        ]
+        said = f"{job.name} {' and '.join(wrong)}." if wrong else f"{job.name} is set up as lpmops sets it up."
+        evidence = (f"output error policy {job.output_error_policy}", f"compatibility level {job.compatibility_level}")
+        yield Finding(
+            f"features.job.{job.name}",
+            "features",
+            Level.WARN if wrong else Level.OK,
+            said,
+            evidence,
+            (deploy,) if wrong else (),
+        )
+    yield from _diagnostics(environment, answers)
+
+
+def _diagnostics(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    try:
+        found: Mapping[str, Sequence[Mapping[str, Any]]] = answers["diagnostics"]
+    except Unasked as error:
+        yield _unknown("features.diagnostics", "features", error, "The jobs' diagnostic settings")
+        return
+    for job, settings in found.items():
+        logged = {
+            str(log.get("category") or log.get("categoryGroup"))
+            for setting in settings
+            for log in (setting.get("properties") or {}).get("logs") or ()
+            if log.get("enabled")
+        }
+        whole = bool(logged & {"allLogs"}) or {"Execution", "Authoring"} <= logged
+        said = (
+            f"{job} writes its logs."
+            if whole
+            else f"{job} writes no log of its execution: why it drops or fails can't be told."
+        )
+        todo = () if whole else (command("lpmops", "provision", "apply", "-e", environment.name, "--dry-run"),)
+        yield Finding(
+            f"features.diagnostics.{job}",
+            "features",
+            Level.OK if whole else Level.WARN,
+            said,
+            (f"categories: {', '.join(sorted(logged)) or 'none'}",),
+            todo,
+        )
+
+
+def _limits(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    yield from _groups(answers)
+    yield from _retention(environment.databricks.table, answers)
+    try:
+        for job in answers["asa"]:
+            yield _outputs(job)
+        yield from _egress(environment, answers)
+    except Unasked as error:
+        yield _unknown("limits.outputs", "limits", error, "The jobs' outputs")
+
+
+def _groups(answers: Answers) -> Iterator[Finding]:
+    try:
+        used, namespace = len(answers["groups"]), answers["namespace"]
+    except Unasked as error:
+        yield _unknown("limits.consumer_groups", "limits", error, "The hub's consumer groups")
+        return
+    most = _GROUPS.get(namespace.tier.lower(), 20)
+    level = Level.BAD if used >= most else Level.WARN if used >= most - 2 else Level.OK
+    said = f"{used} of {most} consumer groups are used" + ("; no further job can be added." if used >= most else ".")
+    yield Finding(
+        "limits.consumer_groups", "limits", level, said, tuple(plain(name) for name in answers["groups"][:20])
+    )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 86_400:g} d" if seconds >= 86_400 else f"{seconds / 3_600:.3g} h"
+
+
+def _retention(table: str, answers: Answers) -> Iterator[Finding]:
+    try:
+        hub: HubState = answers["hub"]
+        short = hub.retention < _WEEK
+        said = f"The hub keeps events {_span(hub.retention)}" + (
+            ": a job that stands longer loses records." if short else "."
+        )
+        yield Finding(
+            "limits.hub_retention",
+            "limits",
+            Level.WARN if short else Level.OK,
+            said,
+            (f"{hub.partitions} partitions",),
+            ("Let the hub keep 7 days: eventhub.retention_days in lpmops.toml, then lpmops provision apply.",)
+            if short
+            else (),
+        )
+    except Unasked as error:
+        yield _unknown("limits.hub_retention", "limits", error, "The hub's retention")
+    try:
+        feed: FeedState = answers["feed"]
+    except Unasked as error:
+        yield _unknown("limits.feed_retention", "limits", error, "How long the change feed lasts")
+        return
+    if feed.retention is None:
+        yield Finding(
+            "limits.feed_retention",
+            "limits",
+            Level.UNKNOWN,
+            "How long the change feed lasts can't be told from the table.",
+        )
+        return
+    short = feed.retention < _WEEK
+    said = f"Changes last {_span(feed.retention)}" + (": a replay reaches no further back." if short else ".")
+    todo = (
+        (f"ALTER TABLE {table} SET TBLPROPERTIES (delta.deletedFileRetentionDuration = 'interval 7 days')",)
+        if short
+        else ()
+    )
+    yield Finding("limits.feed_retention", "limits", Level.WARN if short else Level.OK, said, (), todo)
+
+
+def _outputs(job: StreamingJob) -> Finding:
+    outputs, length = len(job.outputs), len(job.query)
+    level = Level.BAD if outputs >= _OUTPUTS_MOST else Level.WARN if outputs > _OUTPUTS_PLANNED else Level.OK
+    said = f"{job.name} has {outputs} of {_OUTPUTS_MOST} outputs" + (
+        "; a further database needs another job." if level is not Level.OK else "."
+    )
+    evidence = (f"query {length:,} of {_QUERY_MOST:,} characters", f"{job.streaming_units or 0:g} streaming units")
+    return Finding(f"limits.outputs.{job.name}", "limits", level, said, evidence)
+
+
+def _egress(environment: Environment, answers: Answers) -> Iterator[Finding]:
+    """What all jobs read together against what the namespace gives: each reads the whole stream."""
+    try:
+        series, namespace = answers["metrics"], answers["namespace"]
+    except Unasked as error:
+        yield _unknown("limits.throughput", "limits", error, "The namespace's load")
+        return
+    peaks = {
+        each.metric: max((point.value for point in each.points if point.value is not None), default=None)
+        for each in series
+    }
+    incoming = peaks.get("IncomingBytes")
+    if incoming is None:
+        yield Finding(
+            "limits.throughput", "limits", Level.UNKNOWN, "Azure Monitor has no bytes of the last minutes yet."
+        )
+        return
+    jobs = len(answers["asa"])
+    needed, given = incoming / 60 * max(1, jobs), _UNIT_OUT * max(1, namespace.throughput_units)
+    share = needed / given
+    level = Level.BAD if share > 1 else Level.WARN if share > 0.7 else Level.OK
+    said = f"{jobs} jobs read {needed / 1e6:.2f} MB/s of the {given / 1e6:g} MB/s that {namespace.throughput_units} throughput units give."
+    todo = (remedies.add_throughput(environment, namespace),) if level is not Level.OK else ()
+    yield Finding(
+        "limits.throughput",
+        "limits",
+        level,
+        said,
+        (f"incoming {incoming / 60 / 1e6:.2f} MB/s at most in the last minutes",),
+        todo,
+        "60 s" if level is Level.BAD else "",
+    )
+
+
+def _latency(environment: Environment, config: Config, answers: Answers) -> Iterator[Finding]:
+    limits = config.thresholds
+    rules: tuple[tuple[str, str, Callable[[], Iterable[Finding]]], ...] = (
+        (
+            "latency.job",
+            "The streaming job",
+            lambda: fitness.job(environment, limits, answers["job"], answers["settings"]),
+        ),
+        ("latency.batch", "The stream's progress", lambda: fitness.batches(limits, answers["progress"])),
+        (
+            "latency.partitions",
+            "The hub's partitions",
+            lambda: fitness.hub(limits, answers["hub"], answers["asa"]),
+        ),
+        (
+            "latency.windows",
+            "The jobs' windows",
+            lambda: [each for job in answers["asa"] for each in fitness.analytics(environment, limits, job)],
+        ),
+        (
+            "latency.databases",
+            "The databases' settings",
+            lambda: fitness.databases(environment, limits, answers["databases"]),
+        ),
+    )
+    for identifier, what, rule in rules:
+        try:
+            yield from list(rule())
+        except Unasked as error:
+            yield _unknown(identifier, "latency", error, what)
