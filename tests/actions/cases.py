@@ -34,6 +34,7 @@ START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+ROUTE = {**FEED, "companies": ["1001"], "by": "ops@lpm.example"}
 COMPANY = {"company_id": "1007", "company": "Lake", "database": "lpm-01"}
 ONBOARD = {
     **FEED,
@@ -92,6 +93,10 @@ def _stream_stopped(cloud: Cloud) -> None:
 def _no_stream(cloud: Cloud) -> None:
     _streaming(cloud)
     cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
+
+
+def _route_paused(cloud: Cloud) -> None:
+    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
 
 
 def drift(cloud: Cloud) -> None:
@@ -318,9 +323,7 @@ CASES: dict[str, Case] = {
         _is_made,
     ),
     "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
-    "route resume": Case(
-        "route.resume", ROUTE, _route_is("paused"), (Act("route_state_put", "1001"),), _is_route("active")
-    ),
+    "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
     "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
     "grant": Case(
         "access.grant",
