@@ -72,7 +72,7 @@ class SandboxEnvironment:
         seed: int,
         namespaces: Namespaces,
         authority: TokenAuthority,
-        more_companies: CompanySource | None = None,
+        more_companies: CompanySource,
     ) -> None:
         self.name = plan.name
         self.plan = plan
@@ -88,7 +88,7 @@ class SandboxEnvironment:
             # A process that died while it deployed left a part of it, and nothing has flowed yet.
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        self._newcomers = Newcomers(folder, more_companies or (lambda _: companies), len(companies))
+        self._newcomers = Newcomers(folder, more_companies, len(companies))
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
         self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}")
@@ -273,6 +273,11 @@ class SandboxEnvironment:
         came = self._newcomers.more(count)
         self._calls.admit(came)
         return came
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The ids of the companies whose calls come, with a route or without."""
+        return self._calls.callers
 
     def make_database(self, name: str, collation: str, max_size_bytes: int) -> None:
         """An empty database on the server, as somebody with the portal open would make it. Raises SqlError."""

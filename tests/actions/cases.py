@@ -34,6 +34,7 @@ START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+ROUTE = {**FEED, "companies": ["1001"], "by": "ops@lpm.example"}
 COMPANY = {"company_id": "1007", "company": "Lake", "database": "lpm-01"}
 ONBOARD = {
     **FEED,
@@ -48,7 +49,6 @@ ONBOARD = {
 BOTH = [COMPANY, {"company_id": "1008", "company": "Pine", "database": "lpm-02"}]
 NAMESPACE = path_of(environment(), Kind.NAMESPACE, "evhns-lpm-tdr-prod")
 HUB = path_of(environment(), Kind.HUB, "evhns-lpm-tdr-prod", "tdr")
-ROUTE = {"companies": ["1001"], "reason": "", "ticket": "", "by": "ops@lpm.example"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +158,6 @@ def _noted(cloud: Cloud) -> int:
     return len(cloud.query("SELECT target FROM lpmops.pause"))
 
 
-def _is_route(state: str) -> Callable[[Cloud], bool]:
-    return lambda cloud: cloud.get("lpmops.route")["1001"]["state"] == state
-
-
 def _is_deployed(cloud: Cloud) -> bool:
     job = cloud.get(JOB)
     return (
@@ -203,6 +199,10 @@ def _is_shipped(cloud: Cloud) -> bool:
 
 def _routes(cloud: Cloud) -> list[tuple[Any, ...]]:
     return cloud.query("SELECT company_id, database_name, state FROM lpmops.route ORDER BY company_id")
+
+
+def _is_route(state: str) -> Callable[[Cloud], bool]:
+    return lambda cloud: _routes(cloud) == [("1001", "lpm-01", state)]
 
 
 def _has_moved(cloud: Cloud) -> bool:

@@ -52,8 +52,9 @@ from lpmops.routing import job as definitions
 from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
-from lpmops.sandbox.sql import SqlServer
+from lpmops.sandbox.sql import Database, SqlServer
 from lpmops.sandbox.sql.errors import SqlError
+from lpmops.sandbox.sql.types import CASE_INSENSITIVE
 from lpmops.services.sqltext import without_comments
 from tests.actions import cloud_access
 from tests.actions.arm import PRINCIPAL, Arm
@@ -67,10 +68,10 @@ CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Trouble = Callable[[str, str], None]
 # The tables of the control database that operators change, with the column that names a row.
-TABLES = {"lpmops.route": "company_id", "lpmops.pause": "target"}
-# What is written around an act and is none.
+TABLES = {"lpmops.route": "company_id", "lpmops.pause": "target", "lpmops.company_database": "database_name"}
 _A_ROW = """INSERT INTO lpm.tdr (company_id, record_id, commit_version, change_type, commit_timestamp, sent_at, enqueued_at, hub_partition,
     hub_sequence, landed_at) VALUES (@company, @record, @version, 'insert', '2030-01-01', '2030-01-01', '2030-01-01', 0, @version, '2030-01-01')"""
+# What is written around an act and is none.
 _BESIDE = ("lock_", "freeze_", "audit_", "control_")
 
 
@@ -395,9 +396,13 @@ class Cloud:
         """Run one, as somebody with an editor would."""
         self._sql.database(database).execute(text, {})
 
-    def make_database(self, name: str) -> None:
+    def make_database(self, name: str, collation: str = CASE_INSENSITIVE) -> None:
         """An empty database."""
-        self._sql.create_database(name)
+        self._sql.create_database(name, collation=collation)
+
+    def database(self, name: str) -> Database:
+        """A database of the server."""
+        return self._sql.database(name)
 
     def add_output(self, name: str) -> None:
         """A second company database, with its landing table, that the job writes and everybody knows of."""

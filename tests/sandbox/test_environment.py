@@ -27,7 +27,14 @@ class Life:
         authority = TokenAuthority(clock, plan.tenant_id, b"0" * 32)
         self.namespaces = Namespaces(folder / "namespaces", clock)
         self.environment = SandboxEnvironment(
-            plan.environments[0], folder / "dev", clock, companies_of(COMPANIES, 1), 1, self.namespaces, authority
+            plan.environments[0],
+            folder / "dev",
+            clock,
+            companies_of(COMPANIES, 1),
+            1,
+            self.namespaces,
+            authority,
+            lambda count: companies_of(count, 1),
         )
         self.account = Account(
             clock=clock,
@@ -117,3 +124,27 @@ def test_a_job_reads_any_hub_of_its_own_subscription_and_none_of_another(lives: 
     for place in (("evhns-lpm-foreign", "tdr"), ("evhns-lpm-made", "nothing"), ("evhns-lpm-none", "tdr")):
         with pytest.raises(LookupError):
             life.environment.find_hub(*place)
+
+
+def test_customers_and_databases_that_came_are_there_again_after_a_restart(lives: Callable[[], Life]) -> None:
+    first = lives()
+    first.deploy()
+    came = first.environment.welcome(2)
+    first.environment.make_database("lpm-new", "Latin1_General_100_CI_AS", 1 << 20)
+    known = {company.id for company in companies_of(COMPANIES, 1)}
+    assert [company.id in known for company in came] == [False, False]
+    second = lives()
+    assert {company.id for company in came} <= set(second.environment.callers)
+    assert second.environment.sql.database("lpm-new").catalog.collation == "Latin1_General_100_CI_AS"
+    assert second.environment.welcome(1)[0].id not in known | {company.id for company in came}
+    plan = second.environment.plan
+    group = f"/subscriptions/{plan.subscription_id}/resourceGroups/{plan.resource_group}"
+    assert f"{second.environment.sql.name}/lpm-new" in {resource.name for resource in second.account.resources(group)}
+
+
+def test_a_company_without_a_route_has_no_database(lives: Callable[[], Life]) -> None:
+    life = lives()
+    life.deploy()
+    (came,) = life.environment.welcome(1)
+    assert life.environment.database_of(came.id) is None
+    assert life.environment.database_of("1001") == life.environment.plan.databases[0]

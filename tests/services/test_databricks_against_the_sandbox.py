@@ -120,6 +120,19 @@ def test_the_columns_of_the_table_are_what_the_configured_ones_are_held_beside(s
     assert client.calls.operations() == {("databricks", "table"): 1}
 
 
+def test_companies_are_counted_by_what_came_and_found_by_what_is_there(still: World) -> None:
+    service = Client(still)
+    arrivals = service.company_arrivals("info_companyid")
+    assert arrivals
+    assert list(arrivals.values()) == sorted(arrivals.values(), reverse=True)
+    busiest = next(iter(arrivals))
+    found = service.company_records("info_companyid", [busiest, "'; DROP TABLE x --", "nobody"])
+    assert list(found) == [busiest]
+    assert found[busiest] > 0
+    # Asked for again at once it is not read again.
+    assert service.company_arrivals("info_companyid") is arrivals
+
+
 def test_history_tells_what_each_commit_wrote(still: World) -> None:
     history = Client(still).history(10)
     assert [(commit.operation, commit.rows) for commit in history[:3]] == [("DELETE", 1), ("UPDATE", 1), ("WRITE", 3)]

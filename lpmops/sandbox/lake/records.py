@@ -126,6 +126,11 @@ class CallRecords:
         self._due: list[tuple[float, int, int, list[_Call]]] = []
         self.in_progress = 0
 
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The ids of the companies that call."""
+        return tuple(company.id for company in self._callers[0])
+
     def admit(self, companies: Sequence[Company]) -> None:
         """Let these call too from now on; may be called from any thread. Raises ValueError as the making does."""
         self._callers = _callers((*self._callers[0], *companies))

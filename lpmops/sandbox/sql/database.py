@@ -153,8 +153,13 @@ class Database:
             raise errors.service_busy(str(uuid.uuid4()).upper())
 
     def pages(self) -> int:
-        """How many of SQL Server's pages of 8 KB the rows take: what has not gone into the file yet does not count."""
-        return -(-self.path.stat().st_size // 8192)
+        """How many of SQL Server's pages of 8 KB the database takes."""
+        connection = self.pool.lease(self.path)
+        try:
+            (count,) = connection.sqlite.execute("PRAGMA page_count").fetchone()
+        finally:
+            self.pool.give_back(connection)
+        return -(-int(count) * _PAGE // 8192)
 
     @property
     def max_pages(self) -> int:

@@ -1,0 +1,359 @@
+"""Bringing companies on and moving them: what is refused in which words, what a file may hold, and what is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lpmops.actions import registry, route_file, route_onboard, route_sight
+from lpmops.actions.inputs import Choice
+from lpmops.control.plan import Plan
+from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
+from tests.actions.cases import COMPANY, ONBOARD, ROUTE
+from tests.actions.cloud import CONTROL, JOB, Cloud
+from tests.actions.line import Line
+from tests.actions.operator import Operator, operator
+
+UNROUTED = """INSERT INTO lpmops.unrouted (company_id, commit_version, enqueued_at, hub_partition, hub_sequence)
+    VALUES ('{}', {}, '2026-11-23', 0, 1)"""
+HOSTILE = ("1007'", "]", "--", "/* x */", "1007; DROP TABLE lpm.tdr", "ünï", "=1+1", "a" * 64)
+
+
+@pytest.fixture
+def worker(folder: Path) -> Iterator[Operator]:
+    with operator(folder) as found:
+        found.cloud.land_rows("lpm-01", ("1007", "a"))
+        yield found
+
+
+def onboard(worker: Operator, *routes: dict[str, Any], **wish: Any) -> Plan:
+    return worker.desk.plan(registry.action("route.onboard"), {**ONBOARD, "routes": list(routes), **wish})
+
+
+def company(company_id: str = "1007", database: str = "lpm-01", **more: Any) -> dict[str, Any]:
+    return {"company_id": company_id, "company": "Lake", "database": database, **more}
+
+
+def refusals(plan: Plan) -> str:
+    return "\n".join(plan.refusals)
+
+
+# Ids -----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("company_id", "why"),
+    [
+        ("", "it is empty"),
+        (" 7", "begins or ends with a blank"),
+        ("7\0", "a control character"),
+        ("7\u200b", "a character that is not seen"),
+        ("x" * 4_000, "4,000 characters"),
+    ],
+)
+def test_an_id_that_no_text_can_carry_is_refused_with_its_reason(worker: Operator, company_id: str, why: str) -> None:
+    plan = onboard(worker, company(company_id))
+    assert why in refusals(plan)
+    with pytest.raises(UsageError, match="That can't be a company id"):
+        route_onboard.check_field("company_id", company_id)
+
+
+@pytest.mark.parametrize("company_id", HOSTILE)
+def test_a_hostile_id_is_brought_on_as_what_it_is(worker: Operator, company_id: str) -> None:
+    plan = onboard(worker, company(company_id), unknown=True, wait=0.0)
+    assert plan.refusals == ()
+    worker.desk.apply(plan, worker.approve(plan))
+    assert worker.cloud.query("SELECT company_id FROM lpmops.route WHERE company_id <> '1001'") == [(company_id,)]
+    assert worker.cloud.query("SELECT COUNT(*) FROM lpmops.route") == [(2,)]
+
+
+def test_an_id_that_the_source_does_not_have_is_refused_unless_that_is_known(worker: Operator) -> None:
+    assert "no record with info_companyid = '4711'" in refusals(onboard(worker, company("4711")))
+    plan = onboard(worker, company("4711"), unknown=True)
+    assert plan.refusals == ()
+    assert any("4711" in warning for warning in plan.warnings)
+
+
+def test_an_id_of_look_alike_letters_names_the_one_that_is_meant(worker: Operator) -> None:
+    # The Cyrillic letter that is drawn as a Latin o, for a zero.
+    assert "1007" in refusals(onboard(worker, company("1\u043e\u043e7")))
+
+
+def test_a_company_that_has_a_route_is_told_what_to_do_instead(worker: Operator) -> None:
+    assert onboard(worker, company("1001")).steps == ()
+    assert "route move" in refusals(onboard(worker, company("1001", "lpm-02")))
+    worker.cloud.statement(CONTROL, "UPDATE lpmops.route SET state = 'paused'")
+    assert "route resume" in refusals(onboard(worker, company("1001")))
+
+
+def test_a_removed_company_comes_back_and_its_earlier_rows_are_told_of(worker: Operator) -> None:
+    worker.cloud.statement(
+        CONTROL,
+        "INSERT INTO lpmops.route (company_id, company, database_name, state, changed_by) VALUES ('1007', 'Old', 'lpm-05', 'removed', 'x')",
+    )
+    plan = onboard(worker, company(), wait=0.0)
+    assert any("lpm-05" in warning for warning in plan.warnings)
+    worker.desk.apply(plan, worker.approve(plan))
+    assert worker.cloud.query("SELECT company, database_name, state FROM lpmops.route WHERE company_id = '1007'") == [
+        ("Lake", "lpm-01", "active")
+    ]
+
+
+# Databases -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_not_there_is_not_made_and_the_command_for_it_is_said(worker: Operator) -> None:
+    said = refusals(onboard(worker, company(database="lpm-77")))
+    assert "There is no database lpm-77" in said
+    assert "az sql db create -g rg-lpm-tdr-prod -s sql-lpm-prod -n lpm-77" in said
+
+
+def test_a_paused_database_is_refused_in_its_servers_words(worker: Operator) -> None:
+    worker.cloud.database("lpm-01").state = "unavailable"
+    assert "lpm-01 can't be used" in refusals(onboard(worker, company()))
+
+
+def test_a_full_database_is_refused_before_a_row_stops_every_company(worker: Operator) -> None:
+    worker.cloud.database("lpm-01").max_size_bytes = 32_768
+    said = refusals(onboard(worker, company()))
+    assert "lpm-01 is full" in said
+    assert "az sql db update" in said
+
+
+def test_another_collation_is_told_and_hinders_nothing(worker: Operator) -> None:
+    worker.cloud.make_database("lpm-02", collation="Latin1_General_100_CI_AS")
+    plan = onboard(worker, company(database="lpm-02"), wait=0.0)
+    assert plan.refusals == ()
+    assert any("compares texts as Latin1_General_100_CI_AS" in warning for warning in plan.warnings)
+
+
+def test_a_table_with_a_wrong_column_is_refused_with_the_reason(worker: Operator) -> None:
+    worker.cloud.make_database("lpm-02")
+    worker.cloud.statement("lpm-02", "EXEC ('CREATE SCHEMA lpm') CREATE TABLE lpm.tdr (company_id INT NOT NULL)")
+    said = refusals(onboard(worker, company(database="lpm-02")))
+    assert "company_id of lpm.tdr is INT" in said
+
+
+def test_the_control_database_takes_no_company(worker: Operator) -> None:
+    assert "control database" in refusals(onboard(worker, company(database=CONTROL)))
+
+
+def test_a_job_with_sixty_outputs_takes_no_more(worker: Operator) -> None:
+    held = worker.cloud.get(JOB)
+    more = {f"lpm-{number:02}": held["outputs"]["lpm-01"] for number in range(2, 59)}
+    for name in more:
+        more[name] = {
+            "datasource": {
+                **held["outputs"]["lpm-01"]["datasource"],
+                "properties": {**held["outputs"]["lpm-01"]["datasource"]["properties"], "database": name},
+            }
+        }
+        worker.cloud.statement(
+            CONTROL, f"INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('{name}', 'x')"
+        )
+    worker.cloud.put(JOB, outputs={**held["outputs"], **more})
+    worker.cloud.make_database("lpm-99")
+    assert "Stream Analytics takes 60" in refusals(onboard(worker, company(database="lpm-99")))
+
+
+def test_an_output_that_the_service_does_not_reach_stops_nothing(worker: Operator) -> None:
+    worker.cloud.make_database("lpm-02")
+    worker.cloud.put(JOB, unreachable="the login failed")
+    plan = onboard(worker, company(database="lpm-02"))
+    with pytest.raises(Exception, match="does not reach lpm-02: the login failed"):
+        worker.desk.apply(plan, worker.approve(plan))
+    assert worker.cloud.get(JOB)["state"] == "Running"
+    assert not [act for act in worker.cloud.acts() if act.verb == "stop"]
+
+
+def test_a_column_that_does_not_land_is_named(worker: Operator) -> None:
+    assert "'colour' does not land" in refusals(onboard(worker, company(), columns=["colour"]))
+
+
+# Waiting for the first row -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_first_row_that_is_long_in_coming_ends_the_wait_and_not_the_route(worker: Operator) -> None:
+    plan = onboard(worker, company("1008"))
+    with pytest.raises(TimedOutError) as told:
+        worker.desk.apply(plan, worker.approve(plan))
+    assert (told.value.exit_code, told.value.operation) == (8, worker.unfinished()[0])
+    assert "0 of 1 have their first row" in told.value.message
+    assert worker.cloud.query("SELECT state FROM lpmops.route WHERE company_id = '1008'") == [("active",)]
+    worker.cloud.land_rows("lpm-01", ("1008", "b"))
+    outcome = worker.desk.resume(worker.unfinished()[0])
+    assert outcome.result["routes"][0]["first_row_at"] is not None
+
+
+def test_a_wait_can_be_left_at_once_and_taken_up_again(worker: Operator) -> None:
+    from lpmops.control.hands import Event, StopRequest
+
+    stop = StopRequest()
+
+    def tell(event: Event) -> None:
+        stop.requested = stop.requested or (event.step or "").startswith("wait for")
+
+    plan = onboard(worker, company("1008"))
+    with pytest.raises(InterruptError, match="while it waited"):
+        worker.desk.apply(plan, worker.approve(plan), tell=tell, stop=stop)
+    worker.cloud.land_rows("lpm-01", ("1008", "b"))
+    assert worker.desk.resume(worker.unfinished()[0]).state == "succeeded"
+
+
+# Files ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_line_that_is_wrong_is_named_and_nothing_is_done(worker: Operator) -> None:
+    text = "company_id,name,database\n1007,Lake,lpm-01\n 8,Pine,lpm-01\n1007,Lake again,lpm-01\n"
+    items, _ = route_file.read(text)
+    said = refusals(onboard(worker, *items))
+    assert "line 3: That can't be a company id" in said
+    assert "line 4: The company '1007' is there twice." in said
+    assert "line 2" not in said
+
+
+def test_lines_that_are_no_routes_are_named_by_their_numbers() -> None:
+    with pytest.raises(UsageError) as told:
+        route_file.read("company_id,name,database\n1,A,x\n2,,x\n3,B,y,z\n")
+    assert told.value.hint.splitlines() == ["line 3: it has no company", "line 4: it has more cells than the heading"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "heading has no company_id, company, database"),
+        ("id,name\n1,A\n", "heading has no company_id, database"),
+        ("company_id,name,database\n", "no route in that file"),
+        ('company_id,name,database\n"1,A,x\n', "that is no CSV"),
+        ("[1]", "no list of routes"),
+        ("{", "no JSON"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        route_file.read(text)
+
+
+def test_what_is_exported_can_be_imported_and_changes_nothing(line: Line) -> None:
+    line.cloud.statement(
+        CONTROL,
+        "INSERT INTO lpmops.route (company_id, company, database_name, changed_by) VALUES ('=7', '+Cell, \"x\"', 'lpm-01', 'x')",
+    )
+    for form in ("csv", "json"):
+        said = line.run("route", "export", "-e", "prod", "-o", form)
+        assert said.code == 0
+        items, left_out = route_file.read(said.out)
+        assert ([(item["company_id"], item["company"]) for item in items], left_out) == (
+            [("1001", "Acme"), ("=7", '+Cell, "x"')],
+            [],
+        )
+        file = line.folder / f"routes.{form}"
+        file.write_text(said.out, encoding="utf-8")
+        again = line.run("route", "import", file, "-e", "prod", "--unknown-ok", "--yes", "-o", "json")
+        assert (again.code, again.data["operation"], again.data["result"]["changed"]) == (0, None, False)
+
+
+# What is shown -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_routes_are_listed_with_their_job_state_and_age(line: Line) -> None:
+    (item,) = line.run("route", "list", "-e", "prod", "-o", "json").data
+    assert {name: item[name] for name in item if name != "since"} == {
+        "company_id": "1001", "company": "Acme", "database": "lpm-01", "job": JOB, "state": "active",
+    }  # fmt: skip
+    assert line.run("route", "list", "-e", "prod", "--state", "paused", "-o", "json").data == []
+
+
+def test_one_route_is_shown_with_its_first_and_last_row(worker: Operator) -> None:
+    plan = onboard(worker, COMPANY)
+    worker.desk.apply(plan, worker.approve(plan))
+    data, warnings = route_sight.shown(worker.desk.bench(), "1007")
+    assert (data["job"], data["last_landed_at"], warnings) == (JOB, "2030-01-01T00:00:00.000Z", [])
+    assert data["seconds_to_first_row"] > 0
+    with pytest.raises(NotFoundError, match=r"Did you mean '1007'\?"):
+        route_sight.shown(worker.desk.bench(), "107")
+
+
+def test_companies_that_the_source_has_and_nobody_routes_are_offered_the_busiest_first(worker: Operator) -> None:
+    worker.cloud.statement(
+        CONTROL,
+        "INSERT INTO lpmops.unrouted (company_id, commit_version, enqueued_at, hub_partition, hub_sequence) VALUES ('1007', 5, '2026-11-23', 0, 1)",
+    )
+    found = route_onboard.candidates(worker.desk.bench())
+    assert [(item["company_id"], item["records_per_day"], item["unrouted"]) for item in found] == [
+        ("1007", 40.0, 1),
+        ("1008", 30.0, 0),
+    ]
+    by_name = {each.name: each for each in registry.action("route.onboard").inputs or ()}
+    offered = by_name["company_id"].choices
+    assert offered is not None
+    assert [choice.value for choice in offered(worker.desk.bench())] == ["1007", "1008"]
+    where = by_name["database"].choices
+    assert where is not None
+    assert list(where(worker.desk.bench())) == [Choice("lpm-01", "1 companies")]
+
+
+def test_a_resumed_company_is_told_what_came_meanwhile(worker: Operator) -> None:
+    worker.cloud.statement(CONTROL, "UPDATE lpmops.route SET state = 'paused'")
+    worker.cloud.statement(
+        CONTROL,
+        "INSERT INTO lpmops.unrouted (company_id, commit_version, enqueued_at, hub_partition, hub_sequence) VALUES ('1001', 17, '2026-11-23', 0, 1)",
+    )
+    plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
+    assert any("1 changes of 1001 found no route (versions 17 to 17" in warning for warning in plan.warnings)
+    outcome = worker.desk.apply(plan, worker.approve(plan))
+    assert outcome.result["routes"][0]["state"] == "active"
+
+
+# Moving --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def moving(cloud: Cloud) -> None:
+    cloud.add_output("lpm-02")
+    cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
+
+
+def test_a_move_that_was_given_up_on_its_way_is_taken_back(worker: Operator) -> None:
+    moving(worker.cloud)
+    worker.cloud.land_rows("lpm-02", ("1001", "b"))
+    worker.cloud.statement(CONTROL, "UPDATE lpmops.route SET also_database = 'lpm-02'")
+    plan = worker.desk.plan(registry.action("route.move"), {**ROUTE, "database": "lpm-01", "old": "", "keep": False})
+    assert not plan.refusals
+    worker.desk.apply(plan, worker.approve(plan))
+    assert worker.cloud.query("SELECT database_name, also_database FROM lpmops.route WHERE company_id = '1001'") == [
+        ("lpm-01", None)
+    ]
+    assert worker.cloud.landed("lpm-02") == []
+    assert ("1001", "b", 1) in worker.cloud.landed("lpm-01")
+
+
+def test_a_move_that_drops_a_column_is_refused(worker: Operator) -> None:
+    moving(worker.cloud)
+    worker.cloud.statement("lpm-01", "ALTER TABLE lpm.tdr ADD colour NVARCHAR(10) NULL")
+    plan = worker.desk.plan(registry.action("route.move"), {**ROUTE, "database": "lpm-02", "old": "", "keep": False})
+    assert "colour" in refusals(plan)
+
+
+def test_a_company_on_its_way_is_neither_paused_nor_moved_elsewhere(worker: Operator) -> None:
+    moving(worker.cloud)
+    worker.cloud.statement(CONTROL, "UPDATE lpmops.route SET also_database = 'lpm-02'")
+    assert "finish that move first" in refusals(worker.desk.plan(registry.action("route.pause"), ROUTE))
+    worker.cloud.add_output("lpm-03")
+    plan = worker.desk.plan(registry.action("route.move"), {**ROUTE, "database": "lpm-03", "old": "", "keep": False})
+    assert "on its way from lpm-01 to lpm-02 already" in refusals(plan)
+
+
+def test_rows_that_do_not_arrive_are_not_taken_out(worker: Operator) -> None:
+    moving(worker.cloud)
+    worker.cloud.land_rows("lpm-01", ("1001", "c"))
+    worker.cloud.statement(
+        "lpm-02", "CREATE UNIQUE INDEX ux_partition ON lpm.tdr (company_id, hub_partition) WITH (IGNORE_DUP_KEY = ON)"
+    )
+    worker.cloud.land_rows("lpm-02", ("1001", "z"))
+    plan = worker.desk.plan(registry.action("route.move"), {**ROUTE, "database": "lpm-02", "old": "", "keep": False})
+    assert plan.refusals
+    assert ("1001", "c", 1) in worker.cloud.landed("lpm-01")
+    assert isinstance(worker.attempt(plan), RefusedError)
