@@ -71,10 +71,14 @@ class Pager(ScrollView, can_focus=True):
         self._lay_out()
         self._reveal()
 
-    def get_content_height(self, _container: Size, _viewport: Size, width: int) -> int:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Lines that an automatic height takes."""
         self._fold(width - self.scrollbar_gutter.width)
-        return len(self._laid)
+        most = self.styles.max_height
+        if most is None:
+            return len(self._laid)
+        # Whoever measures what is around it asks for the best height, and would leave room for lines that are scrolled to.
+        return min(len(self._laid), int(most.resolve(container, viewport)))
 
     def _lay_out(self) -> None:
         # The scrollbar stands inside the size.
