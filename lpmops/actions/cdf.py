@@ -115,7 +115,6 @@ def plan_enable(bench: Bench, wish: Wish) -> Plan:
             "table.writer_version": feed.writer_version,
             "table.features": sorted(feed.features),
             "table.column_mapping": cdf_preflight.column_mapping(feed),
-            "table.type": found.type,
             "table.columns": sorted(found.columns),
         },
         wish=dict(wish),

@@ -180,7 +180,8 @@ def _warnings(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     new = [each.item.names[0] for each in off if each.item.kind is Kind.JOB and each.live is None]
     if new:
         found.append(
-            f"A new job has neither query nor rights in SQL: then lpmops asa deploy -e {environment.name} gives {', '.join(new)} its text."
+            f"A new job has no rights in SQL and no text: then lpmops access grant -e {environment.name} and "
+            f"lpmops asa deploy -e {environment.name} give {', '.join(new)} both."
         )
     return found
 

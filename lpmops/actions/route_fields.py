@@ -166,6 +166,11 @@ def _reader(name: str) -> Any:
     return read
 
 
+def database_field(hint: str, *, kept: bool = False) -> Input:
+    """The field that asks for a company's database."""
+    return Input("database", "database", hint, _reader("database"), _databases, look=_look_at_database, kept=kept)
+
+
 FIELDS: Sequence[Input] = (
     Input(
         "company_id",
@@ -177,15 +182,7 @@ FIELDS: Sequence[Input] = (
         kept=True,
     ),
     Input("company", "name", "how people call it", _reader("company"), kept=True),
-    Input(
-        "database",
-        "database",
-        "where it lands; ↑ ↓ choose, or name a new one",
-        _reader("database"),
-        _databases,
-        look=_look_at_database,
-        kept=True,
-    ),
+    database_field("where it lands; ↑ ↓ choose, or name a new one", kept=True),
     Input(
         "columns",
         "columns",

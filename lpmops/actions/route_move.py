@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_deploy, inputs, jobs, route, route_prepare, route_sight
+from lpmops.actions import asa, asa_deploy, inputs, jobs, route, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
-from lpmops.actions.inputs import Choice, Input
-from lpmops.actions.route_fields import check_field
+from lpmops.actions.route_fields import check_field, database_field
 from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
@@ -353,26 +352,6 @@ def _again(environment: str, company: str, given: Mapping[str, Any]) -> str:
 # The action ----------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _database_choices(bench: Bench) -> list[Choice]:
-    sql = bench.environment.sql
-    written = route_sight.writers(bench)
-    known = routes.read_databases(bench.services.sql, sql.control_database, sql.databases)
-    return [
-        Choice(
-            name,
-            f"written by {written[name.casefold()]}"
-            if name.casefold() in written
-            else "no job writes it yet: one stops once",
-        )
-        for name in known
-    ]
-
-
-def _read_database(text: str, now: datetime) -> str:
-    del now
-    return check_field("database", text.strip())
-
-
 def _fill(bench: Bench) -> Wish:
     return {"by": bench.who, "keep": False, "old": ""}
 
@@ -395,7 +374,7 @@ MOVE = Action(
     pins=("tenant", "server"),
     inputs=(
         route.company_input((ACTIVE,)),
-        Input("database", "database", "where it lands from now on; ↑ ↓ choose", _read_database, _database_choices),
+        database_field("where it lands from now on; ↑ ↓ choose"),
         *inputs.COMMON,
     ),
     fill=_fill,

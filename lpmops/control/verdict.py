@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lpmops.config import Column, Config
+from lpmops.config import Column, Config, Routing
 from lpmops.control import masking
 from lpmops.control.hubevents import HEARTBEAT, at_path
 from lpmops.model import RawEvent
 from lpmops.routing.fitting import kind_of, misfits, tables
-from lpmops.routing.job import LANDING_TABLE, Definition
+from lpmops.routing.job import CONTROL_TABLES, LANDING_TABLE, Definition
 from lpmops.routing.landing import WantedColumn
 from lpmops.routing.query import UNROUTED
 
@@ -139,8 +139,12 @@ def judge(
     known = tables(config.columns, config.routing)
     moments = [event.enqueued_at for event in events if event.enqueued_at is not None]
     unread = _stops(tried["unread"])
-    where = _whereabouts(rows, targets, routes, bodies, {stop.place for stop in unread}) if is_whole else _Whereabouts()
-    was = _whereabouts(old, former, routes, bodies, {stop.place for stop in unread}) if old else None
+    where = (
+        _whereabouts(rows, targets, routes, bodies, {stop.place for stop in unread}, config.routing)
+        if is_whole
+        else _Whereabouts()
+    )
+    was = _whereabouts(old, former, routes, bodies, {stop.place for stop in unread}, config.routing) if old else None
     found = Trial(
         job=name,
         events=len(events),
@@ -233,6 +237,7 @@ def _whereabouts(
     routes: Sequence[Mapping[str, Any]],
     bodies: Mapping[Place, Mapping[str, Any]],
     unread: set[str],
+    routing: Routing,
 ) -> _Whereabouts:
     """Which events land nowhere, more than once among the companies, or in another company's database."""
     seen = rows.places()
@@ -248,16 +253,30 @@ def _whereabouts(
                 landed[place] += 1
                 if home.get(str(row.get("company_id"))) != database.lower():
                     astray.append(_word(place))
-    # Only where rows say which event they are of can one be missed; heartbeats that are cut short are nobody's.
-    known = bool(seen)
+    # Only where rows say which event they are of can one be missed.
     nowhere = [
         _word(place)
         for place, body in bodies.items()
-        if known and place not in seen and _word(place) not in unread and body.get("_change_type") != HEARTBEAT
+        if seen and place not in seen and _word(place) not in unread and _is_owed(body, home, targets, routing)
     ]
     return _Whereabouts(
         tuple(nowhere), tuple(_word(place) for place, times in landed.items() if times > 1), tuple(astray)
     )
+
+
+def _is_owed(body: Mapping[str, Any], home: Mapping[str, str], targets: Targets, routing: Routing) -> bool:
+    """Whether this job must put an event out: what lands in one of its databases, and what no route takes where it writes that.
+
+    Heartbeats that are cut short are nobody's; the records of databases that other jobs write are theirs.
+    """
+    if body.get("_change_type") == HEARTBEAT:
+        return False
+    mine = {database.lower() for database, table in targets.values() if table == LANDING_TABLE}
+    place = home.get(str(at_path(body, routing.key)))
+    if any(table == CONTROL_TABLES[UNROUTED] for _, table in targets.values()):
+        return place is None or place in mine
+    whole = (routing.record, "_change_type", "_commit_version", "_commit_timestamp", "_sent_at")
+    return place in mine and all(at_path(body, path) is not None for path in whole)
 
 
 def _blocked(rows: _Rows, targets: Targets, known: Mapping[str, Sequence[WantedColumn]]) -> tuple[Conversion, ...]:

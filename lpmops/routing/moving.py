@@ -15,7 +15,7 @@ def insert_statement(columns: Sequence[FoundColumn]) -> str:
     declared = ", ".join(
         f"{quoting.identifier(column.name)} {column.type} '$[{place}]'" for place, column in enumerate(columns)
     )
-    return fill("rows_copy", columns=names, declared=declared)
+    return fill("rows_copy", names=names, declared=declared)
 
 
 def unmovable(source: Sequence[FoundColumn], target: Sequence[FoundColumn]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ _TYPES: Mapping[Kind, tuple[tuple[str, ...], str]] = {
 _HANGING = frozenset({Kind.ROLE, Kind.SETTING})
 _SERVICES = {Kind.JOB: "streamanalytics", Kind.ROLE: "authorization", Kind.SETTING: "monitor"}
 _READS, _WRITES = "Reader on the resource group", "Contributor on the resource group"
-_RIGHTS = {Kind.ROLE: "User Access Administrator or Owner on the hub"}
+_RIGHTS = {Kind.ROLE: "Role Based Access Control Administrator on the hub"}
 
 
 def path_of(environment: Environment, kind: Kind, *names: str) -> str:

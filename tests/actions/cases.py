@@ -48,7 +48,6 @@ ONBOARD = {
 BOTH = [COMPANY, {"company_id": "1008", "company": "Pine", "database": "lpm-02"}]
 NAMESPACE = path_of(environment(), Kind.NAMESPACE, "evhns-lpm-tdr-prod")
 HUB = path_of(environment(), Kind.HUB, "evhns-lpm-tdr-prod", "tdr")
-ROUTE = {"companies": ["1001"], "reason": "", "ticket": "", "by": "ops@lpm.example"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +92,6 @@ def _stream_stopped(cloud: Cloud) -> None:
 def _no_stream(cloud: Cloud) -> None:
     _streaming(cloud)
     cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
-
-
-def _route_paused(cloud: Cloud) -> None:
-    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
 
 
 def drift(cloud: Cloud) -> None:
@@ -158,10 +153,6 @@ def _noted(cloud: Cloud) -> int:
     return len(cloud.query("SELECT target FROM lpmops.pause"))
 
 
-def _is_route(state: str) -> Callable[[Cloud], bool]:
-    return lambda cloud: cloud.get("lpmops.route")["1001"]["state"] == state
-
-
 def _is_deployed(cloud: Cloud) -> bool:
     job = cloud.get(JOB)
     return (
@@ -203,6 +194,10 @@ def _is_shipped(cloud: Cloud) -> bool:
 
 def _routes(cloud: Cloud) -> list[tuple[Any, ...]]:
     return cloud.query("SELECT company_id, database_name, state FROM lpmops.route ORDER BY company_id")
+
+
+def _is_route(state: str) -> Callable[[Cloud], bool]:
+    return lambda cloud: _routes(cloud) == [("1001", "lpm-01", state)]
 
 
 def _has_moved(cloud: Cloud) -> bool:
@@ -323,7 +318,9 @@ CASES: dict[str, Case] = {
         _is_made,
     ),
     "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
-    "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
+    "route resume": Case(
+        "route.resume", ROUTE, _route_is("paused"), (Act("route_state_put", "1001"),), _is_route("active")
+    ),
     "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
     "grant": Case(
         "access.grant",

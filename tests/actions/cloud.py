@@ -68,10 +68,10 @@ CONTROL = "lpm-control"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Trouble = Callable[[str, str], None]
 # The tables of the control database that operators change, with the column that names a row.
-TABLES = {"lpmops.route": "company_id", "lpmops.pause": "target"}
-# What is written around an act and is none.
+TABLES = {"lpmops.route": "company_id", "lpmops.pause": "target", "lpmops.company_database": "database_name"}
 _A_ROW = """INSERT INTO lpm.tdr (company_id, record_id, commit_version, change_type, commit_timestamp, sent_at, enqueued_at, hub_partition,
     hub_sequence, landed_at) VALUES (@company, @record, @version, 'insert', '2030-01-01', '2030-01-01', '2030-01-01', 0, @version, '2030-01-01')"""
+# What is written around an act and is none.
 _BESIDE = ("lock_", "freeze_", "audit_", "control_")
 
 

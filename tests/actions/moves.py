@@ -6,7 +6,6 @@ is nothing to change before somebody makes it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -128,7 +127,7 @@ def _told(database: str, text: str) -> Move:
     """A statement of somebody with an editor, where there is such a database."""
 
     def move(cloud: Cloud) -> None:
-        with contextlib.suppress(SqlError):
+        with suppress(SqlError):
             cloud.statement(database, text)
 
     return move

@@ -138,7 +138,6 @@ class Night(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="lpmops-test-", dir=_MEMORY if _MEMORY.is_dir() else None))
         self.cloud = Watched(self.folder)
         self.cloud.put("feed", kind="delta", first=0)
-        self.cloud.add_database("lpm-01")
 
     @rule(machine=_machines, name=st.sampled_from(sorted(CASES)), trouble=_trouble)
     def apply(self, machine: str, name: str, trouble: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,6 +117,17 @@ def test_a_record_that_reaches_no_output_is_lost() -> None:
     found = judged(gives({"lpm-01": [row()]}), None, event(), event(1, company="nobody"))
     assert found.nowhere == ("0/1",)
     assert "reach no output at all" in found.faults[0]
+
+
+def test_the_records_of_another_job_are_not_missed_in_this_one() -> None:
+    shares = {name: part for name, part in DEFINITION.outputs.items() if name != "lpm-02"}
+    with_unrouted = replace(DEFINITION, outputs=shares)
+    alone = replace(DEFINITION, outputs={"lpm-01": shares["lpm-01"]})
+    events = (event(), event(1, company="1002"), event(2, company="nobody"))
+    answer = {"candidate": gives({"lpm-01": [row()]})}
+    for definition, missed in ((with_unrouted, ("0/2",)), (alone, ())):
+        found = verdict.judge(CONFIG, "job-01", definition, None, events, ROUTES, answer)
+        assert found.nowhere == missed
 
 
 def test_heartbeats_and_what_is_no_json_are_not_missed() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pyodbc
 import pytest
 
-from lpmops.config import Routing
+from lpmops.config import Column, Routing
 from lpmops.routing import schema
 from lpmops.sandbox.sql import lexer
 from tests.mssql.conftest import Server
@@ -27,6 +27,8 @@ NUMBERS: dict[str, list[Any]] = {
 }
 # What is told of a value that is not there, once the statement itself was understood.
 _NO_VALUE = ("(515)",)
+# Users of Microsoft Entra are made and dropped where there is such a directory; elsewhere a role stands in for one.
+_OF_A_DIRECTORY = ("user_create", "revoke_user")
 FORBIDDEN = {"MERGE", "PERCENTILE_CONT", "PERCENTILE_DISC", "CURSOR", "GOTO", "WAITFOR", "XP_CMDSHELL", "OPENROWSET"}
 
 
@@ -43,7 +45,10 @@ def test_every_text_is_plain_t_sql_and_says_in_its_first_line_which_rights_it_ne
 
 
 def test_every_text_is_understood(server: Server) -> None:
-    for statement in (*schema.control_statements(), *schema.landing_statements([], Routing())):
+    for statement in (
+        *schema.control_statements(),
+        *schema.landing_statements([Column("call_id", "NVARCHAR(128)")], Routing()),
+    ):
         server.execute(statement)
     for statement in ("landing_kpi", *schema.KPI_INDEXES):
         server.execute(TEXTS[statement])
@@ -52,7 +57,7 @@ def test_every_text_is_understood(server: Server) -> None:
     if not server.external:
         server.execute("CREATE ROLE [asa]")
     for name in sorted(TEXTS, key=lambda name: (name != "user_create", name)):
-        if name == "user_create" and not server.external:
+        if name in _OF_A_DIRECTORY and not server.external:
             continue
         text = Template(TEXTS[name]).safe_substitute(PLACES)
         parameters = NUMBERS.get(name, [None] * words(text).count("?"))
@@ -61,4 +66,4 @@ def test_every_text_is_understood(server: Server) -> None:
         except pyodbc.Error as error:
             if not any(number in str(error) for number in _NO_VALUE):
                 pytest.fail(f"{name}: {error}")
-    server.execute("DROP USER [asa]" if server.external else "DROP ROLE [asa]")
+    server.execute("DROP USER IF EXISTS [asa]" if server.external else "DROP ROLE [asa]")

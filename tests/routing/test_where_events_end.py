@@ -38,9 +38,7 @@ DATABASES = ["lpm-01", "lpm-02", "lpm-03"]
 
 
 def placed(found: dict[str, list[dict[str, Any]]]) -> Counter[tuple[str, str]]:
-    return Counter(
-        (output, row["record_id"]) for output, rows in found.items() if output != "heartbeat" for row in rows
-    )
+    return Counter((output, row["record_id"]) for output, rows in found.items() for row in rows if "record_id" in row)
 
 
 @pytest.mark.parametrize("strategy", SETTINGS)
@@ -94,6 +92,29 @@ def test_a_company_on_its_way_to_another_database_lands_in_both_and_is_not_unrou
         ("lpm-02", "tdr-2"): 1,
         ("unrouted", "x" * 65): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("output", "place"), [("control", ["kpi", "kpi", "kpi"]), ("company", ["kpi-lpm-01", "kpi-lpm-02", "kpi-lpm-02"])]
+)
+@pytest.mark.parametrize("strategy", SETTINGS)
+def test_each_routed_company_is_counted_once_a_minute_over_all_jobs(
+    strategy: str, output: str, place: list[str]
+) -> None:
+    routes = [Route("1001", "", "lpm-01"), Route("1002", "", "lpm-02"), Route("1003", "", "lpm-02")]
+    plan = shards.plan(
+        DATABASES, replace(SETTINGS[strategy], kpi=Kpi(output=output)), routes=routes, present=THREE_JOBS
+    )
+    sent = [record(1), record(2), record(3, "1002", disposition="failed"), record(4, "1003"), record(5, "9999")]
+    found = run(plan, routes, events(*sent))
+    counted = sorted(
+        (row["company_id"], name, row["calls"], row["answered"], row["failed"])
+        for name, rows in found.items()
+        if name.startswith("kpi")
+        for row in rows
+    )
+    companies = [("1001", 2, 2, 0), ("1002", 1, 0, 1), ("1003", 1, 1, 0)]
+    assert counted == [(company, name, *numbers) for (company, *numbers), name in zip(companies, place, strict=True)]
 
 
 UNFIT: list[dict[str, Any]] = [

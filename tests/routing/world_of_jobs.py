@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from lpmops.routing.query import INPUT, REFERENCE
 from lpmops.routing.routes import Route
 from lpmops.routing.shards import ShardPlan
 from lpmops.sandbox.asa import Executor, InputEvent, compile_query
-from tests.sandbox.asa.kit import rows
+from tests.sandbox.asa.kit import NOON, rows
 
 
 def run(
     plan: ShardPlan, routes: Iterable[Route], events: Sequence[InputEvent], also: Mapping[str, str] | None = None
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each output over all jobs of a plan, windows left open. `also` is where companies are on their way to."""
+    """The rows of each output over all jobs of a plan, windows closed an hour later. `also` is where companies are on their way to."""
     assert plan.refusals == ()
     reference = [
         {
@@ -34,7 +35,7 @@ def run(
         try:
             if by_reference:
                 executor.set_reference(REFERENCE, reference)
-            made = executor.process(list(events))
+            made = executor.process(list(events)) | executor.advance(NOON + timedelta(hours=1))
         finally:
             executor.close()
         for output in shard.outputs:

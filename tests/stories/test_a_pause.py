@@ -85,3 +85,36 @@ def test_an_interrupted_pause_stops_after_its_step_and_says_how_to_go_on(stream:
     assert _data(machine.done("op", "resume", left["id"], "-o", "json"))["state"] == "succeeded"
     machine.done("asa", "start", "-e", "dev", "--mode", "last-output", "--yes")
     assert stream.ledger("dev").assert_nothing_lost_or_doubled() > 0
+
+
+def test_rights_that_somebody_took_are_found_and_given_again(stream: Stream) -> None:
+    machine = stream.machine
+    taken = ("right.sql", "right.eventhub", "right.unity", "right.jobs")
+
+    def lacking() -> set[str]:
+        rights = machine.done("access", "show", "-e", "dev", "-o", "json").document["data"]
+        assert not [right for right in rights if right["state"] == "unknown"], rights
+        return {right["need"] for right in rights if right["state"] == "lacks"}
+
+    assert lacking() == set()
+    for fault in taken:
+        machine.done("sandbox", "fault", fault, "--env", "dev")
+    try:
+        of_others = {
+            "stream.unity.select", "asa.eventhub.receive", "asa.sql.select", "asa.sql.insert", "operators.jobs.run",
+        }  # fmt: skip
+        assert lacking() == {*of_others, "operator.unity.select"}
+        found = machine.run("doctor", "-e", "dev", "--check", "-o", "json")
+        assert found.code == 11
+        assert {f"rights.{need}" for need in of_others - {"asa.sql.insert"}} <= {
+            item["id"] for item in found.document["data"]
+        }
+        whose = ("--identity", "stream", "--identity", "asa", "--identity", "operators")
+        given = _data(machine.done("access", "grant", "-e", "dev", *whose, "--yes", "-o", "json"))
+        assert given["state"] == "succeeded"
+        assert lacking() == {"operator.unity.select"}
+        again = _data(machine.done("access", "grant", "-e", "dev", *whose, "--yes", "-o", "json"))
+        assert again["operation"] is None
+    finally:
+        for fault in taken:
+            machine.done("sandbox", "heal", fault, "--env", "dev")
