@@ -34,6 +34,7 @@ START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+ROUTE = {**FEED, "companies": ["1001"], "by": "ops@lpm.example"}
 COMPANY = {"company_id": "1007", "company": "Lake", "database": "lpm-01"}
 ONBOARD = {
     **FEED,
@@ -143,6 +144,10 @@ def _with_two_databases(cloud: Cloud) -> None:
     cloud.land_rows("lpm-01", ("1001", "a"), ("1001", "b"), ("1007", "a"))
     cloud.land_rows("lpm-02", ("1001", "a"))
     cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
+
+
+def _route_paused(cloud: Cloud) -> None:
+    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
 
 
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
@@ -318,9 +323,7 @@ CASES: dict[str, Case] = {
         _is_made,
     ),
     "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
-    "route resume": Case(
-        "route.resume", ROUTE, _route_is("paused"), (Act("route_state_put", "1001"),), _is_route("active")
-    ),
+    "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
     "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
     "grant": Case(
         "access.grant",
