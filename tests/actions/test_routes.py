@@ -12,7 +12,7 @@ from lpmops.actions import registry, route_fields, route_file, route_sight
 from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Plan
 from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
-from tests.actions.cases import COMPANY, ONBOARD, ROUTE
+from tests.actions.cases import COMPANY, DEPLOY, ONBOARD, ROUTE
 from tests.actions.cloud import CONTROL, JOB, Cloud
 from tests.actions.line import Line
 from tests.actions.operator import Operator, operator
@@ -171,6 +171,14 @@ def test_an_output_that_the_service_does_not_reach_stops_nothing(worker: Operato
 
 def test_a_column_that_does_not_land_is_named(worker: Operator) -> None:
     assert "'colour' does not land" in refusals(onboard(worker, company(), columns=["colour"]))
+
+
+def test_a_route_table_from_before_companies_moved_gets_its_columns_before_a_job_asks_for_them(worker: Operator) -> None:
+    for column in ("also_database", "asked_at", "first_row_at"):
+        worker.cloud.statement(CONTROL, f"ALTER TABLE lpmops.route DROP COLUMN {column}")
+    worker.cloud.statement(CONTROL, "DROP TABLE lpmops.company_database")
+    worker.desk.plan(registry.action("asa.deploy"), DEPLOY)
+    assert worker.cloud.query("SELECT also_database FROM lpmops.route") == [(None,)]
 
 
 # Waiting for the first row -------------------------------------------------------------------------------------------------------------------------
