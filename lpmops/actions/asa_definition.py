@@ -13,6 +13,7 @@ from lpmops.actions.asa_parts import PART, SETTINGS
 from lpmops.actions.asa_scale import RESCALE
 from lpmops.control.plan import Plan
 from lpmops.control.routes import REMOVED, known, read_databases
+from lpmops.control.routes import entries as all_routes
 from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import StreamingJob, to_data
 from lpmops.routing import deployed, shards
@@ -24,7 +25,6 @@ from lpmops.routing.routes import Route
 from lpmops.routing.shards import Shard, ShardPlan
 
 NAME = "asa.deploy"
-_ROUTE = ("company_id", "company", "database_name", "state")
 
 
 def targets(
@@ -37,13 +37,14 @@ def targets(
     environment = bench.environment
     live = {job.name: definitions.deployed(job) for job in found}
     people = environment.eventhub.consumer_group
-    rows = bench.services.sql.rows(environment.sql.control_database, "routes")
+    # Read so, the route table gets the columns that the reference query asks for, where it is from before there were any.
+    entries = all_routes(bench.control).values()
     there = read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
     plan = shards.plan(
         known(there, databases),
         shards.Settings.of(bench.config, environment, jobs_may_come=False),
         routes=[
-            *(Route(*(str(row[name]) for name in _ROUTE)) for row in rows if str(row["state"]) != REMOVED),
+            *(Route(one.company_id, one.company, one.database, one.state) for one in entries if one.state != REMOVED),
             *routes,
         ],
         present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},

@@ -18,7 +18,7 @@ from lpmops.actions.route_fields import FIELDS, check_field
 from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
-from lpmops.control.plan import Change, Impact, Plan, Step, pins_of
+from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, REMOVED, RouteEntry
 from lpmops.errors import LpmopsError, RefusedError, UsageError
@@ -27,7 +27,7 @@ from lpmops.routing.routes import Route, alike
 from lpmops.store.journal import StepRow
 
 _NAME = "route.onboard"
-_ADD, _FIRST, _NOTE = "route.add", "route.first", "route.note"
+_ADD, _FIRST, _NOTE = "route.add", f"{WAITS}first-row", f"{WAITS}note-first-row"
 # How long the first rows are waited for where nothing else is said: a few minutes more than the route table takes to be read.
 WAIT_SECONDS = 600.0
 _SHOWN = 5

@@ -118,7 +118,8 @@ class Engine:
             lock.take(again=True)
             try:
                 guard.check_pins(hands.wanted_pins(), hands.pins())
-                self._check_untouched(book, plan, hands)
+                if not _only_waits(book):
+                    self._check_untouched(book, plan, hands)
             except BaseException as error:
                 lock.release()
                 if isinstance(error, LpmopsError):
@@ -376,13 +377,18 @@ class Engine:
         return Lock(self._control, self._who, identifier, monotonic=self._monotonic, beat=beat)
 
     def refuse_unfinished(self) -> None:
-        """Raises RefusedError where this machine's journal has an operation of the environment that is not over, LockedError where it runs."""
-        for operation, _ in journal.operations(self._store, self._environment.name, unfinished=True):
+        """Raises RefusedError where this machine's journal has an operation of the environment that is not over, LockedError where it runs.
+
+        One that has done everything and only waits for others keeps nobody out.
+        """
+        for operation, steps in journal.operations(self._store, self._environment.name, unfinished=True):
             if lease.process(self._store, _lease(operation.id), self._now()) is not None:
                 raise LockedError(
                     f"Operation {operation.id} ({operation.action}) runs in {operation.environment} on this machine.",
                     hint=f"Wait for it, or see it: lpmops op show {operation.id}",
                 )
+            if _only_waits(Book(self._store, operation, steps, self._now, self._who)):
+                continue
             error = RefusedError(
                 f"{operation.environment} has an unfinished operation, {operation.id} ({operation.action}); finish it first.",
                 hint=f"Go on with it: lpmops op resume {operation.id}   or give it up: lpmops op abort {operation.id} --reason WHY",
@@ -438,6 +444,16 @@ class Engine:
             self._tell(Event(self._events, self._now(), book.id, step.name if step else None, state, said))
         except Exception:  # noqa: BLE001 - the edge to a face: one that is gone (a closed pipe) must not stop what is under way
             self._tell = tell_nobody
+
+
+def _only_waits(book: Book) -> bool:
+    """Whether what is left of an operation is to wait for others, and to note that it came; False for a plan that can't be read."""
+    try:
+        steps = book.plan().steps
+    except StoreError:
+        return False
+    left = [step for step, row in zip(steps, book.steps, strict=True) if row.state in journal.OPEN_STEPS]
+    return bool(left) and all(step.only_waits for step in left)
 
 
 def check_fresh(plan: Plan, fresh: Plan) -> None:

@@ -25,6 +25,8 @@ from lpmops.model import Kind, parse_time, to_data
 from lpmops.plain_text import plain
 
 FORMAT = 1
+# How the kind of a step begins that only waits, or notes what was waited for.
+WAITS = "wait."
 LONGEST_AGE = timedelta(minutes=15)
 _AHEAD = timedelta(minutes=2)
 _LARGEST_FILE = 16 * 1024 * 1024
@@ -58,6 +60,11 @@ class Step:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     touches: tuple[str, ...] = ()
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether it changes nothing that anybody rests on: it waits for what others do, or notes that it came."""
+        return self.kind.startswith(WAITS)
 
 
 @dataclass(frozen=True, slots=True)

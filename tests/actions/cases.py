@@ -150,6 +150,10 @@ def _with_two_databases(cloud: Cloud) -> None:
     cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
 
 
+def _route_paused(cloud: Cloud) -> None:
+    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
+
+
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lpmops.actions import registry, route_file, route_onboard, route_sight
+from lpmops.actions import registry, route_fields, route_file, route_sight
 from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Plan
 from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
-from tests.actions.cases import COMPANY, ONBOARD, ROUTE
+from tests.actions.cases import COMPANY, DEPLOY, ONBOARD, ROUTE
 from tests.actions.cloud import CONTROL, JOB, Cloud
 from tests.actions.line import Line
 from tests.actions.operator import Operator, operator
@@ -58,7 +58,7 @@ def test_an_id_that_no_text_can_carry_is_refused_with_its_reason(worker: Operato
     plan = onboard(worker, company(company_id))
     assert why in refusals(plan)
     with pytest.raises(UsageError, match="That can't be a company id"):
-        route_onboard.check_field("company_id", company_id)
+        route_fields.check_field("company_id", company_id)
 
 
 @pytest.mark.parametrize("company_id", HOSTILE)
@@ -173,6 +173,14 @@ def test_a_column_that_does_not_land_is_named(worker: Operator) -> None:
     assert "'colour' does not land" in refusals(onboard(worker, company(), columns=["colour"]))
 
 
+def test_a_route_table_from_before_companies_moved_gets_its_columns_before_a_job_asks_for_them(worker: Operator) -> None:
+    for column in ("also_database", "asked_at", "first_row_at"):
+        worker.cloud.statement(CONTROL, f"ALTER TABLE lpmops.route DROP COLUMN {column}")
+    worker.cloud.statement(CONTROL, "DROP TABLE lpmops.company_database")
+    worker.desk.plan(registry.action("asa.deploy"), DEPLOY)
+    assert worker.cloud.query("SELECT also_database FROM lpmops.route") == [(None,)]
+
+
 # Waiting for the first row -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +194,20 @@ def test_a_first_row_that_is_long_in_coming_ends_the_wait_and_not_the_route(work
     worker.cloud.land_rows("lpm-01", ("1008", "b"))
     outcome = worker.desk.resume(worker.unfinished()[0])
     assert outcome.result["routes"][0]["first_row_at"] is not None
+
+
+def test_who_waits_for_a_first_row_keeps_nobody_from_bringing_on_the_next(worker: Operator) -> None:
+    plan = onboard(worker, company("1008"))
+    with pytest.raises(TimedOutError):
+        worker.desk.apply(plan, worker.approve(plan))
+    worker.desk.refuse_unfinished()
+    following = onboard(worker, COMPANY)
+    assert worker.desk.apply(following, worker.approve(following)).state == "succeeded"
+    # What changed meanwhile is nothing that the wait rests on.
+    worker.cloud.put(JOB, streaming_units=7.0)
+    worker.cloud.land_rows("lpm-01", ("1008", "b"))
+    (waiting,) = worker.unfinished()
+    assert worker.desk.resume(waiting).result["routes"][0]["first_row_at"] is not None
 
 
 def test_a_wait_can_be_left_at_once_and_taken_up_again(worker: Operator) -> None:
@@ -280,9 +302,9 @@ def test_one_route_is_shown_with_its_first_and_last_row(worker: Operator) -> Non
 def test_companies_that_the_source_has_and_nobody_routes_are_offered_the_busiest_first(worker: Operator) -> None:
     worker.cloud.statement(
         CONTROL,
-        "INSERT INTO lpmops.unrouted (company_id, commit_version, enqueued_at, hub_partition, hub_sequence) VALUES ('1007', 5, '2026-11-23', 0, 1)",
+        UNROUTED.format("1007", 5),
     )
-    found = route_onboard.candidates(worker.desk.bench())
+    found = route_fields.candidates(worker.desk.bench())
     assert [(item["company_id"], item["records_per_day"], item["unrouted"]) for item in found] == [
         ("1007", 40.0, 1),
         ("1008", 30.0, 0),
@@ -300,7 +322,7 @@ def test_a_resumed_company_is_told_what_came_meanwhile(worker: Operator) -> None
     worker.cloud.statement(CONTROL, "UPDATE lpmops.route SET state = 'paused'")
     worker.cloud.statement(
         CONTROL,
-        "INSERT INTO lpmops.unrouted (company_id, commit_version, enqueued_at, hub_partition, hub_sequence) VALUES ('1001', 17, '2026-11-23', 0, 1)",
+        UNROUTED.format("1001", 17),
     )
     plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
     assert any("1 changes of 1001 found no route (versions 17 to 17" in warning for warning in plan.warnings)

@@ -22,8 +22,8 @@ def onboarding_plan(environment: str = "dev") -> Plan:
     """A company comes to a database that a job writes already."""
     steps = (
         Step(ADD, "route.add", "4711", {}, (Change("route.4711", None, "lpm-02"),)),
-        Step(WAIT, "route.first", "4711", {}),
-        Step(NOTE, "route.note", "4711", {}),
+        Step(WAIT, "wait.first-row", "4711", {}),
+        Step(NOTE, "wait.note-first-row", "4711", {}),
     )
     return replace(
         pause_plan(environment, guard.danger_of(Kind(environment))),
