@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lpmops.actions import registry, route_file, route_onboard, route_sight
+from lpmops.actions import registry, route_fields, route_file, route_onboard, route_sight
 from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Plan
 from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
@@ -282,7 +282,7 @@ def test_companies_that_the_source_has_and_nobody_routes_are_offered_the_busiest
         CONTROL,
         "INSERT INTO lpmops.unrouted (company_id, commit_version, enqueued_at, hub_partition, hub_sequence) VALUES ('1007', 5, '2026-11-23', 0, 1)",
     )
-    found = route_onboard.candidates(worker.desk.bench())
+    found = route_fields.candidates(worker.desk.bench())
     assert [(item["company_id"], item["records_per_day"], item["unrouted"]) for item in found] == [
         ("1007", 40.0, 1),
         ("1008", 30.0, 0),
