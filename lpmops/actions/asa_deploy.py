@@ -89,6 +89,11 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
         named = (name for job in changed for name in definitions.landing_databases(wanted[job]))
         there = {name for item in live.values() for name in definitions.landing_databases(item)}
         ground = asa_ground.look(bench, named, there)
+        # Once a part is written its job may need no change any more, and then its landing tables are not looked at again.
+        draft.steps = [
+            replace(step, touches=(*step.touches, *ground.seen)) if step.kind == asa_parts.PART else step
+            for step in draft.steps
+        ]
         draft.first[:0] = ground.steps
         draft.seen |= ground.seen
         draft.refusals += ground.refusals

@@ -95,6 +95,10 @@ def _no_stream(cloud: Cloud) -> None:
     cloud.put("stream", gone=True, paused=True, state="stopped", version=None, tasks=[])
 
 
+def _route_paused(cloud: Cloud) -> None:
+    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
+
+
 def drift(cloud: Cloud) -> None:
     """Somebody with the portal open: another text, another policy, an output that nobody asked for and one that is not there."""
     held = cloud.get(JOB)

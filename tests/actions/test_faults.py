@@ -90,7 +90,7 @@ def test_a_call_that_fails_in_any_way_leaves_an_operation_that_can_be_finished(n
     chance = random.Random(name)
     assert counting.seen["before"] > counting.seen["after"] >= len(case.effects)
     for place in ("before", "after"):
-        for number in kills.spread(range(1, counting.seen[place] + 1), 8):
+        for number in kills.spread(range(1, counting.seen[place] + 1), 6):
             fitting = [fault for fault in FAULTS if fault[1] == place]
             for title, _, make in chance.sample(fitting, min(FAULTS_EACH, len(fitting))):
                 _try(case, folder / f"{place}{number}{title}", Striking(place, number, make))
@@ -149,7 +149,7 @@ def test_a_sign_in_that_runs_out_at_any_call_stops_it_until_somebody_signs_in(na
 @pytest.mark.parametrize("name", CASES)
 def test_an_effect_that_lands_after_its_answer_was_given_up_is_waited_for(name: str, how: str, folder: Path) -> None:
     case = CASES[name]
-    for verb in kills.spread(kills.verbs(case, folder / "dry"), 2):
+    for verb in kills.spread(kills.verbs(case, folder / "dry"), 1):
         # As long as a request could live, so nothing is sent again before that; the effect is there after a few looks.
         with operator(folder / verb, timing=replace(QUICK, settle=30.0, visible=600.0)) as worker:
             case.prepare(worker.cloud)

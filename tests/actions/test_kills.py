@@ -12,7 +12,7 @@ from tests.actions import kills
 from tests.actions.cases import CASES
 from tests.actions.operator import operator
 
-PAIRS = int(os.environ.get("LPMOPS_TEST_KILL_PAIRS", "3"))
+PAIRS = int(os.environ.get("LPMOPS_TEST_KILL_PAIRS", "2"))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -173,7 +173,9 @@ def test_a_column_that_does_not_land_is_named(worker: Operator) -> None:
     assert "'colour' does not land" in refusals(onboard(worker, company(), columns=["colour"]))
 
 
-def test_a_route_table_from_before_companies_moved_gets_its_columns_before_a_job_asks_for_them(worker: Operator) -> None:
+def test_a_route_table_from_before_companies_moved_gets_its_columns_before_a_job_asks_for_them(
+    worker: Operator,
+) -> None:
     for column in ("also_database", "asked_at", "first_row_at"):
         worker.cloud.statement(CONTROL, f"ALTER TABLE lpmops.route DROP COLUMN {column}")
     worker.cloud.statement(CONTROL, "DROP TABLE lpmops.company_database")

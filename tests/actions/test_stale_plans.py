@@ -36,7 +36,7 @@ def test_whatever_the_plan_rests_on_moves_refuses_it_and_is_named(name: str, fol
                 # Of the moves that change the same field the first is enough.
                 first.setdefault(field, move)
             worker.cloud.restore(things)
-    tried = [*moves.BESIDES, *kills.spread(list(dict.fromkeys(first.values())))]
+    tried = [*moves.BESIDES, *kills.spread(list(dict.fromkeys(first.values())), 5)]
     fields = {field for number, move in enumerate(tried) for field in _refused(case, folder / str(number), move)}
     # What is not there and hangs on another thing that is not there can't come by itself.
     there = {field for field, value in plan.seen.items() if value is not None}
