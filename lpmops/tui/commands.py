@@ -52,7 +52,7 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),
     Command("app.hub", "app.hub", "h", "hub", "The hub's last events and those that come, callers masked", "hub"),
     Command("app.doctor", "app.doctor", "D", "doctor", "What is wrong with the environment, what it threatens, and what to do", "doctor"),
-    Command("app.access", "app.access", "R", "access", "Who has which right in the environment, and what gives what lacks", "access"),
+    Command("app.access", "app.access", "W", "access", "Who has which right in the environment, and what gives what lacks", "access"),
     Command("app.copy", "app.copy", "y", "copy", "Copy the cell, the row, its JSON, or the command that mends it", "copy", "copied", shown=True),
     Command("app.save", "app.save", "w", "save", "Save the table as CSV or JSON, or the screen as a picture", "save", "saved"),
     Command("app.refresh", "app.refresh_now", "r", "refresh", "Look again now: this environment, or all of them", "refresh", shown=True),

@@ -334,7 +334,7 @@ def test_preferences_that_cannot_be_read_are_left_as_they_are(tmp_path: Path) ->
 async def test_a_theme_chosen_once_is_there_the_next_time_with_the_keys(tmp_path: Path) -> None:
     path = tmp_path / "config" / "app.toml"
     path.parent.mkdir()
-    path.write_text('[keys]\n"app.refresh" = "R"\n')
+    path.write_text('[keys]\n"app.refresh" = "U"\n')
     app = LpmopsApp(good_day(), preferences=preferences.load(path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.settled)
@@ -342,7 +342,7 @@ async def test_a_theme_chosen_once_is_there_the_next_time_with_the_keys(tmp_path
         await pilot.press("enter")
         await until(pilot, lambda: app.theme == "lpmops-light")
     again = preferences.load(path)
-    assert (again.theme, dict(again.keys), again.problems) == ("light", {"app.refresh": "R"}, ())
+    assert (again.theme, dict(again.keys), again.problems) == ("light", {"app.refresh": "U"}, ())
 
 
 # Hands -------------------------------------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from lpmops.actions.inputs import Remark
 from lpmops.tui.screens.operation import OperationScreen
 from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.widgets.field import FieldInput
+from lpmops.tui.widgets.pager import Pager
 from tests.tui.driving import Snapshot, app_of, text, until
 from tests.tui.onboarding_worlds import OnboardingOrders, onboarding_events
 from tests.tui.order_worlds import at_work
@@ -81,6 +82,8 @@ async def test_the_plan_then_the_wait_for_the_first_row_then_the_end(
         snapshot(app_of(pilot), f"onboard_wait_{theme}_{width}x{height}")
         orders.step_gate.release(100)
         await until(pilot, lambda: "first row" in text(pilot) and "● done" in text(pilot) and not app_of(pilot).going)
+        pager = pilot.app.screen.query_one(Pager)
+        await until(pilot, lambda: pager.scroll_y == pager.max_scroll_y)
         app_of(pilot).clear_notifications()
         await until(pilot, lambda: not app_of(pilot).scene.activity.going)
         await pilot.pause()

@@ -125,8 +125,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         if number != self._followed:
             self._followed = number
             at = len(self._shown) - 1 if number == _END else line_of(self._shown, number)
-            # The lines that were just handed over have their room only then.
-            self.call_after_refresh(self.query_one(Pager).reveal, at)
+            self.query_one(Pager).reveal(at)
 
     def _look(self) -> None:
         """The newest of what the run and the journal say."""

@@ -30,6 +30,8 @@ class Pager(ScrollView, can_focus=True):
         self._text: Sequence[Line] = ()
         self._laid: list[Line] = []
         self._laid_for = 0
+        # The line that is to be seen, until somebody scrolls.
+        self._revealed: int | None = None
         self.wrap = True
 
     @property
@@ -45,9 +47,19 @@ class Pager(ScrollView, can_focus=True):
         self._lay_out()
         if self.styles.is_auto_height:
             self.refresh(layout=True)
+        if self._revealed is not None:
+            # The lines that were just handed over have their room only then.
+            self.call_after_refresh(self._reveal)
 
     def reveal(self, index: int) -> None:
-        """Scrolls no more than it takes to see that line of the text, and the one behind it."""
+        """Scrolls no more than it takes to see that line of the text, and the one behind it, until somebody scrolls elsewhere."""
+        self._revealed = index
+        self._reveal()
+
+    def _reveal(self) -> None:
+        index = self._revealed
+        if index is None:
+            return
         indent = min(_INDENT, self._laid_for // 4)
         before = self._text[: index + 1] if self.wrap else ()
         at = sum(len(folding.folded(line, self._laid_for, indent)) for line in before) if before else index
@@ -55,13 +67,18 @@ class Pager(ScrollView, can_focus=True):
             self.scroll_to(y=at - self.size.height + 1, animate=False)
 
     def on_resize(self, _event: Resize) -> None:
-        """Lays out for the new width."""
+        """Lays out for the new room; what was to be seen still is."""
         self._lay_out()
+        self._reveal()
 
-    def get_content_height(self, _container: Size, _viewport: Size, width: int) -> int:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Lines that an automatic height takes."""
         self._fold(width - self.scrollbar_gutter.width)
-        return len(self._laid)
+        most = self.styles.max_height
+        if most is None:
+            return len(self._laid)
+        # Whoever measures what is around it asks for the best height, and would leave room for lines that are scrolled to.
+        return min(len(self._laid), int(most.resolve(container, viewport)))
 
     def _lay_out(self) -> None:
         # The scrollbar stands inside the size.
@@ -90,12 +107,23 @@ class Pager(ScrollView, can_focus=True):
 
     def action_scroll(self, by: int) -> None:
         """Moves by lines."""
+        self._revealed = None
         self.scroll_relative(y=by, animate=False)
 
     def action_scroll_page(self, by: int) -> None:
         """Moves by pages."""
+        self._revealed = None
         self.scroll_relative(y=by * max(1, self.size.height - 1), animate=False)
 
     def action_scroll_edge(self, side: int) -> None:
         """To the beginning or the end."""
+        self._revealed = None
         self.scroll_to(y=0 if side < 0 else self.max_scroll_y, animate=False)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Whoever turns the wheel looks elsewhere."""
+        self._revealed = None
+
+    def on_mouse_scroll_down(self) -> None:
+        """Whoever turns the wheel looks elsewhere."""
+        self._revealed = None
