@@ -18,7 +18,7 @@ from lpmops.actions.action import Bench
 from lpmops.config import Routing
 from lpmops.control import hubevents, trials
 from lpmops.control.verdict import Complaint, Trial
-from lpmops.errors import LpmopsError, UsageError
+from lpmops.errors import ForbiddenError, LpmopsError, UsageError
 from lpmops.model import RawEvent, StreamingJob, parse_time
 from lpmops.routing import job as definitions
 from lpmops.routing.job import Definition
@@ -89,9 +89,9 @@ def _with_the_service(bench: Bench, found: Trial, candidate: Definition) -> Tria
     try:
         errors = bench.services.streamanalytics.compile(candidate.query, inputs)
     except LpmopsError as error:
-        return replace(
-            found, notes=(*found.notes, f"{SERVICE}' own compiler (in preview) can't be asked: {error.message}")
-        )
+        # What the service says of a missing right fills lines; which right it is stands in the hint.
+        why = error.hint if isinstance(error, ForbiddenError) and error.hint else error.message
+        return replace(found, notes=(*found.notes, f"{SERVICE}' own compiler (in preview) can't be asked: {why}"))
     complaints = tuple(Complaint(item.line or 0, item.column or 0, item.message, SERVICE) for item in errors)
     faults = tuple(
         f"{SERVICE} does not compile the text of {found.job}"

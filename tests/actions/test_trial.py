@@ -111,9 +111,9 @@ def test_what_the_service_says_of_the_text_counts_and_is_said_once(checked: Any)
 
 
 def test_a_compiler_that_may_not_be_asked_is_a_note(checked: Any) -> None:
-    faults, notes = checked(FINE, ForbiddenError("No right.", service="streamanalytics"))
+    faults, notes = checked(FINE, ForbiddenError("No right.", service="streamanalytics", hint="It needs Query Tester."))
     assert faults == []
-    assert "can't be asked: No right." in notes[-1]
+    assert "can't be asked: It needs Query Tester." in notes[-1]
 
 
 def test_a_text_that_stays_is_not_tried(tmp_path: Path) -> None:
