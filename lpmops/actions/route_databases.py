@@ -11,12 +11,13 @@ from typing import Any
 
 from lpmops.actions.action import Bench, Handler
 from lpmops.config import Environment
+from lpmops.control import access, rights
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Step
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, ServiceError, SignInError, ThrottledError
 from lpmops.model import Receipt
-from lpmops.routing import grants, landing
+from lpmops.routing import landing, privileges
 from lpmops.routing.landing import LandingCheck
 from lpmops.store.journal import StepRow
 
@@ -44,8 +45,8 @@ def look(bench: Bench, database: str, job: str, output: Mapping[str, Any] | None
         _look_at_room(bench, sight)
         check = landing_check(bench, database)
         rows = list(bench.services.sql.rows(database, "rows_by_table", ()))
-        missing = _missing_grants(bench, database, job)
-        sight.refusals += _denied(bench, database, job)
+        missing, denied = _grants(bench, database, job)
+        sight.refusals += denied
     except SignInError:
         raise
     except ServiceError as error:
@@ -137,15 +138,18 @@ def _table_names(bench: Bench) -> list[str]:
     return [wanted.name for wanted in landing.wanted_tables(config.columns, config.routing, config.kpi)]
 
 
-def _missing_grants(bench: Bench, database: str, job: str) -> tuple[tuple[str, str], ...]:
-    """The statements that let a job's identity write the landing tables. Raises ServiceError types."""
-    found = grants.found(job, bench.services.sql.rows(database, "grants", ()))
-    return grants.missing(job, found, writes=_table_names(bench))
-
-
-def _denied(bench: Bench, database: str, job: str) -> list[str]:
-    found = grants.found(job, bench.services.sql.rows(database, "grants", ()))
-    return [f"{database}: {reason}" for reason in grants.refusals(job, found, _table_names(bench))]
+def _grants(bench: Bench, database: str, job: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """The statements that let a job's identity write the landing tables, and what no grant gives. Raises ServiceError types."""
+    held = access.held_of(bench.services.sql.rows(database, "access_held", ()))
+    missing = [] if job.lower() in held.users else [("user_create", privileges.user(job))]
+    denied = []
+    for table in _table_names(bench):
+        verdicts = {wanted: rights.database(wanted, table, job, held) for wanted in rights.OF_AN_OUTPUT}
+        lacking = [wanted for wanted, verdict in verdicts.items() if verdict.state == "lacks" and not verdict.denied]
+        if lacking:
+            missing.append(("grant_object", privileges.on_object(job, table, lacking)))
+        denied += [f"{database}: {verdict.why}." for verdict in verdicts.values() if verdict.denied]
+    return missing, denied
 
 
 def landing_step(database: str, check: LandingCheck) -> Step:
@@ -189,14 +193,15 @@ def _act_landing(bench: Bench, step: Step, operation: str) -> Receipt:
 def _observe_grants(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     del row, receipt
     job = step.arguments["job"]
-    missing = _missing_grants(bench, step.target, job)
+    missing, _ = _grants(bench, step.target, job)
     said = f"{job} lacks {', '.join(name for name, _ in missing)}" if missing else f"{job} may write"
     return Observation(Sight.ABSENT if missing else Sight.SO, said)
 
 
 def _act_grants(bench: Bench, step: Step, operation: str) -> Receipt:
     del operation
-    for name, text in _missing_grants(bench, step.target, step.arguments["job"]):
+    missing, _ = _grants(bench, step.target, step.arguments["job"])
+    for name, text in missing:
         bench.services.sql.run(step.target, name, text, ())
     return Receipt()
 

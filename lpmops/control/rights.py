@@ -174,6 +174,10 @@ NEEDS: tuple[Need, ...] = (
     # The group that the configuration names.
     Need("operators.jobs.run", OPERATORS, "jobs", Level("CAN_MANAGE_RUN", "job"), "the group's people can't start or stop the stream"),
 )  # fmt: skip
+# What a job's identity needs on a table that it writes.
+OF_AN_OUTPUT = tuple(
+    need.how.permission for need in NEEDS if isinstance(need.how, DatabaseRight) and need.how.where == "output"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from lpmops.config import Column, Kpi, Routing
-from lpmops.routing import grants, landing
+from lpmops.control import access, rights
+from lpmops.routing import landing, privileges
 from lpmops.routing.landing import LandingCheck, WantedTable
 from lpmops.services import tables
 from tests.mssql.conftest import Server
@@ -232,17 +232,15 @@ def test_a_job_gets_what_it_lacks_and_no_more(server: Server) -> None:
     name = "asa-lpm ]'--"
     if not server.external:
         server.execute("CREATE ROLE [asa-lpm ]]'--]")
-    seen = grants.found(name, server.rows("", "grants"))
-    statements = grants.missing(
-        name, replace(seen, exists=seen.exists or not server.external), writes=[WANTED.name], reads=[WANTED.view]
-    )
-    for statement, text in statements:
-        server.run("", statement, text)
-    after = grants.found(name, server.rows("", "grants"))
+    else:
+        server.run("", "user_create", privileges.user(name))
+    server.run("", "grant_object", privileges.on_object(name, WANTED.name, rights.OF_AN_OUTPUT))
+    server.run("", "grant_object", privileges.on_object(name, WANTED.view, ("SELECT",)))
+    after = access.held_of(server.rows("", "access_held"))
     kind = "USER" if server.external else "ROLE"
     server.execute(f"DROP {kind} [asa-lpm ]]'--]")
-    assert grants.missing(name, after, writes=[WANTED.name], reads=[WANTED.view]) == ()
-    assert after.held == {"lpm.tdr": {"INSERT", "SELECT"}, "lpm.tdr_current": {"SELECT"}}
+    held = sorted((item.securable, item.permission) for item in after.permissions[name] if item.scope == "object")
+    assert held == [("lpm.tdr", "INSERT"), ("lpm.tdr", "SELECT"), ("lpm.tdr_current", "SELECT")]
 
 
 def test_counts_of_a_window_that_come_again_count_once(server: Server) -> None:

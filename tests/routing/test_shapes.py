@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpmops.config import Column, Kpi, Routing
-from lpmops.routing import grants, quoting, schema
+from lpmops.routing import privileges, quoting, schema
 from lpmops.routing.query import Share, job_query
 from lpmops.sandbox.asa import tokens as asa
 from lpmops.sandbox.asa.diagnostics import SourceText
@@ -62,10 +62,10 @@ def test_no_configured_path_or_word_changes_the_shape_of_a_query(words: list[str
 def test_no_name_of_an_identity_or_a_column_changes_the_shape_of_a_statement(name: str) -> None:
     def granted(identity: str) -> list[str]:
         return [
-            text
-            for _, text in grants.missing(
-                identity, grants.found(identity, []), writes=["lpm.tdr"], reads=["lpm.tdr_current"]
-            )
+            privileges.user(identity),
+            privileges.on_object(identity, "lpm.tdr", ("SELECT", "INSERT")),
+            privileges.in_database(identity, ("VIEW DATABASE STATE",)),
+            privileges.no_user(identity),
         ]
 
     for hostile, plain in zip(granted(name), granted("asa-lpm-01"), strict=True):
