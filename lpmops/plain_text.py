@@ -46,6 +46,11 @@ def _escape(character: str) -> str:
     return json.dumps(character)[1:-1] if unicodedata.category(character) in _STEERING else character
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun: 1 company, 1,204 companies."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def _cleaned(text: str) -> str:
     kept: list[str] = []
     marks = 0

@@ -20,6 +20,7 @@ from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, SignInError, UsageError
 from lpmops.model import Receipt
+from lpmops.plain_text import counted
 from lpmops.principals import Principal, rank
 from lpmops.routing import privileges
 
@@ -52,7 +53,7 @@ def plan_grant(bench: Bench, wish: Wish) -> Plan:
         kind=environment.kind,
         pins=pins_of(environment),
         target=environment.name,
-        summary=f"Give {len(lacking)} {'right' if len(lacking) == 1 else 'rights'} that lack in {environment.name}.",
+        summary=f"Give {counted(len(lacking), 'right', 'rights')} that lack in {environment.name}.",
         danger=guard.danger_of(environment.kind),
         steps=steps,
         # A job that was made again has the same name and is another identity.

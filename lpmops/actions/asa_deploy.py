@@ -22,6 +22,7 @@ from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, UsageError
 from lpmops.model import StreamingJob, parse_time, to_data
+from lpmops.plain_text import counted
 from lpmops.routing import job as definitions
 from lpmops.routing.job import Definition, Difference
 from lpmops.routing.shards import OUTPUTS_AT_MOST, OUTPUTS_PLANNED
@@ -187,7 +188,8 @@ def _unwritten(bench: Bench, written: set[str]) -> list[str]:
         if str(row["state"]) == "active" and str(row["database_name"]).lower() not in written:
             lost[str(row["database_name"])] = lost.get(str(row["database_name"]), 0) + 1
     return [
-        f"{count} companies are routed to {name}, which no job would write to: their records would go nowhere. Add it to sql.databases."
+        f"{counted(count, 'company is', 'companies are')} routed to {name}, which no job would write to: their records would go nowhere. "
+        "Add it to sql.databases."
         for name, count in sorted(lost.items())
     ]
 

@@ -14,6 +14,7 @@ from lpmops.control import routes
 from lpmops.control.routes import ACTIVE, REMOVED
 from lpmops.errors import UsageError
 from lpmops.model import to_data
+from lpmops.plain_text import counted
 from lpmops.routing.routes import COMPANY_AT_MOST, DATABASE_AT_MOST, alike, refusal_of_id, refusal_of_name
 
 
@@ -71,7 +72,7 @@ def _databases(bench: Bench) -> list[Choice]:
     return [
         Choice(
             name,
-            f"{count[name.casefold()]} companies"
+            counted(count[name.casefold()], "company", "companies")
             + ("" if name.casefold() in written else "; no job writes it yet, so its job stops once"),
         )
         for name in known

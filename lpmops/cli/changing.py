@@ -24,7 +24,7 @@ from lpmops.cli import output
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import DeclinedError, ExitCode, InterruptError, LpmopsError, RefusedError, UsageError
-from lpmops.plain_text import plain
+from lpmops.plain_text import counted, plain
 
 if TYPE_CHECKING:
     from lpmops.actions.action import Wish
@@ -237,7 +237,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines += [f"       {plain(item.field)}: {_value(item.before)} -> {_value(item.after)}" for item in step.changes]
     impact = plan.impact
     parts = [
-        (impact.companies is not None, f"{impact.companies} companies"),
+        (impact.companies is not None, counted(impact.companies or 0, "company", "companies")),
         (impact.pause_seconds is not None, f"{(impact.pause_seconds or 0) / 60:.0f} min without delivery"),
         (impact.budget_share is not None, f"{100 * (impact.budget_share or 0):.1f} % of the error budget"),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from lpmops.cli.output import paint, table
 from lpmops.model import STAGES, Health, Snapshot, Stage, Suspect, to_data
-from lpmops.plain_text import plain
+from lpmops.plain_text import counted, plain
 
 _SIGNS = {
     Health.HEALTHY: ("●", "green"),
@@ -35,7 +35,7 @@ def lines(snapshots: Sequence[Snapshot], now: datetime, *, routes: bool) -> list
 
 def _environment(snapshot: Snapshot, now: datetime) -> Iterator[str]:
     name = snapshot.environment.upper() if snapshot.kind.value == "prod" else snapshot.environment
-    companies = f"{len(snapshot.routes):,} {'company' if len(snapshot.routes) == 1 else 'companies'}"
+    companies = counted(len(snapshot.routes), "company", "companies")
     yield f"{sign(snapshot.health)} {paint(plain(name), 'bold')}  {snapshot.health.value}, {companies}, seen {age(snapshot.taken_at, now)} ago"
     stages = [snapshot.stages[stage] for stage in STAGES if stage in snapshot.stages]
     rows = [_stage(stage) for stage in stages]

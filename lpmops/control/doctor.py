@@ -19,7 +19,7 @@ from lpmops.control.questions import Answers, Asked, Once, Unasked
 from lpmops.control.remedies import command
 from lpmops.errors import DatabasePausedError
 from lpmops.model import FeedState, HubState, NamespaceState, StreamingJob
-from lpmops.plain_text import plain
+from lpmops.plain_text import counted, plain
 from lpmops.routing.landscape import Kind
 
 if TYPE_CHECKING:
@@ -516,7 +516,8 @@ def _egress(environment: Environment, answers: Answers) -> Iterator[Finding]:
     needed, given = incoming / 60 * max(1, jobs), _UNIT_OUT * max(1, namespace.throughput_units)
     share = needed / given
     level = Level.BAD if share > 1 else Level.WARN if share > 0.7 else Level.OK
-    said = f"{jobs} jobs read {needed / 1e6:.2f} MB/s of the {given / 1e6:g} MB/s that {namespace.throughput_units} throughput units give."
+    reading = counted(jobs, "job reads", "jobs read")
+    said = f"{reading} {needed / 1e6:.2f} MB/s of the {given / 1e6:g} MB/s that {namespace.throughput_units} throughput units give."
     todo = (remedies.add_throughput(environment, namespace),) if level is not Level.OK else ()
     yield Finding(
         "limits.throughput",

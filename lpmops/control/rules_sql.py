@@ -6,6 +6,7 @@ from lpmops.control import remedies, signs
 from lpmops.control.case import CAUSE, NAMED, UNREACHABLE, Case, Found, listed, unique
 from lpmops.control.facts import Facts
 from lpmops.model import Confidence, Suspect
+from lpmops.plain_text import counted
 
 
 def databases(case: Case) -> Found:
@@ -85,7 +86,7 @@ def _companies(facts: Facts, databases: list[str]) -> str:
         return "no company that is known here"
     shown = [f"{names.get(company, '')} ({company})".strip() for company in ids[:NAMED]]
     return (
-        f"{len(ids)} {'company' if len(ids) == 1 else 'companies'}: "
+        f"{counted(len(ids), 'company', 'companies')}: "
         + ", ".join(shown)
         + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")
     )

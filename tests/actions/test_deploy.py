@@ -153,7 +153,7 @@ def test_a_company_whose_database_no_job_would_write_to_refuses_the_deployment(f
     with operator(folder) as worker:
         worker.cloud.query("UPDATE lpmops.route SET database_name = 'lpm-09'; SELECT 1 AS one")
         drift(worker.cloud)
-        assert "1 companies are routed to lpm-09" in worker.plan(CASE).refusals[0]
+        assert "1 company is routed to lpm-09" in worker.plan(CASE).refusals[0]
 
 
 def _interrupt(worker: Operator, verb: str) -> str:

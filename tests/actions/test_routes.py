@@ -317,7 +317,7 @@ def test_companies_that_the_source_has_and_nobody_routes_are_offered_the_busiest
     assert [choice.value for choice in offered(worker.desk.bench())] == ["1007", "1008"]
     where = by_name["database"].choices
     assert where is not None
-    assert list(where(worker.desk.bench())) == [Choice("lpm-01", "1 companies")]
+    assert list(where(worker.desk.bench())) == [Choice("lpm-01", "1 company")]
 
 
 def test_a_resumed_company_is_told_what_came_meanwhile(worker: Operator) -> None:
