@@ -70,6 +70,32 @@ def test_no_flipped_bit_of_the_journal_is_acted_on(name: str, folder: Path) -> N
     assert name != "pause" or noticed > flips // 4, noticed
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_journal_that_is_cut_at_any_page_is_never_acted_on_twice(name: str, folder: Path) -> None:
+    case, origin = CASES[name], _interrupted(folder, name)
+    content = (origin / "laptop" / "lpmops.db").read_bytes()
+    noticed = 0
+    cuts = kills.spread(range(1, len(content) // PAGE), 3)
+    for pages in cuts:
+        place = folder / f"{pages} pages"
+        _copy(origin, place)
+        (place / "laptop" / "lpmops.db").write_bytes(content[: pages * PAGE])
+        try:
+            with operator(place) as worker:
+                for left in worker.unfinished():
+                    worker.desk.resume(left)
+        except LpmopsError as error:
+            noticed += 1
+            if not isinstance(error, StoreError) and not isinstance(error.__cause__, StoreError):
+                raise
+        with operator(place, machine="another") as onlooker:
+            acts = onlooker.cloud.acts()
+            assert all(acts[effect] <= 1 for effect in case.effects), f"{pages} pages: {acts}"
+    # What SQLite still has in its log beside the file mends a cut.
+    log = origin / "laptop" / "lpmops.db-wal"
+    assert noticed == len(cuts) or (log.exists() and log.stat().st_size)
+
+
 def _copy(origin: Path, place: Path) -> None:
     for file in origin.rglob("*"):
         if file.is_file():
