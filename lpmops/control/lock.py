@@ -259,7 +259,12 @@ class Lock:
             self._lost = True
             raise self._gone()
         self._renewed = asked
-        refuse_frozen(self._control.environment, self._control.state().freeze)
+        state = self._control.state()
+        # Somebody may have broken it between the two questions: the later one says so too.
+        if state.fence != self.fence:
+            self._lost = True
+            raise self._gone()
+        refuse_frozen(self._control.environment, state.freeze)
         if self._monotonic() - self._renewed > TRUST_SECONDS:
             raise LockLostError(
                 f"The control database took too long to say that the lock of {self._control.environment} is still held.",

@@ -103,4 +103,4 @@ def _walk(store: Store) -> Iterator[Entry]:
 
 
 def _hash(values: Any) -> str:
-    return hashlib.sha256(json.dumps(list(values)).encode("ascii")).hexdigest()
+    return hashlib.sha256(json.dumps(list(values), default=repr).encode("ascii")).hexdigest()

@@ -132,7 +132,8 @@ def _columns(kind: type[OperationRow] | type[StepRow]) -> str:
 
 
 def _checksum(table: str, values: Sequence[Any]) -> str:
-    return hashlib.sha256(json.dumps([table, *values]).encode("ascii")).hexdigest()[:32]
+    # A flipped bit may turn a text into bytes, which no row has.
+    return hashlib.sha256(json.dumps([table, *values], default=repr).encode("ascii")).hexdigest()[:32]
 
 
 def _checked(store: Store, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:

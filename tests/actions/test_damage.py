@@ -126,6 +126,24 @@ def test_every_changed_column_of_a_row_is_noticed(folder: Path) -> None:
             worker.unfinished()
 
 
+def test_a_text_that_became_bytes_is_noticed(folder: Path) -> None:
+    place = _interrupted(folder)
+    path = place / "laptop" / "lpmops.db"
+    for statement in (
+        "UPDATE sqlite_schema SET sql = replace(sql, 'STRICT', '      ') WHERE name = 'step'",
+        "UPDATE step SET state = CAST(state AS BLOB)",
+        "UPDATE sqlite_schema SET sql = replace(sql, '      ', 'STRICT') WHERE name = 'step'",
+    ):
+        # A schema that was written over is read by the next connection.
+        raw = sqlite3.connect(path, isolation_level=None)
+        raw.execute("PRAGMA writable_schema=ON")
+        raw.execute("PRAGMA ignore_check_constraints=ON")
+        raw.execute(statement)
+        raw.close()
+    with operator(place) as worker, pytest.raises(StoreError, match="damaged"):
+        worker.unfinished()
+
+
 def _run_small(name: str, folder: Path, size: int) -> None:
     """Run an action in a process that may write no file beyond a size: what a full disk does to SQLite."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -32,7 +32,7 @@ EXAMPLES = int(os.environ.get("LPMOPS_TEST_MACHINE", "12"))
 _MEMORY = Path("/dev/shm")
 # One act writes every file, again where one of them lacks: neither their order nor their repetition makes a difference.
 _MAY_BE_VAIN = {"put_file"}
-_CODES = {1, 2, 3, 4, 5, 6, 7, 9}
+_CODES = {1, 2, 3, 4, 5, 6, 7, 8, 9}
 
 
 class Killed(BaseException):
@@ -62,6 +62,8 @@ class Watched(Cloud):
         self.wrongs: list[str] = []
         self.actor: Operator | None = None
         self._lands = False
+        # The request that was out already when somebody took the lock away: no fence can call it back.
+        self.in_flight = ""
 
     def did(self, verb: str, target: str, thing: str = "", /, **values: Any) -> None:
         before = self.get(thing or target)
@@ -76,6 +78,9 @@ class Watched(Cloud):
 
     def note(self, verb: str, target: str) -> None:
         super().note(verb, target)
+        if verb == self.in_flight:
+            self.in_flight = ""
+            return
         # Whoever loses the lock finishes the act that is under way, however many files that writes.
         if self.actor is None or self._lands or verb in _MAY_BE_VAIN:
             return
@@ -271,6 +276,7 @@ class Night(RuleBasedStateMachine):
             if kind == "theft":
                 control = ControlDatabase(self.cloud, CONTROL, "prod")
                 control.break_lock(control.state().fence)
+                self.cloud.in_flight = verb if place == "before" else ""
             if kind == "edit":
                 self.cloud.put(what[0], **what[1])
 
