@@ -35,7 +35,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     filled.__annotations__ = {each.name: each.annotation for each in shown}
     # All by name, since those without a default may stand behind others.
     named = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
-    filled.__signature__ = own.replace(parameters=named)  # type: ignore[attr-defined] # what inspect reads
+    filled.__dict__["__signature__"] = own.replace(parameters=named)  # where inspect looks first
     return filled
 
 

@@ -310,7 +310,7 @@ def _python_tds() -> Any:
 
     with _tds_lock:
         their_context, their_tries = pytds.tls.create_context, pytds.utils.exponential_backoff
-        if getattr(their_context, "of_lpmops", False):
+        if their_context.__module__ == __name__:  # ours already
             return pytds
 
         def create_context(wish: str) -> Any:
@@ -325,7 +325,6 @@ def _python_tds() -> Any:
                 work=work, max_time_sec=max_time_sec, first_attempt_time_sec=first_attempt_time_sec, **rest
             )
 
-        create_context.of_lpmops = True  # type: ignore[attr-defined]  # a mark on our own function, which has no field for it
         pytds.tls.create_context = create_context
         pytds.utils.exponential_backoff = tries
     return pytds

@@ -9,6 +9,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from .hub import AUTHORITY, Hub
 
@@ -94,7 +95,7 @@ def parse(arguments: Sequence[str]) -> StreamSettings | ReplaySettings:
 class _Parser(argparse.ArgumentParser):
     """Raises where argparse would end the process, because on Databricks only an exception's words reach the run's page."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn, and this raises
+    def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
 

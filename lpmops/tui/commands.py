@@ -98,7 +98,7 @@ OVERVIEW: tuple[Command, ...] = (
     Command("overview.up", "move(-1)", "k,up", "up", "Choose the environment before", in_palette=False),
     Command("overview.first", "move(-99)", "g,home", "first", "Choose the first environment", in_palette=False),
     Command("overview.last", "move(99)", "G,end", "last", "Choose the last environment", in_palette=False),
-)  # fmt: skip
+)
 
 TABLE: tuple[Command, ...] = (
     Command("table.open", "open", "enter", "open", "Show everything known about this row", shown=True),
@@ -110,7 +110,7 @@ TABLE: tuple[Command, ...] = (
     Command("table.page_up", "page(-1)", "pageup", "page up", "One page up", in_palette=False),
     Command("table.first", "edge(-1)", "g,home", "first", "To the first row", in_palette=False),
     Command("table.last", "edge(1)", "G,end", "last", "To the last row", in_palette=False),
-)  # fmt: skip
+)
 
 SCROLL: tuple[Command, ...] = (
     Command("scroll.down", "scroll(1)", "j,down", "down", "One line down", in_palette=False),
@@ -119,7 +119,7 @@ SCROLL: tuple[Command, ...] = (
     Command("scroll.page_up", "scroll_page(-1)", "pageup", "page up", "One page up", in_palette=False),
     Command("scroll.first", "scroll_edge(-1)", "g,home", "first", "To the beginning", in_palette=False),
     Command("scroll.last", "scroll_edge(1)", "G,end", "last", "To the end", in_palette=False),
-)  # fmt: skip
+)
 
 RECORD: tuple[Command, ...] = (
     Command("record.next", "screen.neighbour(1)", "J", "next", "The next record of the table", shown=True, in_palette=False),
@@ -128,7 +128,7 @@ RECORD: tuple[Command, ...] = (
 
 TEXT: tuple[Command, ...] = (
     Command("text.wrap", "screen.wrap", "b", "wrap", "Break long lines, or cut them at the edge", "wrap", shown=True),
-)  # fmt: skip
+)
 
 LOGS: tuple[Command, ...] = (
     Command("logs.next", "screen.source(1)", "tab", "source", "The logs of the next source", shown=True, in_palette=False),
@@ -142,7 +142,7 @@ ASSESSMENT: tuple[Command, ...] = (
 
 MENU: tuple[Command, ...] = (
     Command("menu.close", "app.out", "escape", "leave", "Leave it all as it is", shown=True, in_palette=False),
-)  # fmt: skip
+)
 
 PLAN: tuple[Command, ...] = (
     Command("plan.cancel", "screen.cancel", "escape", "cancel", "Leave everything as it is", shown=True, in_palette=False),

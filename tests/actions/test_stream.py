@@ -11,7 +11,7 @@ import pytest
 from lpmops.errors import DeadlineError, NotFoundError, PartlyAppliedError, RefusedError, StalePlanError
 from tests.actions.cases import CASES
 from tests.actions.cloud import Act
-from tests.actions.operator import Operator, operator
+from tests.actions.operator import operator
 
 RESTART, RUN = CASES["stream restart"], Act("run_job", "stream")
 
@@ -103,10 +103,7 @@ def test_a_new_run_that_fails_says_why(folder: Path) -> None:
 
 
 def test_a_stream_that_is_not_there_is_named(folder: Path) -> None:
-    def gone(_: Operator) -> None:
-        return None
-
     with operator(folder) as worker:
-        worker.cloud.stream_job = lambda: gone(worker)  # type: ignore[method-assign]  # a cloud without the job
+        worker.cloud.put("stream", gone=True)
         with pytest.raises(NotFoundError, match="no job 'job'"):
             worker.plan(replace(RESTART))

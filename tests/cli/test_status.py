@@ -11,7 +11,7 @@ import sys
 import textwrap
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -86,13 +86,12 @@ def test_what_the_last_look_saw_stands_in_when_nothing_answers_and_claims_nothin
 
 
 def test_services_that_can_not_even_be_opened_are_a_warning(line: CommandLine) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object) -> NoReturn:
         raise SignInError("no credential works", service="identity", hint="az login")
 
     world = line.world()
-    world.open_services = fail  # type: ignore[assignment]
-    line.world = lambda: world  # type: ignore[method-assign]
-    said = line.run("status", "-e", "test", "-o", "json", "--check")
+    world.open_services = fail
+    said = line.run("status", "-e", "test", "-o", "json", "--check", world=world)
     assert said.code == 11
     assert "no credential works" in document(said.out)["warnings"][0]
 
@@ -182,7 +181,8 @@ def test_watching_gives_look_after_look_as_documents_on_a_line(line: CommandLine
     with context.using(line.world()) as world:
         world.sleep = lambda _: None
         status_watch.watch(["test"], live=live, check=False, form=Output.JSON, rounds=3)
-        documents = [document(text) for text in world.stdout.getvalue().splitlines()]  # type: ignore[attr-defined]
+        assert isinstance(world.stdout, io.StringIO)
+        documents = [document(text) for text in world.stdout.getvalue().splitlines()]
     assert [found["data"][0]["environment"] for found in documents] == ["test"] * 3
 
 
@@ -190,7 +190,8 @@ def test_watching_a_terminal_paints_in_place(line: CommandLine) -> None:
     line.terminal = True
     with context.using(line.world()) as world:
         status_watch.watch(["test"], live=True, check=False, form=Output.TABLE, rounds=2)
-        assert world.stdout.getvalue().count("\x1b[H\x1b[2J") == 2  # type: ignore[attr-defined]
+        assert isinstance(world.stdout, io.StringIO)
+        assert world.stdout.getvalue().count("\x1b[H\x1b[2J") == 2
 
 
 def test_csv_can_not_be_watched(line: CommandLine) -> None:

@@ -183,9 +183,9 @@ def test_what_could_not_be_read_is_unknown_and_never_zero() -> None:
     assert snapshot.routes == ()
 
 
-def test_an_answer_of_another_shape_or_a_bug_in_a_service_fails_alone() -> None:
+def test_an_answer_of_another_shape_or_a_bug_in_a_service_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    world.table = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    monkeypatch.setattr(world, "table", lambda: 1 / 0)
     world.broken["jobs"] = BadAnswerError("the answer is HTML", service="streamanalytics")
     snapshot = look(world)
     assert snapshot.stages["cdf"].health is Health.UNKNOWN
@@ -241,22 +241,26 @@ def test_the_routes_of_the_last_look_stand_in_when_the_control_database_is_away(
     assert "control database" in snapshot.stages["sql"].reason
 
 
-def test_events_that_expired_before_they_landed_are_called_lost() -> None:
+def test_events_that_expired_before_they_landed_are_called_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.faults = {"asa.stopped"}
     world.beat = None
     world.step(30)
-    world.partitions = lambda: (PartitionState("0", world.sequence - 10, world.sequence, world.now, False),)  # type: ignore[method-assign]
-    world._heartbeat = lambda *_: [{"server_time": world.now, "hub_partition": None, "hub_sequence": None}]  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        world, "partitions", lambda: (PartitionState("0", world.sequence - 10, world.sequence, world.now, False),)
+    )
+    monkeypatch.setattr(
+        world, "_heartbeat", lambda *_: [{"server_time": world.now, "hub_partition": None, "hub_sequence": None}]
+    )
     snapshot = look(world)
     assert snapshot.suspects[0].id == "hub.loss"
     assert snapshot.stages["eventhub"].health is Health.DOWN
 
 
-def test_an_unknown_job_state_is_shown_and_called_unknown() -> None:
+def test_an_unknown_job_state_is_shown_and_called_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     jobs = world.jobs()
-    world.jobs = lambda: (replace(jobs[0], state="Hibernating"),)  # type: ignore[method-assign]
+    monkeypatch.setattr(world, "jobs", lambda: (replace(jobs[0], state="Hibernating"),))
     snapshot = look(world)
     assert snapshot.stages["asa"].health is Health.UNKNOWN
     assert "Hibernating" in snapshot.stages["asa"].reason

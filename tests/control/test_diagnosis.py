@@ -206,11 +206,11 @@ def test_records_that_no_route_takes_are_counted_by_company() -> None:
     assert suspect.evidence[0] == "company 9999: 12 records"
 
 
-def test_a_quiet_source_is_no_trouble() -> None:
+def test_a_quiet_source_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     collector = Collector(world.environment, world, now=lambda: world.now)
     quiet_table = world.table()
-    world.table = lambda: quiet_table  # type: ignore[method-assign]
+    monkeypatch.setattr(world, "table", lambda: quiet_table)
     world.now += timedelta(minutes=30)
     world.beat = world.enqueued_at = world.now
     snapshot = collector.refresh(2.0)
@@ -237,7 +237,7 @@ def test_a_busy_hub_is_known_from_its_own_words_before_any_metric_comes() -> Non
     assert first(looks(world, ())[-1]).id == "hub.throttled"
 
 
-def test_a_job_that_restarts_again_and_again_is_not_taken_for_a_running_one() -> None:
+def test_a_job_that_restarts_again_and_again_is_not_taken_for_a_running_one(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     collector = Collector(world.environment, world, now=lambda: world.now)
     world.faults = {"cdf.job_failed"}
@@ -245,7 +245,11 @@ def test_a_job_that_restarts_again_and_again_is_not_taken_for_a_running_one() ->
     world.faults = set()
     world.step(5)
     starting = world.stream_run()
-    world.stream_run = lambda: type(starting)("77", "lpm-tdr-stream", "starting", run_id="10", started_at=world.now)  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        world,
+        "stream_run",
+        lambda: type(starting)("77", "lpm-tdr-stream", "starting", run_id="10", started_at=world.now),
+    )
     snapshot = collector.refresh(2.0)
     collector.close()
     assert first(snapshot).id == "cdf.job_failed"

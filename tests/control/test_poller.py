@@ -73,10 +73,14 @@ def test_a_clock_that_jumps_ends_nothing(start: Callable[..., tuple[Poller, list
     world = World()
     _, seen = start(world)
     until(lambda: bool(seen))
+
+    def two_more() -> None:
+        had = len(seen)
+        until(lambda: len(seen) >= had + 2)
+
     for jump in (timedelta(hours=-3), timedelta(days=2), timedelta(minutes=-90)):
         world.now += jump
-        had = len(seen)
-        until(lambda had=had: len(seen) >= had + 2)  # type: ignore[misc]
+        two_more()
     assert all(snapshot.health in Health for snapshot in seen)
 
 
@@ -105,9 +109,13 @@ def test_what_is_too_old_goes_once_the_clock_is_steady(
     world = World()
     _, seen = start(world)
     first = world.now
-    for moment in (first, first + timedelta(days=40), first + timedelta(days=40, hours=1)):
+
+    def seen_at(moment: datetime) -> None:
         world.now = moment
-        until(lambda moment=moment: bool(seen) and seen[-1].taken_at == moment)  # type: ignore[misc]
+        until(lambda: bool(seen) and seen[-1].taken_at == moment)
+
+    for moment in (first, first + timedelta(days=40), first + timedelta(days=40, hours=1)):
+        seen_at(moment)
     until(lambda: snapshots.moments(store, "test", first, first + timedelta(days=1)) == [])
 
 

@@ -207,7 +207,7 @@ def test_every_table_that_jobs_write_is_known_with_all_its_columns() -> None:
         ("DATETIME2(6)", 5, False),
         ("DATE", {"year": 1}, False),
     ],
-)  # fmt: skip
+)
 def test_a_value_fits_its_column_or_the_reason_is_said_without_it(declared: str, value: Any, fits: bool) -> None:
     reason = misfit(value, WantedColumn("x", declared, True))
     assert (reason == "") is fits

@@ -51,7 +51,7 @@ _WORD = re.compile(
     r"""
     (?P<space>\s+|//[^\n]*)
   | (?P<moment>datetime\s*\(\s*(?P<moment_text>[^()]*?)\s*\))
-  | (?P<span>\d+(?:\.\d+)?(?:ms|[dhms])(?!\w))
+  | (?P<span>(?P<amount>\d+(?:\.\d+)?)(?P<unit>ms|[dhms])(?!\w))
   | (?P<number>\d+(?:\.\d+)?(?![\w]))
   | (?P<string>@"[^"\n]*"|@'[^'\n]*'|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
   | (?P<negated>!(?:contains_cs|contains|has_cs|has|in~|in|startswith|endswith|between)(?!\w))
@@ -88,9 +88,9 @@ def _token(match: re.Match[str], kind: str, text: str) -> Token:
     if kind == "moment":
         return Token("literal", word, position, _moment(match, text))
     if kind == "span":
-        amount, unit = re.fullmatch(r"([\d.]+)([a-z]+)", word.lower()).groups()  # type: ignore[union-attr]  # the lexer's own pattern
+        seconds = float(match["amount"]) * _UNITS[match["unit"].lower()]
         try:
-            return Token("literal", word, position, timedelta(seconds=float(amount) * _UNITS[unit]))
+            return Token("literal", word, position, timedelta(seconds=seconds))
         except OverflowError:
             raise syntax_error(Token("literal", word, position), text) from None
     if kind == "number":

@@ -42,9 +42,9 @@ Opener = Callable[..., Hub]
 def open_hub(tmp_path: Path) -> Opener:
     """Open the same folder again and again, as restarts do."""
 
-    def open_it(clock: Clock | None = None, **options: object) -> Hub:
-        settings: dict[str, object] = {"throughput_units": 100_000, **options}
-        return Hub(tmp_path / "tdr", "tdr", 4, clock or Clock(), **settings)  # type: ignore[arg-type] # options of one test
+    def open_it(clock: Clock | None = None, **options: Any) -> Hub:
+        settings: dict[str, Any] = {"throughput_units": 100_000, **options}
+        return Hub(tmp_path / "tdr", "tdr", 4, clock or Clock(), **settings)
 
     return open_it
 
