@@ -169,7 +169,7 @@ def _read(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise UsageError(f"{path} is larger than {_LARGEST_FILE >> 20} MiB.", hint="Name a smaller file.")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}.", hint="Check its name and its rights.") from None
     except UnicodeDecodeError:
