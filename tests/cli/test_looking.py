@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lpmops.cli import asa, context, hub, kpi
+from lpmops.cli import asa, asa_trial, context, hub, kpi
 from lpmops.cli.context import World
 from lpmops.config import Config
 from lpmops.control.hubevents import Following
@@ -212,3 +212,11 @@ def test_a_mark_of_byte_order_is_no_part_of_a_file(run: Run, tmp_path: Path) -> 
     # Routes are read after events, so what is said of them tells that the events were taken.
     _, _, err = run("asa", "test", "-e", "test", "--events", str(events), "--routes", str(routes))
     assert "The routes are no CSV" in err
+
+
+@pytest.mark.parametrize("option", ["--events", "--routes", "--query"])
+def test_a_file_without_an_end_is_too_large(run: Run, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr(asa_trial, "_LARGEST_FILE", 1 << 20)
+    code, _, err = run("asa", "test", "-e", "test", option, "/dev/zero")
+    assert code == 2
+    assert "/dev/zero is larger than 1 MiB" in err
