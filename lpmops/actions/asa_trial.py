@@ -119,7 +119,8 @@ def events_of(text: str, routing: Routing, now: datetime) -> list[RawEvent]:
     Raises UsageError naming the line that is none.
     """
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines, because U+2028 and its like may stand inside a JSON text.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -140,7 +141,12 @@ def events_of(text: str, routing: Routing, now: datetime) -> list[RawEvent]:
 
 def routes_of(text: str) -> list[dict[str, str]]:
     """Routes of a CSV file with the columns company_id and database_name. Raises UsageError."""
-    rows = list(csv.DictReader(io.StringIO(text)))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise UsageError(
+            f"The routes are no CSV: {error}.", hint="One route a line: company_id,database_name"
+        ) from None
     names = ("company_id", "database_name")
     if not rows or any(name not in rows[0] for name in names):
         raise UsageError(

@@ -167,10 +167,14 @@ def _row(row: Mapping[str, Any]) -> str:
 def _read(path: Path) -> str:
     """A file's text. Raises UsageError."""
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise UsageError(f"{path} is larger than {_LARGEST_FILE >> 20} MiB.", hint="Name a smaller file.")
-        return path.read_text(encoding="utf-8")
+        size = path.stat().st_size
+        with path.open(encoding="utf-8-sig") as file:
+            # What is no regular file says that it has no size, and may never end.
+            text = "" if size > _LARGEST_FILE else file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}.", hint="Check its name and its rights.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no text in UTF-8.", hint="Name a text file.") from None
+    if max(size, len(text)) > _LARGEST_FILE:
+        raise UsageError(f"{path} is larger than {_LARGEST_FILE >> 20} MiB.", hint="Name a smaller file.")
+    return text

@@ -68,7 +68,8 @@ def shown(event: RawEvent, routing: Routing) -> tuple[str | None, HubEvent]:
         if not isinstance(values, dict):
             raise ValueError("not one JSON object")
     except (ValueError, RecursionError) as error:
-        text = event.body[: _SHOWN_OF_A_BROKEN_BODY * 4].decode("utf-8", "replace")
+        # Zero bytes stand between the digits of a number in UTF-16, and would hide it from the masking.
+        text = event.body[: _SHOWN_OF_A_BROKEN_BODY * 4].decode("utf-8", "replace").replace("\0", "")
         held = {"body": masking.text(text)[:_SHOWN_OF_A_BROKEN_BODY]} if text else {}
         why = "it is not one JSON object" if not isinstance(error, UnicodeDecodeError) else "it is not UTF-8"
         return None, HubEvent(*where, size, values=held, problem=why)

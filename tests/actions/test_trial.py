@@ -140,6 +140,18 @@ def test_a_line_that_is_no_event_is_named(text: str) -> None:
         asa_trial.events_of("{}\n" + text, Routing(), NOW)
 
 
+def test_a_separator_of_lines_inside_a_text_does_not_end_the_event() -> None:
+    texts = ["a\u2028b", "a\x85b", "a\u2029b"]
+    found = asa_trial.events_of("\r\n".join(f'{{"tdr_id": "{text}"}}' for text in texts), Routing(), NOW)
+    assert [event.key for event in found] == texts
+
+
+@pytest.mark.parametrize("cell", ["x" * 200_000, '"1001', '"1001" 2'], ids=["endless", "unclosed", "beyond a quote"])
+def test_routes_that_are_no_csv_are_refused_in_words(cell: str) -> None:
+    with pytest.raises(UsageError, match="The routes are no CSV"):
+        asa_trial.routes_of(f"company_id,database_name\n{cell},lpm-01\n")
+
+
 def test_routes_come_from_a_table_with_their_columns() -> None:
     assert asa_trial.routes_of("company_id,database_name\n1001,lpm-01\n") == [
         {"company_id": "1001", "database_name": "lpm-01"}

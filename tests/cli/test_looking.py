@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from lpmops.cli import context, hub, kpi
+from lpmops.cli import asa, asa_trial, context, hub, kpi
 from lpmops.cli.context import World
 from lpmops.config import Config
 from lpmops.control.hubevents import Following
@@ -55,6 +56,13 @@ class Services:
     def rows(self, database: str, query_name: str, parameters: Sequence[object] = ()) -> Sequence[Mapping[str, Any]]:
         return self.answers.get(query_name, ())
 
+    @property
+    def credential(self) -> Services:
+        return self
+
+    def state(self) -> SimpleNamespace:
+        return SimpleNamespace(identity="somebody@example.com")
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -71,6 +79,7 @@ def services() -> Services:
 def run(services: Services, tmp_path: Path) -> Run:
     def call(*words: str) -> tuple[int, str, str]:
         app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        asa.register(app)
         hub.register(app)
         kpi.register(app)
         world = World(
@@ -182,3 +191,32 @@ def test_a_company_that_is_not_routed_is_told_from_one_without_calls(run: Run, s
     code, out, _ = run("kpi", "show", "-e", "test", "--company", "9", "--since", "10m")
     assert code == 0
     assert "not counted" in out
+
+
+@pytest.mark.parametrize("option", ["--events", "--routes", "--query"])
+def test_a_file_that_a_trial_cannot_read_is_refused_by_name(run: Run, tmp_path: Path, option: str) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b'{"caller_name": "Jos\xe9"}')
+    for file, why in ((other, "no text in UTF-8"), (tmp_path, "can't be read"), (tmp_path / "none", "can't be read")):
+        code, out, err = run("asa", "test", "-e", "test", option, str(file))
+        assert (code, out) == (2, "")
+        assert f"{file}" in err
+        assert why in err
+        assert "Jos" not in err
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_file(run: Run, tmp_path: Path) -> None:
+    events, routes = tmp_path / "events", tmp_path / "routes"
+    events.write_text('\ufeff{"tdr_id": "a"}\n', encoding="utf-8")
+    routes.write_text("\ufeffcompany_id,database\n", encoding="utf-8")
+    # Routes are read after events, so what is said of them tells that the events were taken.
+    _, _, err = run("asa", "test", "-e", "test", "--events", str(events), "--routes", str(routes))
+    assert "The routes are no CSV" in err
+
+
+@pytest.mark.parametrize("option", ["--events", "--routes", "--query"])
+def test_a_file_without_an_end_is_too_large(run: Run, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr(asa_trial, "_LARGEST_FILE", 1 << 20)
+    code, _, err = run("asa", "test", "-e", "test", option, "/dev/zero")
+    assert code == 2
+    assert "/dev/zero is larger than 1 MiB" in err

@@ -102,6 +102,16 @@ def test_a_body_that_is_no_record_is_shown_as_such(broken: bytes) -> None:
     assert event.size == len(broken)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_body_in_another_encoding_is_masked_too(encoding: str) -> None:
+    sent = '{"caller_name": "Jane Example", "caller_number": "+1 202 555 0143"}'.encode(encoding)
+    _, event = hubevents.shown(RawEvent("0", 1, "1", START, None, sent), ROUTING)
+    letters = "".join(filter(str.isalnum, event.values["body"]))
+    assert event.problem
+    assert "Example" not in letters
+    assert "5550143" not in letters
+
+
 def test_a_broken_body_is_masked_too() -> None:
     _, event = hubevents.shown(RawEvent("0", 1, "1", START, None, b'{"caller_number": "+1 202 555 0143", '), ROUTING)
     assert "0143" not in str(event.values)
