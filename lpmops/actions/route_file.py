@@ -21,7 +21,7 @@ _NAMES = {
 _WANTED = ("company_id", "company", "database")
 _SHOWN = 20
 # An export keeps a spreadsheet from running a cell with an apostrophe before it.
-_GUARDED = re.compile(r"'[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:

@@ -12,7 +12,9 @@ import pytest
 from lpmops.actions import registry, route_fields, route_file, route_sight
 from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Plan
+from lpmops.delimited import csv_text
 from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
+from lpmops.routing import job as definitions
 from tests.actions.cases import COMPANY, DEPLOY, ONBOARD, ROUTE
 from tests.actions.cloud import CONTROL, JOB, Cloud
 from tests.actions.line import Line
@@ -315,6 +317,12 @@ def test_a_hostile_file_is_refused_in_words(line: Line, content: bytes, code: in
     assert (said.code, why in said.err) == (code, True)
 
 
+@pytest.mark.parametrize("company_id", ["=7", "'=7", "''-7", "'7", "-7"])
+def test_an_id_that_begins_with_an_apostrophe_comes_back_from_an_export_as_it_was(company_id: str) -> None:
+    (item,), _ = route_file.read(csv_text([{"company_id": company_id, "name": "A", "database": "x"}]))
+    assert item["company_id"] == company_id
+
+
 def test_what_is_exported_can_be_imported_and_changes_nothing(line: Line) -> None:
     line.cloud.statement(
         CONTROL,
@@ -343,6 +351,13 @@ def test_routes_are_listed_with_their_job_state_and_age(line: Line) -> None:
         "company_id": "1001", "company": "Acme", "database": "lpm-01", "job": JOB, "state": "active",
     }  # fmt: skip
     assert line.run("route", "list", "-e", "prod", "--state", "paused", "-o", "json").data == []
+
+
+def test_a_database_that_a_job_writes_is_known_by_its_name_whatever_the_letters(
+    worker: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions, "landing_databases", lambda _: ("Straße",))
+    assert route_sight.writers(worker.desk.bench()).get("Straße".casefold()) == JOB
 
 
 def test_one_route_is_shown_with_its_first_and_last_row(worker: Operator) -> None:
