@@ -20,6 +20,8 @@ _NAMES = {
 }
 _WANTED = ("company_id", "company", "database")
 _SHOWN = 20
+# In characters: several times what the 5,000 routes need that are brought on at once, and no more than a small machine holds.
+LARGEST = 1 << 24
 # An export keeps a spreadsheet from running a cell with an apostrophe before it.
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 

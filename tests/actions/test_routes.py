@@ -292,13 +292,23 @@ def test_bytes_that_are_no_text_on_the_command_line_are_told_in_words(line: Line
     assert "no UTF-8 text" in said.err
 
 
-def test_a_file_whose_name_is_no_text_is_told_in_words_and_read_from_stdin(line: Line) -> None:
+def test_a_file_whose_name_is_no_text_is_told_in_words_that_name_stdin(line: Line) -> None:
     file = os.fsdecode(os.fsencode(line.folder) + b"/\xff.csv")
     Path(file).write_text("company_id,name,database\n1007,Lake,lpm-01\n", encoding="utf-8")
     said = line.run("route", "import", file, "-e", "prod", "--unknown-ok", "--wait", "0", "--yes")
     assert (said.code, said.out) == (2, "")
     assert "no UTF-8 text" in said.err
     assert "stdin" in said.err
+
+
+def test_a_file_that_is_larger_than_any_of_routes_is_not_read_through(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route_file, "LARGEST", 40, raising=False)
+    file = line.folder / "large"
+    file.write_text("company_id,name,database\n1007,Lake,lpm-01\n", encoding="utf-8")
+    said = line.run("route", "import", file, "-e", "prod", "--unknown-ok", "--dry-run")
+    assert (said.code, "more than 40 characters" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(
