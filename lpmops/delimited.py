@@ -11,7 +11,8 @@ from typing import Any
 
 from lpmops.plain_text import plain
 
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+# One that has such an apostrophe of its own gets another, so that whoever takes one off again has what was there.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lpmops.actions import asa_trial, registry
 from lpmops.actions.action import Action, ActionHands, Bench, Trier, Wish
+from lpmops.actions.inputs import check_text
 from lpmops.config import Config, Environment
 from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
@@ -73,7 +74,11 @@ class Desk:
         )
 
     def plan(self, action: Action, wish: Wish) -> Plan:
-        """What the action would do now."""
+        """What the action would do now. Raises UsageError for a wish that holds bytes which are no text."""
+        for value in wish.values():
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, str):
+                    check_text(each)
         return action.plan(self.bench(), wish)
 
     def plan_of(self, operation: str) -> Plan:

@@ -53,6 +53,17 @@ class Input:
     kept: bool = False
 
 
+def check_text(text: str) -> None:
+    """Raises UsageError for bytes of a command line that are no text: no journal and no statement can hold them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{text[:80]!a} is no UTF-8 text, so it can't be written down.",
+            hint="Write it in UTF-8; a file with such a name is renamed, or given on stdin as -",
+        ) from None
+
+
 def words(most: int) -> Callable[[str, datetime], str]:
     """Reads a text of at most so many characters."""
 

@@ -34,6 +34,7 @@ def chosen(bench: Bench, company_ids: Sequence[str]) -> list[RouteEntry]:
         raise UsageError("Name a company.", hint="--company-id ID; see them: lpmops route list -e ENV")
     found = []
     for company_id in dict.fromkeys(company_ids):
+        inputs.check_text(company_id)
         entry = routes.entry(bench.control, company_id)
         if entry is None or entry.company_id != company_id:
             raise _no_route(bench, company_id, entry)

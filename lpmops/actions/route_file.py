@@ -20,20 +20,20 @@ _NAMES = {
 }
 _WANTED = ("company_id", "company", "database")
 _SHOWN = 20
+# In characters: several times what the 5,000 routes need that are brought on at once, and no more than a small machine holds.
+LARGEST = 1 << 24
 # An export keeps a spreadsheet from running a cell with an apostrophe before it.
-_GUARDED = re.compile(r"'[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
     """The routes of a text, each with its line, and what was left out in words. Raises UsageError that names every line that can't be read."""
+    text = text.removeprefix("\ufeff")
     rows = list(_json_rows(text) if text.lstrip().startswith(("[", "{")) else _csv_rows(text))
     bad, found, left_out = list[str](), list[dict[str, Any]](), list[str]()
     for line, row in rows:
-        missing = [name for name in _WANTED if not str(row.get(name) or "")]
-        if None in row or missing:
-            bad.append(
-                f"line {line}: {'it has more cells than the heading' if None in row else 'it has no ' + ', '.join(missing)}"
-            )
+        if reason := _unreadable(row):
+            bad.append(f"line {line}: {reason}")
         elif str(row.get("state") or "active") != "active":
             left_out.append(f"line {line}: {row['company_id']} is {row['state']} there, and was left out.")
         else:
@@ -46,13 +46,30 @@ def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
     return found, left_out
 
 
+def _unreadable(row: Mapping[Any, Any]) -> str:
+    """Why a row is no route; empty where it is one."""
+    if None in row:
+        return "it has more cells than the heading"
+    if missing := [name for name in _WANTED if row.get(name) in (None, "")]:
+        return f"it has no {', '.join(missing)}"
+    # A number with a fraction, true, or a list has no one way to be written, so its text could be another company's.
+    if other := [name for name in _WANTED if isinstance(row[name], bool) or not isinstance(row[name], str | int)]:
+        return f"neither a text nor a whole number: {', '.join(other)}"
+    return ""
+
+
 def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[Any, Any]]]:
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         heading = [_NAMES.get(name.strip().casefold(), name.strip().casefold()) for name in reader.fieldnames or ()]
         if missing := [name for name in _WANTED if name not in heading]:
             raise UsageError(
                 f"The heading has no {', '.join(missing)}.", hint="The first line is: company_id,name,database"
+            )
+        if twice := [name for name in _WANTED if heading.count(name) > 1]:
+            raise UsageError(
+                f"The heading has {', '.join(twice)} more than once: it can't be told which counts.",
+                hint="The first line is: company_id,name,database",
             )
         reader.fieldnames = heading
         for row in reader:

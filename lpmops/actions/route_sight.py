@@ -16,9 +16,9 @@ from lpmops.routing import job as definitions
 
 
 def writers(bench: Bench) -> dict[str, str]:
-    """Which job writes to which company database, by the database's name in lower case. Raises lpmops.errors types."""
+    """Which job writes to which company database, by the database's case-folded name. Raises lpmops.errors types."""
     return {
-        database.lower(): job.name
+        database.casefold(): job.name
         for job in bench.services.streamanalytics.jobs()
         for database in definitions.landing_databases(definitions.deployed(job))
     }
@@ -43,7 +43,7 @@ def _data(entry: RouteEntry, by_database: Mapping[str, str]) -> dict[str, Any]:
         "company_id": entry.company_id,
         "company": entry.company,
         "database": entry.database,
-        "job": by_database.get(entry.database.lower()),
+        "job": by_database.get(entry.database.casefold()),
         "state": entry.state if entry.also is None else "moving",
         "since": to_data(entry.since),
     }

@@ -243,12 +243,23 @@ def import_routes(
 
 
 def _text_of(file: Path) -> str:
+    from lpmops.actions import route_file
+
     try:
-        text = world().stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        if str(file) == "-":
+            text = world().stdin.read(route_file.LARGEST + 1)
+        else:
+            with file.open(encoding="utf-8-sig") as opened:
+                text = opened.read(route_file.LARGEST + 1)
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {file}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} can't be read: {error}.", hint="Save it as UTF-8 text.") from None
+    if len(text) > route_file.LARGEST:
+        raise UsageError(
+            f"{file} has more than {route_file.LARGEST:,} characters, and so many routes are not brought on at once.",
+            hint="Nothing was done. Give it in parts, each with the heading.",
+        )
     return text
 
 

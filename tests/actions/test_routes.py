@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from lpmops.actions import registry, route_fields, route_file, route_sight
 from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Plan
+from lpmops.delimited import csv_text
 from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
+from lpmops.routing import job as definitions
 from tests.actions.cases import COMPANY, DEPLOY, ONBOARD, ROUTE
 from tests.actions.cloud import CONTROL, JOB, Cloud
 from tests.actions.line import Line
@@ -254,11 +257,80 @@ def test_lines_that_are_no_routes_are_named_by_their_numbers() -> None:
         ('company_id,name,database\n"1,A,x\n', "that is no CSV"),
         ("[1]", "no list of routes"),
         ("{", "no JSON"),
+        ("company_id,name,company,database\n1,A,B,x\n", "company more than once"),
     ],
 )
 def test_a_file_that_is_none_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         route_file.read(text)
+
+
+@pytest.mark.parametrize("value", ["7.0", "NaN", "true", '["1"]', '{"id": 1}'])
+def test_a_value_that_is_neither_text_nor_a_whole_number_is_no_company_id(value: str) -> None:
+    with pytest.raises(UsageError) as told:
+        route_file.read(f'[{{"company_id": {value}, "name": "A", "database": "x"}}]')
+    assert told.value.hint == "line 1: neither a text nor a whole number: company_id"
+
+
+def test_a_company_whose_id_is_the_number_zero_is_read_and_a_mark_of_byte_order_is_not() -> None:
+    items, left_out = route_file.read('\ufeff[{"company_id": 0, "name": "A", "database": "x"}]')
+    assert (items, left_out) == ([{"company_id": "0", "company": "A", "database": "x", "line": 1}], [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "--company-id", "\udcff"),
+        ("pause", "--company-id", "\udcff", "--yes"),
+        ("pause", "--company-id", "1001", "--reason", "\udcff", "--yes"),
+        ("pause", "--company-id", "1001", "--ticket", "\udcff", "--yes"),
+    ],
+)
+def test_bytes_that_are_no_text_on_the_command_line_are_told_in_words(line: Line, words: tuple[str, ...]) -> None:
+    said = line.run("route", *words, "-e", "prod")
+    assert (said.code, said.out) == (2, "")
+    assert "no UTF-8 text" in said.err
+
+
+def test_a_file_whose_name_is_no_text_is_told_in_words_that_name_stdin(line: Line) -> None:
+    file = os.fsdecode(os.fsencode(line.folder) + b"/\xff.csv")
+    Path(file).write_text("company_id,name,database\n1007,Lake,lpm-01\n", encoding="utf-8")
+    said = line.run("route", "import", file, "-e", "prod", "--unknown-ok", "--wait", "0", "--yes")
+    assert (said.code, said.out) == (2, "")
+    assert "no UTF-8 text" in said.err
+    assert "stdin" in said.err
+
+
+def test_a_file_that_is_larger_than_any_of_routes_is_not_read_through(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route_file, "LARGEST", 40, raising=False)
+    file = line.folder / "large"
+    file.write_text("company_id,name,database\n1007,Lake,lpm-01\n", encoding="utf-8")
+    said = line.run("route", "import", file, "-e", "prod", "--unknown-ok", "--dry-run")
+    assert (said.code, "more than 40 characters" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "why"),
+    [
+        (b"company_id,name,database\n\x00,A,lpm-01\n", 6, "control character (U+0000)"),
+        (b"company_id,name,database\n\xff,A,lpm-01\n", 2, "UTF-8"),
+        (b'[{"company_id": "\\ud800", "name": "A", "database": "lpm-01"}]', 6, "half a surrogate pair"),
+        (b'{"data": 7}', 2, "no list of routes"),
+    ],
+)
+def test_a_hostile_file_is_refused_in_words(line: Line, content: bytes, code: int, why: str) -> None:
+    file = line.folder / "hostile"
+    file.write_bytes(content)
+    said = line.run("route", "import", file, "-e", "prod", "--unknown-ok", "--yes")
+    assert (said.code, why in said.err) == (code, True)
+
+
+@pytest.mark.parametrize("company_id", ["=7", "'=7", "''-7", "'7", "-7"])
+def test_an_id_that_begins_with_an_apostrophe_comes_back_from_an_export_as_it_was(company_id: str) -> None:
+    (item,), _ = route_file.read(csv_text([{"company_id": company_id, "name": "A", "database": "x"}]))
+    assert item["company_id"] == company_id
 
 
 def test_what_is_exported_can_be_imported_and_changes_nothing(line: Line) -> None:
@@ -289,6 +361,13 @@ def test_routes_are_listed_with_their_job_state_and_age(line: Line) -> None:
         "company_id": "1001", "company": "Acme", "database": "lpm-01", "job": JOB, "state": "active",
     }  # fmt: skip
     assert line.run("route", "list", "-e", "prod", "--state", "paused", "-o", "json").data == []
+
+
+def test_a_database_that_a_job_writes_is_known_by_its_name_whatever_the_letters(
+    worker: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions, "landing_databases", lambda _: ("Straße",))
+    assert route_sight.writers(worker.desk.bench()).get("Straße".casefold()) == JOB
 
 
 def test_one_route_is_shown_with_its_first_and_last_row(worker: Operator) -> None:
