@@ -179,8 +179,10 @@ class ResourceService:
 def _document(fields: Fields) -> Mapping[str, Any]:
     """A resource's document in which what is read of any kind has its type. Raises BadAnswerError."""
     fields.object("tags")
+    fields.object("sku").maybe_number("capacity")
     properties = fields.object("properties")
     properties.object("jobStorageAccount")
+    properties.object("retentionDescription").maybe_number("retentionTimeInHours")
     for log in properties.objects("logs"):
         log.maybe_text("category")
     return fields.values

@@ -126,6 +126,8 @@ def every_read(transport: Transport) -> dict[str, Callable[[], Any]]:
     unity = UnityService(world, transport, credential, 0.05)
     return {
         "job_resource": lambda: compared(Kind.JOB, [resources.get(Kind.JOB, "asa-lpm-tdr-dev-01") or {}]),
+        "namespace_resource": lambda: compared(Kind.NAMESPACE, [resources.get(Kind.NAMESPACE, "space") or {}]),
+        "hub_resource": lambda: compared(Kind.HUB, [resources.get(Kind.HUB, "space", "tdr") or {}]),
         "settings": lambda: compared(Kind.SETTING, resources.every(Kind.SETTING, "/subscriptions/a")),
         "groups": lambda: [each["name"] for each in resources.every(Kind.GROUP, "space", "tdr")],
         "permissions": lambda: provision.lacking_rights(["a/b/write"], resources.permissions()),
@@ -177,6 +179,9 @@ def test_no_answer_breaks_out(read: str, status: int, headers: dict[str, str], b
         ("job_resource", {"properties": "none"}),
         ("job_resource", {"properties": {"jobStorageAccount": "account"}}),
         ("job_resource", {"tags": ["a"]}),
+        # A size that is no number could not be held against what is wished: less would look like any other change.
+        ("namespace_resource", {"sku": {"capacity": "9"}}),
+        ("hub_resource", {"properties": {"retentionDescription": {"retentionTimeInHours": "168"}}}),
         ("settings", {"value": [{"name": "logs", "properties": [1]}]}),
         ("settings", {"value": [{"name": "logs", "properties": {"logs": ["all"]}}]}),
         ("settings", {"value": [{"name": "logs", "properties": {"logs": [{"category": {}}]}}]}),
