@@ -6,7 +6,6 @@ so is what the signed-in identity has no right to, a name that is taken, and a n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from lpmops.actions import provision_world as worlds
 from lpmops.actions.action import Action, Bench, Wish, why_words
 from lpmops.actions.inputs import COMMON
 from lpmops.actions.provision_world import Found, World
-from lpmops.control import guard
+from lpmops.control import guard, rights
 from lpmops.control.plan import Plan, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError
@@ -146,16 +145,9 @@ def lacking_rights(needed: Iterable[str], permissions: Sequence[Mapping[str, Any
     """The rights that no permission gives; one permission gives what its `actions` name and its `notActions` do not."""
 
     def gives(permission: Mapping[str, Any], right: str) -> bool:
-        return _covers(permission.get("actions"), right) and not _covers(permission.get("notActions"), right)
+        return rights.allows(permission.get("actions") or (), permission.get("notActions") or (), right)
 
     return [right for right in needed if not any(gives(permission, right) for permission in permissions)]
-
-
-def _covers(patterns: Any, right: str) -> bool:
-    return any(
-        re.fullmatch(".*".join(map(re.escape, str(pattern).split("*"))), right, re.IGNORECASE)
-        for pattern in patterns or ()
-    )
 
 
 def _loses_events(off: Sequence[Found]) -> bool:

@@ -10,6 +10,7 @@ from lpmops.actions import provision_world as worlds
 from lpmops.actions import roles
 from lpmops.actions.action import Bench, Handler
 from lpmops.actions.provision_world import Database, Found
+from lpmops.control import rights
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Step
 from lpmops.errors import RefusedError
@@ -25,7 +26,7 @@ RIGHTS = {
     Kind.HUB: "Microsoft.EventHub/namespaces/eventhubs/write",
     Kind.GROUP: "Microsoft.EventHub/namespaces/eventhubs/consumergroups/write",
     Kind.JOB: "Microsoft.StreamAnalytics/streamingjobs/write",
-    Kind.ROLE: "Microsoft.Authorization/roleAssignments/write",
+    Kind.ROLE: rights.MAY_ASSIGN,
     Kind.SETTING: "Microsoft.Insights/diagnosticSettings/write",
 }
 _VERBS = {Kind.ROLE: "give", Kind.SETTING: "send"}

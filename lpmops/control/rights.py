@@ -6,7 +6,7 @@ The judges below it are pure too: they are given what a service said and answer 
 
 from __future__ import annotations
 
-import fnmatch
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -214,7 +214,8 @@ def allows(allowed: Iterable[str], denied: Iterable[str], action: str) -> bool:
 
 def _matches(patterns: Iterable[str], action: str) -> bool:
     # Azure knows no other wildcard than the star.
-    return any(fnmatch.fnmatchcase(action.lower(), pattern.lower().replace("[", "[[]")) for pattern in patterns)
+    texts = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
+    return any(re.fullmatch(text, action, re.IGNORECASE | re.DOTALL) for text in texts)
 
 
 def azure(wanted: AzureRole, scope: str, assignments: Sequence[Assignment]) -> Verdict:

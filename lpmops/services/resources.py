@@ -16,7 +16,7 @@ from lpmops.errors import ForbiddenError, ServiceError, ServiceNotFoundError, Si
 from lpmops.model import Receipt
 from lpmops.routing.landscape import Kind
 from lpmops.services import lro
-from lpmops.services.answers import Answer
+from lpmops.services.answers import Answer, Fields
 from lpmops.services.bounded import Deadline
 from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean
@@ -82,7 +82,7 @@ class ResourceService:
         """A resource's document; None where there is none."""
         _, version = _TYPES[kind]
         try:
-            return self._ask(self._readers[kind], self.path(kind, *names), version, kind.value).fields().values
+            return _document(self._ask(self._readers[kind], self.path(kind, *names), version, kind.value).fields())
         except ServiceNotFoundError:
             return None
 
@@ -91,27 +91,30 @@ class ResourceService:
         _, version = _TYPES[kind]
         listed = self.path(kind, *parent, "x").rpartition("/")[0]
         try:
-            return self._pages(self._readers[kind], listed, version, f"{kind.value}s")
+            found = self._pages(self._readers[kind], listed, version, f"{kind.value}s")
         except ServiceNotFoundError:
             return ()
+        return tuple({**_document(fields), "name": fields.text("name")} for fields in found)
 
     def assignments(self) -> tuple[Mapping[str, Any], ...]:
         """The role assignments that hold in the resource group: given above it, on it, and below it."""
         path = f"{self._group}/providers/Microsoft.Authorization/roleAssignments"
-        return self._pages(self._readers[Kind.ROLE], path, "2022-04-01", "role assignments")
+        return tuple(map(_document, self._pages(self._readers[Kind.ROLE], path, "2022-04-01", "role assignments")))
 
     def permissions(self, scope: str = "") -> tuple[Mapping[str, Any], ...]:
         """What the signed-in identity may do at a resource, or in the resource group: lists of `actions` and `notActions`."""
         path = f"{scope or self._group}/providers/Microsoft.Authorization/permissions"
-        return self._pages(self._readers[Kind.ROLE], path, "2022-04-01", "permissions")
+        found = self._pages(self._readers[Kind.ROLE], path, "2022-04-01", "permissions")
+        return tuple(
+            {name: [str(word) for word in fields.items(name)] for name in ("actions", "notActions")} for fields in found
+        )
 
     def workspace(self, customer: str) -> str:
         """The id of the resource group's Log Analytics workspace that queries know by that id; empty where it has none such."""
         path = f"{self._group}/providers/Microsoft.OperationalInsights/workspaces"
         for found in self._pages(self._readers[Kind.SETTING], path, "2022-10-01", "workspaces"):
-            properties = found.get("properties")
-            if isinstance(properties, Mapping) and str(properties.get("customerId")).lower() == customer.lower():
-                return str(found["id"])
+            if (found.object("properties").maybe_text("customerId") or "").lower() == customer.lower():
+                return found.text("id")
         return ""
 
     def name_refusal(self, namespace: str) -> str:
@@ -168,7 +171,18 @@ class ResourceService:
         deadline = Deadline.after(self._seconds)
         return client.get(path, operation=operation, deadline=deadline, params={"api-version": version})
 
-    def _pages(self, client: Client, path: str, version: str, operation: str) -> tuple[Mapping[str, Any], ...]:
+    def _pages(self, client: Client, path: str, version: str, operation: str) -> tuple[Fields, ...]:
         deadline = Deadline.after(self._seconds)
-        pages = client.pages(path, operation=operation, deadline=deadline, params={"api-version": version})
-        return tuple(fields.values for fields in pages)
+        return tuple(client.pages(path, operation=operation, deadline=deadline, params={"api-version": version}))
+
+
+def _document(fields: Fields) -> Mapping[str, Any]:
+    """A resource's document in which what is read of any kind has its type. Raises BadAnswerError."""
+    fields.object("tags")
+    fields.object("sku").maybe_number("capacity")
+    properties = fields.object("properties")
+    properties.object("jobStorageAccount")
+    properties.object("retentionDescription").maybe_number("retentionTimeInHours")
+    for log in properties.objects("logs"):
+        log.maybe_text("category")
+    return fields.values

@@ -105,6 +105,9 @@ class UnityService:
             if not following:
                 break
             parameters = {"page_token": following}
+        else:
+            # Who was not read yet would pass for one who lacks it.
+            page.refuse("next_page_token", "last page")
         return Securable(kind, name, owner, {who: frozenset(rights) for who, rights in held.items()})
 
     def service_credential(self, name: str) -> ServiceCredential:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -14,16 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
-from lpmops.errors import LpmopsError
+from lpmops.actions import provision, provision_steps
+from lpmops.errors import BadAnswerError, LpmopsError
 from lpmops.model import to_data
+from lpmops.routing import landscape
+from lpmops.routing.landscape import Kind
 from lpmops.services import identity, policies
+from lpmops.services.authorization import AuthorizationService
 from lpmops.services.databricks import DatabricksService
 from lpmops.services.eventhubs import EventHubService
 from lpmops.services.identity import CachedCredential
 from lpmops.services.monitor import MonitorService
+from lpmops.services.resources import ResourceService
 from lpmops.services.secrets import SecretReader
+from lpmops.services.sqlservers import SqlServerService
 from lpmops.services.streamanalytics import StreamAnalyticsService
 from lpmops.services.transport import Transport
+from lpmops.services.unity import UnityService
 from tests.services.recorded import session_of
 from tests.services.worlds import SignedIn, environment
 
@@ -35,7 +42,9 @@ _KEYS = st.sampled_from(
     messageRetentionInDays values timeseries data timeStamp average metadatavalues resourceid tables columns rows state
     error message error_code statement_id manifest schema type_name result data_array next_chunk_internal_link jobs
     job_id settings runs run_id start_time end_time sources endOffset reservoirVersion index batchId timestamp contents
-    path next_page_token nextLink table_id access_token expires_on
+    path next_page_token nextLink table_id access_token expires_on scope roleDefinitionId principalId permissions actions
+    notActions logs category enabled tags jobStorageAccount customerId nameAvailable userName Resources groups owner
+    privilege_assignments principal privileges access_control_list all_permissions run_as autoPauseDelay
     """.split()
 )
 _SCALARS = (
@@ -100,14 +109,38 @@ class Anything(requests.adapters.BaseAdapter):
         """Nothing is open."""
 
 
-def every_read(transport: Transport) -> dict[str, Callable[[], Any]]:
+def compared(kind: Kind, documents: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """What provisioning makes of resources as they are."""
+    return [(provision_steps.state_of(each), landscape.fields(kind, each)) for each in documents]
+
+
+def every_read(transport: Transport, seconds: float = 0.05) -> dict[str, Callable[[], Any]]:
     world = environment("http://127.0.0.1:9")
     credential = SignedIn(world, transport)
-    databricks = DatabricksService(world, transport, credential, 0.05)
-    hubs = EventHubService(world, transport, credential, SecretReader(), 0.05)
-    jobs = StreamAnalyticsService(world, transport, credential, 0.05)
-    monitor = MonitorService(world, transport, credential, 0.05)
+    databricks = DatabricksService(world, transport, credential, seconds)
+    hubs = EventHubService(world, transport, credential, SecretReader(), seconds)
+    jobs = StreamAnalyticsService(world, transport, credential, seconds)
+    monitor = MonitorService(world, transport, credential, seconds)
+    resources = ResourceService(world, transport, credential, seconds)
+    authorization = AuthorizationService(world, transport, credential, seconds)
+    unity = UnityService(world, transport, credential, seconds)
     return {
+        "job_resource": lambda: compared(Kind.JOB, [resources.get(Kind.JOB, "asa-lpm-tdr-dev-01") or {}]),
+        "namespace_resource": lambda: compared(Kind.NAMESPACE, [resources.get(Kind.NAMESPACE, "space") or {}]),
+        "hub_resource": lambda: compared(Kind.HUB, [resources.get(Kind.HUB, "space", "tdr") or {}]),
+        "settings": lambda: compared(Kind.SETTING, resources.every(Kind.SETTING, "/subscriptions/a")),
+        "groups": lambda: [each["name"] for each in resources.every(Kind.GROUP, "space", "tdr")],
+        "permissions": lambda: provision.lacking_rights(["a/b/write"], resources.permissions()),
+        "workspace": lambda: resources.workspace("a"),
+        "name_refusal": lambda: resources.name_refusal("a"),
+        "assignments": lambda: authorization.assignments("a"),
+        "connector": lambda: authorization.connector_principal("/subscriptions/a"),
+        "me": unity.me,
+        "principal": lambda: unity.principal("dana@lpm.example"),
+        "securable": lambda: to_data(unity.securable("table", "a.b.c").owner),
+        "levels": lambda: unity.levels("jobs", "7"),
+        "run_as": lambda: unity.run_as("7"),
+        "databases": SqlServerService(world, transport, credential, seconds).databases,
         "table": databricks.table,
         "properties": databricks.properties,
         "history": lambda: databricks.history(3),
@@ -138,3 +171,30 @@ def test_no_answer_breaks_out(read: str, status: int, headers: dict[str, str], b
         transport = Transport(session=session_of({"http://": Anything(status, headers, body)}))
         with contextlib.suppress(LpmopsError):
             json.dumps(to_data(every_read(transport)[read]()), ensure_ascii=False).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        ("job_resource", {"properties": "none"}),
+        ("job_resource", {"properties": {"jobStorageAccount": "account"}}),
+        ("job_resource", {"tags": ["a"]}),
+        # A size that is no number could not be held against what is wished: less would look like any other change.
+        ("namespace_resource", {"sku": {"capacity": "9"}}),
+        ("hub_resource", {"properties": {"retentionDescription": {"retentionTimeInHours": "168"}}}),
+        ("settings", {"value": [{"name": "logs", "properties": [1]}]}),
+        ("settings", {"value": [{"name": "logs", "properties": {"logs": ["all"]}}]}),
+        ("settings", {"value": [{"name": "logs", "properties": {"logs": [{"category": {}}]}}]}),
+        ("settings", {"value": [{"properties": {}}]}),
+        ("groups", {"value": [{"id": "/somewhere"}]}),
+        ("permissions", {"value": [{"actions": 5}]}),
+        ("permissions", {"value": [{"actions": ["*"], "notActions": "none"}]}),
+        ("workspace", {"value": [{"properties": {"customerId": "a"}}]}),
+        # A list that never ends: what was not read yet can't be told to lack.
+        ("securable", {"owner": "a", "next_page_token": "again"}),
+    ],
+)
+def test_a_resource_of_another_shape_is_a_bad_answer(read: str, body: Any) -> None:
+    transport = Transport(session=session_of({"http://": Anything(200, {}, json.dumps(body).encode())}))
+    with pytest.raises(BadAnswerError, match="has no"):
+        every_read(transport, seconds=60.0)[read]()
