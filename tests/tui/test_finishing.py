@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
 from lpmops.errors import InDoubtError, StoreError
 from lpmops.tui.place import Place
 from lpmops.tui.screens.entry import EntryScreen
+from lpmops.tui.screens.live import LiveScreen
 from lpmops.tui.screens.operation import OperationScreen, ReasonInput
 from lpmops.tui.screens.operations import OperationsScreen
+from lpmops.tui.widgets.filter_line import FilterLine
 from tests.tui.driving import app_of, text, until
 from tests.tui.order_worlds import HOSTILE, STEPS, MemoryOrders, at_work, entry, operation, pass_time
 from tests.tui.worlds import ago, good_day
@@ -59,6 +62,23 @@ async def test_what_is_unfinished_stands_first_whatever_its_age() -> None:
         assert "1/2 stop lpm-tdr-prod-01" in text(pilot)
         await pilot.press("slash", *"nothing of it", "enter")
         await until(pilot, lambda: "no operation matches" in text(pilot))
+
+
+@pytest.mark.parametrize("kind", ["operations", "audit"])
+async def test_a_filter_is_drawn_once_for_what_is_typed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = good_day()
+    async with at_work(feed, MemoryOrders(feed)) as pilot:
+        app_of(pilot).go(Place(kind))
+        await until(pilot, lambda: bool(pilot.app.screen.query(FilterLine)))
+        screen = pilot.app.screen
+        assert isinstance(screen, LiveScreen)
+        assert screen.table is not None
+        filtered: list[str] = []
+        monkeypatch.setattr(screen.table, "filter", filtered.append)
+        screen.open_filter("asa")
+        await until(pilot, lambda: bool(filtered))
+        await pilot.pause()
+        assert filtered == ["asa"]
 
 
 async def test_resuming_in_production_wants_arming_first() -> None:

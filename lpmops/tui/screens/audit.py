@@ -108,19 +108,6 @@ class AuditScreen(LiveScreen):
             self._anew = False
         return True
 
-    @property
-    def can_filter(self) -> bool:
-        """Entries can be filtered."""
-        return True
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Filters the entries."""
-        self.query_one(FilterLine).open(pattern)
-
-    def step_out(self) -> bool:
-        """Clears the filter."""
-        return self.query_one(FilterLine).drop()
-
     def copyable(self) -> Copyable | None:
         """The entry under the cursor, and the command that was the same."""
         row = self.table.cursor_row
@@ -133,15 +120,6 @@ class AuditScreen(LiveScreen):
     def sheet(self) -> Sheet | None:
         """The entries as they are filtered and sorted."""
         return Sheet("audit", [dict(to_data(row)) for row in self.table.rows])
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        """Filters while typing."""
-        self.table.filter(message.pattern)
-        self.draw(self.latest())
-
-    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
-        """Gives the keys back to the entries."""
-        self.table.focus()
 
     def on_live_table_opened(self, _message: LiveTable.Opened) -> None:
         """Shows the entry whole."""

@@ -19,6 +19,7 @@ from lpmops.tui import line
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.line_hint import LineHint
+from lpmops.tui.widgets.plain_input import PlainInput
 
 _EARLY = {
     "enter": "run", "escape": "leave", "backspace": "delete_left", "tab": "cursor_right", "up": "remember(-1)", "down": "remember(1)",
@@ -37,7 +38,7 @@ class _Ghost(Suggester):
         return self._complete(value)
 
 
-class CommandInput(Input):
+class CommandInput(PlainInput):
     """The line itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -78,16 +79,13 @@ class LineScreen(LiveModal):
     def compose(self) -> ComposeResult:
         """The hint over the line."""
         yield LineHint()
-        yield CommandInput(
-            placeholder="a command; ? in the help lists them all", suggester=_Ghost(self._complete), compact=True
-        )
+        yield CommandInput(placeholder="a command; ? in the help lists them all", suggester=_Ghost(self._complete))
 
     def show(self, scene: Scene) -> None:
         """Nothing here changes with the values until something is typed."""
 
     def on_mount(self) -> None:
-        """Nothing blinks."""
-        self.query_one(CommandInput).cursor_blink = False
+        """The newest of what was typed comes first."""
         self._at = len(self.owner.typed)
 
     async def on_key(self, event: Key) -> None:

@@ -22,6 +22,7 @@ from lpmops.tui.view import Scene
 from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.operation import line_of, mark_of, operation_lines
 from lpmops.tui.widgets.pager import Pager
+from lpmops.tui.widgets.plain_input import PlainInput
 from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
 
 if TYPE_CHECKING:
@@ -38,12 +39,11 @@ class OperationHead(PlanHead):
     """Action and environment, and how it stands."""
 
 
-class ReasonInput(Input):
+class ReasonInput(PlainInput):
     """Where the reason is typed that the audit keeps."""
 
     def __init__(self) -> None:
-        super().__init__(compact=True)
-        self.cursor_blink = False
+        super().__init__()
         self.asks = ""
 
     def open(self, asks: str) -> None:

@@ -122,19 +122,6 @@ class OperationsScreen(LiveScreen):
         self.owner.operations(anew=True)
         return True
 
-    @property
-    def can_filter(self) -> bool:
-        """Operations can be filtered."""
-        return True
-
-    def open_filter(self, pattern: str | None = None) -> None:
-        """Filters the operations."""
-        self.query_one(FilterLine).open(pattern)
-
-    def step_out(self) -> bool:
-        """Clears the filter."""
-        return self.query_one(FilterLine).drop()
-
     def copyable(self) -> Copyable | None:
         """The operation under the cursor, and the command that goes on with it or did it."""
         row = self.table.cursor_row
@@ -143,15 +130,6 @@ class OperationsScreen(LiveScreen):
     def sheet(self) -> Sheet | None:
         """The operations as they are filtered and sorted."""
         return Sheet("operations", [dict(to_data(row)) for row in self.table.rows])
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        """Filters while typing."""
-        self.table.filter(message.pattern)
-        self.draw(self.latest())
-
-    def on_filter_line_left(self, _message: FilterLine.Left) -> None:
-        """Gives the keys back to the rows."""
-        self.table.focus()
 
     def on_live_table_opened(self, _message: LiveTable.Opened) -> None:
         """Opens the operation."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual.events import Key
-from textual.widgets import Input
 
 from lpmops.plain_text import plain_line
+from lpmops.tui.widgets.plain_input import PlainInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from lpmops.actions.inputs import Input as Field
 
 
-class FieldInput(Input):
+class FieldInput(PlainInput):
     """`choices` and `remarks` are None until they are known; `looked_at` is the text that the remarks are about, None where none was asked about."""
 
     def __init__(self, field: Field, left: Callable[[FieldInput], None], value: str = "") -> None:
-        super().__init__(value, compact=True)
-        self.cursor_blink = False
+        super().__init__(value)
         self.field, self._left = field, left
         self.choices: tuple[Choice, ...] | None = None
         self.problem = ""
@@ -101,11 +100,6 @@ class FieldInput(Input):
     async def action_submit(self) -> None:
         """Leaves the field forwards, at once: what is typed right behind enter is meant for the next one."""
         self._left(self)
-
-    def watch_value(self, value: str) -> None:
-        """What was pasted stays text: nothing in it may reach the terminal as a command."""
-        if plain_line(value) != value:
-            self.value = plain_line(value)
 
     def on_key(self, event: Key) -> None:
         """Chooses the next value, behind the last comma where there may be several."""

@@ -8,8 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+from lpmops.tui.widgets.plain_input import PlainInput
 
-class FilterLine(Input):
+
+class FilterLine(PlainInput):
     """One line of input that tells what is typed as it is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,8 +30,7 @@ class FilterLine(Input):
         """The rows take the keys again; the filter is what it is."""
 
     def __init__(self, placeholder: str, *, id: str | None = None) -> None:
-        super().__init__(placeholder=placeholder, id=id, compact=True)
-        self.cursor_blink = False
+        super().__init__(placeholder=placeholder, id=id)
 
     def open(self, pattern: str | None = None) -> None:
         """Takes the keys; with a pattern, sets that filter without asking for more."""

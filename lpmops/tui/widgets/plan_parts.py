@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
-from textual.widgets import Input
 
 from lpmops.tui import folding, frame, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView
 from lpmops.tui.widgets.drawn import Drawn
+from lpmops.tui.widgets.plain_input import PlainInput
 
 
 class Told(Drawn):
@@ -92,12 +92,8 @@ class Armed(Told):
     """How long it may still be done."""
 
 
-class TypedInput(Input):
+class TypedInput(PlainInput):
     """Where yes, or the target's name, is typed."""
-
-    def __init__(self) -> None:
-        super().__init__(compact=True)
-        self.cursor_blink = False
 
 
 class Cancel(Drawn, can_focus=True):
