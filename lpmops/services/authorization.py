@@ -49,12 +49,14 @@ class AuthorizationService:
         """
         deadline = Deadline.after(self._seconds)
         found: dict[str, Assignment] = {}
+        # An id comes as it was answered; OData doubles the quote that would end the text.
+        quoted = principal_id.replace("'", "''")
         for scope in filter(None, (self._group, beside)):
             pages = self._client.pages(
                 f"{scope}/{_AUTHORIZATION}/roleAssignments",
                 operation="role assignments",
                 deadline=deadline,
-                params={**_VERSION, "$filter": f"assignedTo('{principal_id}')"},
+                params={**_VERSION, "$filter": f"assignedTo('{quoted}')"},
             )
             for fields in pages:
                 assignment = self._assignment(fields, deadline)
