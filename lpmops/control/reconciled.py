@@ -1,0 +1,104 @@
+"""What a reconciliation of source and landing tables asks and finds, as values that faces, status, the replay and its proof share.
+
+A change is one row of the change feed that is sent: an insert, the image after an update, or a delete, known by company, record, version and kind.
+`missing` are those of the source that did not land, `doubled` landed more than once, `extra` landed and are not in the source for that company.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lpmops.versions import Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to hold against each other: all that is not proven yet, unless narrowed.
+
+    `versions` or `since` bound the range, `companies` are ids (none: every company), `again` looks also where all was proven before.
+    """
+
+    versions: Versions | None = None
+    since: datetime | None = None
+    companies: tuple[str, ...] = ()
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What differs for one company in one range. `repairable` of the missing a replay can still bring; `why` says the cause."""
+
+    company_id: str
+    versions: Versions
+    source: int
+    landed: int
+    missing: int = 0
+    doubled: int = 0
+    extra: int = 0
+    repairable: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyResult:
+    """One company over the whole range that was looked at. `gaps` are the ranges with a difference, none where it is complete.
+
+    `quarantined` changes were too large to be sent and `before` are older than the route; both are in the source and no fault of the stream.
+    """
+
+    company_id: str
+    company: str
+    database: str
+    source: int
+    landed: int
+    missing: int = 0
+    doubled: int = 0
+    extra: int = 0
+    repairable: int = 0
+    quarantined: int = 0
+    before: int = 0
+    gaps: tuple[Gap, ...] = ()
+    note: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether each change of the source landed once and nothing else did."""
+        return not (self.missing or self.doubled or self.extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Versions that could not be held against anything, why, and what is still possible."""
+
+    versions: Versions
+    why: str
+    remains: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What was found. `versions` is the range asked for, as far as it is settled; None where nothing of it is settled yet.
+
+    `looked_at` are the versions that were read now, the rest had been proven before; `waiting_from` is the first version too young to judge.
+    """
+
+    environment: str
+    table_id: str
+    at: datetime
+    versions: Versions | None
+    looked_at: tuple[Versions, ...]
+    companies: tuple[CompanyResult, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    waiting_from: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was looked at, now or before, and is complete."""
+        return not self.unreadable and all(each.complete for each in self.companies)
+
+    @property
+    def missing(self) -> int:
+        """How many changes did not land, over all companies."""
+        return sum(each.missing for each in self.companies)
