@@ -32,19 +32,24 @@ def targets(
 ) -> tuple[dict[str, Definition], ShardPlan]:
     """What is asked of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing.
 
-    `databases` and `routes` are to come beside those that there are.
+    `databases` are to come beside those that there are, and `routes` too, each in place of the one that its company has.
     """
     environment = bench.environment
     live = {job.name: definitions.deployed(job) for job in found}
     people = environment.eventhub.consumer_group
     # Read so, the route table gets the columns that the reference query asks for, where it is from before there were any.
     entries = all_routes(bench.control).values()
+    coming = {one.company_id for one in routes}
     there = read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
     plan = shards.plan(
         known(there, databases),
         shards.Settings.of(bench.config, environment, jobs_may_come=False),
         routes=[
-            *(Route(one.company_id, one.company, one.database, one.state) for one in entries if one.state != REMOVED),
+            *(
+                Route(one.company_id, one.company, one.database, one.state)
+                for one in entries
+                if one.state != REMOVED and one.company_id not in coming
+            ),
             *routes,
         ],
         present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},

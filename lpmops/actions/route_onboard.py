@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_deploy, jobs, route, route_prepare, route_sight
+from lpmops.actions import asa, route, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Stage, Wish, why_words
 from lpmops.actions.route_fields import FIELDS, check_field
 from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
-from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
+from lpmops.control.plan import WAITS, Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, REMOVED, RouteEntry
 from lpmops.errors import LpmopsError, RefusedError, UsageError
@@ -213,7 +213,6 @@ def _plan_of(
         stop = f" {', '.join(draft.stopped)} stops once and starts again where its output ended."
     else:
         stop = " No job stops." if new else ""
-    affected, share = _impact(bench, draft.stopped, len(new))
     return Plan(
         action=_NAME,
         environment=environment.name,
@@ -231,27 +230,10 @@ def _plan_of(
         undo=_undo(bench, new),
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=Impact(
-            companies=affected,
-            events=draft.skipped if draft.stopped else None,
-            pause_seconds=asa_deploy.CYCLE_SECONDS if draft.stopped else 0.0,
-            budget_share=share,
-        ),
+        impact=route_prepare.impact(bench, draft, len(new)),
         warnings=tuple(dict.fromkeys(draft.warnings)) if new else (),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )
-
-
-def _impact(bench: Bench, stopped: Sequence[str], new: int) -> tuple[int, float | None]:
-    """How many companies it concerns: those that come, and those that wait for a job meanwhile; and the share of the error budget."""
-    if not stopped:
-        return new, 0.0
-    written = {database for database, job in route_sight.writers(bench).items() if job in stopped}
-    waiting = sum(
-        entry.state == ACTIVE and entry.database.casefold() in written
-        for entry in routes.entries(bench.control).values()
-    )
-    return new + waiting, jobs.impact(bench, pause_seconds=asa_deploy.CYCLE_SECONDS).budget_share
 
 
 def _command(bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]]) -> str:

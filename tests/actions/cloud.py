@@ -49,6 +49,7 @@ from lpmops.model import (
     to_data,
 )
 from lpmops.routing import job as definitions
+from lpmops.routing.query import Share
 from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
@@ -103,6 +104,11 @@ def config(place: Environment) -> Config:
     return Config({place.name: place}, refresh=Refresh(deadline=1.0))
 
 
+def by_strategy(place: Environment, strategy: str) -> Environment:
+    """The same environment with another way to say where a company lands."""
+    return replace(place, streamanalytics=replace(place.streamanalytics, strategy=strategy))
+
+
 def quiet(place: str, verb: str) -> None:
     """No trouble."""
 
@@ -146,7 +152,10 @@ class Cloud:
     def __init__(
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
+        self._strategy = folder / "strategy"
         self.environment, self.trouble = place or environment(), trouble
+        if place is None and self._strategy.exists():
+            self.environment = by_strategy(self.environment, self._strategy.read_text(encoding="utf-8"))
         # Whose effect lands only when `land` is called, and whose answer is lost.
         self.late: Callable[[str], bool] = never
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
@@ -412,6 +421,16 @@ class Cloud:
         self.statement(CONTROL, f"INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('{name}', 'x')")
         made = definitions.wished(config(self.environment), self.environment, ["lpm-01", name], "asa-01")
         self.put(JOB, query=made.query, outputs=made.outputs)
+
+    def route_by(self, strategy: str) -> None:
+        """From now on lpmops.toml asks for this strategy, of whoever opens this world too, and the job is as that asks for."""
+        self._strategy.write_text(strategy, encoding="utf-8")
+        self.environment = by_strategy(self.environment, strategy)
+        written = [name for name in self.get(JOB)["outputs"] if name.startswith("lpm-")]
+        rows = self.query("SELECT company_id, database_name FROM lpmops.route WHERE state = 'active'")
+        companies = {name: [company for company, database in rows if database == name] for name in written}
+        share = Share(tuple(written), control=True, companies=companies if strategy == "query" else None)
+        self.put(JOB, **_as_asked_for(definitions.wished(config(self.environment), self.environment, share, "asa-01")))
 
     def land_rows(self, name: str, *rows: tuple[str, str]) -> None:
         """A row of each (company, record) in a landing table."""
@@ -720,7 +739,10 @@ def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
 
 def _asked_for(place: Environment) -> dict[str, Any]:
     """A job that is as the configuration asks for."""
-    made = definitions.wished(config(place), place, place.sql.databases, "asa-01")
+    return _as_asked_for(definitions.wished(config(place), place, place.sql.databases, "asa-01"))
+
+
+def _as_asked_for(made: definitions.Definition) -> dict[str, Any]:
     return {
         "query": made.query,
         "inputs": made.inputs,
