@@ -28,7 +28,10 @@ _DATABASE = "route.database"
 
 @dataclass(slots=True)
 class Draft:
-    """What is being gathered for one plan. `stopped` are the jobs that stop once, `skipped` the events that are lost by it, None unknown."""
+    """What is being gathered for one plan. `stopped` are the jobs that stop once, `skipped` the events that are lost by it, None unknown.
+
+    `where` is what comes before each refusal of a database, by its case-folded name: the lines of a file that ask for it.
+    """
 
     steps: list[Step] = field(default_factory=list)
     seen: dict[str, Any] = field(default_factory=dict)
@@ -36,6 +39,7 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     skipped: int | None = 0
+    where: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def prepare(
         sight = route_databases.look(bench, name, writer, output)
         draft.steps += sight.steps
         draft.seen |= sight.seen
-        draft.refusals += sight.refusals
+        draft.refusals += [f"{draft.where.get(name.casefold(), '')}{reason}" for reason in sight.refusals]
         draft.warnings += sight.warnings
         if name.casefold() not in {each.casefold() for each in known}:
             draft.seen[f"{name}.known"] = False
