@@ -11,6 +11,7 @@ from lpmops.actions import jobs
 from lpmops.actions.action import Bench
 from lpmops.actions.asa_parts import PART, SETTINGS
 from lpmops.actions.asa_scale import RESCALE
+from lpmops.actions.hub_flow import Flow
 from lpmops.control.plan import Plan
 from lpmops.control.routes import REMOVED, known, read_databases
 from lpmops.control.routes import entries as all_routes
@@ -22,17 +23,22 @@ from lpmops.routing.deployed import Deployed, Drift
 from lpmops.routing.fields import bare_name
 from lpmops.routing.job import Definition
 from lpmops.routing.routes import Route
-from lpmops.routing.shards import Shard, ShardPlan
+from lpmops.routing.shards import Present, Settings, Shard, ShardPlan, group_of
 
 NAME = "asa.deploy"
 
 
 def targets(
-    bench: Bench, found: Sequence[StreamingJob], databases: Sequence[str] = (), routes: Sequence[Route] = ()
+    bench: Bench,
+    found: Sequence[StreamingJob],
+    databases: Sequence[str] = (),
+    routes: Sequence[Route] = (),
+    flow: Flow | None = None,
 ) -> tuple[dict[str, Definition], ShardPlan]:
     """What is asked of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing.
 
     `databases` are to come beside those that there are, and `routes` too, each in place of the one that its company has.
+    `flow` is what was measured of the hub, None where the plan is not held to it.
     """
     environment = bench.environment
     live = {job.name: definitions.deployed(job) for job in found}
@@ -41,9 +47,10 @@ def targets(
     entries = all_routes(bench.control).values()
     coming = {one.company_id for one in routes}
     there = read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
+    present = {name: definitions.present(item, name[-2:], people) for name, item in live.items()}
     plan = shards.plan(
         known(there, databases),
-        shards.Settings.of(bench.config, environment, jobs_may_come=False),
+        _settings(bench, present, flow),
         routes=[
             *(
                 Route(one.company_id, one.company, one.database, one.state)
@@ -52,7 +59,7 @@ def targets(
             ),
             *routes,
         ],
-        present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
+        present=present,
     )
     made = {}
     for shard in plan.shards:
@@ -65,6 +72,21 @@ def targets(
             server = _server(bench, live[shard.job])
             made[shard.job] = definitions.wished(bench.config, environment, shard.share, shard.consumer_group, server)
     return made, plan
+
+
+def _settings(bench: Bench, present: Mapping[str, Present], flow: Flow | None) -> Settings:
+    config, environment = bench.config, bench.environment
+    if flow is None:
+        return Settings.of(config, environment, jobs_may_come=False)
+    of_jobs = [one.consumer_group or group_of(job) for job, one in present.items()]
+    return Settings.of(
+        config,
+        environment,
+        groups=flow.room(of_jobs, environment.eventhub.consumer_group),
+        ingress=flow.ingress,
+        throughput_units=flow.throughput_units,
+        jobs_may_come=False,
+    )
 
 
 def routes_words(plan: ShardPlan) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lpmops.actions import asa_definition, asa_deploy, asa_stop, jobs, route_databases, route_sight
+from lpmops.actions import asa_definition, asa_deploy, asa_stop, hub_flow, jobs, route_databases, route_sight
 from lpmops.actions.action import Bench, Handler, Wish
 from lpmops.control import routes
 from lpmops.control.hands import Observation, Sight
@@ -78,7 +78,9 @@ def prepare(
         return []
     base, _ = asa_definition.targets(bench, every)
     by_text = environment.streamanalytics.strategy == "query"
-    target, shards = asa_definition.targets(bench, every, databases, added)
+    flow = hub_flow.measure(bench) if wanted and (fresh or by_text) else None
+    target, shards = asa_definition.targets(bench, every, databases, added, flow)
+    draft.warnings += flow.notes if flow is not None else ()
     # What is as it is to become already is half of an attempt that did not come to its end.
     drifted = _drift(base, {name: one for name, one in live.items() if _unlike(target.get(name), one)})
     if by_text:

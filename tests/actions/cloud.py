@@ -38,6 +38,9 @@ from lpmops.model import (
     HubState,
     JobPart,
     Kind,
+    MetricPoint,
+    MetricSeries,
+    NamespaceState,
     PartitionState,
     Receipt,
     StreamingJob,
@@ -347,6 +350,10 @@ class Cloud:
     @property
     def unity(self) -> Any:
         return cloud_access.Rooms(self).unity
+
+    @property
+    def monitor(self) -> Cloud:
+        return self
 
     def close(self) -> None:
         self._sql.close()
@@ -719,6 +726,23 @@ class Cloud:
     def hub(self) -> HubState:
         self.trouble("before", "hub")
         return HubState("tdr", 1, self.get("hub")["retention"], "Active")
+
+    def namespace(self) -> NamespaceState:
+        self.trouble("before", "namespace")
+        return NamespaceState("evhns-lpm-tdr-prod", "id", "Standard", 1, "Succeeded")
+
+    def consumer_groups(self) -> list[str]:
+        self.trouble("before", "consumer_groups")
+        return [str(name) for name in self.get("hub").get("groups", ("$Default", "people", "asa-01"))]
+
+    def metrics(
+        self, namespace: str, resource_ids: Sequence[str], names: Sequence[str], minutes: int, aggregation: str
+    ) -> list[MetricSeries]:
+        """The bytes of each of the last minutes, those of one that has none yet last."""
+        self.trouble("before", "metrics")
+        values = [*self.get("hub").get("incoming", (600_000.0,)), None]
+        points = tuple(MetricPoint(START + timedelta(minutes=at), value) for at, value in enumerate(values))
+        return [MetricSeries(resource_ids[0], names[0], aggregation, {}, points)]
 
     def partitions(self) -> tuple[PartitionState, ...]:
         self.trouble("before", "partitions")

@@ -162,6 +162,41 @@ def test_a_job_with_sixty_outputs_takes_no_more(worker: Operator) -> None:
     assert "Stream Analytics takes 60" in refusals(onboard(worker, company(database="lpm-99")))
 
 
+def test_a_new_database_whose_job_finds_no_room_for_its_consumer_group_is_refused_before_anything_is_made(
+    worker: Operator,
+) -> None:
+    cloud = worker.cloud
+    others = [f"reporting-{number}" for number in range(17)]
+    cloud.put(f"{JOB[:-2]}02", **{**cloud.get(JOB), "state": "Stopped", "inputs": {}, "outputs": {}, "query": ""})
+    cloud.put("hub", groups=["$Default", "people", "asa-01", *others])
+    cloud.make_database("lpm-02")
+    said = refusals(onboard(worker, company(database="lpm-02")))
+    assert "2 jobs read the hub, each with a consumer group of its own, and the hub has room for 1" in said
+    # One group less of somebody else's, and the hub has room for it.
+    cloud.put("hub", groups=["$Default", "people", "asa-01", *others[1:]])
+    assert "consumer group" not in refusals(onboard(worker, company(database="lpm-02")))
+
+
+def test_a_hub_that_lets_out_less_than_all_jobs_read_is_refused_and_one_that_is_unknown_is_told(
+    worker: Operator,
+) -> None:
+    worker.cloud.make_database("lpm-02")
+    wished = company(database="lpm-02")
+    assert "egress: 0.0 of 2.0 MB/s." in onboard(worker, wished).warnings
+    worker.cloud.put("hub", incoming=[150_000_000.0, 60.0])
+    said = "1 jobs read 2.5 MB/s between them, and 1 throughput units let out 2.0 MB/s"
+    assert said in refusals(onboard(worker, wished))
+    worker.cloud.put(JOB, query="SELECT 1")
+    deploying = worker.desk.plan(registry.action("asa.deploy"), DEPLOY)
+    assert said in refusals(deploying)
+    worker.cloud.put("hub", incoming=[])
+    plan = onboard(worker, company())
+    assert not any("flows" in warning for warning in plan.warnings)
+    deploying = worker.desk.plan(registry.action("asa.deploy"), DEPLOY)
+    assert not deploying.refusals
+    assert any(warning.startswith("What flows into the hub is not known") for warning in deploying.warnings)
+
+
 def test_an_output_that_the_service_does_not_reach_stops_nothing(worker: Operator) -> None:
     worker.cloud.make_database("lpm-02")
     worker.cloud.put(JOB, unreachable="the login failed")
