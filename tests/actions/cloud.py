@@ -38,6 +38,9 @@ from lpmops.model import (
     HubState,
     JobPart,
     Kind,
+    MetricPoint,
+    MetricSeries,
+    NamespaceState,
     PartitionState,
     Receipt,
     StreamingJob,
@@ -49,6 +52,7 @@ from lpmops.model import (
     to_data,
 )
 from lpmops.routing import job as definitions
+from lpmops.routing.query import Share
 from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
@@ -103,6 +107,11 @@ def config(place: Environment) -> Config:
     return Config({place.name: place}, refresh=Refresh(deadline=1.0))
 
 
+def by_strategy(place: Environment, strategy: str) -> Environment:
+    """The same environment with another way to say where a company lands."""
+    return replace(place, streamanalytics=replace(place.streamanalytics, strategy=strategy))
+
+
 def quiet(place: str, verb: str) -> None:
     """No trouble."""
 
@@ -146,7 +155,10 @@ class Cloud:
     def __init__(
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
+        self._strategy = folder / "strategy"
         self.environment, self.trouble = place or environment(), trouble
+        if place is None and self._strategy.exists():
+            self.environment = by_strategy(self.environment, self._strategy.read_text(encoding="utf-8"))
         # Whose effect lands only when `land` is called, and whose answer is lost.
         self.late: Callable[[str], bool] = never
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
@@ -339,6 +351,10 @@ class Cloud:
     def unity(self) -> Any:
         return cloud_access.Rooms(self).unity
 
+    @property
+    def monitor(self) -> Cloud:
+        return self
+
     def close(self) -> None:
         self._sql.close()
         for connection in self._connections:
@@ -412,6 +428,16 @@ class Cloud:
         self.statement(CONTROL, f"INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('{name}', 'x')")
         made = definitions.wished(config(self.environment), self.environment, ["lpm-01", name], "asa-01")
         self.put(JOB, query=made.query, outputs=made.outputs)
+
+    def route_by(self, strategy: str) -> None:
+        """From now on lpmops.toml asks for this strategy, of whoever opens this world too, and the job is as that asks for."""
+        self._strategy.write_text(strategy, encoding="utf-8")
+        self.environment = by_strategy(self.environment, strategy)
+        written = [name for name in self.get(JOB)["outputs"] if name.startswith("lpm-")]
+        rows = self.query("SELECT company_id, database_name FROM lpmops.route WHERE state = 'active'")
+        companies = {name: [company for company, database in rows if database == name] for name in written}
+        share = Share(tuple(written), control=True, companies=companies if strategy == "query" else None)
+        self.put(JOB, **_as_asked_for(definitions.wished(config(self.environment), self.environment, share, "asa-01")))
 
     def land_rows(self, name: str, *rows: tuple[str, str]) -> None:
         """A row of each (company, record) in a landing table."""
@@ -701,6 +727,23 @@ class Cloud:
         self.trouble("before", "hub")
         return HubState("tdr", 1, self.get("hub")["retention"], "Active")
 
+    def namespace(self) -> NamespaceState:
+        self.trouble("before", "namespace")
+        return NamespaceState("evhns-lpm-tdr-prod", "id", "Standard", 1, "Succeeded")
+
+    def consumer_groups(self) -> list[str]:
+        self.trouble("before", "consumer_groups")
+        return [str(name) for name in self.get("hub").get("groups", ("$Default", "people", "asa-01"))]
+
+    def metrics(
+        self, namespace: str, resource_ids: Sequence[str], names: Sequence[str], minutes: int, aggregation: str
+    ) -> list[MetricSeries]:
+        """The bytes of each of the last minutes, those of one that has none yet last."""
+        self.trouble("before", "metrics")
+        values = [*self.get("hub").get("incoming", (600_000.0,)), None]
+        points = tuple(MetricPoint(START + timedelta(minutes=at), value) for at, value in enumerate(values))
+        return [MetricSeries(resource_ids[0], names[0], aggregation, {}, points)]
+
     def partitions(self) -> tuple[PartitionState, ...]:
         self.trouble("before", "partitions")
         held = self.get("hub")
@@ -720,7 +763,10 @@ def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
 
 def _asked_for(place: Environment) -> dict[str, Any]:
     """A job that is as the configuration asks for."""
-    made = definitions.wished(config(place), place, place.sql.databases, "asa-01")
+    return _as_asked_for(definitions.wished(config(place), place, place.sql.databases, "asa-01"))
+
+
+def _as_asked_for(made: definitions.Definition) -> dict[str, Any]:
     return {
         "query": made.query,
         "inputs": made.inputs,
