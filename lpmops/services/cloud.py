@@ -16,6 +16,7 @@ from lpmops.services.calls import CallCounter
 if TYPE_CHECKING:
     from lpmops.services.authorization import AuthorizationService
     from lpmops.services.azuresql import SqlService
+    from lpmops.services.changes import ChangeService
     from lpmops.services.databricks import DatabricksService
     from lpmops.services.eventhubs import EventHubService
     from lpmops.services.identity import CachedCredential
@@ -57,6 +58,7 @@ class EnvironmentServices:
         self._transport = _Lazy(self._build_transport)
         self._credential = _Lazy(self._build_credential)
         self._databricks = _Lazy(self._build_databricks)
+        self._changes = _Lazy(self._build_changes)
         self._eventhubs = _Lazy(self._build_eventhubs)
         self._streamanalytics = _Lazy(self._build_streamanalytics)
         self._monitor = _Lazy(self._build_monitor)
@@ -93,6 +95,11 @@ class EnvironmentServices:
     def databricks(self) -> DatabricksService:
         """The source table, the streaming job and its progress."""
         return self._databricks.get()
+
+    @property
+    def changes(self) -> ChangeService:
+        """The source table's changes: counted by company, and key by key."""
+        return self._changes.get()
 
     @property
     def eventhubs(self) -> EventHubService:
@@ -169,6 +176,11 @@ class EnvironmentServices:
         from lpmops.services.databricks import DatabricksService
 
         return DatabricksService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_changes(self) -> ChangeService:
+        from lpmops.services.changes import ChangeService
+
+        return ChangeService(self.environment, self.transport, self.credential, self.deadline)
 
     def _build_eventhubs(self) -> EventHubService:
         from lpmops.services.eventhubs import EventHubService
