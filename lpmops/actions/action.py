@@ -12,6 +12,7 @@ from lpmops.config import Config, Environment
 from lpmops.control.hands import Observation
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.plan import Plan, Step
+from lpmops.control.reconciled import Asked, Gap, Reconciliation
 from lpmops.errors import StalePlanError
 from lpmops.model import Receipt, StreamingJob
 from lpmops.routing.job import Definition
@@ -44,9 +45,21 @@ class Trier(Protocol):
         ...
 
 
+class Prover(Protocol):
+    """Holds source and landing tables against each other, and knows what was found before."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[Gap]:
+        """What was found missing, doubled or extra and is open. Raises StoreError."""
+        ...
+
+    def hold(self, bench: Bench, asked: Asked) -> Reconciliation:
+        """Look now, and remember what is proven. Raises lpmops.errors types."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What an action works with in one environment. `who` is the operator, `now` the machine's clock."""
+    """What an action works with in one environment. `who` is the operator, `now` the machine's clock, `prover` None where nothing can be proven."""
 
     config: Config
     environment: Environment
@@ -56,6 +69,7 @@ class Bench:
     now: Callable[[], datetime]
     past: Past
     trial: Trier
+    prover: Prover | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,19 @@ from lpmops.errors import (
     StatementError,
 )
 from lpmops.model import (
+    Commit,
     Credential,
     FeedState,
     HubState,
     JobPart,
     Kind,
+    MetricPoint,
+    MetricSeries,
+    NamespaceState,
     PartitionState,
     Receipt,
+    ReplayProgress,
+    ReplayRun,
     StreamingJob,
     StreamJob,
     StreamProgress,
@@ -329,6 +335,14 @@ class Cloud:
 
     @property
     def eventhubs(self) -> Cloud:
+        return self
+
+    @property
+    def replays(self) -> Replays:
+        return Replays(self)
+
+    @property
+    def monitor(self) -> Cloud:
         return self
 
     @property
@@ -697,9 +711,101 @@ class Cloud:
         self.trouble("after", "run_job")
         return Receipt()
 
+    def history(self, limit: int) -> list[Commit]:
+        """One commit a minute, of ten rows each; `shapes` are the versions that changed the columns."""
+        self.trouble("before", "history")
+        held = self.get("feed")
+        versions = range(held["versions"], max(held["oldest"] - 1, held["versions"] - limit), -1)
+        return [
+            Commit(
+                version,
+                START - timedelta(minutes=held["versions"] - version),
+                "RENAME COLUMN" if version in held.get("shapes", ()) else "WRITE",
+                None if version in held.get("shapes", ()) else 10,
+            )
+            for version in versions
+        ]
+
+    # Replays
+
+    def submit(self, body: Mapping[str, Any]) -> Receipt:
+        self.trouble("before", "submit_run")
+        held = self.get("stream")
+        submitted, token = dict(held.get("submitted", {})), body["idempotency_token"]
+        if token not in submitted:
+            number = 900 + len(submitted)
+            fails = held.get("replays_fail", 0)
+            words = list(body["tasks"][0]["spark_python_task"]["parameters"])
+            made = {"run_id": number, "name": body["run_name"], "state": "starting", "fails": fails > 0, "words": words}
+            self.did("submit_run", "stream", submitted={**submitted, token: made}, replays_fail=max(0, fails - 1))
+            submitted = self.get("stream")["submitted"]
+        self.trouble("after", "submit_run")
+        return Receipt("request-9", str(submitted[token]["run_id"]))
+
+    def named(self, name: str) -> list[ReplayRun]:
+        """Each look finds a run a step further: at work, then over, unless it is `held`."""
+        self.trouble("before", "replay_runs")
+        return [run for run in self._replay_runs() if run.name == name]
+
+    def active(self, prefix: str) -> list[ReplayRun]:
+        self.trouble("before", "replay_runs")
+        return [run for run in self._replay_runs() if run.name.startswith(prefix) and run.state == "running"]
+
+    def _replay_runs(self) -> list[ReplayRun]:
+        held = self.get("stream")
+        submitted = held.get("submitted", {})
+        moves = {"starting": "running", "stopping": "failed"} | ({} if held.get("held") else {"running": "over"})
+        found, later = [], {}
+        for token, run in submitted.items():
+            state = run["state"]
+            ended = state in ("done", "failed")
+            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            found.append(
+                ReplayRun(
+                    str(run["run_id"]),
+                    run["name"],
+                    state if ended else "running",
+                    {"failed": "the driver died"}.get(state, ""),
+                    ended_at=START - timedelta(minutes=1) if ended else None,
+                    first=int(words["--from-version"]),
+                    last=int(words["--to-version"]),
+                )
+            )
+            following = moves.get(state, state)
+            later[token] = {
+                **run,
+                "state": ("failed" if run["fails"] else "done") if following == "over" else following,
+            }
+        if later != submitted:
+            self.put("stream", submitted=later)
+        return sorted(found, key=lambda run: -int(run.run_id))
+
+    def cancel(self, run_id: str) -> Receipt:
+        self.trouble("before", "cancel_replay")
+        held = self.get("stream").get("submitted", {})
+        for token, run in held.items():
+            if str(run["run_id"]) == run_id and run["state"] in ("starting", "running"):
+                self.did("cancel_replay", "stream", submitted={**held, token: {**run, "state": "stopping"}})
+        self.trouble("after", "cancel_replay")
+        return Receipt()
+
     def hub(self) -> HubState:
         self.trouble("before", "hub")
         return HubState("tdr", 1, self.get("hub")["retention"], "Active")
+
+    def namespace(self) -> NamespaceState:
+        self.trouble("before", "namespace")
+        return NamespaceState(self.environment.eventhub.namespace, "/n", "Standard", 2, "Active")
+
+    def metrics(
+        self, namespace: str, resource_ids: Sequence[str], names: Sequence[str], minutes: int, aggregation: str
+    ) -> tuple[MetricSeries, ...]:
+        """A quiet night: ten events a second of 500 bytes."""
+        self.trouble("before", "metrics")
+        values = {"IncomingMessages": 600.0, "IncomingBytes": 300_000.0}
+        return tuple(
+            MetricSeries(resource_ids[0], name, aggregation, {}, (MetricPoint(START, values[name]),)) for name in names
+        )
 
     def partitions(self) -> tuple[PartitionState, ...]:
         self.trouble("before", "partitions")
@@ -711,6 +817,23 @@ class Cloud:
         held = self.get("hub")
         number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
         return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+class Replays:
+    """The bounded runs of the workspace, whose progress is another than the stream's."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.submit, self.named, self.active, self.cancel = cloud.submit, cloud.named, cloud.active, cloud.cancel
+        self._cloud = cloud
+
+    def progress(self, replay_id: str) -> ReplayProgress | None:
+        self._cloud.trouble("before", "replay_progress")
+        for run in self._cloud.get("stream").get("submitted", {}).values():
+            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            if words["--replay-id"] == replay_id and run["state"] != "starting":
+                versions = int(words["--to-version"]) - int(words["--from-version"]) + 1
+                return ReplayProgress(run["state"], 10 * versions if run["state"] == "done" else 5)
+        return None
 
 
 def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
