@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def _numbers(ranges: object) -> set[int]:
 def test_merging_keeps_each_version_and_leaves_no_neighbours(ranges: list[Versions]) -> None:
     found = merged(ranges)
     assert _numbers(found) == _numbers(ranges)
-    assert all(left.last + 1 < right.first for left, right in zip(found, found[1:], strict=False))
+    assert all(left.last + 1 < right.first for left, right in itertools.pairwise(found))
 
 
 @given(_RANGES, _RANGES)
