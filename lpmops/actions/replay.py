@@ -54,8 +54,6 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         "table.id": feed.table_id,
         "job.id": job.job_id if job is not None else None,
         "job.code": replay_preflight.entry_of(settings or {}),
-        "ranges": [str(one) for one in wished.ranges],
-        "companies": sorted(wished.companies),
     }
     if not wished.ranges:
         return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.actions import replay_chunks
-from lpmops.errors import LpmopsError, PartlyAppliedError
+from lpmops.actions import replay_chunks, replay_show
+from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError
+from lpmops.store import journal, lease
 from lpmops.versions import Versions
 from tests.actions.cases import CASES
-from tests.actions.cloud import JOB, Cloud
+from tests.actions.cloud import JOB, Act, Cloud
 from tests.actions.line import Line
 from tests.actions.operator import operator
 
@@ -135,6 +137,23 @@ def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Pat
         assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
 
 
+def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
+    case, lost = CASES["replay"], ["before", "after"]
+
+    def trouble(place: str, verb: str) -> None:
+        if verb == "submit_run" and place in lost:
+            lost.remove(place)
+            raise DeadlineError("The answer did not come.", service="test")
+
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.trouble = trouble
+        assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+        assert not lost
+        assert len(worker.cloud.get("stream")["submitted"]) == 1
+
+
 def test_another_replay_on_the_same_versions_is_waited_for(folder: Path) -> None:
     case = CASES["replay"]
     with operator(folder) as worker:
@@ -173,5 +192,41 @@ def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Pat
     said = line.run("replay", "cancel", identifier, "--reason", "enough", "-o", "json")
     assert (said.code, said.data["state"]) == (0, "cancelled"), said.out
     assert {run["state"] for run in line.cloud.get("stream")["submitted"].values()} == {"failed"}
+    assert line.cloud.acts()[Act("cancel_replay", "stream")] == 1
     again = line.run("replay", "cancel", identifier, "--reason", "enough", "-o", "json")
     assert (again.code, "is over" in again.document["error"]["message"]) == (6, True)
+
+
+def test_a_replay_that_another_process_runs_is_cancelled_at_databricks_and_left_to_that_process(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store = line.store()
+    assert lease.take(store, f"operation {identifier}", "another", datetime.now(UTC), 180.0)
+    said = line.run("replay", "cancel", identifier, "--reason", "enough")
+    assert (said.code, "the process that runs the replay sees it and stops" in said.out) == (0, True)
+    assert journal.read(store, identifier)[0].state == "interrupted"
+    lease.release(store, f"operation {identifier}", "another")
+    store.close()
+
+
+def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
+    line.run("asa", "pause", "-e", "prod", "--reason", "x", "--yes", "-o", "json")
+    identifier = line.run("op", "list", "-o", "json").data[0]["id"]
+    said = line.run("replay", "show", identifier, "-o", "json")
+    assert (said.code, "is no replay" in said.document["error"]["message"]) == (6, True)
+
+
+def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01"}
+    counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
+    proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
+    shown = {
+        "id": "1", "environment": "prod", "state": "succeeded", "from_version": 1, "to_version": 2, "companies": [], "chunks": [],
+        "proof": proof, "by": "x", "reason": "see [this](http://evil.example)", "ticket": "", "error": None,
+    }  # fmt: skip
+    lines = replay_show.markdown(shown)
+    assert "**Not complete.**" in lines
+    assert "Reason: see \\[this](http://evil.example)" in lines
+    assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
