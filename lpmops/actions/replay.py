@@ -165,13 +165,13 @@ def replay_id(operation: str, chunk: int) -> str:
 
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     name, n = run_name(row.operation, step.arguments["n"]), step.arguments["n"]
-    runs = bench.services.replays.named(name)
+    newest: ReplayRun | None = next(bench.services.replays.named(name), None)
     is_out = row.state in ("begun", "accepted", "in_doubt")
-    if receipt is not None and receipt.location and is_out and all(run.run_id != receipt.location for run in runs):
-        return Observation(Sight.MOVING, f"run {receipt.location} is not listed yet")
-    if not runs:
+    answered = receipt.location if receipt is not None and is_out else None
+    if answered and (newest is None or newest.run_id != answered):
+        return Observation(Sight.MOVING, f"run {answered} is not listed yet")
+    if newest is None:
         return Observation(Sight.ABSENT, "it was not sent yet")
-    newest: ReplayRun = runs[0]
     if newest.state == "running":
         return Observation(Sight.MOVING, f"run {newest.run_id} is at work{_rows_so_far(bench, row.operation, n)}")
     if newest.state == "done":

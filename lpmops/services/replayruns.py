@@ -52,13 +52,15 @@ class ReplayRunService:
         )
         return Receipt(answer.request_id, str(answer.fields().integer("run_id")))
 
-    def named(self, name: str) -> list[ReplayRun]:
-        """The runs of that name, newest first, among the newest thousand that were submitted."""
-        return [run for run in self._runs({}) if run.name == name]
+    def named(self, name: str) -> Iterator[ReplayRun]:
+        """The runs of that name, newest first, among the newest thousand that were submitted; read no further than it is asked for."""
+        return (run for run in self._runs({}) if run.name == name)
 
     def active(self, prefix: str) -> list[ReplayRun]:
         """The runs that are not over and whose name begins so."""
-        return [run for run in self._runs({"active_only": "true"}) if run.name.startswith(prefix)]
+        return [
+            run for run in self._runs({"active_only": "true", "expand_tasks": "true"}) if run.name.startswith(prefix)
+        ]
 
     def cancel(self, run_id: str) -> Receipt:
         """Begin to end a run; one that has ended stays as it is."""
@@ -91,7 +93,7 @@ class ReplayRunService:
 
     def _runs(self, more: Mapping[str, str]) -> Iterator[ReplayRun]:
         deadline = Deadline.after(self._seconds)
-        parameters = {"run_type": "SUBMIT_RUN", "limit": str(_PAGE), "expand_tasks": "true", **more}
+        parameters = {"run_type": "SUBMIT_RUN", "limit": str(_PAGE), **more}
         for _ in range(_PAGES):
             page = self._client.get(
                 "/api/2.2/jobs/runs/list", operation="runs", deadline=deadline, params=parameters

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -742,10 +742,10 @@ class Cloud:
         self.trouble("after", "submit_run")
         return Receipt("request-9", str(submitted[token]["run_id"]))
 
-    def named(self, name: str) -> list[ReplayRun]:
+    def named(self, name: str) -> Iterator[ReplayRun]:
         """Each look finds a run a step further: at work, then over, unless it is `held`."""
         self.trouble("before", "replay_runs")
-        return [run for run in self._replay_runs() if run.name == name]
+        return iter([run for run in self._replay_runs() if run.name == name])
 
     def active(self, prefix: str) -> list[ReplayRun]:
         self.trouble("before", "replay_runs")
