@@ -316,3 +316,23 @@ class StatementError(ServiceError):
     ) -> None:
         super().__init__(message, service=service, hint=hint, status=status, request_id=request_id)
         self.error_class = error_class
+
+
+class UnreadableChangesError(StatementError):
+    """Versions of the source table whose changes can't be read in one go: `why`, and in `remains` what is still possible.
+
+    `divisible` where the range may be read in parts; otherwise its older versions are gone, or were never recorded.
+    """
+
+    code = "databricks.changes_unreadable"
+
+    def __init__(self, versions: str, why: str, *, error_class: str, remains: str, divisible: bool) -> None:
+        super().__init__(
+            f"The changes of versions {versions} can't be read: {why} ({error_class}).",
+            service="databricks",
+            error_class=error_class,
+            hint=remains,
+        )
+        self.why = why
+        self.remains = remains
+        self.divisible = divisible

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lpmops.actions import asa_trial, registry
 from lpmops.actions.action import Action, ActionHands, Bench, Prover, Trier, Wish
 from lpmops.actions.inputs import check_text
+from lpmops.actions.replay_proofs import StoredProofs
 from lpmops.config import Config, Environment
 from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
@@ -55,7 +56,7 @@ class Desk:
         self.config, self.environment, self.store, self.services = config, environment, store, services
         self.control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
         self.now, self.ticking, self._trial = now, ticking or Ticking(), trial
-        self._prover = prover
+        self._prover = prover or StoredProofs(store)
         self._timing = timing or Timing(settle=max(30.0, 2 * config.refresh.deadline))
         self.warnings: list[str] = []
 

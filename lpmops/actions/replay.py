@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from lpmops.actions import replay_chunks, replay_inputs, replay_preflight, replay_show, replay_wish, stream
+from lpmops.actions import (
+    replay_chunks,
+    replay_counts,
+    replay_inputs,
+    replay_preflight,
+    replay_show,
+    replay_wish,
+    stream,
+)
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.replay_chunks import Chunk
 from lpmops.actions.replay_preflight import RUN_PREFIX
@@ -59,6 +67,9 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())
     chunks, oldest_at = _chunks(bench, wished, feed)
     refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
+    # A plan that is made again rests on what it was made of: the warehouse does not read all of the changes once more.
+    counts = replay_counts.Counts() if wish.get("ranges") is not None else replay_counts.count(bench, wished, feed)
+    refusals += counts.refusals
     if len(chunks) > _MOST_CHUNKS:
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. Take a larger --chunk.")
     rows = sum(chunk.rows for chunk in chunks)
@@ -68,9 +79,9 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         f"Send versions {_span(wished)} of {bench.environment.databricks.table} again for {whom}: at most {rows:,} changes in "
         f"{counted(len(chunks), 'run', 'runs')} at {wished.rate:,} a second, about {max(1.0, minutes):,.0f} min."
     )
-    warnings = tuple(replay_preflight.warnings(bench, wished, feed, room, oldest_at))
+    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, oldest_at))
     steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
-    impact = Impact(len(wished.companies) or None, rows)
+    impact = Impact(len(counts.rows) or len(wished.companies) or None, sum(counts.rows.values()) or rows)
     return _plan(bench, wish, wished, steps, seen, summary, impact, warnings, tuple(refusals))
 
 
@@ -265,10 +276,8 @@ def _act_nothing(bench: Bench, step: Step, operation: str) -> Receipt:
 def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
     ranges = [Versions(int(first), int(last)) for first, last in plan.wish["ranges"]]
     companies = tuple(plan.wish["companies"])
-    prover, proof = bench.prover, None
-    if prover is not None:
-        asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
-        proof = replay_show.proof_data([prover.hold(bench, each) for each in asked])
+    asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
+    proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
     # The operation that is being verified is the one whose runs wrote how much they sent.
     operation = next((each.id for each in bench.past.done(NAME) if each.state == "verifying"), "")
     return {

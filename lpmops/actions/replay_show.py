@@ -27,15 +27,25 @@ def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
         for proof in proofs
         for each in proof.unreadable
     ]
+    unreadable += [
+        {"versions": f"{proof.waiting_from}:", "why": "they can't be judged yet.", "remains": "Reconcile them later."}
+        for proof in proofs
+        if proof.waiting_from is not None
+    ]
     return {
-        "complete": all(proof.complete for proof in proofs),
+        "complete": all(proof.complete and proof.waiting_from is None for proof in proofs),
         "companies": [found[key] for key in sorted(found)],
         "unreadable": unreadable,
     }
 
 
 def _nothing(result: CompanyResult) -> dict[str, Any]:
-    named = {"company_id": result.company_id, "company": result.company, "database": result.database}
+    named = {
+        "note": result.unread,
+        "company_id": result.company_id,
+        "company": result.company,
+        "database": result.database,
+    }
     return {**named, **dict.fromkeys(_COUNTS, 0)}
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Work = Callable[[Callable[[Event], None], StopRequest], Outcome]
 
 SCHEMA, PLAN_SCHEMA = "operation", "plan"
+_STOPPING = "Stopping after this step; once more leaves at once. The operation can be resumed either way."
 
 Env = Annotated[str, typer.Option("-e", "--env", metavar="ENV", help="Which environment; always named.")]
 Form = Annotated[
@@ -171,7 +172,7 @@ def run(store: Store, work: Work, form: Output) -> None:
         begun.append(event.operation)
         tell(event)
 
-    with _signals(stop) as got:
+    with stopping(stop) as got:
         try:
             outcome = work(follow, stop)
         except KeyboardInterrupt:
@@ -325,7 +326,7 @@ def _teller(form: Output) -> Callable[[Event], None]:
 
 
 @contextmanager
-def _signals(stop: StopRequest) -> Iterator[set[int]]:
+def stopping(stop: StopRequest, words: str = _STOPPING) -> Iterator[set[int]]:
     """Once: stop after the step. Twice: leave now. Gives the set of the signals that came."""
     got: set[int] = set()
     if threading.current_thread() is not threading.main_thread():
@@ -340,7 +341,7 @@ def _signals(stop: StopRequest) -> Iterator[set[int]]:
             raise KeyboardInterrupt
         stop.requested = True
         got.add(number)
-        output.narrate("Stopping after this step; once more leaves at once. The operation can be resumed either way.")
+        output.narrate(words)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

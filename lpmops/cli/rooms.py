@@ -29,6 +29,11 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("hub", "hub", "The Event Hub: see it, its last events and those that come."),
             Room("kpi", "kpi", "The calls by company and minute: how many, answered, failed, how long."),
             Room("history", "history", "Show how an environment was at a moment, or what turned in a span of time."),
+            Room(
+                "reconcile",
+                "reconcile",
+                "Hold the source's changes against what landed: what is missing, and for whom.",
+            ),
             Room("doctor", "doctor", "Assess this machine and each environment: what is wrong, and what to do."),
             Room("access", "access", "Who has which right, what lacks, and giving it."),
             Room("record", "record", "Keep what is seen of each environment in the local store."),

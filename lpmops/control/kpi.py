@@ -7,7 +7,6 @@ minute the highest is given. Cost: two rows sets a database, of one row a compan
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,15 +14,15 @@ from typing import Any
 
 from lpmops.config import Config
 from lpmops.control.landing import timestamp
+from lpmops.control.side_by_side import ask_each
 from lpmops.control.sources import SqlSource
-from lpmops.errors import BadAnswerError, LpmopsError
+from lpmops.errors import BadAnswerError
 from lpmops.model import CallMinute, CompanyCalls
 
 MINUTE = timedelta(minutes=1)
 # A window lands some seconds after its end; before that its minute is not missing.
 PENDING = timedelta(minutes=2)
 MINUTES_AT_MOST = 7 * 24 * 60
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,34 +191,11 @@ def _one(at: datetime, parts: Sequence[_Minute]) -> CallMinute:
 def _side_by_side(
     databases: Sequence[str], ask: Callable[[str], tuple[list[CompanyCalls], list[_Minute]]]
 ) -> tuple[list[tuple[list[CompanyCalls], list[_Minute]]], dict[str, str]]:
-    """The answers of several databases, a few asked at a time; those that fail by their name. Raises the error where all do."""
-    answers: dict[str, tuple[list[CompanyCalls], list[_Minute]]] = {}
-    errors: dict[str, Exception] = {}
-    waiting, lock = list(databases), threading.Lock()
-
-    def work() -> None:
-        while True:
-            with lock:
-                if not waiting:
-                    return
-                name = waiting.pop(0)
-            try:
-                answers[name] = ask(name)
-            except Exception as error:  # noqa: BLE001 - the edge of the thread: raised again or told by whoever waits
-                errors[name] = error
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_AT_ONCE, len(databases)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        # Each call ends by its own deadline.
-        thread.join()
-    fatal = next((error for error in errors.values() if not isinstance(error, LpmopsError)), None)
-    if fatal is not None:
-        raise fatal
+    """The answers of several databases; those that fail by their name. Raises the error where all do."""
+    answers, errors = ask_each(databases, ask)
     if errors and not answers:
         raise next(iter(errors.values()))
-    return [answers[name] for name in databases if name in answers], {name: str(errors[name]) for name in errors}
+    return list(answers.values()), {name: str(error) for name, error in errors.items()}
 
 
 def _total(row: Mapping[str, Any]) -> CompanyCalls:

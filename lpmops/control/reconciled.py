@@ -45,6 +45,7 @@ class CompanyResult:
     """One company over the whole range that was looked at. `gaps` are the ranges with a difference, none where it is complete.
 
     `quarantined` changes were too large to be sent and `before` are older than the route; both are in the source and no fault of the stream.
+    `unread` says why its landing table could not be asked; then nothing is known of what landed.
     """
 
     company_id: str
@@ -60,11 +61,12 @@ class CompanyResult:
     before: int = 0
     gaps: tuple[Gap, ...] = ()
     note: str = ""
+    unread: str = ""
 
     @property
     def complete(self) -> bool:
-        """Whether each change of the source landed once and nothing else did."""
-        return not (self.missing or self.doubled or self.extra)
+        """Whether each change of the source is known to have landed once, and nothing else did."""
+        return not (self.unread or self.missing or self.doubled or self.extra)
 
 
 @dataclass(frozen=True, slots=True)

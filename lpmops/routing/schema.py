@@ -35,7 +35,7 @@ CONTROL_STATEMENTS = (
     "control_pause_columns",
     "control_audit_head",
 )
-LANDING_INDEXES = ("landing_unique_index", "landing_recent_index", "landing_company_index")
+LANDING_INDEXES = ("landing_unique_index", "landing_recent_index", "landing_company_index", "landing_version_index")
 KPI_INDEXES = ("landing_kpi_index", "landing_kpi_company_index")
 
 

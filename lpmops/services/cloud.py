@@ -16,6 +16,7 @@ from lpmops.services.calls import CallCounter
 if TYPE_CHECKING:
     from lpmops.services.authorization import AuthorizationService
     from lpmops.services.azuresql import SqlService
+    from lpmops.services.changes import ChangeService
     from lpmops.services.databricks import DatabricksService
     from lpmops.services.eventhubs import EventHubService
     from lpmops.services.identity import CachedCredential
@@ -59,6 +60,7 @@ class EnvironmentServices:
         self._credential = _Lazy(self._build_credential)
         self._databricks = _Lazy(self._build_databricks)
         self._replays = _Lazy(self._build_replays)
+        self._changes = _Lazy(self._build_changes)
         self._eventhubs = _Lazy(self._build_eventhubs)
         self._streamanalytics = _Lazy(self._build_streamanalytics)
         self._monitor = _Lazy(self._build_monitor)
@@ -100,6 +102,11 @@ class EnvironmentServices:
     def replays(self) -> ReplayRunService:
         """The bounded runs that send versions of the source table again."""
         return self._replays.get()
+
+    @property
+    def changes(self) -> ChangeService:
+        """The source table's changes: counted by company, and key by key."""
+        return self._changes.get()
 
     @property
     def eventhubs(self) -> EventHubService:
@@ -181,6 +188,11 @@ class EnvironmentServices:
         from lpmops.services.replayruns import ReplayRunService
 
         return ReplayRunService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_changes(self) -> ChangeService:
+        from lpmops.services.changes import ChangeService
+
+        return ChangeService(self.environment, self.transport, self.credential, self.deadline)
 
     def _build_eventhubs(self) -> EventHubService:
         from lpmops.services.eventhubs import EventHubService

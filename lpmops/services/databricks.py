@@ -45,9 +45,7 @@ _RUNS = 25
 _OUTPUTS = 5
 _TRACE_LINES = 24
 _TEXT_LENGTH = 1_000
-_RIGHTS = (
-    "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
-)
+RIGHTS = "SELECT on the table, CAN USE on the warehouse, CAN VIEW on the job and READ VOLUME on the checkpoint's volume"
 _ORDERING = "CAN MANAGE on the job, and to deploy it WRITE VOLUME beside the checkpoint"
 _STARTING = {"PENDING", "QUEUED", "BLOCKED", "WAITING", "WAITING_FOR_RETRY"}
 # How far back the switch of the change feed is looked for: a history may hold a month of commits of every few seconds.
@@ -58,7 +56,8 @@ _TOO_EARLY = frozenset(
     {"DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION", "DELTA_MISSING_CHANGE_DATA", "DELTA_VERSION_NOT_FOUND"}
 )
 _IDS_A_STATEMENT = 200
-_SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
+# Statements that read much may take longer than a look at the state of things.
+SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
 
 
 class DatabricksService:
@@ -71,7 +70,7 @@ class DatabricksService:
         self._settings = environment.databricks
         self._arrivals: dict[tuple[str, int], tuple[float, dict[str, float]]] = {}
         self._client = transport.client(
-            "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(_RIGHTS)
+            "databricks", self._settings.host, credential=credential, scope=SCOPE, advice=credential.advice(RIGHTS)
         )
 
         self._orders = transport.client(
@@ -207,7 +206,7 @@ class DatabricksService:
         for span in _ARRIVAL_SPANS if newest else ():
             since = (newest[0].at - span).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
             statement = text.format(
-                key=quoted(key), table=_text(self._settings.table), since=_text(since), limit=int(limit)
+                key=quoted(key), table=literal(self._settings.table), since=literal(since), limit=int(limit)
             )
             try:
                 rows = self._searched(statement, {})
@@ -224,7 +223,7 @@ class DatabricksService:
 
     def _searched(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a statement that reads much: it is given longer than a look at the state of things."""
-        deadline = Deadline.after(max(self._seconds, _SEARCH_SECONDS))
+        deadline = Deadline.after(max(self._seconds, SEARCH_SECONDS))
         return statements.run(self._client, self._settings.warehouse, statement, parameters, deadline)
 
     def stream_run(self) -> StreamRun:
@@ -483,7 +482,7 @@ class DatabricksService:
             return None
 
 
-def _text(value: str) -> str:
+def literal(value: str) -> str:
     """A text constant of Databricks SQL, whose backslashes escape."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -31,6 +31,7 @@ from lpmops.errors import (
     PreconditionError,
     ServiceNotFoundError,
     StatementError,
+    UnreadableChangesError,
 )
 from lpmops.model import (
     Commit,
@@ -61,7 +62,9 @@ from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import Database, SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.types import CASE_INSENSITIVE
+from lpmops.services.changes import Tally
 from lpmops.services.sqltext import without_comments
+from lpmops.versions import Versions
 from tests.actions import cloud_access
 from tests.actions.arm import PRINCIPAL, Arm
 
@@ -340,6 +343,10 @@ class Cloud:
     @property
     def replays(self) -> Replays:
         return Replays(self)
+
+    @property
+    def changes(self) -> Cloud:
+        return self
 
     @property
     def monitor(self) -> Cloud:
@@ -725,6 +732,16 @@ class Cloud:
             )
             for version in versions
         ]
+
+    def counts(self, routing: Routing, versions: Versions) -> dict[str, Tally]:
+        """Of each version nine changes of one company and one of another."""
+        self.trouble("before", "counts")
+        if versions.first < self.get("feed").get("vacuumed", 0):
+            raise UnreadableChangesError(
+                str(versions), "VACUUM has removed the files of their changes", error_class="DELTA_CHANGE_DATA_FILE_NOT_FOUND",
+                remains="What remains is to load the table's current rows.", divisible=False,
+            )  # fmt: skip
+        return {"1001": Tally(9 * len(versions), 1), "1002": Tally(len(versions), 1)}
 
     # Replays
 

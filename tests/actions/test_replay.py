@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.actions import replay_chunks, replay_show
+from lpmops.actions import registry, replay_chunks, replay_show
+from lpmops.actions.action import Bench
 from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError
 from lpmops.store import journal, lease
+from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
-from tests.actions.cases import CASES
+from tests.actions.cases import CASES, FEED
 from tests.actions.cloud import JOB, Act, Cloud
 from tests.actions.line import Line
-from tests.actions.operator import operator
+from tests.actions.operator import Proven, operator
 
 RUN = ("replay", "run", "-e", "prod", "--from-version", "2", "--to-version", "5", "--company", "1001")
 YES = ("--reason", "lost", "--confirm", "prod", "--no-input")
@@ -103,8 +105,6 @@ def test_times_are_turned_into_versions_and_the_plan_keeps_them(folder: Path) ->
     case = CASES["replay"]
     with operator(folder) as worker:
         case.prepare(worker.cloud)
-        from lpmops.actions import registry
-
         times = {"from_version": None, "to_version": None, "from": "2026-11-23T11:55:30Z", "to": "2026-11-23T11:58:00Z"}
         plan = worker.desk.plan(registry.action("replay.run"), {**case.wish, **times})
         assert plan.wish["ranges"] == [[3, 5]]
@@ -230,3 +230,46 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     assert "**Not complete.**" in lines
     assert "Reason: see \\[this](http://evil.example)" in lines
     assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
+
+
+def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", vacuumed=4)
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    assert said.code == 6
+    assert "What remains is to load" in said.document["error"]["message"]
+
+
+def test_the_plan_says_how_many_changes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", "--from-version", "2", "--to-version", "5", "-o", "json")
+    assert (said.code, said.data["impact"]["events"]) == (0, 40)
+    assert "at most 40 changes in 1 run at 995 a second" in said.data["summary"]
+    assert "Changes by company: 1001 36, 1002 4." in said.data["warnings"]
+
+
+class Missing(Proven):
+    """Something was found missing before."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        return [
+            OpenGap("1001", Versions(2, 3), 20, 11, 9, 0, 0, 9),
+            OpenGap("1001", Versions(6, 6), 10, 1, 9, 0, 0, 9),
+            OpenGap("1001", Versions(5, 5), 9, 18, 0, 9, 0, 0),
+        ]
+
+
+def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(folder: Path) -> None:
+    with operator(folder, prover=Missing()) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert (plan.wish["ranges"], plan.wish["companies"]) == ([[2, 3], [6, 6]], ["1001"])
+        done = worker.desk.apply(plan, worker.approve(plan))
+        assert done.result["proof"]["complete"] is True
+        assert done.result["proof"]["companies"][0]["source"] == 80
+
+
+def test_where_nothing_is_known_to_be_missing_nothing_is_to_be_done(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "run", "-e", "prod", "--missing", *YES, "-o", "json")
+    assert (said.code, said.data["operation"]) == (0, None)

@@ -1,0 +1,261 @@
+"""One span of versions, read from the source and from every landing database at the same time, and judged company by company.
+
+Counts and digests come first; only where a company's differ are its keys fetched from both sides. A database that does not answer is not asked again
+in this run: its companies are unread, and the others go on. Memory holds the keys of one batch of companies of one span.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lpmops.config import Config, Environment
+from lpmops.control import routes
+from lpmops.control.lock import ControlDatabase
+from lpmops.control.reconcile_keys import Difference, difference
+from lpmops.control.reconcile_range import ROWS_A_SPAN, Timeline
+from lpmops.control.reconciled import Gap
+from lpmops.control.routes import RouteEntry
+from lpmops.control.side_by_side import ask_each
+from lpmops.errors import UnreadableChangesError
+from lpmops.versions import Versions
+
+if TYPE_CHECKING:
+    from lpmops.services.changes import Key, Tally
+    from lpmops.services.cloud import EnvironmentServices
+
+_SOURCE = ""
+_COMPANIES_A_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Whose records belong where: the routes by company id, and all landing databases."""
+
+    routes: Mapping[str, RouteEntry]
+    databases: tuple[str, ...]
+
+    def home(self, company_id: str) -> str | None:
+        """The database that a company's records land in, spelled as in `databases`; None without a route."""
+        route = self.routes.get(company_id)
+        return None if route is None else self._spelled(route.database)
+
+    def also(self, company_id: str) -> str | None:
+        """The database that is written to as well while the company moves."""
+        route = self.routes.get(company_id)
+        return None if route is None or route.also is None else self._spelled(route.also)
+
+    def _spelled(self, database: str) -> str:
+        return next((name for name in self.databases if name.casefold() == database.casefold()), database)
+
+
+def read_places(services: EnvironmentServices, environment: Environment) -> Places:
+    """The routes and databases as they are now. Raises lpmops.errors types."""
+    control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
+    found = routes.entries(control)
+    known = routes.read_databases(services.sql, environment.sql.control_database, environment.sql.databases)
+    used = (name for route in found.values() for name in (route.database, route.also) if name)
+    return Places(found, routes.known(known, used))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One company in one span. `judged` is False where its landing table could not be asked."""
+
+    source: int
+    landed: int = 0
+    difference: Difference = field(default_factory=Difference)
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A span as both sides count it: the source by company, and each database that answered by company."""
+
+    versions: Versions
+    source: Mapping[str, Tally]
+    landed: Mapping[str, Mapping[str, Tally]]
+
+
+class Spans:
+    """Reads and judges spans in one run; `dead` are the databases that did not answer, with the reason."""
+
+    def __init__(self, config: Config, services: EnvironmentServices, places: Places, timeline: Timeline) -> None:
+        self._routing, self._services = config.routing, services
+        self.places, self._timeline = places, timeline
+        self.dead: dict[str, str] = {}
+
+    def read(self, versions: Versions) -> Iterator[Counted | tuple[Versions, UnreadableChangesError]]:
+        """A span, in parts where it can't be read in one go; what of it can't be read at all comes with its error. Raises ServiceError types."""
+        try:
+            yield self._count(versions)
+            return
+        except UnreadableChangesError as error:
+            trouble = error
+        if len(versions) == 1:
+            yield versions, trouble
+        elif trouble.divisible:
+            middle = (versions.first + versions.last) // 2
+            yield from self.read(Versions(versions.first, middle))
+            yield from self.read(Versions(middle + 1, versions.last))
+        else:
+            first = self._first_readable(versions)
+            yield Versions(versions.first, (first or versions.last + 1) - 1), trouble
+            if first is not None:
+                yield from self.read(Versions(first, versions.last))
+
+    def _first_readable(self, versions: Versions) -> int | None:
+        """The version from which on the changes are still there; None where none of them is."""
+        if self._is_gone(Versions(versions.last, versions.last)):
+            return None
+        low, high = versions.first, versions.last
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._is_gone(Versions(middle, versions.last)) else (low, middle)
+        return high
+
+    def _is_gone(self, versions: Versions) -> bool:
+        try:
+            self._services.changes.counts(self._routing, versions)
+        except UnreadableChangesError as error:
+            return not error.divisible
+        return False
+
+    def _count(self, versions: Versions) -> Counted:
+        alive = [name for name in self.places.databases if name not in self.dead]
+        answers, errors = ask_each([_SOURCE, *alive], lambda name: self._count_in(name, versions))
+        if _SOURCE in errors:
+            raise errors.pop(_SOURCE)
+        self.dead |= {name: str(error) for name, error in errors.items()}
+        return Counted(versions, answers.pop(_SOURCE), answers)
+
+    def _count_in(self, name: str, versions: Versions) -> Mapping[str, Tally]:
+        if name == _SOURCE:
+            return self._services.changes.counts(self._routing, versions)
+        from lpmops.services.changes import Tally
+
+        rows = self._services.sql.rows(name, "landed_by_company", (versions.first, versions.last))
+        return {str(row["company_id"]): Tally(int(row["changes"]), int(row["digest"] or 0)) for row in rows}
+
+    # Judging -------------------------------------------------------------------------------------------------------------------------------------
+
+    def judge(self, counted: Counted, companies: Collection[str] = ()) -> dict[str, Found]:
+        """Each company that has changes on either side, only those named where some are. Raises ServiceError types."""
+        seen = counted.source.keys() | {each for database in counted.landed.values() for each in database}
+        chosen = sorted(seen.intersection(companies) if companies else seen)
+        found: dict[str, Found] = {}
+        unlike: list[str] = []
+        for company_id in chosen:
+            home = self.places.home(company_id)
+            source = counted.source[company_id].changes if company_id in counted.source else 0
+            if home in self.dead:
+                found[company_id] = Found(source, unread=self.dead[home])
+                continue
+            here = counted.landed.get(home or "", {}).get(company_id)
+            landed = 0 if here is None else here.changes
+            found[company_id] = Found(source, landed)
+            same = here == counted.source.get(company_id) if self._is_taken(company_id) else not landed
+            if not same or self._elsewhere(counted, company_id):
+                unlike.append(company_id)
+        for batch in self._batches(unlike, counted):
+            for company_id, unlikeness in self._compare(counted, batch):
+                found[company_id] = replace(found[company_id], difference=unlikeness)
+        return found
+
+    def _is_taken(self, company_id: str) -> bool:
+        """Whether a route takes the company's changes, or took them and will again."""
+        route = self.places.routes.get(company_id)
+        return route is not None and route.state != routes.REMOVED
+
+    def _elsewhere(self, counted: Counted, company_id: str) -> list[str]:
+        """The databases that hold changes of a company and are not its own."""
+        own = (self.places.home(company_id), self.places.also(company_id))
+        return [name for name, companies in counted.landed.items() if name not in own and company_id in companies]
+
+    def _batches(self, company_ids: Sequence[str], counted: Counted) -> Iterator[list[str]]:
+        batch, rows = list[str](), 0
+        for company_id in company_ids:
+            more = counted.source[company_id].changes if company_id in counted.source else 0
+            if batch and (rows + more > ROWS_A_SPAN or len(batch) >= _COMPANIES_A_BATCH):
+                yield batch
+                batch, rows = [], 0
+            batch.append(company_id)
+            rows += more
+        if batch:
+            yield batch
+
+    def _compare(self, counted: Counted, company_ids: Sequence[str]) -> Iterator[tuple[str, Difference]]:
+        versions = counted.versions
+        # What no route takes need not be fetched: it is not missing anywhere.
+        asked = [each for each in company_ids if each in counted.source and self.places.home(each) is not None]
+        source: dict[str, Counter[Key]] = {each: Counter() for each in company_ids}
+        if asked:
+            for company_id, key in self._services.changes.keys(self._routing, versions, asked):
+                source[company_id][key] += 1
+        put_aside = self._services.changes.quarantined(versions, asked) if asked else set()
+        for company_id in company_ids:
+            home = self.places.home(company_id)
+            wanted = source[company_id]
+            landed: Counter[Key] = Counter() if home is None else self._landed_keys(home, company_id, versions)
+            if not self._is_taken(company_id):
+                # What landed while there was a route is right; nothing has to land now.
+                wanted = wanted & landed
+            aside = {key for each, key in put_aside if each == company_id}
+            found = difference(company_id, wanted, landed, aside, partial(self._is_before, company_id))
+            for database in self._elsewhere(counted, company_id):
+                strayed = self._landed_keys(database, company_id, versions)
+                why = f"they stand in {database}" + (
+                    f", and the route leads to {home}" if home else ", and no route leads there"
+                )
+                more = difference(company_id, Counter(), strayed, why=why)
+                found = replace(found, extra=found.extra + more.extra, gaps=(*found.gaps, *more.gaps))
+            yield company_id, found
+
+    def _landed_keys(self, database: str, company_id: str, versions: Versions) -> Counter[Key]:
+        from lpmops.services.changes import Key
+
+        found: Counter[Key] = Counter()
+        last = Key("", -1, "")
+        while True:
+            after = (last.record_id, last.record_id, last.version, last.version, last.kind)
+            rows = self._services.sql.rows(
+                database, "landed_keys_of_company", (company_id, versions.first, versions.last, *after)
+            )
+            for row in rows:
+                last = Key(str(row["record_id"]), int(row["commit_version"]), str(row["change_type"]))
+                found[last] += int(row["changes"])
+            if not rows:
+                return found
+
+    def _is_before(self, company_id: str, version: int) -> bool:
+        """Whether a version is older than the company's route: than its request, or than the first row that landed."""
+        route = self.places.routes.get(company_id)
+        begun: datetime | None = None if route is None else route.asked_at or route.first_row_at
+        at = self._timeline.at(version)
+        return begun is not None and at is not None and at < begun
+
+
+def combined(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+    """Gaps in order, neighbours of one cause as one: a loss that goes over the border of two spans is one loss."""
+    kept: list[Gap] = []
+    for gap in sorted(gaps, key=lambda each: (each.why, each.versions)):
+        last = kept[-1] if kept else None
+        if last is not None and last.why == gap.why and last.versions.last + 1 == gap.versions.first:
+            kept[-1] = Gap(
+                gap.company_id,
+                Versions(last.versions.first, gap.versions.last),
+                last.source + gap.source,
+                last.landed + gap.landed,
+                last.missing + gap.missing,
+                last.doubled + gap.doubled,
+                last.extra + gap.extra,
+                last.repairable + gap.repairable,
+                gap.why,
+            )
+        else:
+            kept.append(gap)
+    return tuple(sorted(kept, key=lambda each: (each.versions, each.why)))

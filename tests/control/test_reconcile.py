@@ -1,0 +1,358 @@
+"""Source against landing tables: what is missing, doubled, extra, and what can't be told; and what a proof saves the next time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lpmops.control import reconcile_range
+from lpmops.control.hands import StopRequest
+from lpmops.control.reconciled import Asked
+from lpmops.errors import NotFoundError, UsageError
+from lpmops.model import StreamingJob
+from lpmops.services.changes import Key
+from lpmops.store.connection import Store, open_store
+from lpmops.versions import Versions
+from tests.control.lakes import START, Lake
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    found = open_store(tmp_path / "lpmops.db")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def lake() -> Lake:
+    """Two companies, each with a record in every version, and everything landed."""
+    made = Lake()
+    made.route("1001")
+    made.route("1002", "lpm-02")
+    for version in range(1, 21):
+        made.commit("1001", version, f"a{version}")
+        made.commit("1002", version, f"b{version}", landed="lpm-02")
+    return made
+
+
+def unland(lake: Lake, company: str, *versions: int) -> None:
+    for database, rows in lake.landed.items():
+        lake.landed[database] = [each for each in rows if not (each[0] == company and each[1].version in versions)]
+
+
+def test_what_landed_once_is_complete(lake: Lake, store: Store) -> None:
+    found = lake.look(store)
+    assert found.complete
+    assert (found.versions, found.looked_at, found.waiting_from) == (Versions(0, 20), (Versions(0, 20),), None)
+    assert [(each.company_id, each.source, each.landed) for each in found.companies] == [
+        ("1001", 20, 20),
+        ("1002", 20, 20),
+    ]
+    assert lake.asked_keys == []
+
+
+def test_what_did_not_land_is_told_with_its_versions(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5, 6, 7, 12)
+    found = lake.look(store)
+    company = found.companies[0]
+    assert not found.complete
+    assert (company.missing, company.repairable, found.missing) == (4, 4, 4)
+    assert [(str(gap.versions), gap.missing) for gap in company.gaps] == [("5:7", 3), ("12:12", 1)]
+    assert found.companies[1].complete
+
+
+def test_what_landed_twice_is_doubled_where_no_index_keeps_it_once(lake: Lake, store: Store) -> None:
+    lake.land("1001", 3, "a3")
+    company = lake.of("1001", store)
+    assert (company.doubled, company.missing, company.extra, company.landed) == (1, 0, 0, 21)
+
+
+def test_what_the_source_has_not_is_extra(lake: Lake, store: Store) -> None:
+    lake.land("1001", 3, "never")
+    lake.land("9", 4, "stranger")
+    assert lake.of("1001", store).extra == 1
+    stranger = lake.of("9", store)
+    assert (stranger.extra, stranger.database) == (1, "")
+    assert "stand in lpm-01" in stranger.gaps[0].why
+
+
+def test_one_missing_and_one_extra_do_not_cancel_out(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5)
+    lake.land("1001", 5, "other")
+    company = lake.of("1001", store)
+    assert (company.source, company.landed, company.missing, company.extra) == (20, 20, 1, 1)
+
+
+def test_rows_in_another_companys_database_are_extra_there_and_missing_here(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 8)
+    lake.land("1001", 8, "a8", database="lpm-02")
+    company = lake.of("1001", store)
+    assert (company.missing, company.extra) == (1, 1)
+    assert any("they stand in lpm-02, and the route leads to lpm-01" in gap.why for gap in company.gaps)
+
+
+def test_while_a_company_moves_both_databases_are_its_own(lake: Lake, store: Store) -> None:
+    lake.routes["1001"]["also_database"] = "LPM-02"
+    lake.land("1001", 8, "a8", database="lpm-02")
+    assert lake.look(store).complete
+
+
+def test_changes_that_no_route_takes_are_told_and_not_missing(lake: Lake, store: Store) -> None:
+    lake.commit("1003", 4, "c4", landed=None)
+    company = lake.of("1003", store)
+    assert (company.source, company.missing) == (1, 0)
+    assert "no route takes it" in company.note
+
+
+def test_a_paused_route_is_missing_what_passed_it(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 9)
+    lake.routes["1001"]["state"] = "paused"
+    company = lake.of("1001", store)
+    assert company.missing == 1
+    assert "paused" in company.note
+
+
+def test_a_removed_route_misses_nothing_and_what_landed_stays_right(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 9)
+    lake.routes["1001"]["state"] = "removed"
+    lake.land("1001", 10, "never")
+    company = lake.of("1001", store)
+    assert (company.missing, company.extra) == (0, 1)
+
+
+def test_changes_from_before_the_route_are_counted_apart(lake: Lake, store: Store) -> None:
+    lake.route("1001", asked_at=START + timedelta(seconds=6))
+    unland(lake, "1001", 3, 5, 6)
+    company = lake.of("1001", store)
+    assert (company.before, company.missing) == (2, 1)
+    assert [str(gap.versions) for gap in company.gaps] == ["6:6"]
+
+
+def test_what_was_too_large_to_be_sent_is_in_quarantine_and_not_missing(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 3, 4)
+    lake.put_aside = {("1001", Key("a3", 3, "insert"))}
+    company = lake.of("1001", store)
+    assert (company.quarantined, company.missing) == (1, 1)
+
+
+def test_a_key_that_the_source_has_twice_can_not_be_sent_into_completeness(lake: Lake, store: Store) -> None:
+    lake.commit("1001", 3, "a3", landed=None)
+    company = lake.of("1001", store)
+    assert (company.missing, company.repairable) == (1, 0)
+    assert "more than once" in company.note
+
+
+# What can't be told -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_database_leaves_its_companies_unknown_and_the_others_known(lake: Lake, store: Store) -> None:
+    lake.dead = {"lpm-02"}
+    found = lake.look(store)
+    first, second = found.companies
+    assert first.complete
+    assert not second.complete
+    assert "lpm-02 does not answer" in second.unread
+    assert not found.complete
+    lake.dead = set()
+    after = lake.look(store)
+    assert after.complete
+    assert after.looked_at == (Versions(0, 20),)
+
+
+def test_a_company_of_a_dead_database_is_unknown_even_where_nothing_of_it_changed(lake: Lake, store: Store) -> None:
+    lake.route("1004", "lpm-02")
+    lake.dead = {"lpm-02"}
+    assert not lake.of("1004", store).complete
+
+
+def test_vacuumed_versions_are_named_and_the_rest_is_judged(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 15)
+    lake.gone_before = 7
+    found = lake.look(store)
+    (gone,) = found.unreadable
+    assert (str(gone.versions), gone.remains) == ("0:6", "What remains is a load.")
+    assert found.looked_at == (Versions(7, 20),)
+    assert found.missing == 1
+
+
+def test_a_gap_whose_changes_are_vacuumed_is_beyond_repair(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 3)
+    assert lake.of("1001", store).repairable == 1
+    lake.gone_before = 21
+    company = lake.of("1001", store)
+    assert (company.missing, company.repairable) == (1, 0)
+    assert "can't be read any more" in company.gaps[0].why
+
+
+def test_a_change_of_columns_is_read_on_both_sides_of_it(lake: Lake, store: Store) -> None:
+    lake.shapes_change_at = 9
+    found = lake.look(store)
+    assert found.complete
+    assert found.looked_at == (Versions(0, 20),)
+
+
+def test_versions_from_before_the_feed_were_never_recorded(lake: Lake, store: Store) -> None:
+    lake.feed_since = 5
+    assert lake.look(store).versions == Versions(5, 20)
+    found = lake.look(store, Asked(versions=Versions(2, 8), again=True))
+    assert [str(each.versions) for each in found.unreadable] == ["2:4"]
+    assert found.versions == Versions(5, 8)
+
+
+def test_what_is_young_is_not_judged_yet(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 18, 19, 20)
+    lake.now = START + timedelta(seconds=77)
+    found = lake.look(store)
+    assert (found.versions, found.waiting_from, found.missing) == (Versions(0, 17), 18, 0)
+    assert "younger than 60 s" in found.warnings[0]
+
+
+def test_what_the_stream_has_not_read_is_not_judged(lake: Lake, store: Store) -> None:
+    lake.read_as_far_as = 11
+    assert lake.look(store).waiting_from == 12
+    lake.read_as_far_as = -1
+    nothing = lake.look(store)
+    assert (nothing.versions, nothing.waiting_from) == (None, 0)
+
+
+def test_what_waits_in_the_hub_for_a_job_that_stands_is_not_missing(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 15)
+    lake.jobs_there = [
+        StreamingJob("asa-01", "/x", "Stopped", "westeurope", last_output_at=START + timedelta(seconds=70))
+    ]
+    found = lake.look(store)
+    assert (found.waiting_from, found.missing) == (11, 0)
+    assert "asa-01 stands since" in found.warnings[0]
+
+
+# What is asked for --------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_range_and_a_moment_narrow_what_is_looked_at(lake: Lake, store: Store) -> None:
+    assert lake.look(store, Asked(versions=Versions(3, 5))).looked_at == (Versions(3, 5),)
+    assert lake.look(store, Asked(since=START + timedelta(seconds=18))).looked_at == (Versions(18, 20),)
+    assert lake.look(store, Asked(since=lake.now)).versions is None
+
+
+def test_versions_that_are_yet_to_come_are_refused(lake: Lake, store: Store) -> None:
+    with pytest.raises(UsageError, match="newest version is 20"):
+        lake.look(store, Asked(versions=Versions(3, 21)))
+
+
+def test_a_company_that_nobody_knows_is_not_found(lake: Lake, store: Store) -> None:
+    with pytest.raises(NotFoundError, match="no company 77"):
+        lake.look(store, Asked(companies=("77",)))
+
+
+def test_of_one_company_only_that_one_is_told_and_proven(lake: Lake, store: Store) -> None:
+    unland(lake, "1002", 4)
+    found = lake.look(store, Asked(companies=("1001",)))
+    assert [each.company_id for each in found.companies] == ["1001"]
+    assert found.complete
+    assert lake.look(store, Asked(companies=("1001",))).looked_at == ()
+    assert lake.look(store).missing == 1
+
+
+# What is remembered -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_proven_is_not_read_again(lake: Lake, store: Store) -> None:
+    lake.look(store)
+    lake.versions = lake.read_as_far_as = 22
+    lake.commit("1001", 21, "a21")
+    found = lake.look(store)
+    assert found.complete
+    assert lake.asked == [Versions(21, 22)]
+
+
+def test_again_looks_at_everything(lake: Lake, store: Store) -> None:
+    lake.look(store)
+    unland(lake, "1001", 5)
+    assert lake.look(store).complete
+    assert lake.look(store, Asked(again=True)).missing == 1
+
+
+def test_an_open_gap_is_looked_at_again_until_it_is_filled(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5, 6)
+    lake.look(store)
+    assert lake.look(store).missing == 2
+    assert lake.asked == [Versions(5, 6)]
+    lake.land("1001", 5, "a5")
+    lake.land("1001", 6, "a6")
+    assert lake.look(store).complete
+    assert lake.look(store).looked_at == ()
+
+
+def test_a_gap_that_reaches_out_of_what_was_asked_stays_open(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5, 6)
+    lake.look(store)
+    lake.look(store, Asked(versions=Versions(6, 8), again=True))
+    assert lake.look(store).missing == 2
+
+
+def test_a_table_that_was_made_anew_starts_afresh(lake: Lake, store: Store) -> None:
+    lake.look(store)
+    lake.table_id = "table-2"
+    assert lake.look(store).looked_at == (Versions(0, 20),)
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 7)
+    stop = StopRequest()
+    heard = list[str]()
+
+    def tell(text: str) -> None:
+        heard.append(text)
+        stop.requested = len(heard) == 2
+
+    found = lake.look(store, tell=tell, stop=stop)
+    assert heard[0] == "span 1 of 3: versions 0:6"
+    assert found.looked_at == (Versions(0, 13),)
+    assert [str(each.versions) for each in found.unreadable] == ["14:20"]
+    assert lake.look(store).looked_at == (Versions(14, 20),)
+
+
+# Every multiset -----------------------------------------------------------------------------------------------------------------------------------
+
+KEYS = st.tuples(
+    st.sampled_from(["1001", "1002"]),
+    st.builds(Key, st.sampled_from("xyz"), st.integers(1, 12), st.sampled_from(["insert", "delete"])),
+)
+CHANGES = st.lists(KEYS, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(source=CHANGES, landed=CHANGES, rows=st.integers(1, 9), versions=st.integers(1, 13))
+def test_whatever_the_spans_the_difference_is_that_of_the_multisets(
+    tmp_path_factory: pytest.TempPathFactory,
+    source: list[tuple[str, Key]],
+    landed: list[tuple[str, Key]],
+    rows: int,
+    versions: int,
+) -> None:
+    lake = Lake(source=source, landed={"lpm-01": landed, "lpm-02": []}, versions=12, read_as_far_as=12)
+    lake.route("1001")
+    lake.route("1002")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reconcile_range, "ROWS_A_SPAN", rows)
+        patched.setattr(reconcile_range, "VERSIONS_A_SPAN", versions)
+        store = open_store(tmp_path_factory.mktemp("store") / "lpmops.db")
+        try:
+            found = lake.look(store)
+        finally:
+            store.close()
+    wanted, have = Counter(source), Counter(landed)
+    for each in found.companies:
+        lacking = (wanted - have).items()
+        more = (have - wanted).items()
+        mine = each.company_id
+        assert each.missing == sum(count for (company, _), count in lacking if company == mine)
+        assert each.extra == sum(count for key, count in more if key[0] == mine and not wanted[key])
+        assert each.doubled == sum(count for key, count in more if key[0] == mine and wanted[key])
+        assert sum(gap.missing for gap in each.gaps) == each.missing
