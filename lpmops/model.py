@@ -303,6 +303,35 @@ class StreamRun:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ReplayRun:
+    """A bounded run that sends versions again. `state` is running, done or failed, as which a cancelled one counts; `message` the service's words.
+
+    `first`, `last` and `companies` (none: every company) are what its arguments say, None where they say nothing.
+    """
+
+    run_id: str
+    name: str
+    state: str
+    message: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    url: str = ""
+    first: int | None = None
+    last: int | None = None
+    companies: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay is, in its own words: waiting, running, stopped, failed or done; `rows` were sent and `quarantined` put aside so far."""
+
+    state: str
+    rows: int
+    quarantined: int = 0
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StreamEnding:
     """One run of the streaming job for its log: what set it off, the service's word for how it ended, and what its output says where it failed."""
 

@@ -12,10 +12,12 @@ from lpmops.config import Config, Environment
 from lpmops.control.hands import Observation
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.plan import Plan, Step
+from lpmops.control.reconciled import Asked, Reconciliation
 from lpmops.errors import StalePlanError
 from lpmops.model import Receipt, StreamingJob
 from lpmops.routing.job import Definition
 from lpmops.store.journal import StepRow
+from lpmops.store.proofs import OpenGap
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation
@@ -44,6 +46,18 @@ class Trier(Protocol):
         ...
 
 
+class Prover(Protocol):
+    """Holds source and landing tables against each other, and knows what was found before."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        """What was found missing, doubled or extra and is open. Raises StoreError."""
+        ...
+
+    def hold(self, bench: Bench, asked: Asked) -> Reconciliation:
+        """Look now, and remember what is proven. Raises lpmops.errors types."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What an action works with in one environment. `who` is the operator, `now` the machine's clock."""
@@ -56,6 +70,7 @@ class Bench:
     now: Callable[[], datetime]
     past: Past
     trial: Trier
+    prover: Prover
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lpmops.actions import asa_trial, registry
-from lpmops.actions.action import Action, ActionHands, Bench, Trier, Wish
+from lpmops.actions.action import Action, ActionHands, Bench, Prover, Trier, Wish
 from lpmops.actions.inputs import check_text
+from lpmops.actions.replay_proofs import StoredProofs
 from lpmops.config import Config, Environment
 from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
@@ -50,10 +51,12 @@ class Desk:
         timing: Timing | None = None,
         ticking: Ticking | None = None,
         trial: Trier = asa_trial.check,
+        prover: Prover | None = None,
     ) -> None:
         self.config, self.environment, self.store, self.services = config, environment, store, services
         self.control = ControlDatabase(services.sql, environment.sql.control_database, environment.name)
-        self._now, self._ticking, self._trial = now, ticking or Ticking(), trial
+        self.now, self.ticking, self._trial = now, ticking or Ticking(), trial
+        self._prover = prover or StoredProofs(store)
         self._timing = timing or Timing(settle=max(30.0, 2 * config.refresh.deadline))
         self.warnings: list[str] = []
 
@@ -70,7 +73,15 @@ class Desk:
     def bench(self) -> Bench:
         """What an action works with."""
         return Bench(
-            self.config, self.environment, self.services, self.control, self.who(), self._now, self, self._trial
+            self.config,
+            self.environment,
+            self.services,
+            self.control,
+            self.who(),
+            self.now,
+            self,
+            self._trial,
+            self._prover,
         )
 
     def plan(self, action: Action, wish: Wish) -> Plan:
@@ -83,7 +94,7 @@ class Desk:
 
     def plan_of(self, operation: str) -> Plan:
         """The plan that an operation of this environment was approved with. Raises NotFoundError, StoreError."""
-        plan = Book.read(self.store, operation, self._now, self.who()).plan()
+        plan = Book.read(self.store, operation, self.now, self.who()).plan()
         if plan.environment != self.environment.name:
             raise NotFoundError(
                 f"Operation {operation} was of {plan.environment}, not of {self.environment.name}.",
@@ -94,7 +105,7 @@ class Desk:
     def done(self, action: str) -> Sequence[Operation]:
         """The operations of an action in this environment, newest first. Raises StoreError."""
         found = journal.operations(self.store, self.environment.name)
-        return [operation_of(self.store, row, steps, self._now()) for row, steps in found if row.action == action]
+        return [operation_of(self.store, row, steps, self.now()) for row, steps in found if row.action == action]
 
     def refuse_unfinished(self) -> None:
         """Raises RefusedError or LockedError where an operation of this environment is not over."""
@@ -157,7 +168,7 @@ class Desk:
     def freeze(self, reason: str, until: datetime | None) -> LockState:
         """Let no operation begin or go on; how it is then. Raises UsageError, ServiceError types."""
         _reason(reason, "Whoever meets the freeze must learn why.")
-        if until is not None and until <= self._now():
+        if until is not None and until <= self.now():
             raise UsageError("The freeze would be over before it begins.", hint="Name a time to come: --until 2h")
         self.control.freeze(reason, self.who(), until)
         self._note("freeze", {"reason": reason, "until": to_data(until)})
@@ -184,14 +195,14 @@ class Desk:
             self.control,
             self.who(),
             timing=self._timing,
-            now=self._now,
-            ticking=self._ticking,
+            now=self.now,
+            ticking=self.ticking,
             tell=tell,
             stop=stop,
         )
 
     def _note(self, what: str, body: Mapping[str, Any]) -> None:
-        audit.append(self.store, self._now(), self.environment.name, self.who(), what, body)
+        audit.append(self.store, self.now(), self.environment.name, self.who(), what, body)
         head = audit.head(self.store)
         try:
             if head is not None:

@@ -91,6 +91,17 @@ def gone(text: str, now: datetime) -> str | None:
     return str(to_data(moments.moment(text, now))) if text.strip() else None
 
 
+def version(text: str, now: datetime) -> int | None:
+    """Reads a whole number such as a table's version; nothing is None."""
+    del now
+    if not text.strip():
+        return None
+    digits = text.strip().replace(",", "")
+    if not digits.isascii() or not digits.isdigit():
+        raise UsageError(f"{text.strip()!r} is no version.", hint="Give its number: 9204")
+    return int(digits)
+
+
 def listed(text: str, now: datetime) -> list[str]:
     """Reads values with commas between them, each once."""
     del now

@@ -11,6 +11,7 @@ from lpmops.actions import (
     asa_scale,
     cdf,
     provision,
+    replay,
     route,
     route_move,
     route_onboard,
@@ -42,6 +43,7 @@ ACTIONS: Mapping[str, Action] = {
         route.REMOVE,
         access.GRANT,
         provision.APPLY,
+        replay.RUN,
     )
 }
 
@@ -117,4 +119,5 @@ _SENSELESS: Mapping[str, tuple[str, ...]] = {
     "stream.restart": ("absent", "stopped", "paused"),
     "provision.apply": (),
     "access.grant": (),
+    "replay.run": ("absent",),
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from posixpath import dirname
 from typing import Any
 
@@ -422,16 +421,6 @@ def _act_begin(bench: Bench, step: Step, operation: str) -> Receipt:
     return bench.services.databricks.set_paused(job.job_id, job.continuity, False)
 
 
-def _version(text: str, now: datetime) -> int | None:
-    del now
-    if not text.strip():
-        return None
-    digits = text.strip().replace(",", "")
-    if not digits.isascii() or not digits.isdigit():
-        raise UsageError(f"{text.strip()!r} is no version.", hint="Give its number: 9204")
-    return int(digits)
-
-
 def _first_versions(bench: Bench) -> list[Choice]:
     """Where a stream without a checkpoint can begin; one that has one goes on from there."""
     if bench.services.databricks.progress() is not None:
@@ -446,7 +435,7 @@ _FROM = Input(
     "from_version",
     "version",
     "for a stream without a checkpoint: the first version it sends; ↑ ↓ choose",
-    _version,
+    inputs.version,
     _first_versions,
 )
 

@@ -331,10 +331,12 @@ class Engine:
                     hint=f"Look at it: lpmops status -e {book.operation.environment}",
                 )
             now = self._monotonic()
-            if limit is not None:
+            # A step that acts and then waits long may have lost its answer too; one that only waits has none to lose.
+            is_settled = seen.sight is Sight.ABSENT and receipt is None and now >= settled_at
+            if limit is not None and (step.only_waits or not is_settled):
                 told = self._wait_on(book, step, seen, told, over=now - began > limit)
                 continue
-            if seen.sight is Sight.ABSENT and receipt is None and now >= settled_at:
+            if is_settled:
                 if hands.repeatable(step) and row.attempt - self._earlier[seq] < _ATTEMPTS:
                     return False
                 raise self._doubt(book, step, seq, seen.said, lost)

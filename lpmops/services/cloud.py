@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lpmops.services.eventhubs import EventHubService
     from lpmops.services.identity import CachedCredential
     from lpmops.services.monitor import MonitorService
+    from lpmops.services.replayruns import ReplayRunService
     from lpmops.services.resources import ResourceService
     from lpmops.services.secrets import SecretReader
     from lpmops.services.sqlservers import SqlServerService
@@ -58,6 +59,7 @@ class EnvironmentServices:
         self._transport = _Lazy(self._build_transport)
         self._credential = _Lazy(self._build_credential)
         self._databricks = _Lazy(self._build_databricks)
+        self._replays = _Lazy(self._build_replays)
         self._changes = _Lazy(self._build_changes)
         self._eventhubs = _Lazy(self._build_eventhubs)
         self._streamanalytics = _Lazy(self._build_streamanalytics)
@@ -95,6 +97,11 @@ class EnvironmentServices:
     def databricks(self) -> DatabricksService:
         """The source table, the streaming job and its progress."""
         return self._databricks.get()
+
+    @property
+    def replays(self) -> ReplayRunService:
+        """The bounded runs that send versions of the source table again."""
+        return self._replays.get()
 
     @property
     def changes(self) -> ChangeService:
@@ -176,6 +183,11 @@ class EnvironmentServices:
         from lpmops.services.databricks import DatabricksService
 
         return DatabricksService(self.environment, self.transport, self.credential, self.deadline)
+
+    def _build_replays(self) -> ReplayRunService:
+        from lpmops.services.replayruns import ReplayRunService
+
+        return ReplayRunService(self.environment, self.transport, self.credential, self.deadline)
 
     def _build_changes(self) -> ChangeService:
         from lpmops.services.changes import ChangeService

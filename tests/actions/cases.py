@@ -36,6 +36,17 @@ START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket
 DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
+REPLAY = {
+    **FEED,
+    "from_version": 2,
+    "to_version": 5,
+    "from": None,
+    "to": None,
+    "missing": False,
+    "companies": ["1001"],
+    "rate": 100,
+    "chunk": None,
+}
 ROUTE = {**FEED, "companies": ["1001"], "by": "ops@lpm.example"}
 COMPANY = {"company_id": "1007", "company": "Lake", "database": "lpm-01"}
 ONBOARD = {
@@ -85,6 +96,14 @@ def _paused(cloud: Cloud) -> None:
 
 def _streaming(cloud: Cloud) -> None:
     cloud.put("feed", kind="delta", first=0)
+
+
+def _deployed(cloud: Cloud) -> None:
+    """The stream's own code is deployed, and has sent all there is."""
+    _streaming(cloud)
+    words = ["stream", "--table", cloud.environment.databricks.table, "--checkpoint", "/Volumes/l/o/t", "--hub", "tdr"]
+    python = {"python_file": "/Volumes/l/o/code/1/main.py", "source": "WORKSPACE", "parameters": words}
+    cloud.put("stream", tasks=[{"task_key": "tdr_stream", "job_cluster_key": "s", "spark_python_task": python}])
 
 
 def _stream_stopped(cloud: Cloud) -> None:
@@ -338,6 +357,14 @@ CASES: dict[str, Case] = {
     "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
     "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
     "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
+    "replay": Case(
+        "replay.run",
+        REPLAY,
+        _deployed,
+        _stream("submit_run"),
+        lambda cloud: {run["state"] for run in cloud.get("stream")["submitted"].values()} == {"done"},
+        anew=True,
+    ),
     "grant": Case(
         "access.grant",
         {"identities": ["stream", "operators"], "only": ["unity", "jobs"], **FEED},

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,8 +31,10 @@ from lpmops.errors import (
     PreconditionError,
     ServiceNotFoundError,
     StatementError,
+    UnreadableChangesError,
 )
 from lpmops.model import (
+    Commit,
     Credential,
     FeedState,
     HubState,
@@ -43,6 +45,8 @@ from lpmops.model import (
     NamespaceState,
     PartitionState,
     Receipt,
+    ReplayProgress,
+    ReplayRun,
     StreamingJob,
     StreamJob,
     StreamProgress,
@@ -59,7 +63,9 @@ from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.sql import Database, SqlServer
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.types import CASE_INSENSITIVE
+from lpmops.services.changes import Tally
 from lpmops.services.sqltext import without_comments
+from lpmops.versions import Versions
 from tests.actions import cloud_access
 from tests.actions.arm import PRINCIPAL, Arm
 
@@ -341,6 +347,14 @@ class Cloud:
 
     @property
     def eventhubs(self) -> Cloud:
+        return self
+
+    @property
+    def replays(self) -> Replays:
+        return Replays(self)
+
+    @property
+    def changes(self) -> Cloud:
         return self
 
     @property
@@ -723,13 +737,101 @@ class Cloud:
         self.trouble("after", "run_job")
         return Receipt()
 
+    def history(self, limit: int) -> list[Commit]:
+        """One commit a minute, of ten rows each; `shapes` are the versions that changed the columns."""
+        self.trouble("before", "history")
+        held = self.get("feed")
+        versions = range(held["versions"], max(held["oldest"] - 1, held["versions"] - limit), -1)
+        return [
+            Commit(
+                version,
+                START - timedelta(minutes=held["versions"] - version),
+                "RENAME COLUMN" if version in held.get("shapes", ()) else "WRITE",
+                None if version in held.get("shapes", ()) else 10,
+            )
+            for version in versions
+        ]
+
+    def counts(self, routing: Routing, versions: Versions) -> dict[str, Tally]:
+        """Of each version nine changes of one company and one of another."""
+        self.trouble("before", "counts")
+        if versions.first < self.get("feed").get("vacuumed", 0):
+            raise UnreadableChangesError(
+                str(versions), "VACUUM has removed the files of their changes", error_class="DELTA_CHANGE_DATA_FILE_NOT_FOUND",
+                remains="What remains is to load the table's current rows.", divisible=False,
+            )  # fmt: skip
+        return {"1001": Tally(9 * len(versions), 1), "1002": Tally(len(versions), 1)}
+
+    # Replays
+
+    def submit(self, body: Mapping[str, Any]) -> Receipt:
+        self.trouble("before", "submit_run")
+        held = self.get("stream")
+        submitted, token = dict(held.get("submitted", {})), body["idempotency_token"]
+        if token not in submitted:
+            number = 900 + len(submitted)
+            fails = held.get("replays_fail", 0)
+            words = list(body["tasks"][0]["spark_python_task"]["parameters"])
+            made = {"run_id": number, "name": body["run_name"], "state": "starting", "fails": fails > 0, "words": words}
+            self.did("submit_run", "stream", submitted={**submitted, token: made}, replays_fail=max(0, fails - 1))
+            submitted = self.get("stream")["submitted"]
+        self.trouble("after", "submit_run")
+        return Receipt("request-9", str(submitted[token]["run_id"]))
+
+    def named(self, name: str) -> Iterator[ReplayRun]:
+        """Each look finds a run a step further: at work, then over, unless it is `held`."""
+        self.trouble("before", "replay_runs")
+        return iter([run for run in self._replay_runs() if run.name == name])
+
+    def active(self, prefix: str) -> list[ReplayRun]:
+        self.trouble("before", "replay_runs")
+        return [run for run in self._replay_runs() if run.name.startswith(prefix) and run.state == "running"]
+
+    def _replay_runs(self) -> list[ReplayRun]:
+        held = self.get("stream")
+        submitted = held.get("submitted", {})
+        moves = {"starting": "running", "stopping": "failed"} | ({} if held.get("held") else {"running": "over"})
+        found, later = [], {}
+        for token, run in submitted.items():
+            state = run["state"]
+            ended = state in ("done", "failed")
+            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            found.append(
+                ReplayRun(
+                    str(run["run_id"]),
+                    run["name"],
+                    state if ended else "running",
+                    {"failed": "the driver died"}.get(state, ""),
+                    ended_at=START - timedelta(minutes=1) if ended else None,
+                    first=int(words["--from-version"]),
+                    last=int(words["--to-version"]),
+                )
+            )
+            following = moves.get(state, state)
+            later[token] = {
+                **run,
+                "state": ("failed" if run["fails"] else "done") if following == "over" else following,
+            }
+        if later != submitted:
+            self.put("stream", submitted=later)
+        return sorted(found, key=lambda run: -int(run.run_id))
+
+    def cancel(self, run_id: str) -> Receipt:
+        self.trouble("before", "cancel_replay")
+        held = self.get("stream").get("submitted", {})
+        for token, run in held.items():
+            if str(run["run_id"]) == run_id and run["state"] in ("starting", "running"):
+                self.did("cancel_replay", "stream", submitted={**held, token: {**run, "state": "stopping"}})
+        self.trouble("after", "cancel_replay")
+        return Receipt()
+
     def hub(self) -> HubState:
         self.trouble("before", "hub")
         return HubState("tdr", 1, self.get("hub")["retention"], "Active")
 
     def namespace(self) -> NamespaceState:
         self.trouble("before", "namespace")
-        return NamespaceState("evhns-lpm-tdr-prod", "id", "Standard", 1, "Succeeded")
+        return NamespaceState(self.environment.eventhub.namespace, "/n", "Standard", 1, "Succeeded")
 
     def consumer_groups(self) -> list[str]:
         self.trouble("before", "consumer_groups")
@@ -738,11 +840,14 @@ class Cloud:
     def metrics(
         self, namespace: str, resource_ids: Sequence[str], names: Sequence[str], minutes: int, aggregation: str
     ) -> list[MetricSeries]:
-        """The bytes of each of the last minutes, those of one that has none yet last."""
+        """Ten events a second, and the bytes of each of the last minutes; those of the last are not known yet."""
         self.trouble("before", "metrics")
-        values = [*self.get("hub").get("incoming", (600_000.0,)), None]
-        points = tuple(MetricPoint(START + timedelta(minutes=at), value) for at, value in enumerate(values))
-        return [MetricSeries(resource_ids[0], names[0], aggregation, {}, points)]
+        found = []
+        for name in names:
+            known = (600.0,) if name == "IncomingMessages" else self.get("hub").get("incoming", (600_000.0,))
+            points = tuple(MetricPoint(START + timedelta(minutes=at), value) for at, value in enumerate([*known, None]))
+            found.append(MetricSeries(resource_ids[0], name, aggregation, {}, points))
+        return found
 
     def partitions(self) -> tuple[PartitionState, ...]:
         self.trouble("before", "partitions")
@@ -754,6 +859,23 @@ class Cloud:
         held = self.get("hub")
         number = held["after"] - 1 + int((moment - START) / timedelta(seconds=1)) + (1 if moment.microsecond else 0)
         return {"0": max(held["begin"], min(number, held["end"]))}
+
+
+class Replays:
+    """The bounded runs of the workspace, whose progress is another than the stream's."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.submit, self.named, self.active, self.cancel = cloud.submit, cloud.named, cloud.active, cloud.cancel
+        self._cloud = cloud
+
+    def progress(self, replay_id: str) -> ReplayProgress | None:
+        self._cloud.trouble("before", "replay_progress")
+        for run in self._cloud.get("stream").get("submitted", {}).values():
+            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            if words["--replay-id"] == replay_id and run["state"] != "starting":
+                versions = int(words["--to-version"]) - int(words["--from-version"]) + 1
+                return ReplayProgress(run["state"], 10 * versions if run["state"] == "done" else 5)
+        return None
 
 
 def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:

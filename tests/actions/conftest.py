@@ -12,7 +12,7 @@ from lpmops.actions.desk import Desk
 from lpmops.control.hands import Timing
 from tests.actions.cloud import Cloud
 from tests.actions.line import Line
-from tests.actions.operator import QUICK, Simulated
+from tests.actions.operator import QUICK, Proven, Simulated
 
 _MEMORY = Path("/dev/shm")
 
@@ -47,3 +47,4 @@ def line(folder: Path, simulated_time: None) -> Iterator[Line]:
 def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A desk runs no text over events: the pretend hub has none, and whether a text is a good one is on trial elsewhere."""
     monkeypatch.setitem(Desk.__init__.__kwdefaults__, "trial", lambda *_: ([], []))
+    monkeypatch.setitem(Desk.__init__.__kwdefaults__, "prover", Proven())

@@ -87,7 +87,7 @@ def _as(worker: Operator, place: Environment) -> Operator:
         worker.store,
         cast(Any, worker.cloud),
         timing=worker.desk._timing,
-        ticking=worker.desk._ticking,
+        ticking=worker.desk.ticking,
     )
     return replace(worker, desk=desk)
 

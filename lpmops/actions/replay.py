@@ -1,0 +1,317 @@
+"""Sending versions of the source table again: bounded runs beside the stream, one after the other, and the proof that all of it has landed.
+
+Each chunk is one run of the deployed stream job's code with a token of the operation, known by its name; the stream and its checkpoint are left
+alone. What lands twice is dropped by the landing tables' unique key. A chunk that failed is sent again once somebody resumes, and no other with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from lpmops.actions import (
+    replay_chunks,
+    replay_counts,
+    replay_inputs,
+    replay_preflight,
+    replay_show,
+    replay_wish,
+    stream,
+)
+from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
+from lpmops.actions.replay_chunks import Chunk
+from lpmops.actions.replay_preflight import RUN_PREFIX
+from lpmops.actions.replay_wish import Exact
+from lpmops.control import guard
+from lpmops.control.hands import Observation, Sight
+from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
+from lpmops.control.reconciled import Asked
+from lpmops.control.remedies import command
+from lpmops.errors import BadAnswerError
+from lpmops.model import FeedState, Receipt, ReplayRun
+from lpmops.plain_text import counted
+from lpmops.store import codec
+from lpmops.store.journal import StepRow
+from lpmops.versions import Versions
+
+NAME = "replay.run"
+CHUNK, LANDED = "replay.chunk", f"{WAITS}landed"
+_MOST_CHUNKS = 500
+# A cluster of its own takes minutes to come; so long a chunk is given beyond what it needs for its rows.
+_START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
+# How long what was sent is given to land before the proof is made.
+_LANDING_SECONDS = 600.0
+_INNER_VERSIONS = 20
+# Arguments of the stream that a replay does not know.
+_OF_THE_STREAM = ("--checkpoint", "--starting-version", "--accept-schema-version", "--trigger-seconds")
+
+
+def plan_run(bench: Bench, wish: Wish) -> Plan:
+    """Send versions again. `wish`: from_version, to_version, from, to, missing, companies, rate, chunk, reason, ticket; or `ranges`, exact already.
+
+    Raises UsageError for a range that means nothing, and what the services raise.
+    """
+    services = bench.services
+    feed: FeedState = services.databricks.feed()
+    room = replay_wish.head_room(bench)
+    wished = replay_wish.exact(bench, wish, feed, room)
+    job = services.databricks.stream_job()
+    settings = services.databricks.job_settings(job.job_id) if job is not None else None
+    seen = {
+        "table.id": feed.table_id,
+        "job.id": job.job_id if job is not None else None,
+        "job.code": replay_preflight.entry_of(settings or {}),
+    }
+    if not wished.ranges:
+        return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())
+    chunks, oldest_at = _chunks(bench, wished, feed)
+    refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
+    # A plan that is made again rests on what it was made of: the warehouse does not read all of the changes once more.
+    counts = replay_counts.Counts() if wish.get("ranges") is not None else replay_counts.count(bench, wished, feed)
+    refusals += counts.refusals
+    if len(chunks) > _MOST_CHUNKS:
+        refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. Take a larger --chunk.")
+    rows = sum(chunk.rows for chunk in chunks)
+    whom = counted(len(wished.companies), "company", "companies") if wished.companies else "every company"
+    minutes = sum(_expected(chunk, wished.rate) for chunk in chunks) / 60
+    summary = (
+        f"Send versions {_span(wished)} of {bench.environment.databricks.table} again for {whom}: at most {rows:,} changes in "
+        f"{counted(len(chunks), 'run', 'runs')} at {wished.rate:,} a second, about {max(1.0, minutes):,.0f} min."
+    )
+    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, oldest_at))
+    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
+    impact = Impact(len(counts.rows) or len(wished.companies) or None, sum(counts.rows.values()) or rows)
+    return _plan(bench, wish, wished, steps, seen, summary, impact, warnings, tuple(refusals))
+
+
+def _chunks(bench: Bench, wished: Exact, feed: FeedState) -> tuple[tuple[Chunk, ...], Any]:
+    """The chunks, and when the oldest version was committed."""
+    commits = replay_wish.commits(bench, feed, wished.ranges[0].first)
+    rows = {each.version: replay_chunks.rows_of(each, wished.chunk) for each in commits}
+    splits = {each.version for each in commits if replay_chunks.changes_shape(each)}
+    return replay_chunks.cut(wished.ranges, rows, splits, wished.chunk), commits[-1].at if commits else None
+
+
+def _span(wished: Exact) -> str:
+    return f"{wished.ranges[0].first} to {wished.ranges[-1].last}"
+
+
+def _expected(chunk: Chunk, rate: int) -> float:
+    """Seconds that a chunk takes: its cluster, and a second or little more for as many rows as the rate."""
+    return _START_SECONDS + 1.5 * chunk.rows / rate
+
+
+def _step(chunk: Chunk, wished: Exact) -> Step:
+    first, last = chunk.versions.first, chunk.versions.last
+    arguments = {
+        "n": chunk.n,
+        "first": first,
+        "last": last,
+        "rows": chunk.rows,
+        "companies": list(wished.companies),
+        "rate": wished.rate,
+        "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
+    }
+    change = Change("events", None, f"at most {chunk.rows:,} sent again")
+    return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
+
+
+def _landing_step(bench: Bench, last: int) -> Step:
+    arguments = {"after": last, "seconds": _LANDING_SECONDS}
+    return Step("wait until it has landed", LANDED, bench.environment.name, arguments)
+
+
+def _plan(
+    bench: Bench,
+    wish: Wish,
+    wished: Exact,
+    steps: tuple[Step, ...],
+    seen: Mapping[str, Any],
+    summary: str,
+    impact: Impact,
+    warnings: tuple[str, ...] = (),
+    refusals: tuple[str, ...] = (),
+) -> Plan:
+    environment = bench.environment
+    words = ["--missing"]
+    if wished.ranges:
+        words = ["--from-version", str(wished.ranges[0].first), "--to-version", str(wished.ranges[-1].last)]
+    words += [word for company in wished.companies for word in ("--company", company)]
+    words += ["--rate", str(wished.rate), "--chunk", str(wished.chunk), *why_words(wish)]
+    return Plan(
+        action=NAME,
+        environment=environment.name,
+        kind=environment.kind,
+        pins=pins_of(environment),
+        target=environment.name,
+        summary=summary,
+        danger=guard.danger_of(environment.kind, hard=True),
+        steps=steps,
+        seen=dict(seen),
+        wish={**wish, **wished.wish},
+        made_at=bench.now(),
+        who=bench.who,
+        command=command("lpmops", "replay", "run", "-e", environment.name, *words),
+        reason=wish["reason"],
+        ticket=wish["ticket"],
+        impact=impact,
+        warnings=warnings,
+        refusals=refusals,
+    )
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def run_name(operation: str, chunk: int) -> str:
+    """What the run of a chunk is called, by which it is found again."""
+    return f"{RUN_PREFIX}{operation} chunk {chunk}"
+
+
+def replay_id(operation: str, chunk: int) -> str:
+    """The id under which a chunk's events are marked and its progress is kept."""
+    return f"{operation}-{chunk}"
+
+
+def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    name, n = run_name(row.operation, step.arguments["n"]), step.arguments["n"]
+    newest: ReplayRun | None = next(bench.services.replays.named(name), None)
+    is_out = row.state in ("begun", "accepted", "in_doubt")
+    answered = receipt.location if receipt is not None and is_out else None
+    if answered and (newest is None or newest.run_id != answered):
+        return Observation(Sight.MOVING, f"run {answered} is not listed yet")
+    if newest is None:
+        return Observation(Sight.ABSENT, "it was not sent yet")
+    if newest.state == "running":
+        return Observation(Sight.MOVING, f"run {newest.run_id} is at work{_rows_so_far(bench, row.operation, n)}")
+    if newest.state == "done":
+        return Observation(Sight.SO, f"run {newest.run_id} is done{_rows_so_far(bench, row.operation, n)}")
+    said = f"run {newest.run_id} ended: {newest.message or 'it does not say why'}"
+    # What was seen before an act names the run that had failed by then; another one is of this attempt.
+    is_new = is_out and f"run {newest.run_id} " not in row.observed
+    return Observation(Sight.OTHERWISE if is_new else Sight.ABSENT, said)
+
+
+def _rows_so_far(bench: Bench, operation: str, chunk: int) -> str:
+    try:
+        found = bench.services.replays.progress(replay_id(operation, chunk))
+    except BadAnswerError:
+        # It is being written just now, or is none: the run itself says how it ended.
+        return ""
+    return "" if found is None else f", {found.rows:,} rows sent"
+
+
+def _rows_sent(bench: Bench, operation: str, chunk: int) -> int | None:
+    found = bench.services.replays.progress(replay_id(operation, chunk))
+    return None if found is None else found.rows
+
+
+def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
+    # The app loads the actions at its start and the services when they are needed.
+    from lpmops.services import replayruns
+
+    job = stream.job_of(bench)
+    settings = bench.services.databricks.job_settings(job.job_id)
+    n, name = step.arguments["n"], run_name(operation, step.arguments["n"])
+    # Asked again after a lost answer the service gives the run it made; after a run that failed it makes another.
+    failed = sum(run.state == "failed" for run in bench.services.replays.named(name))
+    token = f"lpmops-{operation}-{n}-{failed}"
+    given = parameters(settings, step, replay_id(operation, n), replayruns.folder_of(bench.environment))
+    operators = bench.environment.databricks.operators
+    return bench.services.replays.submit(replayruns.submission(name, token, settings, given, operators))
+
+
+def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str) -> list[str]:
+    """What a chunk's run is told: how the deployed stream reaches table and hub, and what to send again."""
+    task = (job.get("tasks") or [{}])[0]
+    present = [str(word) for word in (task.get("spark_python_task") or {}).get("parameters") or ()][1:]
+    words = [part for word in present for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    kept = [
+        word
+        for flag, value in zip(words[::2], words[1::2], strict=False)
+        if flag not in _OF_THE_STREAM
+        for word in (flag, value)
+    ]
+    given = step.arguments
+    own = {
+        "--replay-id": identifier,
+        "--from-version": given["first"],
+        "--to-version": given["last"],
+        "--rate": given["rate"],
+        "--chunk-versions": min(_INNER_VERSIONS, given["last"] - given["first"] + 1),
+        "--folder": folder,
+    }
+    companies = [word for company in given["companies"] for word in ("--company", company)]
+    return ["replay", *kept, *(str(word) for pair in own.items() for word in pair), *companies]
+
+
+def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
+    """Whether the jobs have written what came after the last run's end; once its time is over the proof says what has not landed."""
+    del receipt
+    runs = bench.services.replays.named(run_name(row.operation, step.arguments["after"]))
+    ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
+    behind = [
+        job.name
+        for job in bench.services.streamanalytics.jobs()
+        if ended is not None and (job.last_output_at is None or job.last_output_at < ended)
+    ]
+    if not behind:
+        return Observation(Sight.SO, "the jobs have written what came after it")
+    if (
+        row.begun_at is not None
+        and codec.moment(row.begun_at) + timedelta(seconds=step.arguments["seconds"]) < bench.now()
+    ):
+        return Observation(Sight.SO, f"{', '.join(behind)} has not written for long: the proof says what has landed")
+    return Observation(
+        Sight.ABSENT if row.begun_at is None else Sight.MOVING, f"{', '.join(behind)} has not written so far"
+    )
+
+
+def _act_nothing(bench: Bench, step: Step, operation: str) -> Receipt:
+    del bench, step, operation
+    return Receipt()
+
+
+def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+    ranges = [Versions(int(first), int(last)) for first, last in plan.wish["ranges"]]
+    companies = tuple(plan.wish["companies"])
+    asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
+    proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
+    # The operation that is being verified is the one whose runs wrote how much they sent.
+    operation = next((each.id for each in bench.past.done(NAME) if each.state == "verifying"), "")
+    return {
+        "changed": True,
+        "from_version": ranges[0].first,
+        "to_version": ranges[-1].last,
+        "companies": list(companies),
+        "chunks": [
+            {
+                "n": step.arguments["n"],
+                "from_version": step.arguments["first"],
+                "to_version": step.arguments["last"],
+                "rows": _rows_sent(bench, operation, step.arguments["n"]),
+                "state": "done",
+            }
+            for step in plan.steps
+            if step.kind == CHUNK
+        ],
+        "proof": proof,
+    }
+
+
+RUN = Action(
+    name=NAME,
+    title="Send versions again",
+    help="Send versions of the source table again, for every company or some, in bounded runs beside the stream, and prove that all has landed.",
+    plan=plan_run,
+    handlers={
+        CHUNK: Handler(_observe_chunk, _act_chunk, limit=lambda step: float(step.arguments["seconds"])),
+        LANDED: Handler(_observe_landed, _act_nothing, limit=lambda step: 2 * float(step.arguments["seconds"])),
+    },
+    verify=_verify,
+    pins=("tenant", "server", "workspace"),
+    hard=True,
+    inputs=replay_inputs.FIELDS,
+    fill=lambda _: {"from": None, "to": None, "missing": False, "chunk": None},
+)

@@ -1,0 +1,54 @@
+"""How many changes a replay sends of each company, counted by the warehouse; and the versions whose changes nobody can read any more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lpmops.actions import replay_chunks, replay_wish
+from lpmops.actions.action import Bench
+from lpmops.actions.replay_wish import Exact
+from lpmops.errors import ServiceError, SignInError, UnreadableChangesError
+from lpmops.model import FeedState
+from lpmops.plain_text import counted
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Changes by company, in words for a plan too; what can't be read is a refusal."""
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+
+def count(bench: Bench, wished: Exact, feed: FeedState) -> Counts:
+    """Count what is to be sent. Where the warehouse fails otherwise it is said, and hinders nothing. Raises SignInError."""
+    commits = replay_wish.commits(bench, feed, wished.ranges[0].first)
+    splits = {each.version for each in commits if replay_chunks.changes_shape(each)}
+    found: Counter[str] = Counter()
+    refusals: list[str] = []
+    try:
+        # One read can't span a change of the columns.
+        for piece in replay_chunks.cut(wished.ranges, {}, splits, wished.chunk):
+            try:
+                for company, tally in bench.services.changes.counts(bench.config.routing, piece.versions).items():
+                    if not wished.companies or company in wished.companies:
+                        found[company] += tally.changes
+            except UnreadableChangesError as error:
+                refusals.append(f"{error.message} {error.remains}")
+    except SignInError:
+        raise
+    except ServiceError as error:
+        return Counts(words=(f"The changes were not counted by company: {error.message}",))
+    if refusals:
+        return Counts(refusals=tuple(refusals))
+    shown = [f"{company or 'no company'} {rows:,}" for company, rows in found.most_common(_SHOWN)]
+    more = f" and {counted(len(found) - _SHOWN, 'company', 'companies')} more" if len(found) > _SHOWN else ""
+    silent = [company for company in wished.companies if company not in found]
+    words = [f"Changes by company: {', '.join(shown)}{more}."] if shown else []
+    words += [f"These versions hold no change of {', '.join(silent)}."] if silent else []
+    return Counts(dict(found), tuple(words))

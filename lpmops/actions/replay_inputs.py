@@ -1,0 +1,50 @@
+"""What an app asks before it plans a replay: a range of versions, or none for what is known to be missing; companies; the rate."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lpmops.actions import inputs
+from lpmops.actions.action import Bench
+from lpmops.actions.inputs import Choice, Input
+from lpmops.control import routes
+from lpmops.control.routes import REMOVED
+from lpmops.errors import UsageError
+
+
+def rate(text: str, now: datetime) -> int | None:
+    """Reads events a second; nothing is None, which takes half of what is free."""
+    found = inputs.version(text, now)
+    if found == 0:
+        raise UsageError("Nothing would be sent at 0 events a second.", hint="Give a number: 500")
+    return found
+
+
+def _companies(bench: Bench) -> list[Choice]:
+    return [
+        Choice(each.company_id, f"{each.company}, lands in {each.database}")
+        for each in routes.entries(bench.control).values()
+        if each.state != REMOVED
+    ]
+
+
+FIELDS = (
+    Input(
+        "from_version",
+        "from version",
+        "the first version to send; empty sends what is known to be missing",
+        inputs.version,
+    ),
+    Input("to_version", "to version", "the last version to send; empty is the newest", inputs.version),
+    Input(
+        "companies",
+        "companies",
+        "whose changes, all where it is empty; ↑ ↓ choose, a comma takes one more",
+        inputs.listed,
+        _companies,
+        many=True,
+        of_company=lambda company: [company],
+    ),
+    Input("rate", "rate", "events a second; empty takes half of what the namespace has left", rate),
+    *inputs.COMMON,
+)

@@ -1,0 +1,136 @@
+"""A replay as scripts, tickets and people see it: its range, its chunks with what was sent of each, and the proof that all of it has landed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lpmops.control.reconciled import CompanyResult, Reconciliation
+from lpmops.model import ReplayProgress
+from lpmops.plain_text import plain
+from lpmops.store.journal import OperationRow, StepRow
+
+_COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable")
+
+
+def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
+    """Reconciliations of the ranges of a replay as one proof: the counts of each company over all of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for proof in proofs:
+        for each in proof.companies:
+            held = found.setdefault(each.company_id, _nothing(each))
+            for name in _COUNTS:
+                held[name] += getattr(each, name)
+    unreadable = [
+        {"versions": str(each.versions), "why": each.why, "remains": each.remains}
+        for proof in proofs
+        for each in proof.unreadable
+    ]
+    unreadable += [
+        {"versions": f"{proof.waiting_from}:", "why": "they can't be judged yet.", "remains": "Reconcile them later."}
+        for proof in proofs
+        if proof.waiting_from is not None
+    ]
+    return {
+        "complete": all(proof.complete and proof.waiting_from is None for proof in proofs),
+        "companies": [found[key] for key in sorted(found)],
+        "unreadable": unreadable,
+    }
+
+
+def _nothing(result: CompanyResult) -> dict[str, Any]:
+    named = {
+        "note": result.unread,
+        "company_id": result.company_id,
+        "company": result.company,
+        "database": result.database,
+    }
+    return {**named, **dict.fromkeys(_COUNTS, 0)}
+
+
+def data(
+    operation: OperationRow, steps: Sequence[StepRow], state: str, progress: Callable[[int], ReplayProgress | None]
+) -> dict[str, Any]:
+    """A replay from its journal. `state` is how the operation stands, `progress` how far a chunk's run is, None where that is not known."""
+    plan = json.loads(operation.plan)["plan"]
+    result = json.loads(operation.result) if operation.result else {}
+    done = {each["n"]: each for each in result.get("chunks", ())}
+    chunks = []
+    for step, row in zip(plan["steps"], steps, strict=True):
+        given = step["arguments"]
+        if "n" not in given:
+            continue
+        rows = done[given["n"]]["rows"] if given["n"] in done else None
+        if rows is None and row.attempt:
+            sent = progress(given["n"])
+            rows = None if sent is None else sent.rows
+        chunks.append(
+            {
+                "n": given["n"],
+                "from_version": given["first"],
+                "to_version": given["last"],
+                "rows": rows,
+                "rows_planned": given["rows"],
+                "state": "done" if row.state == "skipped" else row.state,
+            }
+        )
+    ranges = plan["wish"].get("ranges") or []
+    return {
+        "id": operation.id,
+        "environment": operation.environment,
+        "state": state,
+        "from_version": ranges[0][0] if ranges else None,
+        "to_version": ranges[-1][1] if ranges else None,
+        "companies": list(plan["wish"].get("companies") or ()),
+        "rate": plan["wish"].get("rate"),
+        "chunks": chunks,
+        "proof": result.get("proof"),
+        "by": operation.who,
+        "reason": operation.reason,
+        "ticket": operation.ticket,
+        "error": operation.error,
+    }
+
+
+def markdown(shown: Mapping[str, Any]) -> list[str]:
+    """The same for a ticket, as Markdown."""
+    whom = ", ".join(_cell(each) for each in shown["companies"]) or "every company"
+    lines = [
+        f"## Replay {_cell(shown['id'])} in {_cell(shown['environment'])}: {shown['state']}",
+        "",
+        f"Versions {shown['from_version']} to {shown['to_version']}, {whom}, by {_cell(shown['by'])}.",
+    ]
+    lines += [f"{name.capitalize()}: {_cell(shown[name])}" for name in ("reason", "ticket", "error") if shown[name]]
+    lines += ["", "| run | versions | sent | state |", "|---|---|---|---|"]
+    lines += [
+        f"| {each['n']} | {each['from_version']} to {each['to_version']} | {_count(each['rows'])} | {each['state']} |"
+        for each in shown["chunks"]
+    ]
+    proof = shown["proof"]
+    if proof is None:
+        return [*lines, "", "There is no proof yet: it is made once all runs are done."]
+    said = "Complete: each change of the source landed once." if proof["complete"] else "**Not complete.**"
+    lines += ["", "### Proof", "", said, "", "| company | database | source | landed | missing | doubled | extra |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for each in proof["companies"]:
+        counts = " | ".join(f"{each[name]:,}" for name in _COUNTS[:5])
+        lines.append(
+            f"| {_cell(each['company'])} ({_cell(each['company_id'])}) | {_cell(each['database'])} | {counts} |"
+        )
+    lines += [
+        f"- versions {each['versions']}: {_cell(each['why'])} {_cell(each['remains'])}" for each in proof["unreadable"]
+    ]
+    return lines
+
+
+def _count(rows: int | None) -> str:
+    return "-" if rows is None else f"{rows:,}"
+
+
+def _cell(text: object) -> str:
+    """A text that stays within its cell, whatever it holds."""
+    found = plain(str(text))
+    for mark in ("\\", "|", "`", "*", "_", "[", "<"):
+        found = found.replace(mark, f"\\{mark}")
+    return found.replace("\n", " ")

@@ -1,0 +1,266 @@
+"""`lpmops replay`: send versions of the source table again, for companies that miss some, and prove that all has landed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lpmops.cli import changing, output
+from lpmops.cli.changing import Change, Env, Form, NoInput, Reason
+from lpmops.cli.context import world
+from lpmops.cli.options import spread
+from lpmops.cli.output import Answer, Output
+from lpmops.errors import NotFoundError, RefusedError, UsageError
+from lpmops.plain_text import plain
+
+if TYPE_CHECKING:
+    from lpmops.actions.desk import Desk
+    from lpmops.store.journal import OperationRow, StepRow
+
+SCHEMA = "replay"
+Id = Annotated[str, typer.Argument(metavar="ID", help="The replay's id, or the beginning of it.")]
+group = typer.Typer(
+    help="Send versions of the source table again: plan, run, see, resume, cancel.", no_args_is_help=True
+)
+
+
+class Shown(StrEnum):
+    """The form in which a replay is shown; md is Markdown for a ticket."""
+
+    TABLE = "table"
+    JSON = "json"
+    MD = "md"
+
+
+@dataclass(frozen=True, slots=True)
+class What:
+    """What is sent again."""
+
+    from_version: Annotated[
+        int | None, typer.Option("--from-version", metavar="N", min=0, help="The first version.")
+    ] = None
+    to_version: Annotated[
+        int | None, typer.Option("--to-version", metavar="N", min=0, help="The last version; else the newest.")
+    ] = None
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help='What was committed from then on: "2026-03-02 03:10".')
+    ] = None
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="What was committed up to then.")] = None
+    missing: Annotated[
+        bool, typer.Option("--missing", help="What reconciliations found missing and is not repaired yet.")
+    ] = False
+    company: Annotated[
+        list[str] | None, typer.Option("--company", metavar="ID", help="Only this company; may be repeated.")
+    ] = None
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", metavar="N", min=1, max=100_000, help="Events a second; else half of what is free."),
+    ] = None
+    chunk: Annotated[int | None, typer.Option("--chunk", metavar="ROWS", min=1, help="The most rows of one run.")] = (
+        None
+    )
+
+    @property
+    def wish(self) -> dict[str, Any]:
+        """The same as an action's wish. Raises UsageError."""
+        named = [each for each in (self.from_version, self.to_version, self.since, self.until) if each is not None]
+        if self.missing and named:
+            raise UsageError("--missing says the range itself.", hint="Leave the versions and times away.")
+        if not self.missing and not named:
+            raise UsageError("It is not said what to send.", hint="Give --from-version N, --from TIME or --missing.")
+        return {
+            "from_version": self.from_version,
+            "to_version": self.to_version,
+            "from": _moment(self.since, "--from"),
+            "to": _moment(self.until, "--to"),
+            "missing": self.missing,
+            "companies": changing.listed(self.company),
+            "rate": self.rate,
+            "chunk": self.chunk,
+        }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="replay")
+
+
+@group.command()
+@spread
+def plan(environment: Env, what: What, change: Change) -> None:
+    """Show what would be sent, in which runs, how long it takes, and what speaks against it.
+
+    Example: lpmops replay plan -e prod --from "2026-03-02 03:10" --company 1001
+    """
+    with output.guarded(changing.PLAN_SCHEMA, change.form):
+        wish = what.wish
+    agreed = replace(change.agreed, dry_run=True)
+    changing.act("replay.run", environment, {**wish, **change.why}, agreed, change.form)
+
+
+@group.command()
+@spread
+def run(environment: Env, what: What, change: Change) -> None:
+    """Send versions again in bounded runs beside the stream, and prove that all of it has landed.
+
+    Example: lpmops replay run -e prod --missing --reason "hub outage" --confirm prod
+    """
+    with output.guarded(changing.SCHEMA, change.form):
+        wish = what.wish
+    changing.act("replay.run", environment, {**wish, **change.why}, change.agreed, change.form)
+
+
+@group.command("list")
+def list_replays(
+    environment: Annotated[
+        str | None, typer.Option("-e", "--env", metavar="ENV", help="Only of this environment.")
+    ] = None,
+    form: Form = Output.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """List the replays that were run from this machine, newest first."""
+    del no_input
+    with output.guarded(SCHEMA, form):
+        from lpmops.actions import replay_show
+        from lpmops.control.engine import state_of
+        from lpmops.store import journal
+
+        store = world().stored()
+        try:
+            found = [item for item in journal.operations(store, environment) if item[0].action == "replay.run"]
+            items = [
+                replay_show.data(row, steps, state_of(store, row, world().now()), lambda _: None)
+                for row, steps in found
+            ]
+        finally:
+            store.close()
+        head = ("id", "environment", "state", "versions", "runs", "complete")
+        rows = [
+            [
+                plain(each["id"]),
+                plain(each["environment"]),
+                each["state"],
+                f"{each['from_version']} to {each['to_version']}",
+                f"{sum(chunk['state'] == 'done' for chunk in each['chunks'])} of {len(each['chunks'])}",
+                "-" if each["proof"] is None else "yes" if each["proof"]["complete"] else "no",
+            ]
+            for each in items
+        ]
+        lines = output.table(head, rows) if rows else ["There is no replay yet."]
+        output.emit(Answer(SCHEMA, items, lines, items), form)
+
+
+@group.command()
+def show(
+    identifier: Id,
+    form: Annotated[Shown, typer.Option("-o", "--output", help="md is Markdown for a ticket.")] = Shown.TABLE,
+    no_input: NoInput = False,
+) -> None:
+    """Show a replay: its runs with what was sent of each, and the proof."""
+    del no_input
+    emitted = Output.JSON if form is Shown.JSON else Output.TABLE
+    with output.guarded(SCHEMA, emitted), _replay(identifier) as (desk, operation, steps):
+        from lpmops.actions import replay, replay_show
+        from lpmops.control.engine import state_of
+        from lpmops.errors import LpmopsError
+
+        warnings: list[str] = []
+
+        def progress(chunk: int) -> Any:
+            try:
+                return desk.services.replays.progress(replay.replay_id(operation.id, chunk))
+            except LpmopsError as error:
+                warnings.append(f"How far run {chunk} is can't be read: {error.message}")
+                return None
+
+        state = state_of(desk.store, operation, world().now())
+        data = replay_show.data(operation, steps, state, progress)
+        lines = replay_show.markdown(data) if form is Shown.MD else _lines(data)
+        output.emit(Answer(SCHEMA, data, lines, data["chunks"], warnings), emitted)
+
+
+@group.command()
+def resume(identifier: Id, form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+    """Go on with a replay: what is done stays done, a run that failed is sent again alone."""
+    del no_input
+    with output.guarded(changing.SCHEMA, form), _replay(identifier) as (desk, operation, _):
+        changing.run(desk.store, lambda tell, stop: desk.resume(operation.id, tell=tell, stop=stop), form)
+
+
+@group.command()
+def cancel(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+    """Cancel a replay: its run is ended at Databricks, and no further one begins. What has landed stays.
+
+    Example: lpmops replay cancel 261129-0638 --reason "the window is over"
+    """
+    del no_input
+    with output.guarded(changing.SCHEMA, form):
+        if not reason.strip():
+            raise UsageError("It needs a reason, for whoever reads the audit.", hint="Add: --reason WHY")
+        with _replay(identifier) as (desk, operation, _):
+            from lpmops.actions import replay_cancel
+
+            data = replay_cancel.cancel(desk, operation.id, reason)
+        lines = [f"{data['state']}: {plain(data['said'])}"]
+        lines += [f"  {step['state']:9} {plain(step['name'])}" for step in data["steps"]]
+        output.emit(Answer(changing.SCHEMA, data, lines, data["steps"]), form)
+
+
+@contextmanager
+def _replay(identifier: str) -> Iterator[tuple[Desk, OperationRow, tuple[StepRow, ...]]]:
+    """A replay of this machine's journal, at a desk of its environment. Raises NotFoundError, RefusedError."""
+    from lpmops.store import journal
+
+    store = world().stored()
+    try:
+        operation, steps = journal.read(store, identifier)
+    finally:
+        store.close()
+    if operation.action != "replay.run":
+        raise RefusedError(
+            f"Operation {operation.id} is no replay, but {operation.action}.",
+            hint=f"See it: lpmops op show {operation.id}",
+        )
+    with changing.desk(operation.environment) as desk:
+        yield desk, operation, steps
+
+
+def _moment(text: str | None, flag: str) -> str | None:
+    """A time of the past as RFC 3339. Raises UsageError."""
+    from lpmops import moments
+    from lpmops.model import to_data
+
+    if text is None:
+        return None
+    try:
+        return str(to_data(moments.moment(text, world().now())))
+    except (UsageError, NotFoundError) as error:
+        raise UsageError(f"{flag}: {error.message}", hint=error.hint) from None
+
+
+def _lines(data: dict[str, Any]) -> list[str]:
+    whom = ", ".join(plain(each) for each in data["companies"]) or "every company"
+    lines = [
+        f"{data['id']}  {data['state']}: versions {data['from_version']} to {data['to_version']} in {plain(data['environment'])}, {whom}"
+    ]
+    lines += [
+        f"  {each['state']:9} {each['n']}. versions {each['from_version']} to {each['to_version']}, "
+        + (f"at most {each['rows_planned']:,} rows" if each["rows"] is None else f"{each['rows']:,} rows sent")
+        for each in data["chunks"]
+    ]
+    lines += [f"  {name}: {plain(data[name])}" for name in ("reason", "ticket", "error") if data[name]]
+    proof = data["proof"]
+    if proof is None:
+        return [*lines, "  There is no proof yet: it is made once all runs are done."]
+    lines.append("  proof: complete" if proof["complete"] else "  proof: NOT complete")
+    lines += [
+        f"    {plain(each['company_id'])}: source {each['source']:,}, landed {each['landed']:,}, missing {each['missing']:,}, "
+        f"doubled {each['doubled']:,}, extra {each['extra']:,}"
+        for each in proof["companies"]
+    ]
+    return lines

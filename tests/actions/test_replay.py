@@ -1,0 +1,275 @@
+"""Sending versions again: what speaks against it, how it is cut, what a run that fails leads to, and what a person is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lpmops.actions import registry, replay_chunks, replay_show
+from lpmops.actions.action import Bench
+from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError
+from lpmops.store import journal, lease
+from lpmops.store.proofs import OpenGap
+from lpmops.versions import Versions
+from tests.actions.cases import CASES, FEED
+from tests.actions.cloud import JOB, Act, Cloud
+from tests.actions.line import Line
+from tests.actions.operator import Proven, operator
+
+RUN = ("replay", "run", "-e", "prod", "--from-version", "2", "--to-version", "5", "--company", "1001")
+YES = ("--reason", "lost", "--confirm", "prod", "--no-input")
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)), min_size=1, max_size=4),
+    rows=st.dictionaries(st.integers(0, 80), st.integers(0, 40)),
+    splits=st.sets(st.integers(0, 80)),
+    most=st.integers(1, 60),
+)
+def test_each_version_is_in_exactly_one_chunk_which_is_bounded_and_spans_no_change_of_the_columns(
+    ranges: list[tuple[int, int]], rows: dict[int, int], splits: set[int], most: int
+) -> None:
+    asked = [Versions(first, first + more) for first, more in ranges]
+    chunks = replay_chunks.cut(asked, rows, splits, most)
+    sent = [version for chunk in chunks for version in range(chunk.versions.first, chunk.versions.last + 1)]
+    assert sent == sorted({version for one in asked for version in range(one.first, one.last + 1)})
+    for chunk in chunks:
+        inside = range(chunk.versions.first, chunk.versions.last + 1)
+        assert chunk.rows == sum(rows.get(version, 0) for version in inside)
+        assert len(chunk.versions) == 1 or chunk.rows <= most
+        assert not splits & set(inside[1:])
+    assert [chunk.n for chunk in chunks] == list(range(1, len(chunks) + 1))
+
+
+def _off(cloud: Cloud) -> None:
+    cloud.put("feed", kind="off")
+
+
+def _not_unique(cloud: Cloud) -> None:
+    cloud.statement("lpm-01", "DROP INDEX ux_tdr_change ON lpm.tdr")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_off, "change feed is off"),
+        (lambda cloud: cloud.put("feed", first=3), "recorded since version 3"),
+        (lambda cloud: cloud.put("feed", first=None, oldest=4), "log begins with version 4"),
+        (lambda cloud: cloud.put("feed", versions=4), "is yet to come"),
+        (lambda cloud: cloud.put("stream", gone=True), "There is no stream job"),
+        (lambda cloud: cloud.put("stream", tasks=[{"task_key": "x"}]), "does not run the code of lpmops"),
+        (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
+        (lambda cloud: cloud.put("lpmops.route", **{"1001": None}), "no route of company 1001"),
+        (_not_unique, "IGNORE_DUP_KEY"),
+    ],
+)
+def test_what_speaks_against_it_is_said_before_anything_is_sent(
+    change: Callable[[Cloud], None], words: str, line: Line
+) -> None:
+    CASES["replay"].prepare(line.cloud)
+    change(line.cloud)
+    said = line.run(*RUN, *YES, "-o", "json")
+    assert said.code == 6, said.err
+    assert words in said.document["error"]["message"] + said.document["error"]["hint"]
+    assert not line.cloud.acts()
+
+
+def test_a_rate_above_what_is_free_is_refused(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", *RUN[2:], "--rate", "3000", "-o", "json")
+    assert (said.code, "more than is free" in said.document["error"]["message"]) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ((), "not said what to send"),
+        (("--from-version", "5", "--to-version", "2"), "ends with version 2"),
+        (("--missing", "--from-version", "5"), "says the range itself"),
+        (("--from-version", "1", "--from", "12:00"), "begins twice"),
+        (("--from", "yesterday evening"), "--from"),
+    ],
+)
+def test_a_range_that_means_nothing_is_a_usage_error(words: tuple[str, ...], what: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", *words, "-o", "json")
+    assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
+
+
+def test_times_are_turned_into_versions_and_the_plan_keeps_them(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        times = {"from_version": None, "to_version": None, "from": "2026-11-23T11:55:30Z", "to": "2026-11-23T11:58:00Z"}
+        plan = worker.desk.plan(registry.action("replay.run"), {**case.wish, **times})
+        assert plan.wish["ranges"] == [[3, 5]]
+        assert "--from-version 3 --to-version 5" in plan.command
+
+
+def test_a_change_of_the_columns_splits_the_range(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        steps = worker.plan(case).steps
+        assert [step.name for step in steps[:-1]] == ["send versions 2 to 3", "send versions 4 to 5"]
+
+
+def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        worker.cloud.put("stream", replays_fail=1)
+        plan = worker.plan(case)
+        ended = worker.attempt(plan)
+        assert isinstance(ended, PartlyAppliedError)
+        assert "the driver died" in ended.message
+        assert worker.desk.resume(worker.unfinished()[0]).state == "succeeded"
+        submitted = worker.cloud.get("stream")["submitted"]
+        operation = ended.operation
+        assert list(submitted) == [f"lpmops-{operation}-1-0", f"lpmops-{operation}-1-1", f"lpmops-{operation}-2-0"]
+        assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
+
+
+def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
+    case, lost = CASES["replay"], ["before", "after"]
+
+    def trouble(place: str, verb: str) -> None:
+        if verb == "submit_run" and place in lost:
+            lost.remove(place)
+            raise DeadlineError("The answer did not come.", service="test")
+
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.trouble = trouble
+        assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+        assert not lost
+        assert len(worker.cloud.get("stream")["submitted"]) == 1
+
+
+def test_another_replay_on_the_same_versions_is_waited_for(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        plan = worker.plan(case)
+        words = ["replay", "--from-version", "5", "--to-version", "9", "--replay-id", "x"]
+        run = {"run_id": 7, "name": "lpmops replay x chunk 1", "state": "running", "fails": False, "words": words}
+        worker.cloud.put("stream", submitted={"t": run}, held=True)
+        ended = worker.attempt(plan)
+        assert isinstance(ended, LpmopsError)
+        assert "sends versions 5 to 9 just now" in ended.message
+        assert not worker.cloud.acts()
+
+
+def test_a_replay_is_run_shown_listed_and_written_for_a_ticket(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    done = line.run(*RUN, *YES, "-o", "json")
+    assert done.code == 0, done.out
+    identifier = done.data["operation"]
+    shown = line.run("replay", "show", identifier, "-o", "json").data
+    assert (shown["state"], shown["from_version"], shown["to_version"]) == ("succeeded", 2, 5)
+    assert [(each["n"], each["rows"], each["state"]) for each in shown["chunks"]] == [(1, 40, "done")]
+    assert [each["id"] for each in line.run("replay", "list", "-o", "json").data] == [identifier]
+    assert f"## Replay {identifier} in prod: succeeded" in line.run("replay", "show", identifier, "-o", "md").out
+    (task,) = [run["words"] for run in line.cloud.get("stream")["submitted"].values()]
+    assert task[:3] == ["replay", "--table", "lpm.gold.tdr_streaming"]
+    assert "--checkpoint" not in task
+
+
+def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Path) -> None:
+    case = CASES["replay"]
+    case.prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    assert line.run(*RUN, *YES, "-o", "json").code == 8
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    said = line.run("replay", "cancel", identifier, "--reason", "enough", "-o", "json")
+    assert (said.code, said.data["state"]) == (0, "cancelled"), said.out
+    assert {run["state"] for run in line.cloud.get("stream")["submitted"].values()} == {"failed"}
+    assert line.cloud.acts()[Act("cancel_replay", "stream")] == 1
+    again = line.run("replay", "cancel", identifier, "--reason", "enough", "-o", "json")
+    assert (again.code, "is over" in again.document["error"]["message"]) == (6, True)
+
+
+def test_a_replay_that_another_process_runs_is_cancelled_at_databricks_and_left_to_that_process(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store = line.store()
+    assert lease.take(store, f"operation {identifier}", "another", datetime.now(UTC), 180.0)
+    said = line.run("replay", "cancel", identifier, "--reason", "enough")
+    assert (said.code, "the process that runs the replay sees it and stops" in said.out) == (0, True)
+    assert journal.read(store, identifier)[0].state == "interrupted"
+    lease.release(store, f"operation {identifier}", "another")
+    store.close()
+
+
+def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
+    line.run("asa", "pause", "-e", "prod", "--reason", "x", "--yes", "-o", "json")
+    identifier = line.run("op", "list", "-o", "json").data[0]["id"]
+    said = line.run("replay", "show", identifier, "-o", "json")
+    assert (said.code, "is no replay" in said.document["error"]["message"]) == (6, True)
+
+
+def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01"}
+    counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
+    proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
+    shown = {
+        "id": "1", "environment": "prod", "state": "succeeded", "from_version": 1, "to_version": 2, "companies": [], "chunks": [],
+        "proof": proof, "by": "x", "reason": "see [this](http://evil.example)", "ticket": "", "error": None,
+    }  # fmt: skip
+    lines = replay_show.markdown(shown)
+    assert "**Not complete.**" in lines
+    assert "Reason: see \\[this](http://evil.example)" in lines
+    assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
+
+
+def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", vacuumed=4)
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    assert said.code == 6
+    assert "What remains is to load" in said.document["error"]["message"]
+
+
+def test_the_plan_says_how_many_changes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", "--from-version", "2", "--to-version", "5", "-o", "json")
+    assert (said.code, said.data["impact"]["events"]) == (0, 40)
+    assert "at most 40 changes in 1 run at 995 a second" in said.data["summary"]
+    assert "Changes by company: 1001 36, 1002 4." in said.data["warnings"]
+
+
+class Missing(Proven):
+    """Something was found missing before."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        return [
+            OpenGap("1001", Versions(2, 3), 20, 11, 9, 0, 0, 9),
+            OpenGap("1001", Versions(6, 6), 10, 1, 9, 0, 0, 9),
+            OpenGap("1001", Versions(5, 5), 9, 18, 0, 9, 0, 0),
+        ]
+
+
+def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(folder: Path) -> None:
+    with operator(folder, prover=Missing()) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert (plan.wish["ranges"], plan.wish["companies"]) == ([[2, 3], [6, 6]], ["1001"])
+        done = worker.desk.apply(plan, worker.approve(plan))
+        assert done.result["proof"]["complete"] is True
+        assert done.result["proof"]["companies"][0]["source"] == 80
+
+
+def test_where_nothing_is_known_to_be_missing_nothing_is_to_be_done(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "run", "-e", "prod", "--missing", *YES, "-o", "json")
+    assert (said.code, said.data["operation"]) == (0, None)
