@@ -6,6 +6,7 @@ log and tried again; what a fault breaks is exactly what the real trouble breaks
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -53,6 +54,8 @@ EVENTS_PER_UNIT = 1_000.0
 # The hub's own words are "Please wait 4 seconds and try again" (error code 50002).
 _BUSY_SECONDS = 4.0
 _HANG_SECONDS = 300.0
+# How far back rows are lost.
+_ROWS_LOST = timedelta(minutes=5)
 # assumed: the service's text for a job that it gives up
 _ENGINE_FAILED = "The streaming job failed: the job has exceeded its memory limit. Increase the streaming units of the job, then start it again."
 _JOB_FAILED = (
@@ -117,6 +120,8 @@ class SandboxEnvironment:
         self.runtimes: dict[str, AnalyticsRuntime] = {}
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
+        self._losing: frozenset[frozenset[str]] = frozenset()
+        self._times_sent = 1
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
         self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
@@ -340,11 +345,23 @@ class SandboxEnvironment:
 
     def _send(self, events: Sequence[Any]) -> object:
         try:
-            appended = self.hub.append([OutgoingEvent.of(event.body, event.key) for event in events])
+            outgoing = [
+                OutgoingEvent(b"", event.key) if self._loses(event.body) else OutgoingEvent.of(event.body, event.key)
+                for event in events
+                for _ in range(self._times_sent)
+            ]
+            appended = self.hub.append(outgoing)
         except ServerBusy as busy:
             raise ServerBusy(min(busy.retry_after, _BUSY_SECONDS)) from None
         self.sent += len(events)
         return appended
+
+    def _loses(self, body: bytes) -> bool:
+        """Whether the hub gives this event to no reader."""
+        if not (losing := self._losing):
+            return False
+        company = json.loads(body).get("info_companyid")
+        return any(not companies or company in companies for companies in losing)
 
     def _analyse(self) -> float:
         read = sum(runtime.step() for runtime in list(self.runtimes.values()))
@@ -428,6 +445,26 @@ class SandboxEnvironment:
         """Leave the hub a part of what comes in at this hour, or as much as the namespace was given."""
         events = self.plan.rate * day_curve(self._clock.now())
         self.hub.throughput_units = events * _THROTTLED_SHARE / EVENTS_PER_UNIT if on else self._capacity()
+
+    def lose_events(self, companies: frozenset[str], on: bool) -> None:
+        """Let the events of companies (all where none is named) get their numbers and come to no reader; what was lost stays lost."""
+        self._losing = self._losing | {companies} if on else self._losing - {companies}
+
+    def double_events(self, on: bool) -> None:
+        """Send each event twice."""
+        self._times_sent = 2 if on else 1
+
+    def lose_rows(self, companies: frozenset[str]) -> None:
+        """Delete what landed in the last minutes for companies (all where none is named), as a careless hand would. Raises SqlError."""
+        since = (self._clock.now() - _ROWS_LOST).replace(tzinfo=None)
+        for company in companies:
+            self._execute(
+                self.database_of(company) or "",
+                "DELETE FROM lpm.tdr WHERE company_id = @id AND landed_at >= @since",
+                {"id": company, "since": since},
+            )
+        for database in () if companies else self.plan.databases:
+            self._execute(database, "DELETE FROM lpm.tdr WHERE landed_at >= @since", {"since": since})
 
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         """Make databases refuse every login."""
