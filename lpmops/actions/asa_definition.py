@@ -11,6 +11,7 @@ from lpmops.actions import jobs
 from lpmops.actions.action import Bench
 from lpmops.actions.asa_parts import PART, SETTINGS
 from lpmops.actions.asa_scale import RESCALE
+from lpmops.actions.hub_flow import Flow
 from lpmops.control.plan import Plan
 from lpmops.control.routes import REMOVED, known, read_databases
 from lpmops.control.routes import entries as all_routes
@@ -22,32 +23,43 @@ from lpmops.routing.deployed import Deployed, Drift
 from lpmops.routing.fields import bare_name
 from lpmops.routing.job import Definition
 from lpmops.routing.routes import Route
-from lpmops.routing.shards import Shard, ShardPlan
+from lpmops.routing.shards import Present, Settings, Shard, ShardPlan, group_of
 
 NAME = "asa.deploy"
 
 
 def targets(
-    bench: Bench, found: Sequence[StreamingJob], databases: Sequence[str] = (), routes: Sequence[Route] = ()
+    bench: Bench,
+    found: Sequence[StreamingJob],
+    databases: Sequence[str] = (),
+    routes: Sequence[Route] = (),
+    flow: Flow | None = None,
 ) -> tuple[dict[str, Definition], ShardPlan]:
     """What is asked of each of the environment's jobs, and the plan that it follows. A job without outputs is asked nothing.
 
-    `databases` and `routes` are to come beside those that there are.
+    `databases` are to come beside those that there are, and `routes` too, each in place of the one that its company has.
+    `flow` is what was measured of the hub, None where the plan is not held to it.
     """
     environment = bench.environment
     live = {job.name: definitions.deployed(job) for job in found}
     people = environment.eventhub.consumer_group
     # Read so, the route table gets the columns that the reference query asks for, where it is from before there were any.
     entries = all_routes(bench.control).values()
+    coming = {one.company_id for one in routes}
     there = read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
+    present = {name: definitions.present(item, name[-2:], people) for name, item in live.items()}
     plan = shards.plan(
         known(there, databases),
-        shards.Settings.of(bench.config, environment, jobs_may_come=False),
+        _settings(bench, present, flow),
         routes=[
-            *(Route(one.company_id, one.company, one.database, one.state) for one in entries if one.state != REMOVED),
+            *(
+                Route(one.company_id, one.company, one.database, one.state)
+                for one in entries
+                if one.state != REMOVED and one.company_id not in coming
+            ),
             *routes,
         ],
-        present={name: definitions.present(item, name[-2:], people) for name, item in live.items()},
+        present=present,
     )
     made = {}
     for shard in plan.shards:
@@ -60,6 +72,21 @@ def targets(
             server = _server(bench, live[shard.job])
             made[shard.job] = definitions.wished(bench.config, environment, shard.share, shard.consumer_group, server)
     return made, plan
+
+
+def _settings(bench: Bench, present: Mapping[str, Present], flow: Flow | None) -> Settings:
+    config, environment = bench.config, bench.environment
+    if flow is None:
+        return Settings.of(config, environment, jobs_may_come=False)
+    of_jobs = [one.consumer_group or group_of(job) for job, one in present.items()]
+    return Settings.of(
+        config,
+        environment,
+        groups=flow.room(of_jobs, environment.eventhub.consumer_group),
+        ingress=flow.ingress,
+        throughput_units=flow.throughput_units,
+        jobs_may_come=False,
+    )
 
 
 def routes_words(plan: ShardPlan) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lpmops.actions import asa, asa_ground, asa_parts, asa_scale, inputs, jobs, route_databases
+from lpmops.actions import asa, asa_ground, asa_parts, asa_scale, hub_flow, inputs, jobs, route_databases
 from lpmops.actions.action import Action, Bench, Wish, why_words
 from lpmops.actions.asa_definition import NAME, back, former, routes_words, targets
 from lpmops.actions.inputs import Choice, Input
@@ -69,9 +69,10 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
     if wish["back_to"]:
         wanted = {name: back(live[name], before) for name, before in wish["definitions"].items() if name in live}
     else:
-        wanted, plan = targets(bench, every)
+        flow = hub_flow.measure(bench)
+        wanted, plan = targets(bench, every, flow=flow)
         draft.refusals += plan.refusals
-        draft.warnings += plan.warnings
+        draft.warnings += [*plan.warnings, *flow.notes]
         if bench.environment.streamanalytics.strategy == "query":
             draft.seen["routes"] = routes_words(plan)
             draft.warnings += asa_ground.moved(bench, plan, every)

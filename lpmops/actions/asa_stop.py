@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 
 from lpmops.actions import asa, asa_parts, jobs
 from lpmops.actions.action import Bench, Handler, Wish
@@ -25,8 +26,19 @@ from lpmops.store.journal import StepRow
 _TRY, _BACK, _JUDGE = "asa.try", "asa.back", "asa.judge"
 
 
-def steps(bench: Bench, wish: Wish, action: str, job: StreamingJob, pause: Pause | None, target: Definition) -> Draft:
-    """The steps that make a job what `target` says, with what they rest on and what speaks against them. `wish`: reason, ticket, by."""
+def steps(
+    bench: Bench,
+    wish: Wish,
+    action: str,
+    job: StreamingJob,
+    pause: Pause | None,
+    target: Definition,
+    since: datetime | None = None,
+) -> Draft:
+    """The steps that make a job what `target` says, with what they rest on and what speaks against them.
+
+    `since` is where it begins again at the latest, None for where its output ended. `wish`: reason, ticket, by.
+    """
     draft, live = Draft(seen=seen_of(job, pause)), definitions.deployed(job)
     found = definitions.differences(target, live)
     if not found:
@@ -37,7 +49,7 @@ def steps(bench: Bench, wish: Wish, action: str, job: StreamingJob, pause: Pause
     if state != "running":
         draft.refusals.append(f"{job.name} is {job.state}: start it first, or wait until it stands still.")
         return draft
-    start = _start(bench, job, draft)
+    start = _start(bench, job, draft, since)
     stopped = replace(job, state="Stopped")
     again = asa.start_step(stopped, start)
     draft.steps = [
@@ -54,10 +66,18 @@ def steps(bench: Bench, wish: Wish, action: str, job: StreamingJob, pause: Pause
     return draft
 
 
-def _start(bench: Bench, job: StreamingJob, draft: Draft) -> Wish:
-    """How the job begins again: where its output ended; one that never wrote anything where it was started, so that nothing is skipped."""
-    if job.last_output_at is None and job.started_at is not None:
-        return {"mode": "custom", "begin": to_data(job.started_at)}
+def end_of(job: StreamingJob) -> datetime | None:
+    """Where a job's output ended, as far as it is known; one that never wrote anything has read nothing from before its start."""
+    return job.last_output_at or job.started_at
+
+
+def _start(bench: Bench, job: StreamingJob, draft: Draft, since: datetime | None) -> Wish:
+    """How the job begins again: where its output ended, or earlier where that is asked for, so that nothing is skipped."""
+    end = end_of(job)
+    if end is not None and since is not None and since < end:
+        return {"mode": "custom", "begin": to_data(since)}
+    if job.last_output_at is None and end is not None:
+        return {"mode": "custom", "begin": to_data(end)}
     mode = jobs.start_modes(bench, job)["last-output"]
     if mode.refusal:
         draft.refusals.append(f"{job.name} can't be started again without a gap: {mode.refusal}.")
@@ -144,7 +164,7 @@ def _act_judge(bench: Bench, step: Step, operation: str) -> Receipt:
     """Nothing is left to do: the job was brought back, and that is said."""
     del bench
     raise RolledBackError(
-        f"{step.target} did not start with the change, so it was brought back to what it was and runs again. No company was brought on.",
+        f"{step.target} did not start with the change, so it was brought back to what it was and runs again. What was to follow is not done.",
         hint=f"What its start said: lpmops op show {operation}   and the job's log: lpmops status",
     )
 

@@ -26,8 +26,11 @@ LARGEST = 1 << 24
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 
-def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """The routes of a text, each with its line, and what was left out in words. Raises UsageError that names every line that can't be read."""
+def read(text: str) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """The routes of a text, each with its line; what was left out in words; and the lines that can't be read, each with why.
+
+    Raises UsageError where there is no route in it at all.
+    """
     text = text.removeprefix("\ufeff")
     rows = list(_json_rows(text) if text.lstrip().startswith(("[", "{")) else _csv_rows(text))
     bad, found, left_out = list[str](), list[dict[str, Any]](), list[str]()
@@ -38,12 +41,12 @@ def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
             left_out.append(f"line {line}: {row['company_id']} is {row['state']} there, and was left out.")
         else:
             found.append({**{name: str(row[name]) for name in _WANTED}, "line": line})
-    if bad:
+    if bad and not found:
         more = [f"and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         raise UsageError(f"{len(bad)} lines can't be read; nothing was done.", hint="\n".join([*bad[:_SHOWN], *more]))
     if not found:
         raise UsageError("There is no route in that file.", hint="It has a heading: company_id,name,database")
-    return found, left_out
+    return found, left_out, bad
 
 
 def _unreadable(row: Mapping[Any, Any]) -> str:

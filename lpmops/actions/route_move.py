@@ -3,7 +3,8 @@
 Stream Analytics reads the route table once a minute, each job at its own moment, and delivers at least once: a route that simply changed would lose
 what one job gives up before another takes it. So a company is first written to both databases, until every job is seen to have read that; its rows
 are copied; then it is written to the new one alone, until every job is seen to have read that too; and what is in the old one is taken out, each row
-only once it is seen in the new one. The unique index of a landing table ignores what comes twice, so each part can be done again after a crash.
+only once it is seen in the new one. Where the texts of the jobs hold the companies, the job that it comes to is changed first, and begins where the
+output of the one that it leaves has ended: again both write for a while. The landing tables ignore what comes twice, so each part can be done again.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_deploy, inputs, jobs, route, route_prepare
+from lpmops.actions import asa, inputs, jobs, route, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.route_fields import check_field, database_field
-from lpmops.actions.route_prepare import Draft, prepare
+from lpmops.actions.route_prepare import Draft, Moving, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
-from lpmops.control.plan import Change, Impact, Plan, Step, pins_of
+from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, RouteEntry
 from lpmops.errors import RefusedError, ServiceError, SignInError
 from lpmops.model import Receipt, to_data
-from lpmops.routing import landing
+from lpmops.routing import deployed, landing
+from lpmops.routing import job as definitions
 from lpmops.routing.job import LANDING_TABLE
 from lpmops.routing.landing import FoundColumn
 from lpmops.routing.moving import insert_statement, unmovable
+from lpmops.routing.routes import Route
 from lpmops.store.journal import StepRow
 
 _NAME = "route.move"
@@ -51,7 +54,10 @@ def plan_move(bench: Bench, wish: Wish) -> Plan:
     target, draft = check_field("database", wish["database"]), Draft(seen=route.seen_of_place(entry))
     old = _old(entry, target, wish["old"])
     rows = 0
-    drifted = prepare(bench, wish, _NAME, [target], (), draft, wanted=old is not None)
+    by_text = _by_text(bench)
+    comes = [Route(entry.company_id, entry.company, target)] if by_text and entry.state == ACTIVE else []
+    moving = Moving(old, _mark(entry, old, target, wish)) if by_text and old is not None else None
+    drifted = prepare(bench, wish, _NAME, [target], comes, draft, wanted=old is not None, moving=moving)
     if entry.state != ACTIVE:
         draft.refusals.append(
             f"{entry.company_id} is {entry.state}: resume it first, or its records of meanwhile are missed."
@@ -61,18 +67,21 @@ def plan_move(bench: Bench, wish: Wish) -> Plan:
             f"{entry.company_id} is on its way from {entry.database} to {entry.also} already: finish that first."
         )
     elif old is not None:
-        if bench.environment.streamanalytics.strategy != "reference":
-            draft.refusals.append('Companies move by reference data: streamanalytics.strategy = "query" has none.')
         draft.refusals += (
             [
                 f"{'; '.join(drifted)} differ from lpmops.toml: deploy that first: lpmops asa deploy -e {bench.environment.name}"
             ]
-            if drifted
+            if drifted and not by_text
             else []
         )
         rows = _look_at_old(bench, entry.company_id, old, target, draft)
-        draft.steps += _steps(entry, old, target, wish)
+        draft.steps += _steps_by_text(entry, old, target, wish) if by_text else _steps(entry, old, target, wish)
     return _plan_of(bench, wish, entry, old, target, draft, rows)
+
+
+def _by_text(bench: Bench) -> bool:
+    """Whether the texts of the jobs say where each company lands, and no route table is read."""
+    return bench.environment.streamanalytics.strategy == "query"
 
 
 def _old(entry: RouteEntry, target: str, left: str) -> str | None:
@@ -83,31 +92,50 @@ def _old(entry: RouteEntry, target: str, left: str) -> str | None:
 
 
 def _steps(entry: RouteEntry, old: str, target: str, wish: Wish) -> list[Step]:
-    company, by = entry.company_id, wish["by"]
-    name = f"route.{company}"
-    given = {"old": old, "new": target, "by": by}
-    steps = list[Step]()
+    company, given = entry.company_id, {"old": old, "new": target, "by": wish["by"]}
+    steps = [*_mark(entry, old, target, wish)]
     if entry.database == old:
-        if entry.also is None:
-            change = Change(f"{name}.also", None, target)
-            steps.append(
-                Step(f"write {company} to {target} as well", _BOTH, company, given, (change,), (f"{name}.also",))
-            )
         steps.append(Step(f"see that every job writes {company} to both", _LIVE, company, {**given, "alone": False}))
         steps.append(Step(f"copy what landed of {company} from {old} to {target}", _COPY, company, given))
+    steps.append(_alone(entry, old, target, wish))
+    steps.append(
+        Step(f"see that every job writes {company} to {target} alone", _LIVE, company, {**given, "alone": True})
+    )
+    return steps if wish["keep"] else [*steps, _take(entry, old, target, wish)]
+
+
+def _steps_by_text(entry: RouteEntry, old: str, target: str, wish: Wish) -> list[Step]:
+    """What follows once the texts of all jobs send the company to the new database alone."""
+    given = {"old": old, "new": target, "by": wish["by"]}
+    copy = Step(f"copy what landed of {entry.company_id} from {old} to {target}", _COPY, entry.company_id, given)
+    return [_alone(entry, old, target, wish), copy if wish["keep"] else _take(entry, old, target, wish)]
+
+
+def _mark(entry: RouteEntry, old: str, target: str, wish: Wish) -> tuple[Step, ...]:
+    """Writing it to both; where the texts hold the companies, so that everybody sees that it is on its way."""
+    if entry.state != ACTIVE or entry.database != old or entry.also is not None:
+        return ()
+    company, name = entry.company_id, f"route.{entry.company_id}.also"
+    given = {"old": old, "new": target, "by": wish["by"]}
+    return (
+        Step(f"write {company} to {target} as well", _BOTH, company, given, (Change(name, None, target),), (name,)),
+    )
+
+
+def _alone(entry: RouteEntry, old: str, target: str, wish: Wish) -> Step:
+    company, name = entry.company_id, f"route.{entry.company_id}"
+    given = {"old": old, "new": target, "by": wish["by"]}
     changes = (
         Change(f"{name}.database", entry.database, target),
         Change(f"{name}.also", target if entry.database == old else old, None),
     )
-    steps.append(
-        Step(f"write {company} to {target} alone", _ONE, company, given, changes, (f"{name}.database", f"{name}.also"))
-    )
-    steps.append(
-        Step(f"see that every job writes {company} to {target} alone", _LIVE, company, {**given, "alone": True})
-    )
-    if not wish["keep"]:
-        steps.append(Step(f"take its rows out of {old}, each that is seen in {target}", _TAKE, company, given))
-    return steps
+    touches = (f"{name}.database", f"{name}.also")
+    return Step(f"write {company} to {target} alone", _ONE, company, given, changes, touches)
+
+
+def _take(entry: RouteEntry, old: str, target: str, wish: Wish) -> Step:
+    given = {"old": old, "new": target, "by": wish["by"]}
+    return Step(f"take its rows out of {old}, each that is seen in {target}", _TAKE, entry.company_id, given)
 
 
 def _look_at_old(bench: Bench, company: str, old: str, target: str, draft: Draft) -> int:
@@ -153,10 +181,8 @@ def _plan_of(
         kept = (
             f" They stay in {old} too." if wish["keep"] else f" Each is taken out of {old} once it is seen in {target}."
         )
-        draft.warnings += [
-            f"{rows:,} rows are carried through this machine, and stay nowhere on it.{kept}",
-            f"Twice it is waited until every job has read the route table: {_READ_SECONDS / 60:.0f} to {_QUIET_SECONDS / 60:.0f} minutes each.",
-        ]
+        draft.warnings.append(f"{rows:,} rows are carried through this machine, and stay nowhere on it.{kept}")
+        draft.warnings.append(_lasts(bench, draft))
         if bench.config.kpi.output == "company":
             draft.warnings.append(f"Its counts by the minute that are in {old} stay there.")
     return Plan(
@@ -182,9 +208,22 @@ def _plan_of(
         undo=command(*words, old) if old else "",
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=Impact(companies=1, pause_seconds=asa_deploy.CYCLE_SECONDS if draft.stopped else 0.0),
+        impact=route_prepare.impact(bench, draft, 1),
         warnings=tuple(dict.fromkeys(draft.warnings)) if draft.steps else (),
         refusals=tuple(dict.fromkeys(draft.refusals)),
+    )
+
+
+def _lasts(bench: Bench, draft: Draft) -> str:
+    """How long it lasts, and who waits meanwhile."""
+    if not _by_text(bench):
+        return f"Twice it is waited until every job has read the route table: {_READ_SECONDS / 60:.0f} to {_QUIET_SECONDS / 60:.0f} minutes each."
+    stopped = " and then ".join(draft.stopped)
+    if not stopped:
+        return "The texts of the jobs send it there already: no job stops."
+    return (
+        f"Where a company lands is in the texts of the jobs: {stopped} stops once, which takes 2 to 3 minutes, sometimes more than 5, "
+        "and every company of that job waits meanwhile."
     )
 
 
@@ -318,11 +357,13 @@ def _count(bench: Bench, database: str, company: str) -> int:
 
 def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
     (entry,) = route.chosen(bench, plan.wish["companies"])
-    given = next(step.arguments for step in plan.steps if step.kind == _LIVE)
+    given = next(step.arguments for step in plan.steps if step.kind == _ONE)
     if (entry.database, entry.also, entry.state) != (given["new"], None, ACTIVE):
         raise RefusedError(
             f"The route of {entry.company_id} is not as planned after all: somebody else is changing it."
         )
+    if _by_text(bench):
+        _check_texts(bench, entry.company_id, given["new"])
     left = _count(bench, given["old"], entry.company_id)
     if left and not plan.wish["keep"]:
         # A job that hung wrote late: what it wrote is in the new one too, or is brought there.
@@ -342,6 +383,18 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         "stopped_jobs": sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB}),
         "undo": plan.undo,
     }
+
+
+def _check_texts(bench: Bench, company: str, target: str) -> None:
+    """Somebody may have deployed in between, where the move stood still: then a text sends the company elsewhere."""
+    read = {job.name: deployed.read(definitions.deployed(job), bench.config.routing) for job in jobs.chosen(bench, [])}
+    sent = {name: item.routes[company] for name, item in read.items() if company in (item.routes or {})}
+    wrong = [name for name, database in sent.items() if database != target]
+    if wrong or not sent:
+        raise RefusedError(
+            f"{', '.join(wrong) or 'No job'} sends {company} {'elsewhere' if wrong else f'to {target}'} though its route is there.",
+            hint=command("lpmops", "asa", "deploy", "-e", bench.environment.name),
+        )
 
 
 def _again(environment: str, company: str, given: Mapping[str, Any]) -> str:

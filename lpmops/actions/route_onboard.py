@@ -7,18 +7,18 @@ written, all of them in one statement or none. At the end it is waited for the f
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lpmops.actions import asa, asa_deploy, jobs, route, route_prepare, route_sight
+from lpmops.actions import asa, route, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Stage, Wish, why_words
 from lpmops.actions.route_fields import FIELDS, check_field
 from lpmops.actions.route_prepare import Draft, prepare
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
-from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
+from lpmops.control.plan import WAITS, Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, REMOVED, RouteEntry
 from lpmops.errors import LpmopsError, RefusedError, UsageError
@@ -31,6 +31,7 @@ _ADD, _FIRST, _NOTE = "route.add", f"{WAITS}first-row", f"{WAITS}note-first-row"
 # How long the first rows are waited for where nothing else is said: a few minutes more than the route table takes to be read.
 WAIT_SECONDS = 600.0
 _SHOWN = 5
+_LINE = re.compile(r"line (\d+)\b")
 
 
 # What is wished ------------------------------------------------------------------------------------------------------------------------------------
@@ -43,24 +44,26 @@ def wished_routes(wish: Wish) -> list[dict[str, Any]]:
     return [{name: wish[name] for name in ("company_id", "company", "database")}]
 
 
-def _check(bench: Bench, wished: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with the list itself, line by line."""
-    found = []
+def _check(bench: Bench, wished: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The routes that can be asked about, and what is wrong with the others, line by line."""
+    good, found = list[dict[str, Any]](), list[str]()
+    seen: set[str] = set()
     for item in wished:
+        faults = []
         for name in ("company_id", "company", "database"):
             try:
                 check_field(name, str(item[name]), bench.config.routing.key_type)
             except UsageError as error:
-                found.append(_at(item, error.message))
-    counts = Counter(item["company_id"] for item in wished)
-    seen: set[str] = set()
-    for item in wished:
-        if counts[item["company_id"]] > 1 and item["company_id"] in seen:
-            found.append(_at(item, f"The company {item['company_id']!r} is there twice."))
+                faults.append(_at(item, error.message))
+        if item["company_id"] in seen:
+            faults.append(_at(item, f"The company {item['company_id']!r} is there twice."))
         seen.add(item["company_id"])
+        found += faults
+        good += [] if faults else [item]
     if len(wished) > routes.LARGEST_BATCH:
         found.append(f"These are {len(wished):,} companies; at most {routes.LARGEST_BATCH:,} are brought on at once.")
-    return found
+        good = []
+    return good, found
 
 
 def _at(item: Mapping[str, Any], sentence: str) -> str:
@@ -73,25 +76,55 @@ def _at(item: Mapping[str, Any], sentence: str) -> str:
 def plan_onboard(bench: Bench, wish: Wish) -> Plan:
     """Bring companies on.
 
-    `wish`: routes (company_id, company, database, line) or one of them flat, file (where they are from), columns (that must land), wait (seconds for
-    the first rows, 0 not to wait), unknown (whether an id may come that the source does not have), asked_at, reason, ticket, by.
+    `wish`: routes (company_id, company, database, line) or one of them flat, file (where they are from), unread (its lines that are no routes,
+    in words), columns (that must land), wait (seconds for the first rows, 0 not to wait), unknown (whether an id may come that the source has not),
+    asked_at, reason, ticket, by.
     """
     asa.check_note(wish)
     wished, draft = wished_routes(wish), Draft()
-    draft.refusals += _check(bench, wished)
+    good, faults = _check(bench, wished)
+    draft.refusals += [*wish.get("unread", ()), *faults]
     draft.refusals += _missing_columns(bench, wish.get("columns") or [])
     new: list[dict[str, Any]] = []
-    if not draft.refusals:
-        new = _not_there_yet(bench, wished, draft)
-        _ask_source(bench, wish, new, draft)
-        added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
-        databases = list({item["database"].casefold(): item["database"] for item in wished}.values())
-        prepare(bench, wish, _NAME, databases, added, draft, wanted=bool(new))
+    try:
+        new = _ask(bench, wish, good, draft)
+    except LpmopsError as error:
+        if not draft.refusals:
+            raise
+        draft.refusals.append(f"What else speaks against it was not seen: {error.message}")
+    draft.refusals = _by_line(draft.refusals)
     if new:
         draft.steps.append(_add_step(wish, new))
         if wish["wait"]:
             draft.steps += _wait_steps(wish, new)
     return _plan_of(bench, wish, wished, new, draft)
+
+
+def _ask(bench: Bench, wish: Wish, good: Sequence[dict[str, Any]], draft: Draft) -> list[dict[str, Any]]:
+    """What the services say of routes that can be asked about; gives those that are not there yet."""
+    if not good:
+        return []
+    new = _not_there_yet(bench, good, draft)
+    _ask_source(bench, wish, new, draft)
+    added = [Route(item["company_id"], item["company"], item["database"]) for item in new]
+    databases = {item["database"].casefold(): item["database"] for item in good}
+    draft.where = {name: _where([item for item in good if item["database"].casefold() == name]) for name in databases}
+    prepare(bench, wish, _NAME, list(databases.values()), added, draft, wanted=bool(new))
+    return new
+
+
+def _where(items: Sequence[Mapping[str, Any]]) -> str:
+    """The lines that ask for one database, before what is said of it; empty where they come from no file."""
+    lines = [item["line"] for item in items if item.get("line")]
+    more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"line {lines[0]}{more}: " if lines else ""
+
+
+def _by_line(refusals: Sequence[str]) -> list[str]:
+    """One report, whoever found it: what is of a line in the order of the lines, then the rest."""
+    found = [(_LINE.match(refusal), refusal) for refusal in refusals]
+    of_lines = sorted((int(line[1]), place, said) for place, (line, said) in enumerate(found) if line)
+    return [*(said for _, _, said in of_lines), *(said for line, said in found if not line)]
 
 
 def _missing_columns(bench: Bench, names: Sequence[str]) -> list[str]:
@@ -213,7 +246,6 @@ def _plan_of(
         stop = f" {', '.join(draft.stopped)} stops once and starts again where its output ended."
     else:
         stop = " No job stops." if new else ""
-    affected, share = _impact(bench, draft.stopped, len(new))
     return Plan(
         action=_NAME,
         environment=environment.name,
@@ -231,27 +263,10 @@ def _plan_of(
         undo=_undo(bench, new),
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=Impact(
-            companies=affected,
-            events=draft.skipped if draft.stopped else None,
-            pause_seconds=asa_deploy.CYCLE_SECONDS if draft.stopped else 0.0,
-            budget_share=share,
-        ),
+        impact=route_prepare.impact(bench, draft, len(new)),
         warnings=tuple(dict.fromkeys(draft.warnings)) if new else (),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )
-
-
-def _impact(bench: Bench, stopped: Sequence[str], new: int) -> tuple[int, float | None]:
-    """How many companies it concerns: those that come, and those that wait for a job meanwhile; and the share of the error budget."""
-    if not stopped:
-        return new, 0.0
-    written = {database for database, job in route_sight.writers(bench).items() if job in stopped}
-    waiting = sum(
-        entry.state == ACTIVE and entry.database.casefold() in written
-        for entry in routes.entries(bench.control).values()
-    )
-    return new + waiting, jobs.impact(bench, pause_seconds=asa_deploy.CYCLE_SECONDS).budget_share
 
 
 def _command(bench: Bench, wish: Wish, wished: Sequence[Mapping[str, Any]]) -> str:

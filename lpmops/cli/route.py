@@ -236,10 +236,11 @@ def import_routes(
     with output.guarded(changing.SCHEMA, change.form):
         from lpmops.actions import route_file
 
-        items, left_out = route_file.read(_text_of(file))
+        items, left_out, unread = route_file.read(_text_of(file))
         for line in left_out:
             output.narrate(f"note: {line}")
-        _bring_on(environment, {"routes": items, "unknown": unknown, "file": str(file)}, wait, asked_at, change)
+        wished = {"routes": items, "unread": unread, "unknown": unknown, "file": str(file)}
+        _bring_on(environment, wished, wait, asked_at, change)
 
 
 def _text_of(file: Path) -> str:

@@ -160,12 +160,14 @@ def plan(
         share = Share(shares[job], job == control, elsewhere, companies)
         shards.append(_shard(job, share, settings, there.get(job), refusals))
     _check_outputs(shards, refusals)
-    if len(shards) > settings.groups:
+    # A job without outputs is not deployed, and reads nothing.
+    reading = sum(bool(shard.outputs) for shard in shards)
+    if reading > settings.groups:
         refusals.append(
-            f"{len(shards)} jobs read the hub, each with a consumer group of its own, and the hub has room for {settings.groups}: "
+            f"{reading} jobs read the hub, each with a consumer group of its own, and the hub has room for {settings.groups}: "
             "more company databases need a second hub, or a namespace of a higher tier."
         )
-    egress, limit = _egress(len(shards), settings, refusals)
+    egress, limit = _egress(reading, settings, refusals)
     warnings = (*_crowded(shards), *_confusable(given))
     lost = Counter(route.database for route in given if route.active and route.database not in wanted)
     return ShardPlan(
@@ -227,9 +229,14 @@ def _shard(job: str, share: Share, settings: Settings, present: Present | None, 
         text = job_query(share, settings.columns, settings.routing, settings.kpi) if outputs else ""
     except ValueError as error:
         refusals.append(f"No query can be made for {job}: {error}.")
-    found = _NUMBER.search(job)
-    group = (present.consumer_group if present else "") or f"asa-{found[1] if found else job}"
+    group = (present.consumer_group if present else "") or group_of(job)
     return Shard(job, group, share, tuple(outputs), text, present is not None)
+
+
+def group_of(job: str) -> str:
+    """The consumer group that a job gets where it has none of its own."""
+    found = _NUMBER.search(job)
+    return f"asa-{found[1] if found else job}"
 
 
 def _companies(routes: Iterable[Route]) -> dict[str, list[str]]:

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lpmops.actions.roles import given_name
-from lpmops.routing import landscape
+from lpmops.config import Routing
+from lpmops.routing import deployed, landscape
+from lpmops.routing import job as definitions
 from lpmops.routing.landscape import RECEIVER, Kind
 from lpmops.services.resources import path_of
 from tests.actions import cloud_access
@@ -169,8 +171,9 @@ def _with_two_databases(cloud: Cloud) -> None:
     cloud.put(JOB, last_output_at="2030-01-01T00:00:00Z")
 
 
-def _route_paused(cloud: Cloud) -> None:
-    cloud.put("lpmops.route", **{"1001": {**cloud.get("lpmops.route")["1001"], "state": "paused"}})
+def _with_companies_in_the_text(cloud: Cloud) -> None:
+    _with_two_databases(cloud)
+    cloud.route_by("query")
 
 
 # What holds in the end -----------------------------------------------------------------------------------------------------------------------------
@@ -235,6 +238,12 @@ def _has_moved(cloud: Cloud) -> bool:
         and cloud.landed("lpm-01") == [("1007", "a", 3)]
         and cloud.landed("lpm-02") == [("1001", "a", 1), ("1001", "b", 2)]
     )
+
+
+def _has_moved_in_the_text(cloud: Cloud) -> bool:
+    job = cloud.get(JOB)
+    sent = deployed.read(definitions.deployed(cloud.job(JOB)), Routing()).routes
+    return _has_moved(cloud) and sent == {"1001": "lpm-02"} and job["state"] == "Running" and not _noted(cloud)
 
 
 def _is_brought_on(cloud: Cloud) -> bool:
@@ -386,6 +395,17 @@ CASES: dict[str, Case] = {
         _with_two_databases,
         (Act("route_also_put", "1001"), Act("route_switch", "1001")),
         _has_moved,
+    ),
+    "route move in the text": Case(
+        "route.move",
+        {**ROUTE, "database": "lpm-02", "old": "", "keep": False},
+        _with_companies_in_the_text,
+        (
+            Act("route_also_put", "1001"),
+            *_job("pause_put", "stop", "put_transformations", "start", "pause_delete"),
+            Act("route_switch", "1001"),
+        ),
+        _has_moved_in_the_text,
     ),
     "route onboard": Case(
         "route.onboard",

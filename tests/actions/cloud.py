@@ -56,6 +56,7 @@ from lpmops.model import (
     to_data,
 )
 from lpmops.routing import job as definitions
+from lpmops.routing.query import Share
 from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.routing.source import SourceColumn
 from lpmops.sandbox.clock import Clock
@@ -112,6 +113,11 @@ def config(place: Environment) -> Config:
     return Config({place.name: place}, refresh=Refresh(deadline=1.0))
 
 
+def by_strategy(place: Environment, strategy: str) -> Environment:
+    """The same environment with another way to say where a company lands."""
+    return replace(place, streamanalytics=replace(place.streamanalytics, strategy=strategy))
+
+
 def quiet(place: str, verb: str) -> None:
     """No trouble."""
 
@@ -155,7 +161,10 @@ class Cloud:
     def __init__(
         self, folder: Path, place: Environment | None = None, *, trouble: Trouble = quiet, ahead: float = 0.0
     ) -> None:
+        self._strategy = folder / "strategy"
         self.environment, self.trouble = place or environment(), trouble
+        if place is None and self._strategy.exists():
+            self.environment = by_strategy(self.environment, self._strategy.read_text(encoding="utf-8"))
         # Whose effect lands only when `land` is called, and whose answer is lost.
         self.late: Callable[[str], bool] = never
         if not (folder / "cloud.db").exists() and folder not in _UNDER_WAY:
@@ -433,6 +442,16 @@ class Cloud:
         self.statement(CONTROL, f"INSERT INTO lpmops.company_database (database_name, added_by) VALUES ('{name}', 'x')")
         made = definitions.wished(config(self.environment), self.environment, ["lpm-01", name], "asa-01")
         self.put(JOB, query=made.query, outputs=made.outputs)
+
+    def route_by(self, strategy: str) -> None:
+        """From now on lpmops.toml asks for this strategy, of whoever opens this world too, and the job is as that asks for."""
+        self._strategy.write_text(strategy, encoding="utf-8")
+        self.environment = by_strategy(self.environment, strategy)
+        written = [name for name in self.get(JOB)["outputs"] if name.startswith("lpm-")]
+        rows = self.query("SELECT company_id, database_name FROM lpmops.route WHERE state = 'active'")
+        companies = {name: [company for company, database in rows if database == name] for name in written}
+        share = Share(tuple(written), control=True, companies=companies if strategy == "query" else None)
+        self.put(JOB, **_as_asked_for(definitions.wished(config(self.environment), self.environment, share, "asa-01")))
 
     def land_rows(self, name: str, *rows: tuple[str, str]) -> None:
         """A row of each (company, record) in a landing table."""
@@ -812,17 +831,27 @@ class Cloud:
 
     def namespace(self) -> NamespaceState:
         self.trouble("before", "namespace")
-        return NamespaceState(self.environment.eventhub.namespace, "/n", "Standard", 2, "Active")
+        return NamespaceState("evhns-lpm-tdr-prod", "id", "Standard", 1, "Succeeded")
+
+    def consumer_groups(self) -> list[str]:
+        self.trouble("before", "consumer_groups")
+        return [str(name) for name in self.get("hub").get("groups", ("$Default", "people", "asa-01"))]
 
     def metrics(
         self, namespace: str, resource_ids: Sequence[str], names: Sequence[str], minutes: int, aggregation: str
-    ) -> tuple[MetricSeries, ...]:
-        """A quiet night: ten events a second of 500 bytes."""
+    ) -> list[MetricSeries]:
+        """The bytes of each of the last minutes, those of one that has none yet last; an event has a thousand."""
         self.trouble("before", "metrics")
-        values = {"IncomingMessages": 600.0, "IncomingBytes": 300_000.0}
-        return tuple(
-            MetricSeries(resource_ids[0], name, aggregation, {}, (MetricPoint(START, values[name]),)) for name in names
-        )
+        values = [*self.get("hub").get("incoming", (600_000.0,)), None]
+        found = []
+        for name in names:
+            size = 1_000.0 if name == "IncomingMessages" else 1.0
+            points = tuple(
+                MetricPoint(START + timedelta(minutes=at), None if value is None else value / size)
+                for at, value in enumerate(values)
+            )
+            found.append(MetricSeries(resource_ids[0], name, aggregation, {}, points))
+        return found
 
     def partitions(self) -> tuple[PartitionState, ...]:
         self.trouble("before", "partitions")
@@ -860,7 +889,10 @@ def _part_of(name: str, values: Mapping[str, Any]) -> JobPart:
 
 def _asked_for(place: Environment) -> dict[str, Any]:
     """A job that is as the configuration asks for."""
-    made = definitions.wished(config(place), place, place.sql.databases, "asa-01")
+    return _as_asked_for(definitions.wished(config(place), place, place.sql.databases, "asa-01"))
+
+
+def _as_asked_for(made: definitions.Definition) -> dict[str, Any]:
     return {
         "query": made.query,
         "inputs": made.inputs,

@@ -54,9 +54,16 @@ class Simulated:
 class Operator:
     """A machine (its store's folder) and the cloud it works on."""
 
-    desk: Desk
+    _desk: Desk
     cloud: Cloud
     store: Store
+
+    @property
+    def desk(self) -> Desk:
+        """The desk, which reads lpmops.toml as it is by now."""
+        if self._desk.environment != self.cloud.environment:
+            self._desk.environment, self._desk.config = self.cloud.environment, config(self.cloud.environment)
+        return self._desk
 
     def plan(self, case: Case) -> Plan:
         return self.desk.plan(registry.action(case.action), case.wish)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from lpmops.actions.orders import ActionOrders
-from lpmops.config import Column, Environment
+from lpmops.config import Column, Environment, Routing
 from lpmops.control.collect import utc_now
 from lpmops.control.plan import Plan
-from lpmops.errors import StalePlanError, UnreachableError
-from lpmops.model import to_data
+from lpmops.errors import RolledBackError, StalePlanError, UnreachableError
+from lpmops.model import Receipt, to_data
 from lpmops.routing import deployed
 from lpmops.routing import job as definitions
 from lpmops.routing.deployed import Deployed
 from lpmops.routing.query import REFERENCE
+from lpmops.routing.schema import landing_statements
 from lpmops.store.connection import open_store
-from tests.actions.cloud import CONTROL, JOB, START, Trouble, config, quiet
+from tests.actions.cloud import CONTROL, JOB, START, Trouble, by_strategy, config, quiet
 from tests.actions.operator import QUICK
 from tests.actions.two_jobs import SECOND, TwoJobs, shared
 
@@ -36,8 +37,7 @@ DEPLOY: dict[str, Any] = {
 
 
 def by_query() -> Environment:
-    place = shared()
-    return replace(place, streamanalytics=replace(place.streamanalytics, strategy="query"))
+    return by_strategy(shared(), "query")
 
 
 @pytest.fixture
@@ -50,11 +50,15 @@ def cloud(folder: Path) -> Iterator[TwoJobs]:
 
 @pytest.fixture
 def orders(cloud: TwoJobs, folder: Path) -> ActionOrders:
+    return orders_of(folder, TwoJobs)
+
+
+def orders_of(folder: Path, world: type[TwoJobs]) -> ActionOrders:
     path = folder / "laptop" / "lpmops.db"
     made = ActionOrders(
-        config(cloud.environment),
+        config(by_query()),
         lambda _: open_store(path),
-        opener=lambda *_: cast(Any, TwoJobs(folder, by_query())),
+        opener=lambda *_: cast(Any, world(folder, by_query())),
         now=utc_now,
         timing=QUICK,
     )
@@ -153,6 +157,94 @@ def test_a_column_that_the_source_has_not_is_not_deployed(cloud: TwoJobs, folder
     made = plan(asked)
     assert not any("caller" in refusal for refusal in made.refusals)
     assert any("were not held beside the source's: The warehouse is away." in warning for warning in made.warnings)
+
+
+# Moving --------------------------------------------------------------------------------------------------------------------------------------------
+
+MOVE: dict[str, Any] = {
+    "companies": ["1001"],
+    "database": "lpm-02",
+    "old": "",
+    "keep": False,
+    "reason": "",
+    "ticket": "",
+}
+
+
+class Stubborn(TwoJobs):
+    """The first job starts with one text alone."""
+
+    of = ""
+
+    def start(self, name: str, mode: str, at: datetime | None = None) -> Receipt:
+        if name != JOB or self.get(JOB)["query"] == self.of:
+            return super().start(name, mode, at)
+        self.did("start", name, state="Failed", started_at=to_data(START + timedelta(hours=1)))
+        return Receipt("request-2", "https://arm.example/operations/2")
+
+
+def ready_to_move(cloud: TwoJobs, orders: ActionOrders) -> None:
+    """Two jobs whose texts hold the companies, with rows of the one that moves."""
+    assert orders.apply(plan(orders), "yes").state == "succeeded"
+    cloud.make_database("lpm-02")
+    for statement in landing_statements((), Routing()):
+        cloud.statement("lpm-02", statement)
+    cloud.land_rows("lpm-01", ("1001", "a"), ("1001", "b"), ("1007", "a"))
+    cloud.land_rows("lpm-02", ("1001", "a"))
+    cloud.put(SECOND, last_output_at=to_data(START + timedelta(seconds=90)))
+    cloud.put(JOB, last_output_at=to_data(START + timedelta(seconds=60)))
+    cloud.forget()
+
+
+def moved(cloud: TwoJobs) -> bool:
+    rows = cloud.query("SELECT database_name, also_database, state FROM lpmops.route WHERE company_id = '1001'")
+    return (
+        rows == [("lpm-02", None, "active")]
+        and read(cloud, JOB).routes == {"1001": "lpm-02", "1002": "lpm-02"}
+        and read(cloud, SECOND).routes == {"1001": "lpm-02", "1002": "lpm-02"}
+        and cloud.landed("lpm-01") == [("1007", "a", 3)]
+        and cloud.landed("lpm-02") == [("1001", "a", 1), ("1001", "b", 2)]
+        and {cloud.get(job)["state"] for job in (JOB, SECOND)} == {"Running"}
+    )
+
+
+def test_a_company_moves_with_the_texts_and_the_job_that_it_comes_to_changes_first(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    ready_to_move(cloud, orders)
+    made = orders.plan("prod", "route.move", MOVE)
+    assert not made.refusals
+    changed = [(step.kind, step.target) for step in made.steps if step.kind in ("asa.stop", "asa.part", "asa.try")]
+    assert changed == [(kind, job) for job in (SECOND, JOB) for kind in ("asa.stop", "asa.part", "asa.try")]
+    starts = {step.target: step.arguments for step in made.steps if step.kind == "asa.try"}
+    # From where the other's output ended, which is before its own: what the other has not written by then, this one writes.
+    assert (starts[SECOND]["mode"], starts[SECOND]["begin"]) == ("CustomTime", to_data(START + timedelta(seconds=60)))
+    assert starts[JOB]["mode"] == "LastOutputEventTime"
+    done = orders.apply(made, "yes")
+    assert (done.state, done.result["rows_left_behind"]) == ("succeeded", 0)
+    assert moved(cloud)
+    assert not orders.plan("prod", "route.move", MOVE).steps
+
+
+def test_a_job_that_does_not_start_without_the_company_is_brought_back_and_the_move_is_finished_or_taken_back(
+    cloud: TwoJobs, orders: ActionOrders, folder: Path
+) -> None:
+    ready_to_move(cloud, orders)
+    first = orders.plan("prod", "route.move", MOVE)
+    before = cloud.get(JOB)["query"]
+    Stubborn.of = before
+    with pytest.raises(RolledBackError):
+        orders_of(folder, Stubborn).apply(first, "yes")
+    # Both write it, and everybody sees that it is on its way.
+    assert cloud.get(JOB)["query"] == before
+    assert (read(cloud, JOB).routes["1001"], read(cloud, SECOND).routes["1001"]) == ("lpm-01", "lpm-02")
+    back = orders.plan("prod", "route.move", {**MOVE, "database": "lpm-01"})
+    assert {step.target for step in back.steps if step.kind == "asa.stop"} == {SECOND}
+    on = orders.plan("prod", "route.move", MOVE)
+    assert not on.refusals
+    assert {step.target for step in on.steps if step.kind == "asa.stop"} == {JOB}
+    assert orders.apply(on, "yes").state == "succeeded"
+    assert moved(cloud)
 
 
 def _warehouse_away(place: str, verb: str) -> None:

@@ -13,7 +13,7 @@ from lpmops.actions import registry, route_fields, route_file, route_sight
 from lpmops.actions.inputs import Choice
 from lpmops.control.plan import Plan
 from lpmops.delimited import csv_text
-from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UsageError
+from lpmops.errors import InterruptError, NotFoundError, RefusedError, TimedOutError, UnreachableError, UsageError
 from lpmops.routing import job as definitions
 from tests.actions.cases import COMPANY, DEPLOY, ONBOARD, ROUTE
 from tests.actions.cloud import CONTROL, JOB, Cloud
@@ -162,6 +162,41 @@ def test_a_job_with_sixty_outputs_takes_no_more(worker: Operator) -> None:
     assert "Stream Analytics takes 60" in refusals(onboard(worker, company(database="lpm-99")))
 
 
+def test_a_new_database_whose_job_finds_no_room_for_its_consumer_group_is_refused_before_anything_is_made(
+    worker: Operator,
+) -> None:
+    cloud = worker.cloud
+    others = [f"reporting-{number}" for number in range(17)]
+    cloud.put(f"{JOB[:-2]}02", **{**cloud.get(JOB), "state": "Stopped", "inputs": {}, "outputs": {}, "query": ""})
+    cloud.put("hub", groups=["$Default", "people", "asa-01", *others])
+    cloud.make_database("lpm-02")
+    said = refusals(onboard(worker, company(database="lpm-02")))
+    assert "2 jobs read the hub, each with a consumer group of its own, and the hub has room for 1" in said
+    # One group less of somebody else's, and the hub has room for it.
+    cloud.put("hub", groups=["$Default", "people", "asa-01", *others[1:]])
+    assert "consumer group" not in refusals(onboard(worker, company(database="lpm-02")))
+
+
+def test_a_hub_that_lets_out_less_than_all_jobs_read_is_refused_and_one_that_is_unknown_is_told(
+    worker: Operator,
+) -> None:
+    worker.cloud.make_database("lpm-02")
+    wished = company(database="lpm-02")
+    assert "egress: 0.0 of 2.0 MB/s." in onboard(worker, wished).warnings
+    worker.cloud.put("hub", incoming=[150_000_000.0, 60.0])
+    said = "1 jobs read 2.5 MB/s between them, and 1 throughput units let out 2.0 MB/s"
+    assert said in refusals(onboard(worker, wished))
+    worker.cloud.put(JOB, query="SELECT 1")
+    deploying = worker.desk.plan(registry.action("asa.deploy"), DEPLOY)
+    assert said in refusals(deploying)
+    worker.cloud.put("hub", incoming=[])
+    plan = onboard(worker, company())
+    assert not any("flows" in warning for warning in plan.warnings)
+    deploying = worker.desk.plan(registry.action("asa.deploy"), DEPLOY)
+    assert not deploying.refusals
+    assert any(warning.startswith("What flows into the hub is not known") for warning in deploying.warnings)
+
+
 def test_an_output_that_the_service_does_not_reach_stops_nothing(worker: Operator) -> None:
     worker.cloud.make_database("lpm-02")
     worker.cloud.put(JOB, unreachable="the login failed")
@@ -235,17 +270,52 @@ def test_a_wait_can_be_left_at_once_and_taken_up_again(worker: Operator) -> None
 
 def test_every_line_that_is_wrong_is_named_and_nothing_is_done(worker: Operator) -> None:
     text = "company_id,name,database\n1007,Lake,lpm-01\n 8,Pine,lpm-01\n1007,Lake again,lpm-01\n"
-    items, _ = route_file.read(text)
+    items, _, _ = route_file.read(text)
     said = refusals(onboard(worker, *items))
     assert "line 3: That can't be a company id" in said
     assert "line 4: The company '1007' is there twice." in said
     assert "line 2" not in said
 
 
+def test_a_file_and_the_services_are_told_of_in_one_report_by_line(line: Line) -> None:
+    file = line.folder / "new.csv"
+    lines = ("company_id,name,database", "4711,Sea,lpm-01", "1007,,lpm-01", "1001,Acme,lpm-01", " 8,Pine,lpm-01")
+    file.write_text("\n".join([*lines, "4711,Sea,lpm-01", "1007,Lake,lpm-09"]), encoding="utf-8")
+    line.cloud.statement(CONTROL, "UPDATE lpmops.route SET state = 'paused'")
+    said = line.run("route", "import", file, "-e", "prod", "--dry-run", "-o", "json")
+    told = said.document["data"]["refusals"]
+    wanted = (
+        "line 2: The source has no record with info_companyid = '4711'",
+        "line 3: it has no company",
+        "line 4: 1001 has a route already: paused",
+        "line 5: That can't be a company id",
+        "line 6: The company '4711' is there twice",
+        "line 7: There is no database lpm-09",
+    )
+    assert len(told) == len(wanted), told
+    for refusal, beginning in zip(told, wanted, strict=True):
+        assert refusal.startswith(beginning), told
+    assert not line.cloud.acts()
+
+
+def test_a_source_that_is_away_hides_no_line_that_is_wrong(worker: Operator) -> None:
+    def away(place: str, verb: str) -> None:
+        if verb == "company_arrivals":
+            raise UnreachableError("The warehouse is away.", service="databricks")
+
+    worker.cloud.trouble = away
+    told = onboard(worker, company("1008", line=2), unread=["line 3: it has no company"]).refusals
+    assert list(told) == [
+        "line 3: it has no company",
+        "What else speaks against it was not seen: The warehouse is away.",
+    ]
+
+
 def test_lines_that_are_no_routes_are_named_by_their_numbers() -> None:
+    assert route_file.read("company_id,name,database\n1,A,x\n2,,x\n")[2] == ["line 3: it has no company"]
     with pytest.raises(UsageError) as told:
-        route_file.read("company_id,name,database\n1,A,x\n2,,x\n3,B,y,z\n")
-    assert told.value.hint.splitlines() == ["line 3: it has no company", "line 4: it has more cells than the heading"]
+        route_file.read("company_id,name,database\n2,,x\n3,B,y,z\n")
+    assert told.value.hint.splitlines() == ["line 2: it has no company", "line 3: it has more cells than the heading"]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +343,7 @@ def test_a_value_that_is_neither_text_nor_a_whole_number_is_no_company_id(value:
 
 
 def test_a_company_whose_id_is_the_number_zero_is_read_and_a_mark_of_byte_order_is_not() -> None:
-    items, left_out = route_file.read('\ufeff[{"company_id": 0, "name": "A", "database": "x"}]')
+    items, left_out, _ = route_file.read('\ufeff[{"company_id": 0, "name": "A", "database": "x"}]')
     assert (items, left_out) == ([{"company_id": "0", "company": "A", "database": "x", "line": 1}], [])
 
 
@@ -329,7 +399,7 @@ def test_a_hostile_file_is_refused_in_words(line: Line, content: bytes, code: in
 
 @pytest.mark.parametrize("company_id", ["=7", "'=7", "''-7", "'7", "-7"])
 def test_an_id_that_begins_with_an_apostrophe_comes_back_from_an_export_as_it_was(company_id: str) -> None:
-    (item,), _ = route_file.read(csv_text([{"company_id": company_id, "name": "A", "database": "x"}]))
+    (item,), _, _ = route_file.read(csv_text([{"company_id": company_id, "name": "A", "database": "x"}]))
     assert item["company_id"] == company_id
 
 
@@ -341,7 +411,7 @@ def test_what_is_exported_can_be_imported_and_changes_nothing(line: Line) -> Non
     for form in ("csv", "json"):
         said = line.run("route", "export", "-e", "prod", "-o", form)
         assert said.code == 0
-        items, left_out = route_file.read(said.out)
+        items, left_out, _ = route_file.read(said.out)
         assert ([(item["company_id"], item["company"]) for item in items], left_out) == (
             [("1001", "Acme"), ("=7", '+Cell, "x"')],
             [],

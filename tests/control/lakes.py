@@ -101,6 +101,9 @@ class Lake:
     def streamanalytics(self) -> SimpleNamespace:
         return SimpleNamespace(jobs=lambda: tuple(self.jobs_there))
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def feed(self) -> FeedState:
         return FeedState("delta", self.versions, self.at(self.versions), self.table_id, 0, self.feed_since)
 

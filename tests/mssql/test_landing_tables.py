@@ -64,6 +64,7 @@ def test_an_empty_database_gets_table_indexes_and_view_and_lacks_nothing_then(se
         "landing_unique_index",
         "landing_recent_index",
         "landing_company_index",
+        "landing_version_index",
         "landing_view",
     ]
     assert check(server).ready

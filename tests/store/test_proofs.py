@@ -1,0 +1,76 @@
+"""What reconciliations have shown, as the store keeps it: proven ranges that grow together, and gaps that close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lpmops.store import proofs
+from lpmops.store.connection import Store, open_store
+from lpmops.store.proofs import EVERY_COMPANY, OpenGap
+from lpmops.versions import Versions
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    found = open_store(tmp_path / "lpmops.db")
+    yield found
+    found.close()
+
+
+def keep(store: Store, first: int, last: int, *gaps: OpenGap, companies: tuple[str, ...] = (EVERY_COMPANY,)) -> None:
+    proofs.keep(store, "test", "t-1", Versions(first, last), companies, gaps, NOW)
+
+
+def gap(first: int, last: int, company: str = "1001") -> OpenGap:
+    return OpenGap(company, Versions(first, last), 9, 7, 2, 0, 0, 2)
+
+
+def test_ranges_that_touch_become_one_in_whatever_order_they_come(store: Store) -> None:
+    for first, last in ((30, 39), (10, 19), (20, 29), (50, 59), (5, 12)):
+        keep(store, first, last)
+    assert proofs.read(store, "test", "t-1").proven == {EVERY_COMPANY: (Versions(5, 39), Versions(50, 59))}
+
+
+def test_what_holds_for_all_holds_for_each(store: Store) -> None:
+    keep(store, 10, 19)
+    keep(store, 20, 29, companies=("1001",))
+    found = proofs.read(store, "test", "t-1")
+    assert found.of("1001") == (Versions(10, 29),)
+    assert found.of("1002") == (Versions(10, 19),)
+
+
+def test_nothing_is_known_of_another_table_or_environment(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 13))
+    for environment, table in (("test", "t-2"), ("prod", "t-1")):
+        found = proofs.read(store, environment, table)
+        assert (found.proven, found.gaps) == ({}, ())
+
+
+def test_a_gap_closes_when_it_was_looked_at_whole_and_for_its_company(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 13), gap(15, 15, "1002"))
+    keep(store, 12, 13, companies=("1002",))
+    keep(store, 13, 19, companies=("1001",))
+    assert [each.company_id for each in proofs.read(store, "test", "t-1").gaps] == ["1001", "1002"]
+    keep(store, 10, 14, companies=("1001",))
+    assert [each.company_id for each in proofs.read(store, "test", "t-1").gaps] == ["1002"]
+    keep(store, 0, 99)
+    assert proofs.read(store, "test", "t-1").gaps == ()
+
+
+def test_part_of_a_gap_that_stays_open_is_not_counted_twice(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 15))
+    keep(store, 14, 19, gap(14, 15))
+    assert proofs.read(store, "test", "t-1").gaps == (gap(12, 15),)
+
+
+def test_what_no_replay_can_fill_says_so(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 15), gap(18, 19))
+    (lost,) = proofs.beyond_repair(store, "test", "t-1", Versions(0, 17), "gone")
+    assert (lost.versions, lost.missing, lost.repairable, lost.why) == (Versions(12, 15), 2, 0, "gone")
+    assert [each.repairable for each in proofs.read(store, "test", "t-1").gaps] == [0, 2]
