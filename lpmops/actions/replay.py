@@ -187,7 +187,7 @@ def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | No
         return Observation(Sight.MOVING, f"run {newest.run_id} is at work{_rows_so_far(bench, row.operation, n)}")
     if newest.state == "done":
         return Observation(Sight.SO, f"run {newest.run_id} is done{_rows_so_far(bench, row.operation, n)}")
-    said = f"run {newest.run_id} ended: {newest.message or 'it does not say why'}"
+    said = f"run {newest.run_id} ended: {newest.message.rstrip('.') or 'it does not say why'}"
     # What was seen before an act names the run that had failed by then; another one is of this attempt.
     is_new = is_out and f"run {newest.run_id} " not in row.observed
     return Observation(Sight.OTHERWISE if is_new else Sight.ABSENT, said)

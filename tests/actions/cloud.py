@@ -365,10 +365,6 @@ class Cloud:
     def unity(self) -> Any:
         return cloud_access.Rooms(self).unity
 
-    @property
-    def monitor(self) -> Cloud:
-        return self
-
     def close(self) -> None:
         self._sql.close()
         for connection in self._connections:
@@ -831,7 +827,7 @@ class Cloud:
 
     def namespace(self) -> NamespaceState:
         self.trouble("before", "namespace")
-        return NamespaceState(self.environment.eventhub.namespace, "/n", "Standard", 1, "Succeeded")
+        return NamespaceState("evhns-lpm-tdr-prod", "id", "Standard", 1, "Succeeded")
 
     def consumer_groups(self) -> list[str]:
         self.trouble("before", "consumer_groups")
@@ -840,12 +836,16 @@ class Cloud:
     def metrics(
         self, namespace: str, resource_ids: Sequence[str], names: Sequence[str], minutes: int, aggregation: str
     ) -> list[MetricSeries]:
-        """Ten events a second, and the bytes of each of the last minutes; those of the last are not known yet."""
+        """The bytes of each of the last minutes, those of one that has none yet last; an event has a thousand."""
         self.trouble("before", "metrics")
+        values = [*self.get("hub").get("incoming", (600_000.0,)), None]
         found = []
         for name in names:
-            known = (600.0,) if name == "IncomingMessages" else self.get("hub").get("incoming", (600_000.0,))
-            points = tuple(MetricPoint(START + timedelta(minutes=at), value) for at, value in enumerate([*known, None]))
+            size = 1_000.0 if name == "IncomingMessages" else 1.0
+            points = tuple(
+                MetricPoint(START + timedelta(minutes=at), None if value is None else value / size)
+                for at, value in enumerate(values)
+            )
             found.append(MetricSeries(resource_ids[0], name, aggregation, {}, points))
         return found
 

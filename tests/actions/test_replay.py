@@ -244,7 +244,7 @@ def test_the_plan_says_how_many_changes_of_whom_in_how_many_runs_and_how_fast(li
     CASES["replay"].prepare(line.cloud)
     said = line.run("replay", "plan", "-e", "prod", "--from-version", "2", "--to-version", "5", "-o", "json")
     assert (said.code, said.data["impact"]["events"]) == (0, 40)
-    assert "at most 40 changes in 1 run at 995 a second" in said.data["summary"]
+    assert "at most 40 changes in 1 run at 495 a second" in said.data["summary"]
     assert "Changes by company: 1001 36, 1002 4." in said.data["warnings"]
 
 
