@@ -27,6 +27,8 @@ from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.databricks.catalog import EVERYONE
+from lpmops.sandbox.databricks.jobs import TaskRun
+from lpmops.sandbox.databricks.volumes import Volumes
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
@@ -35,6 +37,7 @@ from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
+from lpmops.sandbox.lake.replay import Replay, ReplayError
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
 from lpmops.sandbox.lake.streamjob import StreamJob
 from lpmops.sandbox.lake.table import ChangeTable
@@ -99,6 +102,7 @@ class SandboxEnvironment:
         self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
         self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
+        self._volumes = Volumes(volumes)
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
         self.stream_job = StreamJob(self.table, self._send, checkpoint, clock, starting_version=1)
         self.workspace = Workspace(
@@ -111,6 +115,7 @@ class SandboxEnvironment:
             stream_job=plan.stream_job,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
+            run_task=self._run_task,
             grants=people.grants(plan.table.partition(".")[0]),
             directory=people.directory(plan.name),
             credentials={people.CREDENTIAL: self._connector},
@@ -342,6 +347,15 @@ class SandboxEnvironment:
             self.workspace.fail_run(str(error))
             return _IDLE_PAUSE
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
+
+    def _run_task(self, asked: TaskRun) -> str:
+        """Execute a run that is not the stream's: the stream job's own code, asked to replay."""
+        tasks = [task["spark_python_task"] for task in asked.tasks if "spark_python_task" in task]
+        if len(tasks) != 1 or list(tasks[0].get("parameters") or ())[:1] != ["replay"]:
+            raise ReplayError("The sandbox executes the stream job's replay, and no other task.")
+        parameters = tasks[0]["parameters"]
+        replay = Replay(parameters, self.table, self._send, self.stream_job.put_aside, self._volumes.place, self._clock)
+        return replay.run(asked.cancelled)
 
     def _send(self, events: Sequence[Any]) -> object:
         try:
