@@ -60,8 +60,8 @@ class Operator:
 
     @property
     def desk(self) -> Desk:
-        """The desk, which reads lpmops.toml as it is by now."""
-        if self._desk.environment != self.cloud.environment:
+        """The desk, for which lpmops.toml says by now how the cloud's jobs route."""
+        if self._desk.environment.streamanalytics.strategy != self.cloud.environment.streamanalytics.strategy:
             self._desk.environment, self._desk.config = self.cloud.environment, config(self.cloud.environment)
         return self._desk
 
