@@ -358,10 +358,6 @@ class Cloud:
         return self
 
     @property
-    def monitor(self) -> Cloud:
-        return self
-
-    @property
     def resources(self) -> Arm:
         return Arm(self)
 
