@@ -52,6 +52,10 @@ def show(
     """
     with output.guarded(SCHEMA, look.form):
         span = _minutes(since)
+        if company is not None and not company.strip():
+            raise UsageError(
+                "--company names no company.", hint="Leave it out for all of them, or give an id: --company 1002"
+            )
         with changing.desk(environment) as desk:
             calls = _read(desk, span, company)
             names = _names(desk)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
@@ -207,4 +208,7 @@ class Collector:
             quick=max(30.0, 3 * self._refresh.interval), slow=30.0 + 2 * self._refresh.slow_interval
         )
         view = assemble.View(self.environment, self.databases, self._probes, self.memory, now, limits)
-        return assemble.facts(view, self._note_failed_run(view.value("databricks.run"), now))
+        facts = assemble.facts(view, self._note_failed_run(view.value("databricks.run"), now))
+        # The id that the stream's checkpoint holds, by which proofs are kept.
+        table_id = None if facts.progress is None else facts.progress.table_id
+        return replace(facts, gaps=self.memory.open_gaps(table_id))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lpmops.config import Environment, Thresholds
-from lpmops.control import rules_sight, rules_sql, rules_stream
+from lpmops.control import rules_loss, rules_sight, rules_sql, rules_stream
 from lpmops.control.case import NOTE, Case, Found
 from lpmops.control.facts import Facts
 from lpmops.model import STAGES, Confidence, Suspect
@@ -20,6 +20,7 @@ _RULES: tuple[Callable[[Case], Found], ...] = (
     rules_sight.auth_expired,
     rules_stream.streaming_job,
     rules_stream.hub,
+    rules_loss.lost,
     rules_stream.stream_analytics,
     rules_stream.routes,
     rules_sql.databases,

@@ -52,16 +52,28 @@ def examine(
     environment = services.environment
     asked = _without_waking(services, {**access.asked(services), **_asked(services, environment)})
     answers = questions.ask(f"{environment.name}-doctor", asked, patience, now)
-    rules: tuple[Callable[[], Iterable[Finding]], ...] = (
-        lambda: _pins(environment, answers),
-        lambda: _sign_in(services, answers, now()),
-        lambda: _reach(environment, answers),
-        lambda: _rights(environment, answers),
-        lambda: _features(environment, answers),
-        lambda: _limits(environment, answers),
-        lambda: _latency(environment, config, answers),
-    )
-    return by_area([finding for rule in rules for finding in rule()])
+    rules: Mapping[str, Callable[[], Iterable[Finding]]] = {
+        "configuration": lambda: _pins(environment, answers),
+        "sign-in": lambda: _sign_in(services, answers, now()),
+        "reach": lambda: _reach(environment, answers),
+        "rights": lambda: _rights(environment, answers),
+        "features": lambda: _features(environment, answers),
+        "limits": lambda: _limits(environment, answers),
+        "latency": lambda: _latency(environment, config, answers),
+    }
+    return by_area([finding for area, rule in rules.items() for finding in _judged(area, rule)])
+
+
+def _judged(area: str, rule: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a rule finds; where it fails, what it found until then, and that the rest of its area is unknown; the other areas are judged."""
+    found = list[Finding]()
+    try:
+        found.extend(rule())
+    except Exception as error:  # noqa: BLE001 - a fault in one rule must not hide what the others find
+        said = f"lpmops failed on what was answered ({type(error).__name__}): the rest of this was not judged."
+        todo = ("That is a fault of lpmops: report it with this and what lpmops --version says.",)
+        found.append(Finding(f"{area}.judged", area, Level.UNKNOWN, said, (), todo))
+    return found
 
 
 def _asked(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:

@@ -26,6 +26,7 @@ from lpmops.model import (
     StreamRun,
     TableState,
 )
+from lpmops.store.proofs import OpenGap
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class Facts:
     landed_rate: float | None = None
     clock_skew: float | None = None
     pauses: Mapping[str, Pause] = field(default_factory=dict)
+    gaps: tuple[OpenGap, ...] = ()
 
     def versions_behind(self) -> int | None:
         """Versions of the table that the stream has not planned yet."""

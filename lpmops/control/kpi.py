@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lpmops.config import Config
+from lpmops.control import routes
 from lpmops.control.landing import timestamp
 from lpmops.control.side_by_side import ask_each
 from lpmops.control.sources import SqlSource
@@ -56,7 +57,10 @@ def read(
     """
     settings = config.environment(environment)
     own = config.kpi.output == "company"
-    databases = [database] if company and own else settings.sql.databases if own else [settings.sql.control_database]
+    control = settings.sql.control_database
+    databases: Sequence[str] = [database] if company and own else [control]
+    if own and not company:
+        databases = routes.read_databases(sql, control, settings.sql.databases)
     start = until - timedelta(minutes=span)
     if company:
         minutes = minutes_of(sql, databases[0], company, span, until, own=own)

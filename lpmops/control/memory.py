@@ -15,9 +15,10 @@ from lpmops.control.landing import BEGINNING, WINDOW_MILLISECONDS, Gap, Landed, 
 from lpmops.control.latency import Window, combine
 from lpmops.errors import StoreError
 from lpmops.model import PartitionState, Snapshot
-from lpmops.store import codec, marks, samples, snapshots, upkeep
+from lpmops.store import codec, marks, proofs, samples, snapshots, upkeep
 from lpmops.store.connection import Store
 from lpmops.store.marks import Increment, Mark
+from lpmops.store.proofs import OpenGap
 
 RECENT_MILLISECONDS = 30_000
 _RATE_REACH = timedelta(minutes=5)
@@ -62,6 +63,16 @@ class Memory:
             self._hub = _HubPosition(hub[0], hub[1])
         if (kept := marks.recall(store, self.environment, "upkeep")) is not None:
             self._upkeep_hour = int(kept[1])
+
+    def open_gaps(self, table_id: str | None) -> tuple[OpenGap, ...]:
+        """What reconciliations of a table left open; none where the table is not known."""
+        if self.store is None or not table_id:
+            return ()
+        try:
+            return proofs.read(self.store, self.environment, table_id).gaps
+        except StoreError as error:
+            self._lose(error)
+            return ()
 
     def _load_marks(self, store: Store, now: datetime) -> None:
         self.marks = marks.read(store, self.environment)

@@ -11,6 +11,9 @@ from datetime import datetime
 
 from lpmops.versions import Versions
 
+# The cause of a gap in versions that were complete when they were looked at before.
+HAD_LANDED = "they had landed before, and are gone"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

@@ -24,6 +24,16 @@ def watch(environment: Environment) -> str:
     return command("lpmops", "status", "-e", environment.name, "--watch")
 
 
+def reconcile(environment: Environment) -> str:
+    """Hold what is open against the landing tables again."""
+    return command("lpmops", "reconcile", "-e", environment.name)
+
+
+def plan_replay(environment: Environment) -> str:
+    """Plan to send again what did not land."""
+    return command("lpmops", "replay", "plan", "-e", environment.name, "--missing")
+
+
 def sign_in(environment: Environment, credential: Credential) -> str:
     """Sign in again."""
     return credential.remedy or command("az", "login", "--tenant", environment.tenant_id)

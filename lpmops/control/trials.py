@@ -21,7 +21,8 @@ from lpmops.routing.job import Definition
 
 ENGINE_SECONDS = 60.0
 EVENTS_AT_MOST = 2_000
-_PACKAGES_MISSING = 3
+_PACKAGES_MISSING, _FAILED = 3, 4
+_REPORT = "That is a fault of lpmops, and the same query fails again: report it with this and what lpmops --version says. Nothing was changed."
 Engine = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -50,6 +51,10 @@ def ask_engine(request: Mapping[str, Any]) -> Mapping[str, Any]:
     if done.returncode == _PACKAGES_MISSING:
         said, _, hint = done.stderr.decode("utf-8", "replace").strip().partition(" Install them: ")
         raise EngineMissingError(said, hint=hint or "Install the packages that it names.")
+    if done.returncode == _FAILED:
+        # A kind and a place, without a value of an event.
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise InternalError(f"The engine that tries queries failed on this query: {said}.", hint=_REPORT)
     try:
         if done.returncode != 0:
             raise ValueError(f"it ended with {done.returncode}")
@@ -58,7 +63,7 @@ def ask_engine(request: Mapping[str, Any]) -> Mapping[str, Any]:
         # Its own words may hold values of events.
         raise InternalError(
             f"The engine that tries queries failed ({type(error).__name__}, exit {done.returncode}).",
-            hint="The trial changes nothing; try again, or over fewer events.",
+            hint=_REPORT,
         ) from None
 
 

@@ -6,6 +6,7 @@ log and tried again; what a fault breaks is exactly what the real trouble breaks
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -26,6 +27,8 @@ from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.databricks.catalog import EVERYONE
+from lpmops.sandbox.databricks.jobs import TaskRun
+from lpmops.sandbox.databricks.volumes import Volumes
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
 from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
@@ -34,6 +37,7 @@ from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
+from lpmops.sandbox.lake.replay import Replay, ReplayError
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
 from lpmops.sandbox.lake.streamjob import StreamJob
 from lpmops.sandbox.lake.table import ChangeTable
@@ -53,6 +57,8 @@ EVENTS_PER_UNIT = 1_000.0
 # The hub's own words are "Please wait 4 seconds and try again" (error code 50002).
 _BUSY_SECONDS = 4.0
 _HANG_SECONDS = 300.0
+# How far back rows are lost.
+_ROWS_LOST = timedelta(minutes=5)
 # assumed: the service's text for a job that it gives up
 _ENGINE_FAILED = "The streaming job failed: the job has exceeded its memory limit. Increase the streaming units of the job, then start it again."
 _JOB_FAILED = (
@@ -96,6 +102,7 @@ class SandboxEnvironment:
         self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
         self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
+        self._volumes = Volumes(volumes)
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
         self.stream_job = StreamJob(self.table, self._send, checkpoint, clock, starting_version=1)
         self.workspace = Workspace(
@@ -108,6 +115,7 @@ class SandboxEnvironment:
             stream_job=plan.stream_job,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
+            run_task=self._run_task,
             grants=people.grants(plan.table.partition(".")[0]),
             directory=people.directory(plan.name),
             credentials={people.CREDENTIAL: self._connector},
@@ -117,6 +125,8 @@ class SandboxEnvironment:
         self.runtimes: dict[str, AnalyticsRuntime] = {}
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
+        self._losing: frozenset[frozenset[str]] = frozenset()
+        self._times_sent = 1
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
         self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
@@ -338,13 +348,34 @@ class SandboxEnvironment:
             return _IDLE_PAUSE
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
 
+    def _run_task(self, asked: TaskRun) -> str:
+        """Execute a run that is not the stream's: the stream job's own code, asked to replay."""
+        tasks = [task["spark_python_task"] for task in asked.tasks if "spark_python_task" in task]
+        if len(tasks) != 1 or list(tasks[0].get("parameters") or ())[:1] != ["replay"]:
+            raise ReplayError("The sandbox executes the stream job's replay, and no other task.")
+        parameters = tasks[0]["parameters"]
+        replay = Replay(parameters, self.table, self._send, self.stream_job.put_aside, self._volumes.place, self._clock)
+        return replay.run(asked.cancelled)
+
     def _send(self, events: Sequence[Any]) -> object:
         try:
-            appended = self.hub.append([OutgoingEvent.of(event.body, event.key) for event in events])
+            outgoing = [
+                OutgoingEvent(b"", event.key) if self._loses(event.body) else OutgoingEvent.of(event.body, event.key)
+                for event in events
+                for _ in range(self._times_sent)
+            ]
+            appended = self.hub.append(outgoing)
         except ServerBusy as busy:
             raise ServerBusy(min(busy.retry_after, _BUSY_SECONDS)) from None
         self.sent += len(events)
         return appended
+
+    def _loses(self, body: bytes) -> bool:
+        """Whether the hub gives this event to no reader."""
+        if not (losing := self._losing):
+            return False
+        company = json.loads(body).get("info_companyid")
+        return any(not companies or company in companies for companies in losing)
 
     def _analyse(self) -> float:
         read = sum(runtime.step() for runtime in list(self.runtimes.values()))
@@ -428,6 +459,26 @@ class SandboxEnvironment:
         """Leave the hub a part of what comes in at this hour, or as much as the namespace was given."""
         events = self.plan.rate * day_curve(self._clock.now())
         self.hub.throughput_units = events * _THROTTLED_SHARE / EVENTS_PER_UNIT if on else self._capacity()
+
+    def lose_events(self, companies: frozenset[str], on: bool) -> None:
+        """Let the events of companies (all where none is named) get their numbers and come to no reader; what was lost stays lost."""
+        self._losing = self._losing | {companies} if on else self._losing - {companies}
+
+    def double_events(self, on: bool) -> None:
+        """Send each event twice."""
+        self._times_sent = 2 if on else 1
+
+    def lose_rows(self, companies: frozenset[str]) -> None:
+        """Delete what landed in the last minutes for companies (all where none is named), as a careless hand would. Raises SqlError."""
+        since = (self._clock.now() - _ROWS_LOST).replace(tzinfo=None)
+        for company in companies:
+            self._execute(
+                self.database_of(company) or "",
+                "DELETE FROM lpm.tdr WHERE company_id = @id AND landed_at >= @since",
+                {"id": company, "since": since},
+            )
+        for database in () if companies else self.plan.databases:
+            self._execute(database, "DELETE FROM lpm.tdr WHERE landed_at >= @since", {"since": since})
 
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         """Make databases refuse every login."""

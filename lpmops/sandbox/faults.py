@@ -50,6 +50,15 @@ class Breakable(Protocol):
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         """Make company databases unavailable, or available again; no names means all."""
 
+    def lose_events(self, companies: frozenset[str], on: bool) -> None:
+        """Number the events of companies and give them to no reader, or let them be read; no companies means all."""
+
+    def double_events(self, on: bool) -> None:
+        """Let each event come twice, or once."""
+
+    def lose_rows(self, companies: frozenset[str]) -> None:
+        """Take the rows that landed last out of the landing tables; no companies means all."""
+
     def fail_stream_job(self, on: bool) -> None:
         """Make each run of the streaming job fail, or let it run again."""
 
@@ -68,12 +77,16 @@ class Breakable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: its stable name, what it does in a sentence, and its verbs; `by_company` says it may be aimed at one."""
+    """One fault: its stable name, what it does in a sentence, and its verbs.
+
+    `by_company` says it may be aimed at one, `once` that it acts when it is switched on and healing brings nothing back.
+    """
 
     name: str
     summary: str
     switch: Callable[[Breakable, frozenset[str], bool], None]
     by_company: bool = False
+    once: bool = False
 
 
 def _analytics(environment: Breakable, _: frozenset[str], on: bool) -> None:
@@ -105,6 +118,24 @@ FAULTS = {
             "hub.throttled",
             "the hub's throughput units are used up; the streaming job is told to wait",
             lambda e, _, on: e.throttle_hub(on),
+        ),
+        Fault(
+            "hub.loss",
+            "the hub takes and numbers a company's events and no reader gets them, ever",
+            lambda e, companies, on: e.lose_events(companies, on),
+            by_company=True,
+        ),
+        Fault(
+            "hub.doubled",
+            "each event comes to the hub twice, as from a sender that never heard its answer",
+            lambda e, _, on: e.double_events(on),
+        ),
+        Fault(
+            "sql.rows_lost",
+            "a company's rows of the last five minutes are gone from its landing table; healing brings none back",
+            lambda e, companies, on: e.lose_rows(companies) if on else None,
+            by_company=True,
+            once=True,
         ),
         Fault("sql.unreachable", "a company database refuses every login (error 40613)", _databases, by_company=True),
         Fault(
@@ -211,7 +242,7 @@ class FaultBoard:
             self._remember()
             for other in self._active:
                 # Companies share databases: what another fault still breaks stays broken.
-                if (other.name, other.environment) == (active.name, active.environment):
+                if not fault.once and (other.name, other.environment) == (active.name, active.environment):
                     fault.switch(environment, other.companies, True)
 
     def heal_what_was_left(self) -> list[Active]:

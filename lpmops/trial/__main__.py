@@ -3,7 +3,7 @@
 Request: `{"events": [{partition, sequence, offset, enqueued_at, key, body (base64)}], "jobs": {NAME: {query, inputs: {name: "stream"|"reference"},
 outputs: [name], references: {name: [row]}}}}`. Answer: `{"jobs": {NAME: {complaints: [{line, column, message}], stops: [{partition, sequence,
 message}], unread: [the same], outputs: {name: {columns, rows}}}}}`. Times are RFC 3339 text. Exit 3 where the engine's packages are missing, 2 for a
-request that is none, with one sentence on stderr.
+request that is none, 4 where the engine itself failed, with one sentence on stderr.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import base64
 import json
 import math
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lpmops.sandbox.asa import CompiledQuery, Executor, InputEvent, OutputBatch
 
-BAD_REQUEST, PACKAGES_MISSING = 2, 3
+BAD_REQUEST, PACKAGES_MISSING, FAILED = 2, 3, 4
 _NEEDED = ("duckdb", "sqlglot", "pyarrow")
 # A few events that stop a job say what is wrong with it; that all of them do is not looked at one by one.
 _STOPS_SHOWN = 20
@@ -38,10 +40,15 @@ def main() -> int:
         request = json.load(sys.stdin)
         events = _events(request["events"])
         jobs = {str(name): dict(job) for name, job in request["jobs"].items()}
-        answer = {name: run(events, job) for name, job in jobs.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"That is no request for a trial ({type(error).__name__}).\n")
         return BAD_REQUEST
+    try:
+        answer = {name: run(events, job) for name, job in jobs.items()}
+    except Exception as error:  # noqa: BLE001 - whatever it is, its words may hold values of events and its place may be told
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        sys.stderr.write(f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}")
+        return FAILED
     json.dump({"jobs": answer}, sys.stdout, default=_plain, allow_nan=False)
     return 0
 

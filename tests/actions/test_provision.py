@@ -89,7 +89,7 @@ def _as(worker: Operator, place: Environment) -> Operator:
         timing=worker.desk._timing,
         ticking=worker.desk.ticking,
     )
-    return replace(worker, desk=desk)
+    return replace(worker, _desk=desk)
 
 
 def _fields(plan: Plan) -> dict[str, tuple[Any, Any]]:

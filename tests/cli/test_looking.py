@@ -187,6 +187,7 @@ def test_calls_come_with_their_gaps_and_what_cannot_be_added_up_is_said(run: Run
 
 def test_a_company_that_is_not_routed_is_told_from_one_without_calls(run: Run, services: Services) -> None:
     assert run("kpi", "show", "-e", "test", "--company", "9")[0] == 3
+    assert run("kpi", "show", "-e", "test", "--company", "")[0] == 2
     services.answers = {"route_of_company": [{"database_name": "lpm-01"}]}
     code, out, _ = run("kpi", "show", "-e", "test", "--company", "9", "--since", "10m")
     assert code == 0

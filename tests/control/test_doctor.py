@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -126,6 +126,20 @@ def test_a_service_that_is_away_leaves_the_others_judged_and_nothing_good_of_its
     assert any(finding.level is Level.OK for finding in found.values())
     said = [finding for finding in found.values() if finding.level in (Level.UNKNOWN, Level.BAD, Level.WARN)]
     assert any("no right to ask" in text or "nobody answers" in text for finding in said for text in finding.evidence)
+
+
+def test_a_rule_that_fails_leaves_the_others_judged_and_is_told_as_a_fault_to_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> Iterator[Finding]:
+        raise KeyError("an answer of another shape")
+        yield
+
+    monkeypatch.setattr(doctor, "_features", fails)
+    found = examine(World())
+    assert found["features.judged"].level is Level.UNKNOWN
+    assert "KeyError" in found["features.judged"].summary
+    assert {finding.area for finding in found.values()} >= set(AREAS) - {"machine"}
 
 
 def test_a_service_that_hangs_holds_nobody_up() -> None:

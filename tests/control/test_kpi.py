@@ -102,6 +102,13 @@ def test_counts_of_company_databases_become_one() -> None:
     assert (one.calls, one.answered, one.mean_duration, one.p95_duration) == (10, 4, 75.0, 200.0)
 
 
+def test_a_database_that_another_operator_brought_on_is_counted_too() -> None:
+    sql = Sql({("lpm-07", "landing_calls_by_company"): [total("7", 5, 2, 9.0)]})
+    control = OWN.environment("test").sql.control_database
+    sql.answers[control, "company_databases"] = [{"database_name": "lpm-07"}]
+    assert [item.company_id for item in kpi.read(sql, OWN, "test", 60, NOW).companies] == ["7"]
+
+
 def test_a_database_that_cannot_be_read_is_named_and_the_others_are_told() -> None:
     away = DatabaseUnavailableError("lpm-02 is away.", service="azuresql")
     sql = Sql({("lpm-01", "landing_calls_by_company"): [total("1", 5, 2, 9.0)], ("lpm-02", "landing_calls_by_company"): away})  # fmt: skip

@@ -11,15 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lpmops.config import Thresholds
 from lpmops.control import reconcile_range
+from lpmops.control.diagnose import diagnose
+from lpmops.control.facts import Facts
 from lpmops.control.hands import StopRequest
-from lpmops.control.reconciled import Asked
+from lpmops.control.reconciled import HAD_LANDED, Asked
 from lpmops.errors import NotFoundError, UsageError
-from lpmops.model import StreamingJob
+from lpmops.model import Kind, StreamingJob, Suspect
 from lpmops.services.changes import Key
+from lpmops.store import proofs
 from lpmops.store.connection import Store, open_store
 from lpmops.versions import Versions
-from tests.control.lakes import START, Lake
+from tests.control.lakes import HERE, START, Lake
 
 
 @pytest.fixture
@@ -356,3 +360,40 @@ def test_whatever_the_spans_the_difference_is_that_of_the_multisets(
         assert each.extra == sum(count for key, count in more if key[0] == mine and not wanted[key])
         assert each.doubled == sum(count for key, count in more if key[0] == mine and wanted[key])
         assert sum(gap.missing for gap in each.gaps) == each.missing
+
+
+# What status says of it ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_that_had_landed_and_are_gone_are_told_from_those_that_never_came(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5)
+    lake.look(store)
+    unland(lake, "1001", 9)
+    for _ in range(2):
+        gaps = lake.of("1001", store, Asked(again=True)).gaps
+        assert [(str(gap.versions), gap.why) for gap in gaps] == [("5:5", ""), ("9:9", HAD_LANDED)]
+
+
+def test_open_gaps_are_suspects_with_the_next_step_until_they_are_filled(lake: Lake, store: Store) -> None:
+    def suspects() -> dict[str, Suspect]:
+        gaps = proofs.read(store, "test", "table-1").gaps
+        facts = Facts("test", Kind.TEST, lake.now, gaps=gaps)
+        return {each.id: each for each in diagnose(facts, HERE, Thresholds())}
+
+    unland(lake, "1001", 5, 6)
+    lake.look(store)
+    loss = suspects()["hub.loss"]
+    assert loss.evidence == ("2 changes of company 1001 in versions 5:6 did not land",)
+    assert loss.next[0] == "lpmops replay plan -e test --missing"
+    unland(lake, "1002", 9)
+    lake.look(store, Asked(again=True))
+    assert suspects()["sql.rows_lost"].evidence == ("1 change of company 1002 in versions 9:9 had landed and are gone",)
+    lake.gone_before = 21
+    lake.look(store)
+    assert "No replay brings them back" in suspects()["hub.loss"].summary
+    lake.gone_before = 0
+    for version in (5, 6):
+        lake.land("1001", version, f"a{version}")
+    lake.land("1002", 9, "b9", database="lpm-02")
+    lake.look(store)
+    assert suspects() == {}

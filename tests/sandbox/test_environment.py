@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from lpmops.sandbox.azure.identity import TokenAuthority
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.environment import SandboxEnvironment
 from lpmops.sandbox.hub_provider import Namespaces
+from lpmops.sandbox.lake.events import OutgoingEvent as Sent
 from lpmops.sandbox.lake.records import companies_of
 
 COMPANIES = 5
@@ -148,3 +152,53 @@ def test_a_company_without_a_route_has_no_database(lives: Callable[[], Life]) ->
     (came,) = life.environment.welcome(1)
     assert life.environment.database_of(came.id) is None
     assert life.environment.database_of("1001") == life.environment.plan.databases[0]
+
+
+def bodies_in(life: Life) -> list[tuple[int, dict[str, Any]]]:
+    """The sequence number and the content of all events that a reader gets."""
+    hub = life.environment.hub
+    held = [event for number in range(hub.partition_count) for event in hub.read(number, -1, 1_000)]
+    return [(event.sequence_number, json.loads(event.body)) for event in held]
+
+
+def send(life: Life, *companies: str) -> None:
+    """What the streaming job sends of one call each."""
+    for company in companies:
+        body = json.dumps({"info_companyid": company}).encode()
+        life.environment._send([Sent(body, "one-key")])
+
+
+def test_lost_events_leave_a_gap_that_healing_does_not_fill(lives: Callable[[], Life]) -> None:
+    life = lives()
+    life.environment.lose_events(frozenset({"1001"}), True)
+    send(life, "1001", "1002")
+    life.environment.lose_events(frozenset({"1001"}), False)
+    send(life, "1001")
+    assert bodies_in(life) == [(1, {"info_companyid": "1002"}), (2, {"info_companyid": "1001"})]
+
+
+def test_doubled_events_come_twice_until_it_is_healed(lives: Callable[[], Life]) -> None:
+    life = lives()
+    life.environment.double_events(True)
+    send(life, "1001")
+    life.environment.double_events(False)
+    send(life, "1002")
+    assert [body["info_companyid"] for _, body in bodies_in(life)] == ["1001", "1001", "1002"]
+
+
+def test_rows_are_lost_of_one_company_and_of_the_last_minutes_only(lives: Callable[[], Life]) -> None:
+    life = lives()
+    life.deploy()
+    environment = life.environment
+    database = environment.sql.database(environment.database_of("1001") or "")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    columns = ("company_id", "record_id", "commit_version", "change_type", "commit_timestamp", "sent_at", "enqueued_at")
+    landed = [("1001", "old", now - timedelta(hours=1)), ("1001", "new", now), ("1002", "new", now)]
+    database.bulk_insert(
+        "lpm.tdr",
+        (*columns, "hub_partition", "hub_sequence", "landed_at"),
+        [(company, record, 1, "insert", now, now, now, 0, 0, at) for company, record, at in landed],
+    )
+    environment.lose_rows(frozenset({"1001"}))
+    left = database.execute("SELECT company_id, record_id FROM lpm.tdr ORDER BY company_id")[-1].rows
+    assert left == [("1001", "old"), ("1002", "new")]

@@ -42,6 +42,15 @@ class Environment:
     def close_databases(self, names: Iterable[str], on: bool) -> None:
         self._note(f"close_databases {sorted(names)}", on)
 
+    def lose_events(self, companies: frozenset[str], on: bool) -> None:
+        self._note(f"lose_events {sorted(companies)}", on)
+
+    def double_events(self, on: bool) -> None:
+        self._note("double_events", on)
+
+    def lose_rows(self, companies: frozenset[str]) -> None:
+        self._note(f"lose_rows {sorted(companies)}", None)
+
     def fail_stream_job(self, on: bool) -> None:
         self._note("fail_stream_job", on)
 
@@ -84,8 +93,15 @@ def test_every_fault_undoes_what_it_did(name: str, board: FaultBoard, environmen
     board.switch_on(name, [], [], None)
     board.heal(None, [])
     for environment in environments.values():
-        assert len(environment.done) == 2
+        assert len(environment.done) == (1 if FAULTS[name].once else 2)
         assert board.heal(None, []) == []
+
+
+def test_rows_that_were_lost_are_lost_once(board: FaultBoard, environments: dict[str, Environment]) -> None:
+    board.switch_on("sql.rows_lost", ["dev"], ["1001"], None)
+    board.switch_on("sql.rows_lost", ["dev"], ["1002"], None)
+    board.heal(None, [])
+    assert environments["dev"].done == [("lose_rows ['1001']", None), ("lose_rows ['1002']", None)]
 
 
 def test_a_fault_with_a_time_heals_by_itself(board: FaultBoard, environments: dict[str, Environment]) -> None:

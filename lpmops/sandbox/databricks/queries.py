@@ -35,9 +35,9 @@ Interrupt = Callable[[Callable[[], None]], None]
 
 # Functions that mean the same in both dialects (by sqlglot's class), found by reading both manuals.
 _FUNCTIONS: tuple[type[exp.Expr], ...] = (
-    exp.Abs, exp.And, exp.Avg, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce, exp.Concat, exp.Count, exp.CountIf, exp.CurrentDate,
+    exp.Abs, exp.And, exp.Avg, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce, exp.Concat, exp.ConcatWs, exp.Count, exp.CountIf, exp.CurrentDate,
     exp.CurrentTimestamp, exp.CurrentUser, exp.Floor, exp.Greatest, exp.If, exp.Least, exp.Length, exp.Lower, exp.Max, exp.Min, exp.Nullif,
-    exp.Or, exp.RowNumber, exp.Substring, exp.Sum, exp.TimestampTrunc, exp.Trim, exp.TryCast, exp.Upper, exp.Xor,
+    exp.Or, exp.RowNumber, exp.SHA2, exp.Substring, exp.Sum, exp.TimestampTrunc, exp.Trim, exp.TryCast, exp.Upper, exp.Xor,
 )  # fmt: skip
 _PARAMETER_TYPES = {
     "STRING": "STRING", "INT": "INT", "INTEGER": "INT", "SHORT": "SMALLINT", "SMALLINT": "SMALLINT", "BYTE": "TINYINT", "TINYINT": "TINYINT",
@@ -67,7 +67,9 @@ class Query:
             )
             interrupt(connection.interrupt)
             self._attach(connection, tree, wanted)
-            table: pa.Table = connection.sql(tree.sql(dialect="duckdb")).to_arrow_table()
+            relation = connection.sql(_alike(tree).sql(dialect="duckdb"))
+            wide = [str(kind) == "HUGEINT" for kind in relation.types]
+            table: pa.Table = relation.to_arrow_table()
         except duckdb.InterruptException:
             raise
         except duckdb.BinderException as error:
@@ -80,10 +82,7 @@ class Query:
             connection.close()
         # DuckDB sums integers to 128 bits, Databricks to 64.
         fields = [
-            field.with_type(pa.int64())
-            if pa.types.is_decimal(field.type) and field.type.scale == 0 and field.type.precision == 38
-            else field
-            for field in table.schema
+            field.with_type(pa.int64()) if summed else field for field, summed in zip(table.schema, wide, strict=True)
         ]
         table = table.cast(pa.schema(fields))
         return table.rename_columns(
@@ -260,6 +259,14 @@ def _check(tree: exp.Expr) -> None:
     for node in tree.walk():
         if isinstance(node, exp.Anonymous) and isinstance(node.parent, exp.Table):
             continue
+        if _is_conv(node):
+            if [base.name for base in node.expressions[1:]] != ["16", "10"]:
+                raise unsupported("the function conv but from base 16 to base 10")
+            continue
+        if isinstance(node, exp.SHA2) and node.text("length") not in ("256", "0"):
+            raise unsupported("the function sha2 but with 256 bits")
+        if isinstance(node, exp.ConcatWs) and any(isinstance(part, exp.Array) for part in node.expressions):
+            raise unsupported("the function concat_ws of arrays")
         if isinstance(node, exp.Func) and not isinstance(node, _FUNCTIONS):
             name = str(node.this) if isinstance(node, exp.Anonymous) else node.sql_name()
             raise unsupported(f"the function {name.lower()}")
@@ -267,6 +274,38 @@ def _check(tree: exp.Expr) -> None:
             node, exp.Lateral | exp.Pivot | exp.TableSample | exp.Into | exp.Command | exp.DDL
         ) and not isinstance(node, exp.Query):
             raise unsupported(type(node).__name__)
+
+
+def _is_conv(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and str(node.this).lower() == "conv" and len(node.expressions) == 3
+
+
+def _alike(tree: exp.Expr) -> exp.Expr:
+    """What DuckDB lacks or gives another type, in its own words: conv, and the sum of decimals."""
+
+    for node in [each for each in tree.find_all(exp.Anonymous) if _is_conv(each)]:
+        node.replace(_hexadecimal(node.expressions[0]))
+    for hashed in tree.find_all(exp.SHA2):
+        hashed.set("length", exp.Literal.number(256))
+    for total in list(tree.find_all(exp.Sum)):
+        kind = total.this.to if isinstance(total.this, exp.Cast) else None
+        if kind is not None and kind.this == exp.DType.DECIMAL:
+            sizes = [int(size.name) for size in kind.expressions]
+            precision, scale = (*sizes, *(10, 0)[len(sizes) :])
+            # Spark's sum has ten digits more than what it sums, DuckDB's always 38.
+            total.replace(exp.cast(total.copy(), f"DECIMAL({min(38, precision + 10)}, {scale})"))
+    return tree
+
+
+def _hexadecimal(text: exp.Expr) -> exp.Expr:
+    """conv(text, 16, 10). Spark also reads signs and stops at other characters; what is not plain digits ends the statement instead."""
+    digits = text.sql(dialect="databricks")
+    return sqlglot.parse_one(
+        f"CASE WHEN ({digits}) IS NULL THEN NULL WHEN REGEXP_FULL_MATCH({digits}, '[0-9a-fA-F]{{1,16}}') "
+        f"THEN CAST(CAST(CONCAT('0x', {digits}) AS UBIGINT) AS VARCHAR) "
+        f"ELSE ERROR('The sandbox converts 1 to 16 hexadecimal digits only, not: ' || {digits}) END",
+        read="duckdb",
+    )
 
 
 def _wanted_columns(tree: exp.Expr) -> set[str] | None:

@@ -109,7 +109,8 @@ class Partition:
             events: list[StoredEvent] = []
             while limit > len(events) and sequence < self._active.next_sequence:
                 found = self._read_from(sequence, limit - len(events))
-                events += found
+                # An event without sections was numbered and lost: nobody gets it.
+                events += [event for event in found if event.sections]
                 sequence += len(found)
             return events
 

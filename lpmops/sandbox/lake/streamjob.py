@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +199,7 @@ class StreamJob:
             self._replanned = SourceOffset(table_id, end + 1)
         events, oversized = self._writer.write(self._table.changes(start, end), self._clock.now())
         if oversized:
-            self._put_aside(oversized, self._clock.now())
+            self.put_aside(oversized)
         self._batch = _Batch(self._number, start, end, events, len(oversized), started)
         return self._batch
 
@@ -233,7 +232,9 @@ class StreamJob:
         self._number += 1
         self._report(batch, start, self._offset)
 
-    def _put_aside(self, oversized: Sequence[Oversized], now: datetime) -> None:
+    def put_aside(self, oversized: Sequence[Oversized]) -> None:
+        """Keep what is too large to be sent in the quarantine table, made where there is none yet."""
+        now = self._clock.now()
         if self._quarantine is None:
             self._quarantine = quarantine_of(self._table, self._clock)
         reason = f"the event is larger than {EVENT_BYTES_AT_MOST} bytes"

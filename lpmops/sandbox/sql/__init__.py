@@ -14,9 +14,9 @@ guards it. `conversion`, `moments`, `json_text` and `functions` are T-SQL's own 
 row counts.
 
 Subset. Tables with defaults, checks, keys, indexes (IGNORE_DUP_KEY), identity; views; SELECT with common tables, joins, grouping, windows,
-set operations, TOP, OFFSET; INSERT, UPDATE, DELETE with OUTPUT; batches; sp_executesql; contained users, roles, GRANT, DENY, REVOKE; the
-catalog views an operator asks. All else is refused by name with the error SQL Server has for it (102, 156, 195, 2812, 40510, 40514, 40517),
-never approximated.
+set operations, TOP, OFFSET, COLLATE (UTF-8 to cast, hash and measure text, never to keep it); INSERT, UPDATE, DELETE with OUTPUT;
+batches; sp_executesql; contained users, roles, GRANT, DENY, REVOKE; the catalog views an operator asks. All else is refused by name with the
+error SQL Server has for it (102, 156, 195, 2812, 40510, 40514, 40517), never approximated.
 
 Evidence. Microsoft's T-SQL reference, "Database Engine events and errors", "Troubleshoot common connectivity issues", [MS-TDS]; held
 against Microsoft's ODBC driver, FreeTDS and python-tds over the wire.

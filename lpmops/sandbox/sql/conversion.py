@@ -11,6 +11,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
@@ -58,7 +59,9 @@ def check_range(value: int, name: str) -> int:
 
 
 def clip(text: str, kind: SqlType) -> str:
-    """Text cut to the type's length, padded where the type is fixed, and in code page 1252 where it is not Unicode."""
+    """Text cut to the type's length, padded where the type is fixed, and in code page 1252 where it is neither Unicode nor UTF-8."""
+    if kind.is_utf8:
+        return _clip_utf8(text, kind)
     if kind.name not in UNICODE and not text.isascii():
         text = text.encode("cp1252", "replace").decode("cp1252")
     if kind.length != MAX:
@@ -71,8 +74,25 @@ def clip(text: str, kind: SqlType) -> str:
     return text
 
 
+def _clip_utf8(text: str, kind: SqlType) -> str:
+    """The length is one of bytes; a character that does not fit whole is left out."""
+    if kind.length == MAX:
+        return text
+    data = text.encode("utf-8", "replace")[: kind.length]
+    kept = data.decode("utf-8", "ignore")
+    return kept + " " * (kind.length - len(kept.encode())) if kind.name == "char" else kept
+
+
+def described(kind: SqlType) -> str:
+    """A type as `declared` reads it: its declaration, and its collation where its bytes depend on it."""
+    return f"{kind.declaration()} {kind.collation}" if kind.is_utf8 else kind.declaration()
+
+
 def declared(text: str) -> SqlType:
-    """The type of a declaration such as `nvarchar(64)`; the inverse of SqlType.declaration."""
+    """The type of a declaration such as `nvarchar(64)`; the inverse of `described`."""
+    text, _, collation = text.partition(" ")
+    if collation:
+        return replace(declared(text), collation=collation)
     name, _, rest = text.partition("(")
     sizes = rest.rstrip(")").split(",") if rest else []
     return resolve(name, tuple(MAX if size.strip() == "max" else int(size) for size in sizes))
@@ -147,7 +167,9 @@ def _to_integer(source: SqlType, target: SqlType) -> Converter:
     if source.name in ("float", "real"):
         return lambda value: fit(int(value))
     if source.is_binary:
-        return lambda value: fit(int.from_bytes(value[-_BYTES[name] :], "big", signed=name not in ("bit", "tinyint")))
+        size, signed = _BYTES[name], name not in ("bit", "tinyint")
+        # Bytes that are fewer than the type's are its last ones: 0xFF is 255, never -1.
+        return lambda value: fit(int.from_bytes(value[-size:].rjust(size, b"\0"), "big", signed=signed))
     raise _no_conversion(source, target)
 
 
@@ -241,7 +263,8 @@ def _binary_to_character(target: SqlType, style: int) -> Converter:
         )
     if target.name in UNICODE:
         return lambda value: clip((value + b"\0" * (len(value) % 2)).decode("utf-16-le", "replace"), target)
-    return lambda value: clip(value.decode("cp1252", "replace"), target)
+    coding = "utf-8" if target.is_utf8 else "cp1252"
+    return lambda value: clip(value.decode(coding, "replace"), target)
 
 
 def _temporal_text(source: SqlType, style: int | None) -> Callable[[str], str]:
@@ -300,7 +323,7 @@ def _to_binary(source: SqlType, target: SqlType, style: int | None) -> Converter
 
         return from_hex
     if source.is_character:
-        coding = "utf-16-le" if source.name in UNICODE else "cp1252"
+        coding = "utf-16-le" if source.name in UNICODE else "utf-8" if source.is_utf8 else "cp1252"
         return lambda value: fit(value.encode(coding, "surrogatepass" if coding == "utf-16-le" else "replace"))
     if source.is_integer:
         size = _BYTES[source.name]

@@ -19,7 +19,7 @@ from lpmops.sandbox.sql.database import Database
 from lpmops.sandbox.sql.definitions.principals import password_hash
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.session import Login, Session, SqlPrincipal
-from lpmops.sandbox.sql.types import CASE_INSENSITIVE, is_case_sensitive
+from lpmops.sandbox.sql.types import CASE_INSENSITIVE, check_kept
 
 GIGABYTE = 1024**3
 
@@ -68,7 +68,7 @@ class SqlServer:
         serverless: bool = False,
     ) -> Database:
         """A new, empty database. Raises SqlError 1801 where the name is taken, 40514 for a collation this server cannot keep."""
-        is_case_sensitive(collation)
+        check_kept(collation)
         if not name or len(name) > 128:
             raise errors.syntax(name)
         with self._mutex:

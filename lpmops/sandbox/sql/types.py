@@ -109,6 +109,11 @@ class SqlType:
         return self.name in ("datetime2", "datetime", "smalldatetime")
 
     @property
+    def is_utf8(self) -> bool:
+        """char or varchar whose bytes are UTF-8."""
+        return self.name in ("char", "varchar") and is_utf8(self.collation)
+
+    @property
     def is_binary(self) -> bool:
         """binary or varbinary."""
         return self.name in BINARY
@@ -195,7 +200,7 @@ def is_case_sensitive(collation: str) -> bool:
     Raises SqlError 40514 for collations this server cannot keep (accent-insensitive ones and languages), rather than compare them wrongly.
     """
     upper = collation.upper()
-    if upper.endswith(("_BIN", "_BIN2")):
+    if upper.endswith(("_BIN", "_BIN2", "_BIN2_UTF8")):
         return True
     if upper in (
         "SQL_LATIN1_GENERAL_CP1_CI_AS",
@@ -205,6 +210,17 @@ def is_case_sensitive(collation: str) -> bool:
     ):
         return False
     raise errors.unsupported_feature(f"COLLATE {collation}")
+
+
+def check_kept(collation: str) -> None:
+    """Raises SqlError 40514 for a collation that no column or database may have here: UTF-8 is known in expressions alone."""
+    if is_case_sensitive(collation) and is_utf8(collation):
+        raise errors.unsupported_feature(f"COLLATE {collation}")
+
+
+def is_utf8(collation: str) -> bool:
+    """Whether varchar of that collation is UTF-8."""
+    return collation.upper().endswith("_UTF8")
 
 
 def resolve(
@@ -304,13 +320,17 @@ def common(left: SqlType, right: SqlType) -> SqlType:
         return left
     low, high = sorted((left, right), key=lambda kind: PRECEDENCE.index(kind.name))
     if high.is_character and low.is_character:
+        if is_utf8(left.collation) != is_utf8(right.collation):
+            raise errors.unsupported_feature("text of a UTF-8 collation beside other text")
         length = MAX if MAX in (low.length, high.length) else max(low.length, high.length)
         name = (
             high.name
             if low.name in UNICODE or high.name not in UNICODE
             else ("nvarchar" if "var" in low.name or "var" in high.name else "nchar")
         )
-        return SqlType(name, length, collation=BINARY_COLLATION if is_binary_pair(left, right) else high.collation)
+        plain = is_utf8(high.collation) or not is_binary_pair(left, right)
+        kept = high.collation if plain else BINARY_COLLATION
+        return SqlType(name, length, collation=kept)
     if high.is_binary and low.is_binary:
         return varbinary(MAX if MAX in (low.length, high.length) else max(low.length, high.length))
     if high.name == "decimal":

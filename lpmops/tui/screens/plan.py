@@ -185,7 +185,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             kept = ""
             if self._resumed and self._draft.at is not None:
                 kept = f"as you left it {words.age((self.owner.feed.now() - self._draft.at).total_seconds())} ago; "
-            return (Piece(f"{kept}enter goes on to the plan; nothing is changed yet", "muted"),)
+            return (Piece(f"{kept}enter goes on, from the last field to the plan; nothing is changed yet", "muted"),)
         if not self._may_begin:
             return (Piece("this can't be done now" if self.plan.refusals else "nothing is left to do", "muted"),)
         if not guard.needs_arming(self.plan.danger):

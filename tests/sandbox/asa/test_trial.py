@@ -96,6 +96,28 @@ def test_without_its_packages_the_engine_says_how_to_install_them(monkeypatch: p
     assert caught.value.hint.startswith("pip install")
 
 
+def test_a_fault_inside_the_engine_is_told_as_one_to_report_with_its_place_and_no_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("202-555-0107")
+
+    monkeypatch.setattr(process, "run", fails)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"events": EVENTS, "jobs": {"candidate": job()}})))
+    monkeypatch.setattr(sys, "stderr", said := io.StringIO())
+    code = process.main()
+
+    class Done:
+        returncode, stdout, stderr = code, b"", said.getvalue().encode()
+
+    monkeypatch.setattr(trials.subprocess, "run", lambda *_, **__: Done())
+    with pytest.raises(InternalError, match=r"failed on this query: KeyError in test_trial\.py, line \d+") as caught:
+        trials.ask_engine({})
+    assert "report it" in caught.value.hint
+    assert "try again" not in caught.value.hint
+    assert "0107" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_an_engine_that_fails_is_reported_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     class Done:
         returncode, stdout, stderr = 1, b"", b"Traceback: caller +1-202-555-0143"

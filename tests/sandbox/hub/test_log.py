@@ -432,3 +432,15 @@ def test_fifty_thousand_events_a_second_go_in_by_batches_of_five_hundred(open_hu
             hub.append(batch)
         best = max(best, 5000 / (time.thread_time() - begun))
     assert best > 50_000
+
+
+def test_an_event_that_was_lost_keeps_its_number_and_comes_to_no_reader(open_hub: Opener) -> None:
+    hub = open_hub()
+    first, last = events(2)
+    hub.append([first, OutgoingEvent(b""), OutgoingEvent(b""), last, OutgoingEvent(b"")], 0)
+    for opened in (hub, None):
+        again = opened or open_hub()
+        assert [event.sequence_number for event in everything(again, 0)] == [0, 3]
+        assert [event.sequence_number for event in again.read(0, -1, 1)] == [0]
+        assert again.partition(0).last_enqueued_sequence_number == 4
+        again.close()

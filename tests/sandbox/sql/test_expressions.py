@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
@@ -38,6 +39,12 @@ Value = Callable[..., Any]
         ("CAST(123456789.0 AS REAL)", 123456792.0), ("CAST(1234567.0e0 AS NVARCHAR(20))", "1.23457e+006"), ("CAST(N'abcdef' AS NVARCHAR(3))", "abc"),
         ("CAST(N'a' AS NCHAR(3))", "a  "), ("TRY_CAST('x' AS INT)", None), ("TRY_CONVERT(INT, '7')", 7), ("CONVERT(VARCHAR(64), 0xAB01, 2)", "AB01"),
         ("CONVERT(VARBINARY(8), '0xAB01', 1)", b"\xab\x01"), ("CAST(1 AS VARBINARY(4))", b"\0\0\0\x01"), ("CAST(N'ж' AS VARCHAR(5))", "?"),
+        ("CAST(0xFF AS BIGINT)", 255), ("CAST(0xFFFFFFFFFFFFFFFF AS BIGINT)", -1), ("CAST(SUBSTRING(0xABCDEF0123, 1, 3) AS BIGINT)", 0xABCDEF),
+        ("CAST(CAST(N'жé😀' COLLATE Latin1_General_100_BIN2_UTF8 AS VARCHAR(20)) AS VARBINARY(20))", "жé😀".encode()),
+        ("CAST(CAST(N'жжж' COLLATE Latin1_General_100_BIN2_UTF8 AS VARCHAR(5)) AS VARBINARY(20))", "жж".encode()),
+        ("DATALENGTH(CAST(N'ж😀' COLLATE Latin1_General_100_BIN2_UTF8 AS VARCHAR(20)))", 6),
+        ("CONVERT(VARCHAR(64), HASHBYTES('SHA2_256', CAST(N'é' COLLATE Latin1_General_100_BIN2_UTF8 AS VARCHAR(9))), 2)",
+            hashlib.sha256("é".encode()).hexdigest().upper()),
         ("CAST('6F9619FF-8B86-D011-B42D-00C04FC964FF' AS UNIQUEIDENTIFIER)", uuid.UUID("6F9619FF-8B86-D011-B42D-00C04FC964FF")),
         ("JSON_VALUE(N'{\"a\":{\"b\":[1.50,true]}}', '$.a.b[0]')", "1.50"), ("JSON_VALUE(N'{\"a\":true}', '$.a')", "true"),
         ("JSON_VALUE(N'{\"a\":{}}', '$.a')", None), ("JSON_QUERY(N'{\"a\":{\"b\": 1}}', '$.a')", '{"b":1}'), ("ISJSON(N'[1]')", 1),
@@ -146,3 +153,17 @@ def test_no_text_at_all_does_more_than_raise_an_error_of_sql_server(text: str) -
     clean = text.encode("utf-8", "replace").decode("utf-8")
     for batch in (clean, f"SELECT {clean}", f"SELECT 1 FROM sys.tables WHERE {clean}"):
         assert not {error.number for error in shared_database().run(batch).errors} & {8624, 40197}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE dbo.t (a VARCHAR(9) COLLATE Latin1_General_100_BIN2_UTF8)",
+        "SELECT LEN(CAST(N'a' COLLATE Latin1_General_100_BIN2_UTF8 AS VARCHAR(9)))",
+        "SELECT CONCAT(CAST(N'a' COLLATE Latin1_General_100_BIN2_UTF8 AS VARCHAR(9)), 'b')",
+        "SELECT 'a' COLLATE Latin1_General_100_BIN2_UTF8",
+        "SELECT N'a' COLLATE Latin1_General_100_CI_AS_SC_UTF8",
+    ],
+)
+def test_utf8_beyond_its_bytes_is_refused_by_name(database: Database, statement: str) -> None:
+    assert number_of(database, statement) == 40514

@@ -97,13 +97,13 @@ def _with_column(
 
 
 def _resolved(definition: ColumnDefinition, collation: str) -> SqlType:
-    from lpmops.sandbox.sql.types import is_case_sensitive
+    from lpmops.sandbox.sql.types import check_kept
 
     kind = resolve(definition.type.name, definition.type.arguments, collation)
     if kind.name == "sql_variant":
         raise errors.unsupported_feature("column of type sql_variant")
     if kind.is_character:
-        is_case_sensitive(kind.collation)
+        check_kept(kind.collation)
     elif definition.collation:
         raise SqlError(452, "COLLATE clause cannot be used on user-defined data types.", 16, 1)
     return kind

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from enum import IntEnum
 
+from lpmops.sandbox.sql import errors
 from lpmops.sandbox.sql.conversion import Stored
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.results import Message
@@ -107,6 +108,8 @@ def column_metadata(columns: Sequence[OutputColumn]) -> bytes:
     parts = [struct.pack("<BH", 0x81, len(columns))]
     for column in columns:
         flags = _MAYBE_UPDATEABLE | (_NULLABLE if column.nullable else 0)
+        if column.type.is_utf8:
+            raise errors.unsupported_feature(f"a result in {column.type.collation}")
         if column.type.is_character and is_case_sensitive(column.type.collation):
             flags |= _CASE_SENSITIVE
         parts += [struct.pack("<IH", 0, flags), typeinfo.announce(column.type), short_text(column.name)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lpmops.sandbox.sql import errors
-from lpmops.sandbox.sql.conversion import converter
+from lpmops.sandbox.sql.conversion import converter, described
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.translate.fragment import Fragment
 from lpmops.sandbox.sql.translate.translation import Translation
@@ -47,7 +47,7 @@ def coerce(
     if not sql:
         converter(source, target, style)
         wanted = "NULL" if style is None else str(style)
-        sql = f"ts_cast({fragment.sql}, '{source.declaration()}', '{target.declaration()}', {wanted}, {int(forgiving)})"
+        sql = f"ts_cast({fragment.sql}, '{described(source)}', '{described(target)}', {wanted}, {int(forgiving)})"
     return Fragment(sql, target, fragment.nullable or forgiving)
 
 
@@ -96,6 +96,8 @@ def _same_form(source: SqlType, target: SqlType, explicit: bool) -> bool:
         return _INTEGER_ORDER.index(source.name) <= _INTEGER_ORDER.index(target.name) and target.name != "bit"
     if source.is_character and target.is_character:
         if target.name in ("char", "nchar") or (target.name == "varchar" and source.name in UNICODE):
+            return False
+        if target.name == "varchar" and source.is_utf8 != target.is_utf8:
             return False
         return not explicit or target.length == MAX or MAX != source.length <= target.length
     if source.is_binary and target.is_binary and target.name == "varbinary":

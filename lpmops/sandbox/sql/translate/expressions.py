@@ -7,6 +7,8 @@ by precedence are kept.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lpmops.sandbox.sql import errors
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.syntax import (
@@ -40,6 +42,7 @@ from lpmops.sandbox.sql.types import (
     FLOAT,
     INT,
     MAX,
+    UNICODE,
     SqlType,
     arithmetic,
     as_decimal,
@@ -47,6 +50,7 @@ from lpmops.sandbox.sql.types import (
     decimal,
     is_binary_pair,
     is_case_sensitive,
+    is_utf8,
     nvarchar,
     resolve,
     varbinary,
@@ -163,6 +167,8 @@ def _value(t: Translation, scope: Scope, node: Expression) -> Fragment:
                 raise SqlError(447, f"Expression type {found.known_type.name} is invalid for COLLATE clause.", 16, 0)
             is_case_sensitive(collation)
             own = found.known_type
+            if own.name not in UNICODE and is_utf8(own.collation) != is_utf8(collation):
+                raise errors.unsupported_feature(f"COLLATE {collation} of {own.name} in {own.collation}")
             return Fragment(found.sql, SqlType(own.name, own.length, collation=collation), found.nullable)
         case Scalar(query):
             inner_query = queries.query(t, query, scope, nested="scalar")
@@ -489,6 +495,9 @@ def _cast(
 ) -> Fragment:
     target = resolve(type_name.name, type_name.arguments, t.catalog.collation, casting=True)
     operand = value(t, scope, inner)
+    if operand.type is not None and operand.type.is_character and target.is_character:
+        # Text that is cast keeps its collation.
+        target = replace(target, collation=operand.type.collation)
     chosen = None
     if style is not None:
         found = value(t, scope, style)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lpmops.sandbox.sql import errors
 from lpmops.sandbox.sql.syntax import Call
 from lpmops.sandbox.sql.translate import expressions
 from lpmops.sandbox.sql.translate.coercion import coerce
@@ -23,8 +24,10 @@ def values(t: Translation, scope: Scope, node: Call) -> list[Fragment]:
 
 
 def as_text(t: Translation, fragment: Fragment) -> Fragment:
-    """An argument that must be characters; numbers and moments become them."""
+    """An argument that must be characters; numbers and moments become them. Raises SqlError 40514 for UTF-8, whose lengths count bytes."""
     fragment = t.infer(fragment, nvarchar())
+    if fragment.known_type.is_utf8:
+        raise errors.unsupported_feature(f"a function of text in {fragment.known_type.collation}")
     return (
         fragment if fragment.known_type.is_character and fragment.type is not None else coerce(t, fragment, nvarchar())
     )

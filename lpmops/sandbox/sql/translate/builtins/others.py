@@ -32,7 +32,8 @@ def _is_json(t: Translation, scope: Scope, node: Call) -> Fragment:
 
 def _hash_bytes(t: Translation, scope: Scope, node: Call) -> Fragment:
     algorithm, data = values(t, scope, node)
-    given = data if data.known_type.is_binary else coerce(t, as_text(t, data), varbinary(), explicit=True)
+    whole = data.known_type.is_binary or data.known_type.is_utf8
+    given = coerce(t, data if whole else as_text(t, data), varbinary(), explicit=True)
     return Fragment(f"ts_hash_bytes({as_text(t, algorithm).sql}, {given.sql})", varbinary(8000), True)
 
 

@@ -34,7 +34,13 @@ def _data_length(t: Translation, scope: Scope, node: Call) -> Fragment:
     if kind.is_binary:
         return Fragment(f"length({given.sql})", result, given.nullable)
     if kind.is_character:
-        size = "ts_utf16({0}) * 2" if kind.name.startswith("n") else "length({0})"
+        size = (
+            "ts_utf16({0}) * 2"
+            if kind.name.startswith("n")
+            else "length(CAST({0} AS BLOB))"
+            if kind.is_utf8
+            else "length({0})"
+        )
         return Fragment(
             f"(CASE WHEN {given.sql} IS NULL THEN NULL ELSE {size.format(given.sql)} END)", result, given.nullable
         )
