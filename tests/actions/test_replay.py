@@ -219,7 +219,7 @@ def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
 
 
 def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
-    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01"}
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": ""}
     counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
@@ -228,6 +228,7 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     }  # fmt: skip
     lines = replay_show.markdown(shown)
     assert "**Not complete.**" in lines
+    assert replay_show.verdict({"complete": False, "companies": []}).startswith("Not proven")
     assert "Reason: see \\[this](http://evil.example)" in lines
     assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
 
