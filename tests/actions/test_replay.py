@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lpmops.actions import registry, replay_chunks, replay_show
 from lpmops.actions.action import Bench
 from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError
+from lpmops.model import FeedState
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
@@ -274,3 +275,21 @@ def test_where_nothing_is_known_to_be_missing_nothing_is_to_be_done(line: Line) 
     CASES["replay"].prepare(line.cloud)
     said = line.run("replay", "run", "-e", "prod", "--missing", *YES, "-o", "json")
     assert (said.code, said.data["operation"]) == (0, None)
+
+
+def test_commits_that_come_while_a_plan_is_made_change_nothing_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        quiet = worker.plan(case).steps
+        looked = worker.cloud.feed
+
+        def busy() -> FeedState:
+            found = looked()
+            worker.cloud.put("feed", versions=worker.cloud.get("feed")["versions"] + 3)
+            return found
+
+        monkeypatch.setattr(worker.cloud, "feed", busy)
+        assert worker.plan(case).steps == quiet
