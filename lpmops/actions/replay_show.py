@@ -28,7 +28,11 @@ def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
         for each in proof.unreadable
     ]
     unreadable += [
-        {"versions": f"{proof.waiting_from}:", "why": "they can't be judged yet.", "remains": "Reconcile them later."}
+        {
+            "versions": f"from {proof.waiting_from} on",
+            "why": "they are too young to be judged.",
+            "remains": "Reconcile them later.",
+        }
         for proof in proofs
         if proof.waiting_from is not None
     ]
@@ -110,7 +114,7 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
     proof = shown["proof"]
     if proof is None:
         return [*lines, "", "There is no proof yet: it is made once all runs are done."]
-    said = "Complete: each change of the source landed once." if proof["complete"] else "**Not complete.**"
+    said = f"**{verdict(proof)}.**"
     lines += ["", "### Proof", "", said, "", "| company | database | source | landed | missing | doubled | extra |"]
     lines.append("|---|---|---|---|---|---|---|")
     for each in proof["companies"]:
@@ -122,6 +126,15 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         f"- versions {each['versions']}: {_cell(each['why'])} {_cell(each['remains'])}" for each in proof["unreadable"]
     ]
     return lines
+
+
+def verdict(proof: Mapping[str, Any]) -> str:
+    """What a proof says, in a few words: versions that could not be judged are no loss that was found."""
+    if proof["complete"]:
+        return "Complete: each change of the source landed once"
+    if any(each["missing"] or each["doubled"] or each["extra"] or each["note"] for each in proof["companies"]):
+        return "Not complete"
+    return "Not proven: some versions could not be judged"
 
 
 def _count(rows: int | None) -> str:

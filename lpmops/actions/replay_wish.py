@@ -20,6 +20,8 @@ from lpmops.versions import Versions, merged
 # How far back a history is read: each version of a range is looked at.
 MOST_VERSIONS = 10_000
 _FIRST_LOOK = 1_000
+# The stream of commits goes on while one looks: without room for them the oldest of the range would fall out.
+_MARGIN = 100
 MOST_ROWS, _LARGEST_RATE = 250_000, 100_000
 # What a throughput unit takes in a second, and how large an event is where nothing flows that would show it.
 _UNIT_EVENTS, _UNIT_BYTES, _USUAL_BYTES = 1_000.0, 1_000_000.0, 1_000.0
@@ -93,8 +95,10 @@ def head_room(bench: Bench) -> HeadRoom:
 
 def commits(bench: Bench, feed: FeedState, first: int) -> list[Commit]:
     """The commits from version `first` to the newest, newest first, as far as the history has them and is read."""
-    limit = min(MOST_VERSIONS, max(1, feed.latest_version - first + 1))
-    found: Sequence[Commit] = bench.services.databricks.history(limit)
+    limit = max(1, feed.latest_version - first + 1) + _MARGIN
+    found: Sequence[Commit] = bench.services.databricks.history(min(MOST_VERSIONS, limit))
+    if found and found[-1].version > first and len(found) >= limit:
+        found = bench.services.databricks.history(min(MOST_VERSIONS, found[0].version - first + 1 + _MARGIN))
     return [each for each in found if each.version >= first]
 
 

@@ -245,6 +245,8 @@ def _moment(text: str | None, flag: str) -> str | None:
 
 def _lines(data: dict[str, Any]) -> list[str]:
     whom = ", ".join(plain(each) for each in data["companies"]) or "every company"
+    from lpmops.actions import replay_show
+
     lines = [
         f"{data['id']}  {data['state']}: versions {data['from_version']} to {data['to_version']} in {plain(data['environment'])}, {whom}"
     ]
@@ -257,7 +259,11 @@ def _lines(data: dict[str, Any]) -> list[str]:
     proof = data["proof"]
     if proof is None:
         return [*lines, "  There is no proof yet: it is made once all runs are done."]
-    lines.append("  proof: complete" if proof["complete"] else "  proof: NOT complete")
+    lines.append(f"  proof: {replay_show.verdict(proof)}")
+    lines += [
+        f"    versions {each['versions']}: {plain(each['why'])} {plain(each['remains'])}"
+        for each in proof["unreadable"]
+    ]
     lines += [
         f"    {plain(each['company_id'])}: source {each['source']:,}, landed {each['landed']:,}, missing {each['missing']:,}, "
         f"doubled {each['doubled']:,}, extra {each['extra']:,}"

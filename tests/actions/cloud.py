@@ -358,6 +358,10 @@ class Cloud:
         return self
 
     @property
+    def monitor(self) -> Cloud:
+        return self
+
+    @property
     def resources(self) -> Arm:
         return Arm(self)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lpmops.actions import registry, replay_chunks, replay_show
 from lpmops.actions.action import Bench
 from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError
+from lpmops.model import FeedState
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
@@ -219,7 +220,7 @@ def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
 
 
 def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
-    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01"}
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": ""}
     counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
@@ -228,6 +229,7 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     }  # fmt: skip
     lines = replay_show.markdown(shown)
     assert "**Not complete.**" in lines
+    assert replay_show.verdict({"complete": False, "companies": []}).startswith("Not proven")
     assert "Reason: see \\[this](http://evil.example)" in lines
     assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
 
@@ -273,3 +275,21 @@ def test_where_nothing_is_known_to_be_missing_nothing_is_to_be_done(line: Line) 
     CASES["replay"].prepare(line.cloud)
     said = line.run("replay", "run", "-e", "prod", "--missing", *YES, "-o", "json")
     assert (said.code, said.data["operation"]) == (0, None)
+
+
+def test_commits_that_come_while_a_plan_is_made_change_nothing_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        quiet = worker.plan(case).steps
+        looked = worker.cloud.feed
+
+        def busy() -> FeedState:
+            found = looked()
+            worker.cloud.put("feed", versions=worker.cloud.get("feed")["versions"] + 3)
+            return found
+
+        monkeypatch.setattr(worker.cloud, "feed", busy)
+        assert worker.plan(case).steps == quiet

@@ -21,12 +21,12 @@ from lpmops.sandbox.sql import Database, SqlServer
 TABLE = "lpm_dev.gold.tdr_streaming"
 MOMENT = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 CHANGED = """
-SELECT CAST(info_companyid AS STRING) AS company_id, COUNT(*) AS changes,
-  SUM(CAST(CONV(SUBSTRING(SHA2(CONCAT_WS('|', CAST(tdr_id AS STRING), CAST(_commit_version AS STRING), _change_type), 256), 1, 14), 16, 10)
+SELECT CAST(`info_companyid` AS STRING) AS company_id, COUNT(*) AS changes,
+  SUM(CAST(CONV(SUBSTRING(SHA2(CONCAT_WS('|', CAST(`tdr_id` AS STRING), CAST(_commit_version AS STRING), _change_type), 256), 1, 14), 16, 10)
     AS DECIMAL(20, 0))) AS digest
 FROM table_changes('lpm_dev.gold.tdr_streaming', {first}, {last})
 WHERE _change_type <> 'update_preimage'
-GROUP BY CAST(info_companyid AS STRING)
+GROUP BY CAST(`info_companyid` AS STRING)
 ORDER BY 1
 """
 LANDED = """
@@ -111,7 +111,7 @@ def test_keys_come_in_order_and_in_pages_on_both_sides(table: ChangeTable, landi
     held = sorted(key[1:] for key in KEYS if key[0] == "1001")
     changes = (
         "SELECT tdr_id, _commit_version, _change_type FROM table_changes('lpm_dev.gold.tdr_streaming', 1, 3) "
-        "WHERE CAST(info_companyid AS STRING) IN ('1001') AND _change_type <> 'update_preimage' "
+        "WHERE CAST(`info_companyid` AS STRING) IN ('1001') AND _change_type <> 'update_preimage' "
         "ORDER BY tdr_id, _commit_version, _change_type LIMIT 5"
     )
     assert queried(table, changes) == held[:5]

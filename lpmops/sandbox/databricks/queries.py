@@ -299,13 +299,16 @@ def _alike(tree: exp.Expr) -> exp.Expr:
 
 def _hexadecimal(text: exp.Expr) -> exp.Expr:
     """conv(text, 16, 10). Spark also reads signs and stops at other characters; what is not plain digits ends the statement instead."""
-    digits = text.sql(dialect="databricks")
-    return sqlglot.parse_one(
-        f"CASE WHEN ({digits}) IS NULL THEN NULL WHEN REGEXP_FULL_MATCH({digits}, '[0-9a-fA-F]{{1,16}}') "
-        f"THEN CAST(CAST(CONCAT('0x', {digits}) AS UBIGINT) AS VARCHAR) "
-        f"ELSE ERROR('The sandbox converts 1 to 16 hexadecimal digits only, not: ' || {digits}) END",
+    made = sqlglot.parse_one(
+        "CASE WHEN (digits) IS NULL THEN NULL WHEN REGEXP_FULL_MATCH(digits, '[0-9a-fA-F]{1,16}') "
+        "THEN CAST(CAST(CONCAT('0x', digits) AS UBIGINT) AS VARCHAR) "
+        "ELSE ERROR('The sandbox converts 1 to 16 hexadecimal digits only, not: ' || digits) END",
         read="duckdb",
     )
+    # As a tree and never as text, since the two dialects quote names and texts differently.
+    for place in list(made.find_all(exp.Column)):
+        place.replace(text.copy())
+    return made
 
 
 def _wanted_columns(tree: exp.Expr) -> set[str] | None:
