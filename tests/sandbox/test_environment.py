@@ -165,7 +165,7 @@ def send(life: Life, *companies: str) -> None:
     """What the streaming job sends of one call each."""
     for company in companies:
         body = json.dumps({"info_companyid": company}).encode()
-        life.environment._send([Sent(body, "one-key")])
+        life.environment.sender.send([Sent(body, "one-key")])
 
 
 def test_lost_events_leave_a_gap_that_healing_does_not_fill(lives: Callable[[], Life]) -> None:
