@@ -186,6 +186,17 @@ def test_doubled_events_come_twice_until_it_is_healed(lives: Callable[[], Life])
     assert [body["info_companyid"] for _, body in bodies_in(life)] == ["1001", "1001", "1002"]
 
 
+def test_expired_events_are_gone_for_good_and_what_comes_after_the_healing_waits(lives: Callable[[], Life]) -> None:
+    life = lives()
+    send(life, "1001")
+    life.environment.expire_events(True)
+    life.environment.hub.clock.advance(16)
+    send(life, "1002")
+    life.environment.expire_events(False)
+    life.environment.hub.clock.advance(86_400)
+    assert bodies_in(life) == [(1, {"info_companyid": "1002"})]
+
+
 def test_rows_are_lost_of_one_company_and_of_the_last_minutes_only(lives: Callable[[], Life]) -> None:
     life = lives()
     life.deploy()
