@@ -23,7 +23,7 @@ from lpmops.versions import Versions
 # What one answer holds: some megabytes of keys, well below the 25 MiB that the service gives in line.
 _PAGE = 50_000
 
-_GONE = "Its changes can't be sent again. What remains is to load the table's current rows into the landing tables, without the changes between."
+_GONE = "They can't be sent again. What remains is to load the table's current rows into the landing tables, without the changes between."
 _SHAPES = "Nothing is lost: shorter ranges can be read, each on one side of the change of the table's columns."
 _NEVER = "Those changes were never recorded. What remains is to load the table's current rows into the landing tables."
 # Delta's error class: what it means for a range, what remains, and whether its parts may be readable.
