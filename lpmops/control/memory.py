@@ -69,7 +69,7 @@ class Memory:
         if self.store is None or not table_id:
             return ()
         try:
-            return proofs.read(self.store, self.environment, table_id).gaps
+            return proofs.gaps(self.store, self.environment, table_id)
         except StoreError as error:
             self._lose(error)
             return ()
