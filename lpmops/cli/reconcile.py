@@ -21,7 +21,8 @@ from lpmops.errors import ExitCode, UsageError
 from lpmops.plain_text import counted, plain
 
 if TYPE_CHECKING:
-    from lpmops.control.reconciled import Asked, CompanyResult, Gap, Reconciliation
+    from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
+    from lpmops.store.proofs import OpenGap
 
 SCHEMA = "reconcile"
 _HEAD = ("company", "database", "source", "landed", "missing", "doubled", "extra", "result")
@@ -157,7 +158,7 @@ def _company_data(each: CompanyResult) -> dict[str, Any]:
     }
 
 
-def _gap_data(gap: Gap) -> dict[str, Any]:
+def _gap_data(gap: OpenGap) -> dict[str, Any]:
     return {
         "from_version": gap.versions.first,
         "to_version": gap.versions.last,

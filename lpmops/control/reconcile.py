@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ from lpmops.control import reconcile_range as ranges
 from lpmops.control import routes
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
 from lpmops.control.reconcile_spans import Counted, Found, Places, Spans, combined, read_places
-from lpmops.control.reconciled import HAD_LANDED, Asked, CompanyResult, Gap, Reconciliation, Unreadable
+from lpmops.control.reconciled import HAD_LANDED, Asked, CompanyResult, Reconciliation, Unreadable
 from lpmops.errors import NotFoundError, UnreadableChangesError
 from lpmops.model import FeedState
 from lpmops.store import proofs
@@ -61,28 +62,6 @@ class _Work:
     companies: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Total:
-    """What was found of one company over all spans."""
-
-    source: int = 0
-    landed: int = 0
-    missing: int = 0
-    doubled: int = 0
-    extra: int = 0
-    quarantined: int = 0
-    before: int = 0
-    kept_once: int = 0
-    gaps: list[Gap] = field(default_factory=list)
-
-    def add(self, found: Found) -> None:
-        self.source += found.source
-        self.landed += found.landed
-        for name in ("missing", "doubled", "extra", "quarantined", "before", "kept_once"):
-            setattr(self, name, getattr(self, name) + getattr(found.difference, name))
-        self.gaps += found.difference.gaps
-
-
 class _Run:
     def __init__(
         self,
@@ -97,7 +76,7 @@ class _Run:
     ) -> None:
         self._config, self._environment, self._services = config, environment, services
         self._store, self._asked, self._now, self._tell, self._stop = store, asked, now, tell, stop
-        self._totals: dict[str, _Total] = defaultdict(_Total)
+        self._totals: dict[str, Found] = defaultdict(Found)
         self._looked_at: list[Versions] = []
         self._unreadable: list[Unreadable] = []
         self._warnings: list[str] = []
@@ -215,9 +194,9 @@ class _Run:
         found = spans.judge(counted, companies)
         self._looked_at.append(counted.versions)
         found = {company_id: self._said_whether_it_had_landed(each) for company_id, each in found.items()}
-        gaps = [_open_gap(gap) for each in found.values() for gap in each.difference.gaps]
+        gaps = [gap for each in found.values() for gap in each.difference.gaps]
         for company_id, each in found.items():
-            self._totals[company_id].add(each)
+            self._totals[company_id] = self._totals[company_id].plus(each)
         everyone = {*found, *self._places.routes}
         shown = (
             [EVERY_COMPANY]
@@ -236,7 +215,7 @@ class _Run:
         )
         return replace(found, difference=replace(found.difference, gaps=gaps))
 
-    def _had_landed(self, gap: Gap) -> bool:
+    def _had_landed(self, gap: OpenGap) -> bool:
         if without([gap.versions], self._remembered.of(gap.company_id)):
             return False
         before = [
@@ -255,14 +234,9 @@ class _Run:
         )
         for gap in lost:
             if not self._asked.companies or gap.company_id in self._asked.companies:
-                total = self._totals[gap.company_id]
-                total.source, total.landed = total.source + gap.source, total.landed + gap.landed
-                total.missing, total.doubled, total.extra = (
-                    total.missing + gap.missing,
-                    total.doubled + gap.doubled,
-                    total.extra + gap.extra,
-                )
-                total.gaps.append(_gap(gap))
+                known = Difference(gap.missing, gap.doubled, gap.extra, gaps=(gap,))
+                found = Found(gap.source, gap.landed, known)
+                self._totals[gap.company_id] = self._totals[gap.company_id].plus(found)
 
     def _remember(self, write: Callable[[], None]) -> None:
         # A store that can't be written has said so itself; the next run only looks again.
@@ -287,9 +261,9 @@ class _Run:
         )
 
 
-def _result(company_id: str, total: _Total, places: Places, dead: Mapping[str, str]) -> CompanyResult:
+def _result(company_id: str, total: Found, places: Places, dead: Mapping[str, str]) -> CompanyResult:
     route = places.routes.get(company_id)
-    gaps = combined(total.gaps)
+    unlike, gaps = total.difference, combined(total.difference.gaps)
     unread = dead.get(places.home(company_id) or "", "")
     return CompanyResult(
         company_id=company_id,
@@ -297,19 +271,19 @@ def _result(company_id: str, total: _Total, places: Places, dead: Mapping[str, s
         database=places.home(company_id) or "",
         source=total.source,
         landed=total.landed,
-        missing=total.missing,
-        doubled=total.doubled,
-        extra=total.extra,
+        missing=unlike.missing,
+        doubled=unlike.doubled,
+        extra=unlike.extra,
         repairable=sum(gap.repairable for gap in gaps),
-        quarantined=total.quarantined,
-        before=total.before,
+        quarantined=unlike.quarantined,
+        before=unlike.before,
         gaps=gaps,
-        note=_note(company_id, total, route, unread),
+        note=_note(company_id, unlike, route, unread),
         unread=unread,
     )
 
 
-def _note(company_id: str, total: _Total, route: routes.RouteEntry | None, unread: str) -> str:
+def _note(company_id: str, unlike: Difference, route: routes.RouteEntry | None, unread: str) -> str:
     said = []
     if not company_id:
         said.append("these changes name no company and go to unrouted")
@@ -317,25 +291,15 @@ def _note(company_id: str, total: _Total, route: routes.RouteEntry | None, unrea
         said.append("no route takes it: its changes go to unrouted")
     elif route.state == routes.REMOVED:
         said.append("its route was removed: what comes goes to unrouted")
-    elif route.state == routes.PAUSED and total.missing:
+    elif route.state == routes.PAUSED and unlike.missing:
         said.append("its route is paused: resume it before what is missing is sent again")
-    if total.kept_once:
-        said.append(f"{total.kept_once} of the missing are in the source more than once, and a landing table keeps one")
+    if unlike.kept_once:
+        said.append(
+            f"{unlike.kept_once} of the missing are in the source more than once, and a landing table keeps one"
+        )
     if unread:
         said.append(f"its landing table can't be read: {unread}")
     return "; ".join(said)
-
-
-def _open_gap(gap: Gap) -> OpenGap:
-    return OpenGap(
-        gap.company_id, gap.versions, gap.source, gap.landed, gap.missing, gap.doubled, gap.extra, gap.repairable, gap.why
-    )  # fmt: skip
-
-
-def _gap(gap: OpenGap) -> Gap:
-    return Gap(
-        gap.company_id, gap.versions, gap.source, gap.landed, gap.missing, gap.doubled, gap.extra, gap.repairable, gap.why
-    )  # fmt: skip
 
 
 def _joined(found: Sequence[Unreadable]) -> tuple[Unreadable, ...]:

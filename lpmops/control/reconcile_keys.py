@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from lpmops.control.reconciled import Gap
+from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 
 # More runs than this in one span are told as one that reaches over all of them.
@@ -40,7 +40,11 @@ class Difference:
     quarantined: int = 0
     before: int = 0
     kept_once: int = 0
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[OpenGap, ...] = ()
+
+    def plus(self, other: Difference) -> Difference:
+        """Both together."""
+        return Difference(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 @dataclass(slots=True)
@@ -109,7 +113,7 @@ def difference(
     )
 
 
-def _gaps(company_id: str, versions: dict[int, _Version], why: str) -> Iterable[Gap]:
+def _gaps(company_id: str, versions: dict[int, _Version], why: str) -> Iterable[OpenGap]:
     runs: list[tuple[int, int, _Version]] = []
     open_run = False
     for version in sorted(versions):
@@ -130,7 +134,7 @@ def _gaps(company_id: str, versions: dict[int, _Version], why: str) -> Iterable[
                 total.add(at)
         runs = [(runs[0][0], runs[-1][1], total)]
     for first, last, total in runs:
-        yield Gap(
+        yield OpenGap(
             company_id,
             Versions(first, last),
             total.source,

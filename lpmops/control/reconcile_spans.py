@@ -18,10 +18,10 @@ from lpmops.control import routes
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.reconcile_keys import Difference, difference
 from lpmops.control.reconcile_range import ROWS_A_SPAN, Timeline
-from lpmops.control.reconciled import Gap
 from lpmops.control.routes import RouteEntry
 from lpmops.control.side_by_side import ask_each
 from lpmops.errors import UnreadableChangesError
+from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 
 if TYPE_CHECKING:
@@ -64,12 +64,21 @@ def read_places(services: EnvironmentServices, environment: Environment) -> Plac
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One company in one span. `judged` is False where its landing table could not be asked."""
+    """One company in one span, or in several; `unread` says why its landing table could not be asked."""
 
-    source: int
+    source: int = 0
     landed: int = 0
     difference: Difference = field(default_factory=Difference)
     unread: str = ""
+
+    def plus(self, other: Found) -> Found:
+        """Both together."""
+        return Found(
+            self.source + other.source,
+            self.landed + other.landed,
+            self.difference.plus(other.difference),
+            self.unread or other.unread,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +220,7 @@ class Spans:
                 why = f"they stand in {database}" + (
                     f", and the route leads to {home}" if home else ", and no route leads there"
                 )
-                more = difference(company_id, Counter(), strayed, why=why)
-                found = replace(found, extra=found.extra + more.extra, gaps=(*found.gaps, *more.gaps))
+                found = found.plus(difference(company_id, Counter(), strayed, why=why))
             yield company_id, found
 
     def _landed_keys(self, database: str, company_id: str, versions: Versions) -> Counter[Key]:
@@ -239,13 +247,13 @@ class Spans:
         return begun is not None and at is not None and at < begun
 
 
-def combined(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+def combined(gaps: Sequence[OpenGap]) -> tuple[OpenGap, ...]:
     """Gaps in order, neighbours of one cause as one: a loss that goes over the border of two spans is one loss."""
-    kept: list[Gap] = []
+    kept: list[OpenGap] = []
     for gap in sorted(gaps, key=lambda each: (each.why, each.versions)):
         last = kept[-1] if kept else None
         if last is not None and last.why == gap.why and last.versions.last + 1 == gap.versions.first:
-            kept[-1] = Gap(
+            kept[-1] = OpenGap(
                 gap.company_id,
                 Versions(last.versions.first, gap.versions.last),
                 last.source + gap.source,

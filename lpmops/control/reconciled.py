@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 
 # The cause of a gap in versions that were complete when they were looked at before.
@@ -26,21 +27,6 @@ class Asked:
     since: datetime | None = None
     companies: tuple[str, ...] = ()
     again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """What differs for one company in one range. `repairable` of the missing a replay can still bring; `why` says the cause."""
-
-    company_id: str
-    versions: Versions
-    source: int
-    landed: int
-    missing: int = 0
-    doubled: int = 0
-    extra: int = 0
-    repairable: int = 0
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +48,7 @@ class CompanyResult:
     repairable: int = 0
     quarantined: int = 0
     before: int = 0
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[OpenGap, ...] = ()
     note: str = ""
     unread: str = ""
 
