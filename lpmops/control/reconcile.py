@@ -21,12 +21,12 @@ from lpmops.control.hands import StopRequest
 from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
 from lpmops.control.reconcile_spans import Counted, Found, Places, Spans, combined, read_places
-from lpmops.control.reconciled import HAD_LANDED, Asked, CompanyResult, Reconciliation, Unreadable
+from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation, Unreadable
 from lpmops.errors import NotFoundError, UnreadableChangesError
 from lpmops.model import FeedState
 from lpmops.store import proofs
 from lpmops.store.connection import Store
-from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Proofs
+from lpmops.store.proofs import EVERY_COMPANY, Proofs
 from lpmops.versions import Versions, merged, within, without
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Run:
             why = "The change feed is off: nothing of the table is recorded."
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, _LOAD))
             return self._reconciliation(None, None)
-        self._remembered = remembered = proofs.read(self._store, self._environment.name, self._table_id)
+        remembered = proofs.read(self._store, self._environment.name, self._table_id)
         timeline = Timeline(databricks.history(self._commits(feed, remembered)))
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
@@ -107,7 +107,7 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline)
+        spans = Spans(self._config, self._services, self._places, timeline, remembered)
         self._dead = spans.dead
         self._look(spans, timeline, list(self._work(wanted, remembered)))
         for name, why in spans.dead.items():
@@ -193,7 +193,6 @@ class _Run:
     def _judge(self, spans: Spans, counted: Counted, companies: Sequence[str]) -> None:
         found = spans.judge(counted, companies)
         self._looked_at.append(counted.versions)
-        found = {company_id: self._said_whether_it_had_landed(each) for company_id, each in found.items()}
         gaps = [gap for each in found.values() for gap in each.difference.gaps]
         for company_id, each in found.items():
             self._totals[company_id] = self._totals[company_id].plus(each)
@@ -206,24 +205,6 @@ class _Run:
         self._remember(lambda: proofs.keep(
             self._store, self._environment.name, self._table_id, counted.versions, shown, gaps, self._now
         ))  # fmt: skip
-
-    def _said_whether_it_had_landed(self, found: Found) -> Found:
-        """The same, its gaps in versions that were complete before with that cause; a gap keeps the one that it had."""
-        gaps = tuple(
-            replace(gap, why=HAD_LANDED) if gap.missing and not gap.why and self._had_landed(gap) else gap
-            for gap in found.difference.gaps
-        )
-        return replace(found, difference=replace(found.difference, gaps=gaps))
-
-    def _had_landed(self, gap: OpenGap) -> bool:
-        if without([gap.versions], self._remembered.of(gap.company_id)):
-            return False
-        before = [
-            each
-            for each in self._remembered.gaps
-            if each.company_id == gap.company_id and within([each.versions], gap.versions)
-        ]
-        return all(each.why == HAD_LANDED for each in before)
 
     def _give_up(self, versions: Versions, error: UnreadableChangesError) -> None:
         self._unreadable.append(Unreadable(versions, _sentence(error.why), error.remains))

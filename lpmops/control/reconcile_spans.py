@@ -18,11 +18,12 @@ from lpmops.control import routes
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.reconcile_keys import Difference, difference
 from lpmops.control.reconcile_range import ROWS_A_SPAN, Timeline
+from lpmops.control.reconciled import HAD_LANDED
 from lpmops.control.routes import RouteEntry
 from lpmops.control.side_by_side import ask_each
 from lpmops.errors import UnreadableChangesError
-from lpmops.store.proofs import OpenGap
-from lpmops.versions import Versions
+from lpmops.store.proofs import OpenGap, Proofs
+from lpmops.versions import Versions, without
 
 if TYPE_CHECKING:
     from lpmops.services.changes import Key, Tally
@@ -93,9 +94,11 @@ class Counted:
 class Spans:
     """Reads and judges spans in one run; `dead` are the databases that did not answer, with the reason."""
 
-    def __init__(self, config: Config, services: EnvironmentServices, places: Places, timeline: Timeline) -> None:
+    def __init__(
+        self, config: Config, services: EnvironmentServices, places: Places, timeline: Timeline, remembered: Proofs
+    ) -> None:
         self._routing, self._services = config.routing, services
-        self.places, self._timeline = places, timeline
+        self.places, self._timeline, self._remembered = places, timeline, remembered
         self.dead: dict[str, str] = {}
 
     def read(self, versions: Versions) -> Iterator[Counted | tuple[Versions, UnreadableChangesError]]:
@@ -214,7 +217,14 @@ class Spans:
                 # What landed while there was a route is right; nothing has to land now.
                 wanted = wanted & landed
             aside = {key for each, key in put_aside if each == company_id}
-            found = difference(company_id, wanted, landed, aside, partial(self._is_before, company_id))
+            found = difference(
+                company_id,
+                wanted,
+                landed,
+                aside,
+                partial(self._is_before, company_id),
+                partial(_lies_in, self._complete_before(company_id)),
+            )
             for database in self._elsewhere(counted, company_id):
                 strayed = self._landed_keys(database, company_id, versions)
                 why = f"they stand in {database}" + (
@@ -222,6 +232,15 @@ class Spans:
                 )
                 found = found.plus(difference(company_id, Counter(), strayed, why=why))
             yield company_id, found
+
+    def _complete_before(self, company_id: str) -> tuple[Versions, ...]:
+        """The versions of which everything of a company had landed when they were looked at; rows that were found gone since do not change that."""
+        never = (
+            gap.versions
+            for gap in self._remembered.gaps
+            if gap.company_id == company_id and gap.missing and gap.why != HAD_LANDED
+        )
+        return without(self._remembered.of(company_id), never)
 
     def _landed_keys(self, database: str, company_id: str, versions: Versions) -> Counter[Key]:
         from lpmops.services.changes import Key
@@ -245,6 +264,10 @@ class Spans:
         begun: datetime | None = None if route is None else route.asked_at or route.first_row_at
         at = self._timeline.at(version)
         return begun is not None and at is not None and at < begun
+
+
+def _lies_in(ranges: Sequence[Versions], version: int) -> bool:
+    return any(version in each for each in ranges)
 
 
 def combined(gaps: Sequence[OpenGap]) -> tuple[OpenGap, ...]:
