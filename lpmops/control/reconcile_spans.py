@@ -150,7 +150,7 @@ class Spans:
             return self._services.changes.counts(self._routing, versions)
         from lpmops.services.changes import Tally
 
-        rows = self._services.sql.rows(name, "landed_by_company", (versions.first, versions.last))
+        rows = self._services.sql.search(name, "landed_by_company", (versions.first, versions.last))
         return {str(row["company_id"]): Tally(int(row["changes"]), int(row["digest"] or 0)) for row in rows}
 
     # Judging -------------------------------------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Spans:
         last = Key("", -1, "")
         while True:
             after = (last.record_id, last.record_id, last.version, last.version, last.kind)
-            rows = self._services.sql.rows(
+            rows = self._services.sql.search(
                 database, "landed_keys_of_company", (company_id, versions.first, versions.last, *after)
             )
             for row in rows:

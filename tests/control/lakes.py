@@ -149,6 +149,11 @@ class Lake:
             return list(self.routes.values())
         if query_name == "company_databases":
             return []
+        raise AssertionError(query_name)
+
+    def search(self, database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        if database in self.dead:
+            raise DatabaseUnavailableError(f"{database} does not answer.", service="azuresql")
         if query_name == "landed_by_company":
             versions = Versions(*parameters)
             found = tallies(each for each in self.landed[database] if each[1].version in versions)
