@@ -112,7 +112,7 @@ class _Run:
         self._look(spans, timeline, list(self._work(wanted, remembered)))
         for name, why in spans.dead.items():
             remains = "Its companies are looked at again by the next run, once it answers."
-            self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains))
+            self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains, later=True))
         return self._reconciliation(wanted, settled.waiting_from)
 
     # What is looked at ---------------------------------------------------------------------------------------------------------------------------
@@ -179,7 +179,9 @@ class _Run:
             if self._stop.requested:
                 left = merged(piece for piece, _ in pieces[number - 1 :])
                 remains = "What was looked at is remembered: the next run goes on from there."
-                self._unreadable += [Unreadable(each, "It was stopped before these.", remains) for each in left]
+                self._unreadable += [
+                    Unreadable(each, "It was stopped before these.", remains, later=True) for each in left
+                ]
                 return
             self._tell(f"span {number} of {len(pieces)}: versions {span}")
             for piece in spans.read(span):
@@ -261,6 +263,7 @@ def _result(company_id: str, total: Found, places: Places, dead: Mapping[str, st
         gaps=gaps,
         note=_note(company_id, unlike, route, unread),
         unread=unread,
+        kept_once=unlike.kept_once,
     )
 
 

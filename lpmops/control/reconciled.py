@@ -34,6 +34,7 @@ class CompanyResult:
     """One company over the whole range that was looked at. `gaps` are the ranges with a difference, none where it is complete.
 
     `quarantined` changes were too large to be sent and `before` are older than the route; both are in the source and no fault of the stream.
+    `kept_once` of the missing have the key of another that landed: a landing table keeps one, so no replay brings them.
     `unread` says why its landing table could not be asked; then nothing is known of what landed.
     """
 
@@ -51,6 +52,7 @@ class CompanyResult:
     gaps: tuple[OpenGap, ...] = ()
     note: str = ""
     unread: str = ""
+    kept_once: int = 0
 
     @property
     def complete(self) -> bool:
@@ -60,11 +62,12 @@ class CompanyResult:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Versions that could not be held against anything, why, and what is still possible."""
+    """Versions that could not be held against anything, why, and what is still possible; `later` where the next run looks at them by itself."""
 
     versions: Versions
     why: str
     remains: str
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
