@@ -20,7 +20,7 @@ from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
 from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
-from lpmops.control.reconcile_spans import Counted, Found, Places, Spans, combined, read_places
+from lpmops.control.reconcile_spans import Cost, Counted, Found, Places, Spans, combined, read_places
 from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation, Unreadable
 from lpmops.errors import NotFoundError, UnreadableChangesError
 from lpmops.model import FeedState
@@ -56,10 +56,11 @@ def reconcile(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A range to look at, for some companies or, with none named, for all."""
+    """A range to look at, for some companies or, with none named, for all; `known` where it is looked at for a gap that is open."""
 
     versions: Versions
     companies: tuple[str, ...] = ()
+    known: bool = False
 
 
 class _Run:
@@ -81,10 +82,11 @@ class _Run:
         self._unreadable: list[Unreadable] = []
         self._warnings: list[str] = []
         self._dead: dict[str, str] = {}
+        self._cost = Cost()
 
     def result(self) -> Reconciliation:
         databricks = self._services.databricks
-        feed = databricks.feed()
+        feed = self._cost.of(databricks.feed, 2)
         self._table_id = feed.table_id or self._environment.databricks.table
         self._places = read_places(self._services, self._environment)
         self._check_companies()
@@ -93,13 +95,14 @@ class _Run:
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, _LOAD))
             return self._reconciliation(None, None)
         remembered = proofs.read(self._store, self._environment.name, self._table_id)
-        timeline = Timeline(databricks.history(self._commits(feed, remembered)))
+        timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
             return self._reconciliation(None, None)
         wanted = self._recorded(wanted, feed)
         if wanted is None:
             return self._reconciliation(None, None)
+        wanted = self._in_reach(wanted, remembered)
         jobs = self._services.streamanalytics.jobs()
         settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._now)
         if settled.waiting_from is not None:
@@ -107,7 +110,7 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline, remembered)
+        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost)
         self._dead = spans.dead
         self._look(spans, timeline, list(self._work(wanted, remembered)))
         for name, why in spans.dead.items():
@@ -136,13 +139,24 @@ class _Run:
             return COMMITS_AT_MOST
         if self._asked.versions is not None:
             oldest = self._asked.versions.first
-        elif self._asked.again or self._asked.companies or not remembered.proven:
+        elif self._asked.again or self._asked.companies or not (proven := remembered.of(EVERY_COMPANY)):
             oldest = 0
         else:
-            proven = remembered.of(EVERY_COMPANY)
-            gaps = [gap.versions.first for gap in remembered.gaps]
-            oldest = min([proven[0].last if proven else 0, *gaps])
+            known = (feed.first_version, feed.oldest_version, feed.latest_version - COMMITS_AT_MOST + 1)
+            lowest = max(each for each in known if each is not None)
+            if self._asked.spans is not None:
+                lowest = max(lowest, proven[0].first)
+            holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], proven)
+            gaps = (gap.versions.first for gap in remembered.gaps)
+            oldest = min([holes[0].first if holes else feed.latest_version, *gaps])
         return max(1, min(COMMITS_AT_MOST, feed.latest_version - oldest + 1))
+
+    def _in_reach(self, wanted: Versions, remembered: Proofs) -> Versions:
+        """Of what nobody bounded, a run of a few spans goes no further back than the first of them did: what is older waits for one that does."""
+        proven = remembered.of(EVERY_COMPANY)
+        if self._asked.spans is None or self._asked.versions is not None or not proven:
+            return wanted
+        return Versions(min(max(wanted.first, proven[0].first), wanted.last), wanted.last)
 
     def _recorded(self, wanted: Versions, feed: FeedState) -> Versions | None:
         """The part of a range of which the feed has the changes; the rest is unreadable."""
@@ -171,24 +185,33 @@ class _Run:
                 for gap in open_gaps
                 if gap.versions.first <= span.last and gap.versions.last >= span.first
             }
-            yield _Work(span, tuple(sorted(concerned)))
+            yield _Work(span, tuple(sorted(concerned)), known=True)
 
     def _look(self, spans: Spans, timeline: Timeline, work: Sequence[_Work]) -> None:
-        pieces = [(span, each.companies) for each in work for span in timeline.spans(each.versions)]
-        for number, (span, companies) in enumerate(pieces, 1):
-            if self._stop.requested:
+        pieces = [(span, each) for each in work for span in timeline.spans(each.versions)]
+        if self._asked.spans is not None:
+            # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen.
+            pieces.sort(key=lambda piece: (piece[1].known, -piece[0].last))
+        for number, (span, wish) in enumerate(pieces, 1):
+            why = self._why_to_stop(number)
+            if why:
                 left = merged(piece for piece, _ in pieces[number - 1 :])
                 remains = "What was looked at is remembered: the next run goes on from there."
-                self._unreadable += [
-                    Unreadable(each, "It was stopped before these.", remains, later=True) for each in left
-                ]
+                self._unreadable += [Unreadable(one, why, remains, later=True) for one in left]
                 return
             self._tell(f"span {number} of {len(pieces)}: versions {span}")
             for piece in spans.read(span):
                 if isinstance(piece, Counted):
-                    self._judge(spans, piece, companies)
+                    self._judge(spans, piece, wish.companies)
                 else:
                     self._give_up(*piece)
+
+    def _why_to_stop(self, number: int) -> str:
+        """Why the span of that number, from 1 on, is not read any more; empty where it is."""
+        if self._stop.requested:
+            return "It was stopped before these."
+        most = self._asked.spans
+        return "They are left for a later run." if most is not None and number > most else ""
 
     # What is found -------------------------------------------------------------------------------------------------------------------------------
 
@@ -241,6 +264,8 @@ class _Run:
             unreadable=_joined(self._unreadable),
             waiting_from=waiting_from,
             warnings=tuple(self._warnings),
+            statements=self._cost.statements,
+            warehouse_seconds=self._cost.seconds,
         )
 
 

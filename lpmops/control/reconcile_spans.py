@@ -6,12 +6,13 @@ in this run: its companies are unread, and the others go on. Memory holds the ke
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lpmops.config import Config, Environment
 from lpmops.control import routes
@@ -28,6 +29,8 @@ from lpmops.versions import Versions, without
 if TYPE_CHECKING:
     from lpmops.services.changes import Key, Tally
     from lpmops.services.cloud import EnvironmentServices
+
+T = TypeVar("T")
 
 _SOURCE = ""
 _COMPANIES_A_BATCH = 50
@@ -63,6 +66,23 @@ def read_places(services: EnvironmentServices, environment: Environment) -> Plac
     return Places(found, routes.known(known, used))
 
 
+@dataclass(slots=True)
+class Cost:
+    """What a run asked of the warehouse: how often, and for how many seconds it waited. One question at a time."""
+
+    statements: int = 0
+    seconds: float = 0.0
+
+    def of(self, ask: Callable[[], T], statements: int = 1) -> T:
+        """The answer, its time counted, and the time of one that fails too."""
+        began = time.monotonic()
+        self.statements += statements
+        try:
+            return ask()
+        finally:
+            self.seconds += time.monotonic() - began
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One company in one span, or in several; `unread` says why its landing table could not be asked."""
@@ -95,9 +115,15 @@ class Spans:
     """Reads and judges spans in one run; `dead` are the databases that did not answer, with the reason."""
 
     def __init__(
-        self, config: Config, services: EnvironmentServices, places: Places, timeline: Timeline, remembered: Proofs
+        self,
+        config: Config,
+        services: EnvironmentServices,
+        places: Places,
+        timeline: Timeline,
+        remembered: Proofs,
+        cost: Cost,
     ) -> None:
-        self._routing, self._services = config.routing, services
+        self._routing, self._services, self._cost = config.routing, services, cost
         self.places, self._timeline, self._remembered = places, timeline, remembered
         self.dead: dict[str, str] = {}
 
@@ -132,7 +158,7 @@ class Spans:
 
     def _is_gone(self, versions: Versions) -> bool:
         try:
-            self._services.changes.counts(self._routing, versions)
+            self._source_counts(versions)
         except UnreadableChangesError as error:
             return not error.divisible
         return False
@@ -147,11 +173,14 @@ class Spans:
 
     def _count_in(self, name: str, versions: Versions) -> Mapping[str, Tally]:
         if name == _SOURCE:
-            return self._services.changes.counts(self._routing, versions)
+            return self._source_counts(versions)
         from lpmops.services.changes import Tally
 
         rows = self._services.sql.search(name, "landed_by_company", (versions.first, versions.last))
         return {str(row["company_id"]): Tally(int(row["changes"]), int(row["digest"] or 0)) for row in rows}
+
+    def _source_counts(self, versions: Versions) -> Mapping[str, Tally]:
+        return self._cost.of(lambda: self._services.changes.counts(self._routing, versions))
 
     # Judging -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -205,10 +234,10 @@ class Spans:
         # What no route takes need not be fetched: it is not missing anywhere.
         asked = [each for each in company_ids if each in counted.source and self.places.home(each) is not None]
         source: dict[str, Counter[Key]] = {each: Counter() for each in company_ids}
+        put_aside: set[tuple[str, Key]] = set()
         if asked:
-            for company_id, key in self._services.changes.keys(self._routing, versions, asked):
-                source[company_id][key] += 1
-        put_aside = self._services.changes.quarantined(versions, asked) if asked else set()
+            self._cost.of(lambda: self._count_keys(versions, asked, source))
+            put_aside = self._cost.of(lambda: self._services.changes.quarantined(versions, asked))
         for company_id in company_ids:
             home = self.places.home(company_id)
             wanted = source[company_id]
@@ -232,6 +261,10 @@ class Spans:
                 )
                 found = found.plus(difference(company_id, Counter(), strayed, why=why))
             yield company_id, found
+
+    def _count_keys(self, versions: Versions, company_ids: Sequence[str], into: Mapping[str, Counter[Key]]) -> None:
+        for company_id, key in self._services.changes.keys(self._routing, versions, company_ids):
+            into[company_id][key] += 1
 
     def _complete_before(self, company_id: str) -> tuple[Versions, ...]:
         """The versions of which everything of a company had landed when they were looked at; rows that were found gone since do not change that."""

@@ -20,13 +20,15 @@ HAD_LANDED = "they had landed before, and are gone"
 class Asked:
     """What to hold against each other: all that is not proven yet, unless narrowed.
 
-    `versions` or `since` bound the range, `companies` are ids (none: every company), `again` looks also where all was proven before.
+    `versions` or `since` bound the range, `companies` are ids (none: every company), `again` looks also where all was proven before. With `spans`
+    no more than so many are read, the newest first, and the rest is left for a later run.
     """
 
     versions: Versions | None = None
     since: datetime | None = None
     companies: tuple[str, ...] = ()
     again: bool = False
+    spans: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Reconciliation:
     """What was found. `versions` is the range asked for, as far as it is settled; None where nothing of it is settled yet.
 
     `looked_at` are the versions that were read now, the rest had been proven before; `waiting_from` is the first version too young to judge.
+    `statements` were run on the warehouse and took `warehouse_seconds`.
     """
 
     environment: str
@@ -86,6 +89,8 @@ class Reconciliation:
     unreadable: tuple[Unreadable, ...] = ()
     waiting_from: int | None = None
     warnings: tuple[str, ...] = ()
+    statements: int = 0
+    warehouse_seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
