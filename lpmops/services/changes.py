@@ -14,8 +14,8 @@ from lpmops.config import Environment, Routing
 from lpmops.errors import BadAnswerError, ServiceNotFoundError, StatementError, UnreadableChangesError
 from lpmops.routing.quoting import spark_literal, spark_path
 from lpmops.services import statements
-from lpmops.services.bounded import Deadline
-from lpmops.services.databricks import RIGHTS, SCOPE, SEARCH_SECONDS
+from lpmops.services.bounded import SEARCH_SECONDS, Deadline
+from lpmops.services.databricks import RIGHTS, SCOPE
 from lpmops.services.identity import CachedCredential
 from lpmops.services.sqltext import without_comments
 from lpmops.services.transport import Transport

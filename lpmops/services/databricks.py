@@ -33,7 +33,7 @@ from lpmops.routing.quoting import spark_literal, spark_path
 from lpmops.routing.source import SourceColumn
 from lpmops.services import deltahistory, statements, streamprogress
 from lpmops.services.answers import Answer, Fields
-from lpmops.services.bounded import Deadline
+from lpmops.services.bounded import SEARCH_SECONDS, Deadline
 from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean, clean_lines
 from lpmops.services.sqltext import without_comments
@@ -57,8 +57,7 @@ _TOO_EARLY = frozenset(
     {"DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION", "DELTA_MISSING_CHANGE_DATA", "DELTA_VERSION_NOT_FOUND"}
 )
 _IDS_A_STATEMENT = 200
-# Statements that read much may take longer than a look at the state of things.
-SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
+_ARRIVALS_SECONDS = 120.0
 
 
 class DatabricksService:
