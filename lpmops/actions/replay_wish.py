@@ -132,6 +132,12 @@ def _bounds(bench: Bench, wish: Wish, feed: FeedState) -> Versions:
                 f"The table's history has no version up to {wish['to']}.", hint="lpmops cdf versions shows them."
             )
         last = max(earlier)
+    for version in (first, last):
+        if version is not None and version > feed.latest_version:
+            raise UsageError(
+                f"Version {version} is yet to come: the newest is {feed.latest_version}.",
+                hint=f"End with a version that is there: --to-version {feed.latest_version}",
+            )
     last = feed.latest_version if last is None else last
     if last < first:
         raise UsageError(

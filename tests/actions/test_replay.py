@@ -47,6 +47,11 @@ def test_each_version_is_in_exactly_one_chunk_which_is_bounded_and_spans_no_chan
     assert [chunk.n for chunk in chunks] == list(range(1, len(chunks) + 1))
 
 
+def test_a_range_costs_what_is_known_of_it_however_far_it_reaches() -> None:
+    (chunk,) = replay_chunks.cut([Versions(0, 10**12)], {5: 7}, set(), 10)
+    assert (chunk.versions, chunk.rows) == (Versions(0, 10**12), 7)
+
+
 def _off(cloud: Cloud) -> None:
     cloud.put("feed", kind="off")
 
@@ -61,7 +66,6 @@ def _not_unique(cloud: Cloud) -> None:
         (_off, "change feed is off"),
         (lambda cloud: cloud.put("feed", first=3), "recorded since version 3"),
         (lambda cloud: cloud.put("feed", first=None, oldest=4), "log begins with version 4"),
-        (lambda cloud: cloud.put("feed", versions=4), "is yet to come"),
         (lambda cloud: cloud.put("stream", gone=True), "There is no stream job"),
         (lambda cloud: cloud.put("stream", tasks=[{"task_key": "x"}]), "does not run the code of lpmops"),
         (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
@@ -91,6 +95,8 @@ def test_a_rate_above_what_is_free_is_refused(line: Line) -> None:
     [
         ((), "not said what to send"),
         (("--from-version", "5", "--to-version", "2"), "ends with version 2"),
+        (("--from-version", "2", "--to-version", "1000000000000"), "yet to come: the newest is 7"),
+        (("--from-version", "1000000000000"), "yet to come: the newest is 7"),
         (("--missing", "--from-version", "5"), "says the range itself"),
         (("--from-version", "1", "--from", "12:00"), "begins twice"),
         (("--from", "yesterday evening"), "--from"),
