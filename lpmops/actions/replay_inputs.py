@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lpmops.actions import inputs
+from lpmops.actions import inputs, replay_wish
 from lpmops.actions.action import Bench
 from lpmops.actions.inputs import Choice, Input
 from lpmops.control import routes
@@ -14,7 +14,8 @@ from lpmops.errors import UsageError
 
 def rate(text: str, now: datetime) -> int | None:
     """Reads events a second; nothing is None, which takes half of what is free."""
-    found = inputs.version(text, now)
+    del now
+    found = inputs.whole(text, "rate", 500, replay_wish.LARGEST_RATE)
     if found == 0:
         raise UsageError("Nothing would be sent at 0 events a second.", hint="Give a number: 500")
     return found

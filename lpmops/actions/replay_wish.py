@@ -22,7 +22,7 @@ MOST_VERSIONS = 10_000
 _FIRST_LOOK = 1_000
 # The stream of commits goes on while one looks: without room for them the oldest of the range would fall out.
 _MARGIN = 100
-MOST_ROWS, _LARGEST_RATE = 250_000, 100_000
+MOST_ROWS, LARGEST_RATE = 250_000, 100_000
 # What a throughput unit takes in a second, and how large an event is where nothing flows that would show it.
 _UNIT_EVENTS, _UNIT_BYTES, _USUAL_BYTES = 1_000.0, 1_000_000.0, 1_000.0
 
@@ -74,7 +74,7 @@ def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
         ranges, companies = _missing(bench, feed, companies)
     else:
         ranges = (_bounds(bench, wish, feed),)
-    rate = wish.get("rate") or max(1, min(_LARGEST_RATE, room.free // 2))
+    rate = wish.get("rate") or max(1, min(LARGEST_RATE, room.free // 2))
     return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS))
 
 

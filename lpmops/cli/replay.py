@@ -17,6 +17,7 @@ from lpmops.cli.options import spread
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import NotFoundError, RefusedError, UsageError
 from lpmops.plain_text import plain
+from lpmops.versions import LARGEST
 
 if TYPE_CHECKING:
     from lpmops.actions.desk import Desk
@@ -42,10 +43,11 @@ class What:
     """What is sent again."""
 
     from_version: Annotated[
-        int | None, typer.Option("--from-version", metavar="N", min=0, help="The first version.")
+        int | None, typer.Option("--from-version", metavar="N", min=0, max=LARGEST, help="The first version.")
     ] = None
     to_version: Annotated[
-        int | None, typer.Option("--to-version", metavar="N", min=0, help="The last version; else the newest.")
+        int | None,
+        typer.Option("--to-version", metavar="N", min=0, max=LARGEST, help="The last version; else the newest."),
     ] = None
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help='What was committed from then on: "2026-03-02 03:10".')
@@ -61,9 +63,9 @@ class What:
         int | None,
         typer.Option("--rate", metavar="N", min=1, max=100_000, help="Events a second; else half of what is free."),
     ] = None
-    chunk: Annotated[int | None, typer.Option("--chunk", metavar="ROWS", min=1, help="The most rows of one run.")] = (
-        None
-    )
+    chunk: Annotated[
+        int | None, typer.Option("--chunk", metavar="ROWS", min=1, max=LARGEST, help="The most rows of one run.")
+    ] = None
 
     @property
     def wish(self) -> dict[str, Any]:

@@ -108,6 +108,13 @@ def test_a_range_that_means_nothing_is_a_usage_error(words: tuple[str, ...], wha
     assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
 
 
+@pytest.mark.parametrize("digits", [19, 4_000, 5_000])
+@pytest.mark.parametrize("option", ["--from-version", "--to-version", "--rate", "--chunk"])
+def test_a_number_beyond_all_counting_is_a_usage_error(option: str, digits: int, line: Line) -> None:
+    said = line.run("replay", "plan", "-e", "prod", option, "9" * digits)
+    assert (said.code, option in said.err) == (2, True)
+
+
 def test_times_are_turned_into_versions_and_the_plan_keeps_them(folder: Path) -> None:
     case = CASES["replay"]
     with operator(folder) as worker:
