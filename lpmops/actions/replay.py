@@ -224,15 +224,11 @@ def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
 
 def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str) -> list[str]:
     """What a chunk's run is told: how the deployed stream reaches table and hub, and what to send again."""
+    from lpmops.services import replayruns
+
     task = (job.get("tasks") or [{}])[0]
     present = [str(word) for word in (task.get("spark_python_task") or {}).get("parameters") or ()][1:]
-    words = [part for word in present for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    kept = [
-        word
-        for flag, value in zip(words[::2], words[1::2], strict=False)
-        if flag not in _OF_THE_STREAM
-        for word in (flag, value)
-    ]
+    kept = [pair for pair in replayruns.options(present) if pair[0] not in _OF_THE_STREAM]
     given = step.arguments
     own = {
         "--replay-id": identifier,
@@ -242,8 +238,9 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
         "--chunk-versions": min(_INNER_VERSIONS, given["last"] - given["first"] + 1),
         "--folder": folder,
     }
-    companies = [word for company in given["companies"] for word in ("--company", company)]
-    return ["replay", *kept, *(str(word) for pair in own.items() for word in pair), *companies]
+    companies = [("--company", company) for company in given["companies"]]
+    # One word each: a value that begins with a dash would be taken for an option of its own.
+    return ["replay", *(f"{flag}={value}" for flag, value in [*kept, *own.items(), *companies])]
 
 
 def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:

@@ -6,7 +6,7 @@ harms nobody; nothing here is sent twice by itself. How far a run is stands in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from posixpath import dirname
 from typing import Any
 from urllib.parse import quote
@@ -135,6 +135,16 @@ def submission(
     return body
 
 
+def options(words: Iterable[str]) -> list[tuple[str, str]]:
+    """The options of a command line and their values, written as one word (`--company=1001`) or as two."""
+    left, found = iter(words), list[tuple[str, str]]()
+    for word in left:
+        flag, equals, value = word.partition("=")
+        if word.startswith("--"):
+            found.append((flag, value if equals else next(left, "")))
+    return found
+
+
 def _run(fields: Fields) -> ReplayRun:
     """A run in our words. Jobs 2.2 says `status`; the older `state` stands beside it and fills in what it lacks."""
     status, older = fields.object("status"), fields.object("state")
@@ -164,8 +174,7 @@ def _asked(fields: Fields) -> tuple[int | None, int | None, tuple[str, ...]]:
     """Versions and companies of a run's arguments."""
     tasks = fields.objects("tasks")
     given = tasks[0].object("spark_python_task").values.get("parameters") if tasks else None
-    words = [str(word) for word in given] if isinstance(given, list) else []
-    pairs = list(zip(words[1::2], words[2::2], strict=False))
+    pairs = options([str(word) for word in given[1:]] if isinstance(given, list) else [])
     found = dict(pairs)
 
     def number(flag: str) -> int | None:

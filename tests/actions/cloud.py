@@ -795,7 +795,7 @@ class Cloud:
         for token, run in submitted.items():
             state = run["state"]
             ended = state in ("done", "failed")
-            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            words = dict(word.split("=", 1) for word in run["words"][1:])
             found.append(
                 ReplayRun(
                     str(run["run_id"]),
@@ -875,7 +875,7 @@ class Replays:
     def progress(self, replay_id: str) -> ReplayProgress | None:
         self._cloud.trouble("before", "replay_progress")
         for run in self._cloud.get("stream").get("submitted", {}).values():
-            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            words = dict(word.split("=", 1) for word in run["words"][1:])
             if words["--replay-id"] == replay_id and run["state"] != "starting":
                 versions = int(words["--to-version"]) - int(words["--from-version"]) + 1
                 return ReplayProgress(run["state"], 10 * versions if run["state"] == "done" else 5)

@@ -168,12 +168,26 @@ def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(f
         assert len(worker.cloud.get("stream")["submitted"]) == 1
 
 
+def test_a_company_whose_id_looks_like_an_option_reaches_the_run_as_it_is(folder: Path) -> None:
+    case = CASES["replay"]
+    odd = {"company": "Dash", "database_name": "lpm-01", "changed_by": "x"}
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put(
+            "lpmops.route", **{"-7": {"company_id": "-7", **odd}, "--rate": {"company_id": "--rate", **odd}}
+        )
+        plan = worker.desk.plan(registry.action("replay.run"), {**case.wish, "companies": ["-7", "--rate"]})
+        assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+        (run,) = worker.cloud.get("stream")["submitted"].values()
+        assert run["words"][-2:] == ["--company=-7", "--company=--rate"]
+
+
 def test_another_replay_on_the_same_versions_is_waited_for(folder: Path) -> None:
     case = CASES["replay"]
     with operator(folder) as worker:
         case.prepare(worker.cloud)
         plan = worker.plan(case)
-        words = ["replay", "--from-version", "5", "--to-version", "9", "--replay-id", "x"]
+        words = ["replay", "--from-version=5", "--to-version=9", "--replay-id=x"]
         run = {"run_id": 7, "name": "lpmops replay x chunk 1", "state": "running", "fails": False, "words": words}
         worker.cloud.put("stream", submitted={"t": run}, held=True)
         ended = worker.attempt(plan)
@@ -193,8 +207,8 @@ def test_a_replay_is_run_shown_listed_and_written_for_a_ticket(line: Line) -> No
     assert [each["id"] for each in line.run("replay", "list", "-o", "json").data] == [identifier]
     assert f"## Replay {identifier} in prod: succeeded" in line.run("replay", "show", identifier, "-o", "md").out
     (task,) = [run["words"] for run in line.cloud.get("stream")["submitted"].values()]
-    assert task[:3] == ["replay", "--table", "lpm.gold.tdr_streaming"]
-    assert "--checkpoint" not in task
+    assert task[:2] == ["replay", "--table=lpm.gold.tdr_streaming"]
+    assert not [word for word in task if word.startswith("--checkpoint")]
 
 
 def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Path) -> None:

@@ -104,12 +104,24 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
 
 
 def test_a_run_at_work_says_which_versions_and_companies_it_sends(server: FaultyServer) -> None:
-    words = ["replay", "--from-version", "3", "--to-version", "9", "--company", "1001", "--company", "1002"]
+    words = [
+        "replay",
+        "--from-version",
+        "3",
+        "--to-version=9",
+        "--company",
+        "1001",
+        "--company=-2",
+        "--company=--rate=1",
+    ]
     task = {"task_key": "replay", "spark_python_task": {"python_file": "/V/main.py", "parameters": words}}
     runs = [run(4, "b", "RUNNING"), run(3, "a 1", "RUNNING", tasks=[task]), run(2, "a 2", "QUEUED")]
     server.route = lambda _: answer(200, {"runs": runs})
     found = service_of(server).active("a ")
-    assert [(each.first, each.last, each.companies) for each in found] == [(3, 9, ("1001", "1002")), (None, None, ())]
+    assert [(each.first, each.last, each.companies) for each in found] == [
+        (3, 9, ("1001", "-2", "--rate=1")),
+        (None, None, ()),
+    ]
     assert "active_only=true" in server.requests[0].target
 
 
