@@ -48,9 +48,8 @@ _OF_THE_STREAM = ("--checkpoint", "--starting-version", "--accept-schema-version
 
 
 def plan_run(bench: Bench, wish: Wish) -> Plan:
-    """Send versions again. `wish`: from_version, to_version, from, to, missing, companies, rate, chunk, reason, ticket; or `ranges`, exact already.
-
-    Raises UsageError for a range that means nothing, and what the services raise.
+    """Send versions again. `wish`: from_version and to_version (each a version, or a moment as RFC 3339), or `ranges` of them, or missing; companies,
+    rate, chunk, reason, ticket. Raises UsageError for a range that means nothing, and what the services raise.
     """
     services = bench.services
     feed: FeedState = services.databricks.feed()
@@ -68,7 +67,7 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     chunks, oldest_at = _chunks(bench, wished, feed)
     refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
     # A plan that is made again rests on what it was made of: the warehouse does not read all of the changes once more.
-    counts = replay_counts.Counts() if wish.get("ranges") is not None else replay_counts.count(bench, wished, feed)
+    counts = replay_counts.Counts() if replay_wish.is_exact(wish) else replay_counts.count(bench, wished, feed)
     refusals += counts.refusals
     if len(chunks) > _MOST_CHUNKS:
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. Take a larger --chunk.")
@@ -134,11 +133,6 @@ def _plan(
     refusals: tuple[str, ...] = (),
 ) -> Plan:
     environment = bench.environment
-    words = ["--missing"]
-    if wished.ranges:
-        words = ["--from-version", str(wished.ranges[0].first), "--to-version", str(wished.ranges[-1].last)]
-    words += [word for company in wished.companies for word in ("--company", company)]
-    words += ["--rate", str(wished.rate), "--chunk", str(wished.chunk), *why_words(wish)]
     return Plan(
         action=NAME,
         environment=environment.name,
@@ -152,7 +146,7 @@ def _plan(
         wish={**wish, **wished.wish},
         made_at=bench.now(),
         who=bench.who,
-        command=command("lpmops", "replay", "run", "-e", environment.name, *words),
+        command=command("lpmops", "replay", "run", "-e", environment.name, *wished.words, *why_words(wish)),
         reason=wish["reason"],
         ticket=wish["ticket"],
         impact=impact,
@@ -310,5 +304,5 @@ RUN = Action(
     pins=("tenant", "server", "workspace"),
     hard=True,
     inputs=replay_inputs.FIELDS,
-    fill=lambda _: {"from": None, "to": None, "missing": False, "chunk": None},
+    fill=lambda _: {"missing": False, "chunk": None},
 )

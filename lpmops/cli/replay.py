@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lpmops import versions
 from lpmops.cli import changing, output
 from lpmops.cli.changing import Change, Env, Form, NoInput, Reason
 from lpmops.cli.context import world
@@ -17,7 +18,6 @@ from lpmops.cli.options import spread
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import NotFoundError, RefusedError, UsageError
 from lpmops.plain_text import plain
-from lpmops.versions import LARGEST
 
 if TYPE_CHECKING:
     from lpmops.actions.desk import Desk
@@ -43,16 +43,22 @@ class What:
     """What is sent again."""
 
     from_version: Annotated[
-        int | None, typer.Option("--from-version", metavar="N", min=0, max=LARGEST, help="The first version.")
+        int | None, typer.Option("--from-version", metavar="N", min=0, max=versions.LARGEST, help="The first version.")
     ] = None
     to_version: Annotated[
         int | None,
-        typer.Option("--to-version", metavar="N", min=0, max=LARGEST, help="The last version; else the newest."),
+        typer.Option(
+            "--to-version", metavar="N", min=0, max=versions.LARGEST, help="The last version; else the newest."
+        ),
     ] = None
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help='What was committed from then on: "2026-03-02 03:10".')
     ] = None
     until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="What was committed up to then.")] = None
+    versions: Annotated[
+        list[str] | None,
+        typer.Option("--versions", metavar="A:B", help="The versions from A to B; may be repeated for several ranges."),
+    ] = None
     missing: Annotated[
         bool, typer.Option("--missing", help="What reconciliations found missing and is not repaired yet.")
     ] = False
@@ -64,22 +70,27 @@ class What:
         typer.Option("--rate", metavar="N", min=1, max=100_000, help="Events a second; else half of what is free."),
     ] = None
     chunk: Annotated[
-        int | None, typer.Option("--chunk", metavar="ROWS", min=1, max=LARGEST, help="The most rows of one run.")
+        int | None,
+        typer.Option("--chunk", metavar="ROWS", min=1, max=versions.LARGEST, help="The most rows of one run."),
     ] = None
 
     @property
     def wish(self) -> dict[str, Any]:
         """The same as an action's wish. Raises UsageError."""
-        named = [each for each in (self.from_version, self.to_version, self.since, self.until) if each is not None]
-        if self.missing and named:
-            raise UsageError("--missing says the range itself.", hint="Leave the versions and times away.")
-        if not self.missing and not named:
+        bounds = [self.from_version, self.to_version, self.since, self.until]
+        ways = [any(each is not None for each in bounds), bool(self.versions), self.missing]
+        if not any(ways):
             raise UsageError("It is not said what to send.", hint="Give --from-version N, --from TIME or --missing.")
+        if sum(ways) > 1:
+            raise UsageError(
+                "The range is said in two ways.",
+                hint="Give --versions A:B, or --missing, or the ends of one range: --from-version or --from, --to-version or --to.",
+            )
+        ranges = [versions.parse(text) for text in self.versions or ()]
         return {
-            "from_version": self.from_version,
-            "to_version": self.to_version,
-            "from": _moment(self.since, "--from"),
-            "to": _moment(self.until, "--to"),
+            "from_version": _end("begins", self.from_version, self.since, "--from"),
+            "to_version": _end("ends", self.to_version, self.until, "--to"),
+            "ranges": [[one.first, one.last] for one in ranges],
             "missing": self.missing,
             "companies": changing.listed(self.company),
             "rate": self.rate,
@@ -230,6 +241,13 @@ def _replay(identifier: str) -> Iterator[tuple[Desk, OperationRow, tuple[StepRow
         )
     with changing.desk(operation.environment) as desk:
         yield desk, operation, steps
+
+
+def _end(verb: str, version: int | None, text: str | None, flag: str) -> int | str | None:
+    """An end of the range: a version, or a moment as RFC 3339. Raises UsageError."""
+    if version is not None and text is not None:
+        raise UsageError(f"The range {verb} twice.", hint=f"Give {flag}-version or {flag}, not both.")
+    return _moment(text, flag) if version is None else version
 
 
 def _moment(text: str | None, flag: str) -> str | None:

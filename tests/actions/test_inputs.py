@@ -46,6 +46,8 @@ def test_the_fields_of_an_action_have_names_of_their_own_and_a_hint(name: str) -
     fields = registry.ACTIONS[name].inputs or ()
     assert len({each.name for each in fields}) == len(fields)
     assert all(each.title and each.hint for each in fields)
+    # The app gives a title nine cells and cuts the rest.
+    assert [each.title for each in fields if len(each.title) > 9] == []
 
 
 def test_a_pause_ends_in_time_to_come_and_a_start_begins_in_the_past() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lpmops.actions import registry, replay_chunks, replay_show
 from lpmops.actions.action import Bench
-from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError
+from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError, UsageError
 from lpmops.model import FeedState
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
@@ -97,7 +98,7 @@ def test_a_rate_above_what_is_free_is_refused(line: Line) -> None:
         (("--from-version", "5", "--to-version", "2"), "ends with version 2"),
         (("--from-version", "2", "--to-version", "1000000000000"), "yet to come: the newest is 7"),
         (("--from-version", "1000000000000"), "yet to come: the newest is 7"),
-        (("--missing", "--from-version", "5"), "says the range itself"),
+        (("--missing", "--from-version", "5"), "said in two ways"),
         (("--from-version", "1", "--from", "12:00"), "begins twice"),
         (("--from", "yesterday evening"), "--from"),
     ],
@@ -119,7 +120,7 @@ def test_times_are_turned_into_versions_and_the_plan_keeps_them(folder: Path) ->
     case = CASES["replay"]
     with operator(folder) as worker:
         case.prepare(worker.cloud)
-        times = {"from_version": None, "to_version": None, "from": "2026-11-23T11:55:30Z", "to": "2026-11-23T11:58:00Z"}
+        times = {"from_version": "2026-11-23T11:55:30Z", "to_version": "2026-11-23T11:58:00Z"}
         plan = worker.desk.plan(registry.action("replay.run"), {**case.wish, **times})
         assert plan.wish["ranges"] == [[3, 5]]
         assert "--from-version 3 --to-version 5" in plan.command
@@ -296,6 +297,70 @@ def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(fol
         done = worker.desk.apply(plan, worker.approve(plan))
         assert done.result["proof"]["complete"] is True
         assert done.result["proof"]["companies"][0]["source"] == 80
+
+
+def test_the_command_of_a_plan_of_several_ranges_makes_exactly_this_plan(folder: Path, line: Line) -> None:
+    with operator(folder, prover=Missing(), cloud=line.cloud) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert "--versions 2:3 --versions 6:6 --company 1001" in plan.command
+        again = line.run(*shlex.split(plan.command)[1:], "--dry-run", "-o", "json")
+        kept = {**again.data["wish"], "asked_at": plan.wish["asked_at"]}
+        assert {name: kept[name] for name in ("ranges", "companies", "rate", "chunk")} == {
+            name: plan.wish[name] for name in ("ranges", "companies", "rate", "chunk")
+        }
+        assert [step["name"] for step in again.data["steps"]] == [step.name for step in plan.steps]
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("3", [[3, 7]]),
+        ("2026-11-23 11:57", [[4, 7]]),
+        ("2026-11-23T12:57:00+01:00", [[4, 7]]),
+        ("11:57", [[4, 7]]),
+        ("3 min ago", [[4, 7]]),
+        ("", []),
+    ],
+)
+def test_the_apps_first_field_takes_a_version_or_a_time_with_or_without_a_zone(
+    text: str, ranges: list[list[int]], folder: Path
+) -> None:
+    now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    action = registry.action("replay.run")
+    fields = {each.name: each for each in action.inputs or ()}
+    with operator(folder, now=lambda: now) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        typed = {name: each.read(text if name == "from_version" else "", now) for name, each in fields.items()}
+        wish = {**action.fill(worker.desk.bench()), **typed}
+        assert worker.desk.plan(action, wish).wish["ranges"] == ranges
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "what"),
+    [
+        ("yesterday evening", "", "no moment"),
+        ("-3", "", "'-3' is no version"),
+        ("2026-11-23 12:30", "", "in the future"),
+        ("8", "", "yet to come: the newest is 7"),
+        ("2", "999999999999", "yet to come: the newest is 7"),
+        ("5", "2", "ends with version 2, before it begins with 5"),
+        ("11:58", "11:55", "ends with version 2, before it begins with 5"),
+        ("", "5", "not said where the range begins"),
+    ],
+)
+def test_what_the_apps_fields_can_not_mean_is_said_in_a_sentence(
+    first: str, last: str, what: str, folder: Path
+) -> None:
+    now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    action = registry.action("replay.run")
+    fields = {each.name: each for each in action.inputs or ()}
+    typed = {**dict.fromkeys(fields, ""), "from_version": first, "to_version": last}
+    with operator(folder, now=lambda: now) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        with pytest.raises(UsageError, match=what):
+            wish = {name: each.read(typed[name], now) for name, each in fields.items()}
+            worker.desk.plan(action, {**action.fill(worker.desk.bench()), **wish})
 
 
 def test_where_nothing_is_known_to_be_missing_nothing_is_to_be_done(line: Line) -> None:
