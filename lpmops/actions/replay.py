@@ -6,7 +6,7 @@ alone. What lands twice is dropped by the landing tables' unique key. A chunk th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from lpmops.actions import (
 )
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.replay_chunks import Chunk
+from lpmops.actions.replay_counts import Counts
 from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.actions.replay_wish import Exact
 from lpmops.control import guard
@@ -29,7 +30,7 @@ from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import FeedState, Receipt, ReplayRun
+from lpmops.model import Commit, FeedState, Receipt, ReplayRun
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
@@ -40,6 +41,8 @@ CHUNK, LANDED = "replay.chunk", f"{WAITS}landed"
 _MOST_CHUNKS = 500
 # A cluster of its own takes minutes to come; so long a chunk is given beyond what it needs for its rows.
 _START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
+# What a second's worth of events takes: they are sent, and then a whole second is waited.
+_SECONDS_OF_A_SECOND = 1.5
 # How long what was sent is given to land before the proof is made.
 _LANDING_SECONDS = 600.0
 _INNER_VERSIONS = 20
@@ -64,32 +67,44 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     }
     if not wished.ranges:
         return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())
-    chunks, oldest_at = _chunks(bench, wished, feed)
+    commits = replay_wish.commits(bench, feed, wished.ranges)
+    chunks = _chunks(wished, commits)
     refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
     # A plan that is made again rests on what it was made of: the warehouse does not read all of the changes once more.
-    counts = replay_counts.Counts() if replay_wish.is_exact(wish) else replay_counts.count(bench, wished, feed)
+    again = replay_wish.is_exact(wish)
+    counts = Counts(wish.get("counted")) if again else replay_counts.count(bench, wished, commits, room)
     refusals += counts.refusals
     if len(chunks) > _MOST_CHUNKS:
-        refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. Take a larger --chunk.")
-    rows = sum(chunk.rows for chunk in chunks)
-    whom = counted(len(wished.companies), "company", "companies") if wished.companies else "every company"
-    minutes = sum(_expected(chunk, wished.rate) for chunk in chunks) / 60
-    summary = (
-        f"Send versions {_span(wished)} of {bench.environment.databricks.table} again for {whom}: at most {rows:,} changes in "
-        f"{counted(len(chunks), 'run', 'runs')} at {wished.rate:,} a second, about {max(1.0, minutes):,.0f} min."
-    )
-    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, oldest_at))
+        way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
+        refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
+    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, commits))
     steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
-    impact = Impact(len(counts.rows) or len(wished.companies) or None, sum(counts.rows.values()) or rows)
-    return _plan(bench, wish, wished, steps, seen, summary, impact, warnings, tuple(refusals))
+    # Nothing is skipped by it, so it says no events, which are those that are.
+    impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)
+    summary = _summary(bench, wished, chunks, counts)
+    return _plan(
+        bench, {**wish, "counted": counts.rows}, wished, steps, seen, summary, impact, warnings, tuple(refusals)
+    )
 
 
-def _chunks(bench: Bench, wished: Exact, feed: FeedState) -> tuple[tuple[Chunk, ...], Any]:
-    """The chunks, and when the oldest version was committed."""
-    commits = replay_wish.commits(bench, feed, wished.ranges[0].first)
+def _summary(bench: Bench, wished: Exact, chunks: Sequence[Chunk], counts: Counts) -> str:
+    """What is sent for whom, in how many runs, how fast and for how long."""
+    at_most = sum(chunk.rows for chunk in chunks)
+    rows = at_most if counts.rows is None else sum(counts.rows.values())
+    many = counted(rows, "change", "changes")
+    seconds = len(chunks) * _START_SECONDS + _SECONDS_OF_A_SECOND * rows / wished.rate
+    whom = counted(len(wished.companies), "company", "companies") if wished.companies else "every company"
+    return (
+        f"Send versions {_span(wished)} of {bench.environment.databricks.table} again for {whom}: "
+        f"{f'at most {many}' if counts.rows is None else many} in {counted(len(chunks), 'run', 'runs')} "
+        f"at {wished.rate:,} a second, about {max(1.0, seconds / 60):,.0f} min."
+    )
+
+
+def _chunks(wished: Exact, commits: Sequence[Commit]) -> tuple[Chunk, ...]:
     rows = {each.version: replay_chunks.rows_of(each, wished.chunk) for each in commits}
     splits = {each.version for each in commits if replay_chunks.changes_shape(each)}
-    return replay_chunks.cut(wished.ranges, rows, splits, wished.chunk), commits[-1].at if commits else None
+    return replay_chunks.cut(wished.ranges, rows, splits, wished.chunk)
 
 
 def _span(wished: Exact) -> str:
@@ -98,7 +113,7 @@ def _span(wished: Exact) -> str:
 
 def _expected(chunk: Chunk, rate: int) -> float:
     """Seconds that a chunk takes: its cluster, and a second or little more for as many rows as the rate."""
-    return _START_SECONDS + 1.5 * chunk.rows / rate
+    return _START_SECONDS + _SECONDS_OF_A_SECOND * chunk.rows / rate
 
 
 def _step(chunk: Chunk, wished: Exact) -> Step:

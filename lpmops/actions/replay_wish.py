@@ -29,10 +29,15 @@ _UNIT_EVENTS, _UNIT_BYTES, _USUAL_BYTES = 1_000.0, 1_000_000.0, 1_000.0
 
 @dataclass(frozen=True, slots=True)
 class HeadRoom:
-    """What the namespace takes in a second, in events of the size that flow now; `flow` is what flows, None unknown."""
+    """What the namespace takes in a second, in events of the size that flow now; `flow` is what flows, None unknown.
+
+    `event_bytes` is that size, or a usual one where nothing flows, which `is_measured` tells.
+    """
 
     capacity: float
     flow: float | None
+    event_bytes: float = _USUAL_BYTES
+    is_measured: bool = False
 
     @property
     def free(self) -> int:
@@ -111,17 +116,19 @@ def head_room(bench: Bench) -> HeadRoom:
         found = {}
     events, size = found.get("IncomingMessages"), found.get("IncomingBytes")
     flow = None if events is None else events.value / 60
-    each = size.value / events.value if size is not None and events is not None and events.value else _USUAL_BYTES
-    return HeadRoom(units * min(_UNIT_EVENTS, _UNIT_BYTES / max(1.0, each)), flow)
+    measured = size.value / events.value if size is not None and events is not None and events.value else None
+    each = _USUAL_BYTES if measured is None else measured
+    return HeadRoom(units * min(_UNIT_EVENTS, _UNIT_BYTES / max(1.0, each)), flow, each, measured is not None)
 
 
-def commits(bench: Bench, feed: FeedState, first: int) -> list[Commit]:
-    """The commits from version `first` to the newest, newest first, as far as the history has them and is read."""
+def commits(bench: Bench, feed: FeedState, ranges: Sequence[Versions]) -> list[Commit]:
+    """The commits of these ranges, newest first, as far as the history has them and is read."""
+    first, last = ranges[0].first, ranges[-1].last
     limit = max(1, feed.latest_version - first + 1) + _MARGIN
     found: Sequence[Commit] = bench.services.databricks.history(min(MOST_VERSIONS, limit))
     if found and found[-1].version > first and len(found) >= limit:
         found = bench.services.databricks.history(min(MOST_VERSIONS, found[0].version - first + 1 + _MARGIN))
-    return [each for each in found if each.version >= first]
+    return [each for each in found if first <= each.version <= last]
 
 
 def _missing(bench: Bench, feed: FeedState, companies: tuple[str, ...]) -> tuple[tuple[Versions, ...], tuple[str, ...]]:

@@ -270,12 +270,34 @@ def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None
     assert "What remains is to load" in said.document["error"]["message"]
 
 
-def test_the_plan_says_how_many_changes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
+def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     said = line.run("replay", "plan", "-e", "prod", "--from-version", "2", "--to-version", "5", "-o", "json")
-    assert (said.code, said.data["impact"]["events"]) == (0, 40)
-    assert "at most 40 changes in 1 run at 495 a second" in said.data["summary"]
-    assert "Changes by company: 1001 36, 1002 4." in said.data["warnings"]
+    assert (said.code, said.data["impact"]["companies"]) == (0, 2)
+    assert ": 40 changes in 1 run at 495 a second, about 4 min." in said.data["summary"]
+    counts, times, *_ = said.data["warnings"]
+    assert counts == (
+        "Changes by company: 1001 36 (35 KB), 1002 4 (4 KB); an event has 1,000 bytes, as large as those that flow now."
+    )
+    assert times == "These versions were committed from 2026-11-23T11:55:00.000Z to 2026-11-23T11:58:00.000Z (UTC)."
+
+
+def test_the_plan_of_some_companies_counts_what_is_sent_of_them_and_skips_nothing(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    assert ": 36 changes in 1 run" in said.data["summary"]
+    assert said.data["impact"] == {"companies": 1, "events": None, "pause_seconds": None, "budget_share": None}
+    assert said.data["wish"]["counted"] == {"1001": 36}
+
+
+def test_the_plan_names_its_ranges_where_they_are_several_and_no_other_time(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    one = line.run("replay", "plan", "-e", "prod", "--versions", "2:5", "-o", "json").data["warnings"]
+    two = line.run("replay", "plan", "-e", "prod", "--versions", "2:3", "--versions", "5", "-o", "json").data[
+        "warnings"
+    ]
+    assert [each for each in one if "ranges" in each] == []
+    assert [each for each in two if "ranges" in each] == ["2 ranges: 2:3, 5:5."]
 
 
 class Missing(Proven):
@@ -358,9 +380,13 @@ def test_what_the_apps_fields_can_not_mean_is_said_in_a_sentence(
     typed = {**dict.fromkeys(fields, ""), "from_version": first, "to_version": last}
     with operator(folder, now=lambda: now) as worker:
         CASES["replay"].prepare(worker.cloud)
-        with pytest.raises(UsageError, match=what):
+
+        def go_on() -> None:
             wish = {name: each.read(typed[name], now) for name, each in fields.items()}
             worker.desk.plan(action, {**action.fill(worker.desk.bench()), **wish})
+
+        with pytest.raises(UsageError, match=what):
+            go_on()
 
 
 def test_where_nothing_is_known_to_be_missing_nothing_is_to_be_done(line: Line) -> None:
