@@ -107,7 +107,7 @@ class Action:
     help: str
     plan: Callable[[Bench, Wish], Plan]
     handlers: Mapping[str, Handler]
-    verify: Callable[[Bench, Plan], Mapping[str, Any]]
+    verify: Callable[[Bench, Plan, str], Mapping[str, Any]]
     pins: tuple[str, ...]
     key: str = ""
     hard: bool = False
@@ -165,9 +165,9 @@ class ActionHands:
         """For how long it waits for what others do."""
         return self._handler(step).limit(step)
 
-    def verify(self, plan: Plan) -> Mapping[str, Any]:
+    def verify(self, plan: Plan, operation: str) -> Mapping[str, Any]:
         """Look at the whole."""
-        return self._action.verify(self._bench, plan)
+        return self._action.verify(self._bench, plan, operation)
 
     def _handler(self, step: Step) -> Handler:
         handler = self._action.handlers.get(step.kind)
