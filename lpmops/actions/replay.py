@@ -6,7 +6,7 @@ alone. What lands twice is dropped by the landing tables' unique key. A chunk th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +30,7 @@ from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import Commit, FeedState, Receipt, ReplayRun
+from lpmops.model import Commit, FeedState, Receipt, ReplayRun, parse_time, to_data
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
@@ -78,7 +78,7 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
     warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, commits))
-    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
+    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, wished, len(chunks)))
     # Nothing is skipped by it, so it says no events, which are those that are.
     impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)
     summary = _summary(bench, wished, chunks, counts)
@@ -125,14 +125,15 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rows": chunk.rows,
         "companies": list(wished.companies),
         "rate": wished.rate,
+        "asked_at": to_data(wished.asked_at),
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
     change = Change("events", None, f"at most {chunk.rows:,} sent again")
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
-def _landing_step(bench: Bench, last: int) -> Step:
-    arguments = {"after": last, "seconds": _LANDING_SECONDS}
+def _landing_step(bench: Bench, wished: Exact, last: int) -> Step:
+    arguments = {"after": last, "asked_at": to_data(wished.asked_at), "seconds": _LANDING_SECONDS}
     return Step("wait until it has landed", LANDED, bench.environment.name, arguments)
 
 
@@ -183,9 +184,17 @@ def replay_id(operation: str, chunk: int) -> str:
     return f"{operation}-{chunk}"
 
 
+def _runs(bench: Bench, step: Step, operation: str, chunk: int) -> Iterator[ReplayRun]:
+    """The runs of a chunk, newest first."""
+    found: Iterator[ReplayRun] = bench.services.replays.named(
+        run_name(operation, chunk), parse_time(step.arguments["asked_at"])
+    )
+    return found
+
+
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
-    name, n = run_name(row.operation, step.arguments["n"]), step.arguments["n"]
-    newest: ReplayRun | None = next(bench.services.replays.named(name), None)
+    n = step.arguments["n"]
+    newest = next(_runs(bench, step, row.operation, n), None)
     is_out = row.state in ("begun", "accepted", "in_doubt")
     answered = receipt.location if receipt is not None and is_out else None
     if answered and (newest is None or newest.run_id != answered):
@@ -224,7 +233,7 @@ def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
     settings = bench.services.databricks.job_settings(job.job_id)
     n, name = step.arguments["n"], run_name(operation, step.arguments["n"])
     # Asked again after a lost answer the service gives the run it made; after a run that failed it makes another.
-    failed = sum(run.state == "failed" for run in bench.services.replays.named(name))
+    failed = sum(run.state == "failed" for run in _runs(bench, step, operation, n))
     token = f"lpmops-{operation}-{n}-{failed}"
     given = parameters(settings, step, replay_id(operation, n), replayruns.folder_of(bench.environment))
     operators = bench.environment.databricks.operators
@@ -255,7 +264,7 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
 def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     """Whether the jobs have written what came after the last run's end; once its time is over the proof says what has not landed."""
     del receipt
-    runs = bench.services.replays.named(run_name(row.operation, step.arguments["after"]))
+    runs = _runs(bench, step, row.operation, step.arguments["after"])
     ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
     behind = [
         job.name

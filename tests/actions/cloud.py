@@ -778,8 +778,9 @@ class Cloud:
         self.trouble("after", "submit_run")
         return Receipt("request-9", str(submitted[token]["run_id"]))
 
-    def named(self, name: str) -> Iterator[ReplayRun]:
+    def named(self, name: str, since: datetime) -> Iterator[ReplayRun]:
         """Each look finds a run a step further: at work, then over, unless it is `held`."""
+        assert since.tzinfo is not None
         self.trouble("before", "replay_runs")
         return iter([run for run in self._replay_runs() if run.name == name])
 

@@ -399,7 +399,8 @@ def test_commits_that_come_while_a_plan_is_made_change_nothing_of_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = CASES["replay"]
-    with operator(folder) as worker:
+    now = datetime.now(UTC)
+    with operator(folder, now=lambda: now) as worker:
         case.prepare(worker.cloud)
         quiet = worker.plan(case).steps
         looked = worker.cloud.feed
