@@ -43,7 +43,9 @@ def test_a_right_file_gives_typed_environments() -> None:
 
 def test_an_address_of_the_namespace_names_the_same_namespace() -> None:
     here = config_reader.parse(GOOD, PATH).environment("prod")
-    there = replace(here, eventhub=replace(here.eventhub, namespace=f"{here.eventhub.namespace}.servicebus.windows.net"))
+    there = replace(
+        here, eventhub=replace(here.eventhub, namespace=f"{here.eventhub.namespace}.servicebus.windows.net")
+    )
     assert there.namespace_id == here.namespace_id
     assert here.namespace_id.endswith(f"/providers/Microsoft.EventHub/namespaces/{here.eventhub.namespace}")
 
