@@ -99,7 +99,8 @@ class Action:
     """One thing that can be changed. `pins` are the ids it holds against the clouds first: tenant, server, workspace.
 
     `inputs` is what an app asks before the plan, None for what only the command line can ask; `fill` is the rest of the wish. `stages` are of one
-    that somebody is led through: its fields, its plan, its steps, and what comes behind them.
+    that somebody is led through: its fields, its plan, its steps, and what comes behind them. `halt` ends what an operation has at work elsewhere,
+    before it is given up, and gives the names of what it ended.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Action:
     inputs: tuple[Input, ...] | None = None
     fill: Callable[[Bench], Wish] = lambda _: {}
     stages: tuple[Stage, ...] = ()
+    halt: Callable[[Bench, str], Sequence[str]] | None = None
 
 
 class ActionHands:

@@ -13,6 +13,7 @@ from typing import Any
 from lpmops.actions import (
     replay_chunks,
     replay_counts,
+    replay_halt,
     replay_inputs,
     replay_preflight,
     replay_show,
@@ -327,4 +328,5 @@ RUN = Action(
     hard=True,
     inputs=replay_inputs.FIELDS,
     fill=lambda _: {"missing": False, "chunk": None},
+    halt=replay_halt.end_runs,
 )

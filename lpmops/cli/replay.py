@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCHEMA = "replay"
 Id = Annotated[str, typer.Argument(metavar="ID", help="The replay's id, or the beginning of it.")]
 group = typer.Typer(
-    help="Send versions of the source table again: plan, run, see, resume, cancel.", no_args_is_help=True
+    help="Send versions of the source table again: plan, run, see, pause, resume, cancel.", no_args_is_help=True
 )
 
 
@@ -206,6 +206,19 @@ def resume(identifier: Id, form: Form = Output.TABLE, no_input: NoInput = False)
 
 
 @group.command()
+def pause(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+    """Pause a replay: its run is ended at Databricks, and what it had not sent yet is left for `resume`.
+
+    Example: lpmops replay pause 261129-0638 --reason "the night shift needs the hub"
+    """
+    del no_input
+    with output.guarded(changing.SCHEMA, form), _replay(identifier) as (desk, operation, _):
+        from lpmops.actions import replay_halt
+
+        _emit_halted(replay_halt.pause(desk, operation.id, reason), form)
+
+
+@group.command()
 def cancel(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_input: NoInput = False) -> None:
     """Cancel a replay: its run is ended at Databricks, and no further one begins. What has landed stays.
 
@@ -216,12 +229,15 @@ def cancel(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_in
         if not reason.strip():
             raise UsageError("It needs a reason, for whoever reads the audit.", hint="Add: --reason WHY")
         with _replay(identifier) as (desk, operation, _):
-            from lpmops.actions import replay_cancel
+            from lpmops.actions import replay_halt
 
-            data = replay_cancel.cancel(desk, operation.id, reason)
-        lines = [f"{data['state']}: {plain(data['said'])}"]
-        lines += [f"  {step['state']:9} {plain(step['name'])}" for step in data["steps"]]
-        output.emit(Answer(changing.SCHEMA, data, lines, data["steps"]), form)
+            _emit_halted(replay_halt.cancel(desk, operation.id, reason), form)
+
+
+def _emit_halted(data: dict[str, Any], form: Output) -> None:
+    lines = [f"{data['state']}: {plain(data['result']['said'])}"]
+    lines += [f"  {step['state']:9} {plain(step['name'])}" for step in data["steps"]]
+    output.emit(Answer(changing.SCHEMA, data, lines, data["steps"]), form)
 
 
 @contextmanager

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.actions import registry, replay_chunks, replay_show
+from lpmops.actions import registry, replay_chunks, replay_halt, replay_show
 from lpmops.actions.action import Bench
-from lpmops.errors import DeadlineError, LpmopsError, PartlyAppliedError, UsageError
+from lpmops.control.hands import StopRequest
+from lpmops.errors import DeadlineError, InterruptError, LpmopsError, PartlyAppliedError, UsageError
 from lpmops.model import FeedState
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
-from tests.actions.cloud import JOB, Act, Cloud
+from tests.actions.cloud import JOB, Act, Cloud, quiet
 from tests.actions.line import Line
 from tests.actions.operator import Proven, operator
 
@@ -226,18 +227,95 @@ def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Pat
     assert (again.code, "is over" in again.document["error"]["message"]) == (6, True)
 
 
-def test_a_replay_that_another_process_runs_is_cancelled_at_databricks_and_left_to_that_process(line: Line) -> None:
+def test_a_replay_that_another_process_runs_is_cancelled_once_that_process_has_seen_its_run_end(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("stream", held=True)
     line.run(*RUN, *YES, "-o", "json")
     identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
-    store = line.store()
-    assert lease.take(store, f"operation {identifier}", "another", datetime.now(UTC), 180.0)
-    said = line.run("replay", "cancel", identifier, "--reason", "enough")
-    assert (said.code, "the process that runs the replay sees it and stops" in said.out) == (0, True)
-    assert journal.read(store, identifier)[0].state == "interrupted"
-    lease.release(store, f"operation {identifier}", "another")
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+
+    def other_process(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "cancel_replay"):
+            assert journal.read(store, identifier)[0].state == "interrupted", "given up while another process runs it"
+            lease.release(store, name, "another")
+
+    line.cloud.trouble = other_process
+    said = line.run("replay", "cancel", identifier, "--reason", "enough", "-o", "json")
+    assert (said.code, said.data["state"]) == (0, "cancelled"), said.out
+    assert {run["state"] for run in line.cloud.get("stream")["submitted"].values()} == {"failed"}
     store.close()
+
+
+def test_a_paused_replay_ends_its_run_and_goes_on_with_that_chunk_alone(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        looks = iter(range(100))
+        stop = StopRequest()
+
+        def left_in_the_second(place: str, verb: str) -> None:
+            held = len(worker.cloud.get("stream").get("submitted", {})) == 2
+            worker.cloud.put("stream", held=held)
+            stop.requested = held and next(looks) > 20
+
+        plan = worker.plan(case)
+        worker.cloud.trouble = left_in_the_second
+        with pytest.raises(InterruptError):
+            worker.desk.apply(plan, worker.approve(plan), stop=stop)
+        worker.cloud.trouble = quiet
+        (identifier,) = worker.unfinished()
+        paused = replay_halt.pause(worker.desk, identifier, "the night shift needs the hub")
+        assert (paused["state"], [step["state"] for step in paused["steps"]]) == (
+            "interrupted",
+            ["done", "planned", "planned"],
+        )
+        runs = worker.cloud.get("stream")["submitted"]
+        assert [run["state"] for run in runs.values()] == ["done", "failed"]
+        worker.cloud.put("stream", held=False)
+        assert worker.desk.resume(identifier).state == "succeeded"
+        runs = worker.cloud.get("stream")["submitted"]
+        assert list(runs) == [f"lpmops-{identifier}-1-0", f"lpmops-{identifier}-2-0", f"lpmops-{identifier}-2-1"]
+
+
+def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    paused = line.run("replay", "pause", identifier)
+    assert paused.code == 0
+    assert f"lpmops replay resume {identifier}" in paused.out
+    assert line.run("replay", "pause", identifier).code == 0, "pausing twice is as good as once"
+    line.cloud.put("stream", held=False)
+    assert line.run("replay", "resume", identifier, "-o", "json").data["state"] == "succeeded"
+    over = line.run("replay", "pause", identifier, "-o", "json")
+    assert (over.code, "is over: it is succeeded" in over.document["error"]["message"]) == (6, True)
+
+
+def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    assert line.run("op", "abort", identifier, "--reason", "enough").code == 0
+    assert line.cloud.acts()[Act("cancel_replay", "stream")] == 1
+
+
+def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+
+    def away(place: str, verb: str) -> None:
+        if verb == "replay_runs":
+            raise DeadlineError("The workspace does not answer.", service="test")
+
+    line.cloud.trouble = away
+    said = line.run("op", "abort", identifier, "--reason", "enough")
+    assert (said.code, "could not be ended: The workspace does not answer." in said.err) == (0, True)
 
 
 def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
