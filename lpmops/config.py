@@ -109,6 +109,11 @@ class EventHub:
     senders: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
     receivers: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
 
+    @property
+    def namespace_name(self) -> str:
+        """The namespace's own name, where the configuration gives its address."""
+        return self.namespace.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class StreamAnalytics:
@@ -198,6 +203,16 @@ class Environment:
     monitor: Monitor = field(default_factory=Monitor)
     endpoints: Endpoints = field(default_factory=Endpoints)
     identity: Identity = field(default_factory=Identity)
+
+    @property
+    def group_id(self) -> str:
+        """The resource group's id, as Azure writes ids: what is put into an address is quoted first."""
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+
+    @property
+    def namespace_id(self) -> str:
+        """The Event Hubs namespace's id."""
+        return f"{self.group_id}/providers/Microsoft.EventHub/namespaces/{self.eventhub.namespace_name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def _act_state(bench: Bench, step: Step, operation: str) -> Receipt:
     return Receipt()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     wanted = {step.target: step.arguments["after"] for step in plan.steps}
     shown = []
     for entry in chosen(bench, list(wanted)):
@@ -222,7 +222,7 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
                 "unrouted": unrouted_data(left),
             }
         )
-    return {"changed": True, "routes": shown, "live_within_seconds": REFRESH_SECONDS, "undo": plan.undo}
+    return {"changed": True, "routes": shown, "live_within_seconds": REFRESH_SECONDS, "undo": plan.undo_of(operation)}
 
 
 # The actions ---------------------------------------------------------------------------------------------------------------------------------------

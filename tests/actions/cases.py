@@ -40,8 +40,6 @@ REPLAY = {
     **FEED,
     "from_version": 2,
     "to_version": 5,
-    "from": None,
-    "to": None,
     "missing": False,
     "companies": ["1001"],
     "rate": 100,

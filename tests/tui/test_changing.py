@@ -218,8 +218,8 @@ async def test_production_wants_arming_and_yes_in_letters() -> None:
         assert orders.said == []
         await pilot.press("A")
         await until(pilot, lambda: "armed 120 s" in text(pilot) and "type yes, enter" in text(pilot))
-        assert isinstance(pilot.app.focused, Cancel)
-        await pilot.press("tab", "y", "e", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press("y", "e", "enter")
         await until(pilot, lambda: "that is not 'yes'; nothing was done" in text(pilot))
         assert orders.said == []
         await pilot.press("s", "enter")
@@ -236,7 +236,8 @@ async def test_what_is_hard_to_undo_wants_the_name_of_its_target() -> None:
         await until(pilot, lambda: "type prod, enter" in text(pilot))
         assert "hard to undo" in text(pilot)
         assert "--confirm prod" in text(pilot)
-        await pilot.press("tab", *"yes", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press(*"yes", "enter")
         await until(pilot, lambda: "'yes' is not what this changes: that is 'prod'" in text(pilot))
         assert orders.said == []
         await pilot.press("backspace", "backspace", "backspace", *"prod", "enter")
@@ -250,7 +251,8 @@ async def test_arming_that_runs_out_between_plan_and_yes_takes_the_word_away() -
         screen = await planned(pilot)
         await pilot.press("A")
         await until(pilot, lambda: "type yes, enter" in text(pilot))
-        await pilot.press("tab", *"yes")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press(*"yes")
         pass_time(feed, 121)
         await until(pilot, lambda: "not armed: A arms it" in text(pilot))
         assert isinstance(pilot.app.focused, Cancel)
