@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from lpmops.config import Config
 from lpmops.control.access_rows import Right
@@ -24,6 +25,12 @@ from lpmops.errors import StoreError
 from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
 from lpmops.store import snapshots
 from lpmops.store.connection import Store
+
+if TYPE_CHECKING:
+    from lpmops.control.hands import StopRequest
+    from lpmops.control.reconciled import Asked, Reconciliation
+    from lpmops.control.versionline import VersionLine
+    from lpmops.versions import Versions
 
 
 class PolledFeed:
@@ -41,7 +48,7 @@ class PolledFeed:
         }
         # Each beside its poller, and never in its way.
         self._turns = [ReconcileTurns(poller, config, store, opener=shared.open) for poller in self._pollers.values()]
-        self._inspector = Inspector(config, shared.open, utc_now)
+        self._inspector = Inspector(config, shared.open, utc_now, store)
         self._started = False
         self._lock = threading.Lock()
 
@@ -136,6 +143,20 @@ class PolledFeed:
     def rights(self, environment: str) -> Sequence[Right]:
         """Who has which right there. Never raises for what can't be asked."""
         return self._inspector.rights(environment)
+
+    def versions(self, environment: str) -> VersionLine:
+        """The source table's versions with what is proven of them. Raises lpmops.errors types."""
+        return self._inspector.versions(environment)
+
+    def changes_in(self, environment: str, versions: Versions) -> Mapping[str, int]:
+        """How many changes each company has in these versions. Raises lpmops.errors types."""
+        return self._inspector.changes_in(environment, versions)
+
+    def reconcile(
+        self, environment: str, asked: Asked, tell: Callable[[str], None], stop: StopRequest
+    ) -> Reconciliation:
+        """Hold the source's changes against what landed. Raises lpmops.errors types."""
+        return self._inspector.reconcile(environment, asked, tell, stop)
 
     def places(self) -> Sequence[tuple[str, str]]:
         """Where the files are, as pairs of what and where."""
