@@ -27,6 +27,7 @@ from lpmops.sandbox.bounded_runs import BoundedRuns
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.databricks.catalog import EVERYONE
+from lpmops.sandbox.databricks.errors import ApiError
 from lpmops.sandbox.databricks.volumes import Volumes
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
@@ -37,11 +38,12 @@ from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
-from lpmops.sandbox.lake.streamjob import StreamJob
+from lpmops.sandbox.lake.streamjob import NoStartingVersion
 from lpmops.sandbox.lake.table import ChangeTable
 from lpmops.sandbox.metering import Meter
 from lpmops.sandbox.sending import Sender
 from lpmops.sandbox.sql import SqlServer
+from lpmops.sandbox.streaming import Streaming
 
 log = logging.getLogger(__name__)
 
@@ -105,12 +107,11 @@ class SandboxEnvironment:
         self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
         self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
+        place = Volumes(volumes).place
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
         self.sender = Sender(self.hub)
-        self.stream_job = StreamJob(self.table, self.sender.send, checkpoint, clock, starting_version=1)
-        self._bounded_runs = BoundedRuns(
-            self.table, self.sender.send, self.stream_job.put_aside, Volumes(volumes).place, clock
-        )
+        self._streaming = Streaming(self.table, self.sender.send, place, clock, checkpoint)
+        self._bounded_runs = BoundedRuns(self.table, self.sender.send, self._streaming.put_aside, place, clock)
         self.workspace = Workspace(
             clock=clock,
             folder=folder / "workspace",
@@ -342,11 +343,12 @@ class SandboxEnvironment:
 
     def _stream(self) -> float:
         self.workspace.tick()
-        if not self.workspace.stream_is_running():
+        arguments = self.workspace.stream_arguments()
+        if arguments is None:
             return _IDLE_PAUSE
         try:
-            progress = self.stream_job.step()
-        except DeltaFeedError as error:
+            progress = self._streaming.step(arguments)
+        except (DeltaFeedError, NoStartingVersion, ApiError) as error:
             self.workspace.fail_run(str(error))
             return _IDLE_PAUSE
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
