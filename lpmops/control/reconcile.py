@@ -18,11 +18,12 @@ from lpmops.control import reconcile_range as ranges
 from lpmops.control import routes
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.readers import CONTROL_REACH, read_control
 from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
 from lpmops.control.reconcile_spans import Cost, Counted, Found, Places, Spans, combined, read_places
 from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation, Unreadable
-from lpmops.errors import NotFoundError, UnreadableChangesError
+from lpmops.errors import ForbiddenError, NotFoundError, StatementError, UnreadableChangesError
 from lpmops.model import FeedState
 from lpmops.store import proofs
 from lpmops.store.connection import Store
@@ -104,7 +105,7 @@ class _Run:
             return self._reconciliation(None, None)
         wanted = self._in_reach(wanted, remembered)
         jobs = self._services.streamanalytics.jobs()
-        settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._now)
+        settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._beat(), self._now)
         if settled.waiting_from is not None:
             self._warnings.append(f"Versions from {settled.waiting_from} on are not judged yet: {settled.why}.")
         if settled.last < wanted.first:
@@ -132,6 +133,15 @@ class _Run:
                 f"There is no company {', '.join(unknown)} in {self._environment.name}: no route and no record has that id.",
                 hint=f"See those that have a route: lpmops route list -e {self._environment.name}",
             )
+
+    def _beat(self) -> datetime | None:
+        """When the newest heartbeat was sent that came through to the control database, as far back as is looked; None where that can't be told."""
+        earliest = self._now - CONTROL_REACH
+        try:
+            control = read_control(self._services.sql, self._environment.sql.control_database, self._now)
+        except (StatementError, ForbiddenError):
+            return None
+        return max((beat.sent_at for beat in control.beats), default=earliest)
 
     def _commits(self, feed: FeedState, remembered: Proofs) -> int:
         """How many commits of the history are needed to bound the spans and to know how old each version is."""

@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
@@ -44,6 +44,13 @@ _LEASE_SECONDS = 600.0
 _FIRST_SECONDS, _GLANCE_SECONDS = 15.0, 10.0
 _LONGEST_BACK_OFF = timedelta(hours=1)
 _TROUBLES = frozenset({"sql.unreachable", "sql.throttled", "sql.paused", "auth.expired", "auth.forbidden"})
+# In what health of a stage no turn is taken: the source and what landed must be readable, and what is late anywhere would be taken for lost.
+_WAITED_FOR: Mapping[str, tuple[Health, ...]] = {
+    "cdf": (Health.UNKNOWN,),
+    "eventhub": (Health.DEGRADED,),
+    "asa": (Health.DEGRADED, Health.DOWN, Health.UNKNOWN),
+    "sql": (Health.DEGRADED, Health.DOWN, Health.UNKNOWN),
+}
 _STANDING_WAREHOUSE = frozenset({"STOPPED", "STOPPING", "DELETING", "DELETED"})
 
 
@@ -224,10 +231,10 @@ def in_the_way(snapshot: Snapshot | None) -> str | None:
     for suspect in snapshot.suspects:
         if suspect.id in _TROUBLES:
             return f"it waits while {suspect.id} lasts"
-    for name in ("cdf", "sql"):
+    for name, waited_for in _WAITED_FOR.items():
         stage = snapshot.stages.get(name)
-        if stage is None or stage.health is Health.UNKNOWN:
-            return f"it waits until {name} can be read"
+        if stage is None or stage.health in waited_for:
+            return f"it waits while {name} is {'unknown' if stage is None else stage.health.value}"
     return None
 
 

@@ -235,6 +235,14 @@ def test_what_waits_in_the_hub_for_a_job_that_stands_is_not_missing(lake: Lake, 
     assert "asa-01 stands since" in found.warnings[0]
 
 
+def test_what_came_after_the_newest_heartbeat_that_is_through_may_be_on_its_way(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
+    lake.beat = START + timedelta(seconds=70)
+    found = lake.look(store)
+    assert (found.waiting_from, found.missing) == (11, 0)
+    assert "may be on its way" in found.warnings[0]
+
+
 # What is asked for --------------------------------------------------------------------------------------------------------------------------------
 
 
