@@ -29,7 +29,7 @@ from lpmops.model import Health, Snapshot
 from lpmops.store import lease, proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY
-from lpmops.versions import Versions, within, without
+from lpmops.versions import Versions, merged, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices as Bundle
@@ -194,13 +194,15 @@ class ReconcileTurns:
         name, now = self._environment.name, self._now()
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
+        gone = merged(each.versions for each in remembered.unreadable)
         reach = [Versions(proven[0].first, max(proven[0].first, settled.last))] if settled and proven else []
         return replace(
             known,
             at=now,
             next_at=now + self._interval,
             proven=proven[-1] if proven else None,
-            left=sum(len(each) for each in without(reach, proven)),
+            left=sum(len(each) for each in without(reach, [*proven, *gone])),
+            gone=sum(len(each) for each in gone),
             missing=sum(gap.missing for gap in gaps),
             doubled=sum(gap.doubled for gap in gaps),
             extra=sum(gap.extra for gap in gaps),
