@@ -16,9 +16,10 @@ from lpmops.control import reconcile_range
 from lpmops.control.diagnose import diagnose
 from lpmops.control.facts import Facts
 from lpmops.control.hands import StopRequest
+from lpmops.control.health import overall
 from lpmops.control.reconciled import HAD_LANDED, Asked
 from lpmops.errors import NotFoundError, UsageError
-from lpmops.model import Kind, StreamingJob, Suspect
+from lpmops.model import STAGES, Health, Kind, Stage, StreamingJob, Suspect
 from lpmops.services.changes import Key
 from lpmops.store import proofs
 from lpmops.store.connection import Store, open_store
@@ -424,6 +425,22 @@ def test_rows_that_had_landed_and_are_gone_are_told_from_those_that_never_came(l
     for _ in range(2):
         gaps = lake.of("1001", store, Asked(again=True)).gaps
         assert [(str(gap.versions), gap.why) for gap in gaps] == [("5:5", ""), ("9:9", HAD_LANDED)]
+
+
+def test_an_environment_that_lacks_what_can_be_sent_again_is_not_healthy(lake: Lake, store: Store) -> None:
+    def health() -> Health:
+        facts = Facts("test", Kind.TEST, lake.now, gaps=proofs.gaps(store, "test", "table-1"))
+        well = {name: Stage(name, Health.HEALTHY, "") for name in STAGES}
+        return overall(facts, well, Thresholds())
+
+    lake.look(store)
+    assert health() is Health.HEALTHY
+    unland(lake, "1001", 5)
+    lake.look(store, Asked(again=True))
+    assert health() is Health.DEGRADED
+    lake.gone_before = 21
+    lake.look(store)
+    assert health() is Health.HEALTHY
 
 
 def causes(lake: Lake, store: Store, company: str, asked: Asked) -> list[tuple[str, str]]:
