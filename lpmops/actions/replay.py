@@ -15,6 +15,7 @@ from lpmops.actions import (
     replay_counts,
     replay_halt,
     replay_inputs,
+    replay_latency,
     replay_preflight,
     replay_show,
     replay_wish,
@@ -31,7 +32,7 @@ from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import Commit, FeedState, Receipt, ReplayRun, parse_time, to_data
+from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun, parse_time, to_data
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
@@ -221,11 +222,6 @@ def _rows_so_far(bench: Bench, operation: str, chunk: int) -> str:
     return "" if found is None else f", {found.rows:,} rows sent"
 
 
-def _rows_sent(bench: Bench, operation: str, chunk: int) -> int | None:
-    found = bench.services.replays.progress(replay_id(operation, chunk))
-    return None if found is None else found.rows
-
-
 def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
     # The app loads the actions at its start and the services when they are needed.
     from lpmops.services import replayruns
@@ -294,23 +290,40 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     companies = tuple(plan.wish["companies"])
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
     proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
+    sent = [step for step in plan.steps if step.kind == CHUNK]
+    runs = {step.arguments["n"]: list(_runs(bench, step, operation, step.arguments["n"])) for step in sent}
     return {
         "changed": True,
+        "summary": f"{replay_show.verdict(proof)}. The proof: lpmops replay show {operation}",
         "from_version": ranges[0].first,
         "to_version": ranges[-1].last,
         "companies": list(companies),
-        "chunks": [
-            {
-                "n": step.arguments["n"],
-                "from_version": step.arguments["first"],
-                "to_version": step.arguments["last"],
-                "rows": _rows_sent(bench, operation, step.arguments["n"]),
-                "state": "done",
-            }
-            for step in plan.steps
-            if step.kind == CHUNK
-        ],
+        "chunks": [_chunk_data(bench, step, operation, runs[step.arguments["n"]]) for step in sent],
+        "latency": replay_latency.measured(bench, [run for found in runs.values() for run in found]),
         "proof": proof,
+    }
+
+
+def _chunk_data(bench: Bench, step: Step, operation: str, runs: Sequence[ReplayRun]) -> dict[str, Any]:
+    """What became of a chunk. `rate` is in events a second over the run that did it, its cluster's start counted in."""
+    n = step.arguments["n"]
+    progress: ReplayProgress | None = bench.services.replays.progress(replay_id(operation, n))
+    rows = None if progress is None else progress.rows
+    done = next((run for run in runs if run.state == "done"), None)
+    seconds = None
+    if done is not None and done.started_at is not None and done.ended_at is not None:
+        seconds = (done.ended_at - done.started_at).total_seconds()
+    return {
+        "n": n,
+        "from_version": step.arguments["first"],
+        "to_version": step.arguments["last"],
+        "rows": rows,
+        "quarantined": None if progress is None else progress.quarantined,
+        "state": "done",
+        "run_id": None if done is None else done.run_id,
+        "runs": len(runs),
+        "seconds": seconds,
+        "rate": round(rows / seconds, 1) if rows is not None and seconds else None,
     }
 
 

@@ -803,6 +803,7 @@ class Cloud:
                     run["name"],
                     state if ended else "running",
                     {"failed": "the driver died"}.get(state, ""),
+                    started_at=START - timedelta(minutes=2),
                     ended_at=START - timedelta(minutes=1) if ended else None,
                     first=int(words["--from-version"]),
                     last=int(words["--to-version"]),

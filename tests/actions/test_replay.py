@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,12 @@ from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
-from tests.actions.cloud import JOB, Act, Cloud, quiet
+from tests.actions.cloud import CONTROL, JOB, START, Act, Cloud, quiet
 from tests.actions.line import Line
 from tests.actions.operator import Proven, operator
 
+A_BEAT = """INSERT INTO lpmops.heartbeat (beat_id, commit_timestamp, sent_at, enqueued_at, hub_partition, hub_sequence, landed_at)
+    VALUES ('{number}', {sent}, {sent}, {sent}, 0, {number}, {landed})"""
 RUN = ("replay", "run", "-e", "prod", "--from-version", "2", "--to-version", "5", "--company", "1001")
 YES = ("--reason", "lost", "--confirm", "prod", "--no-input")
 
@@ -205,12 +208,61 @@ def test_a_replay_is_run_shown_listed_and_written_for_a_ticket(line: Line) -> No
     identifier = done.data["operation"]
     shown = line.run("replay", "show", identifier, "-o", "json").data
     assert (shown["state"], shown["from_version"], shown["to_version"]) == ("succeeded", 2, 5)
-    assert [(each["n"], each["rows"], each["state"]) for each in shown["chunks"]] == [(1, 40, "done")]
-    assert [each["id"] for each in line.run("replay", "list", "-o", "json").data] == [identifier]
-    assert f"## Replay {identifier} in prod: succeeded" in line.run("replay", "show", identifier, "-o", "md").out
+    (chunk,) = shown["chunks"]
+    assert (chunk["n"], chunk["rows"], chunk["state"], chunk["rate"], chunk["run_id"]) == (1, 40, "done", 0.7, "900")
+    (listed,) = line.run("replay", "list", "-o", "json").data
+    assert (listed["id"], listed["rows"], listed["companies"], listed["state"]) == (
+        identifier,
+        40,
+        ["1001"],
+        "succeeded",
+    )
+    assert (listed["by"], bool(listed["at"])) == (shown["by"], True)
+    table = line.run("replay", "list").out
+    assert all(word in table for word in (identifier, listed["by"], listed["at"][:16], "2 to 5", "1001", "40", "yes"))
+    written = line.run("replay", "show", identifier, "-o", "md").out
+    assert f"## Replay {identifier} in prod: succeeded" in written
+    assert "| 1 | 2 to 5 | 40 | 0.7 | 900 | done |" in written
     (task,) = [run["words"] for run in line.cloud.get("stream")["submitted"].values()]
     assert task[:2] == ["replay", "--table=lpm.gold.tdr_streaming"]
     assert not [word for word in task if word.startswith("--checkpoint")]
+
+
+def test_the_proof_says_what_the_replay_did_to_what_flows_live(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    # Its run is at work in the minute from two minutes before START on.
+    for number, (minutes, seconds) in enumerate(((-5, 1), (-3, 1), (-1.5, 3), (-0.5, 2))):
+        landed = START + timedelta(minutes=minutes)
+        sent, landed_at = (f"'{each:%Y-%m-%dT%H:%M:%S}'" for each in (landed - timedelta(seconds=seconds), landed))
+        line.cloud.statement(CONTROL, A_BEAT.format(number=number, sent=sent, landed=landed_at))
+    identifier = line.run(*RUN, *YES, "-o", "json").data["operation"]
+    latency = line.run("replay", "show", identifier, "-o", "json").data["latency"]
+    assert [latency[phase]["beats"] for phase in ("before", "during", "after")] == [2, 1, 1]
+    assert [round(latency[phase]["p95"]) for phase in ("before", "during", "after")] == [1, 3, 2]
+    assert re.search(
+        r"live latency: before 1\.\d s .*, during 3\.\d s .*, after 2", line.run("replay", "show", identifier).out
+    )
+    assert "Live latency: before 1." in line.run("replay", "show", identifier, "-o", "md").out
+
+
+def test_beats_that_can_not_be_read_are_no_reason_against_the_proof(folder: Path) -> None:
+    case = CASES["replay"]
+
+    def unreadable(place: str, verb: str) -> None:
+        if verb == "heartbeat_between":
+            raise DeadlineError("The control database does not answer.", service="test")
+
+    with operator(folder, trouble=unreadable) as worker:
+        case.prepare(worker.cloud)
+        done = worker.run(case)
+        assert (done.state, done.result["proof"]["complete"]) == ("succeeded", True)
+        assert "does not answer" in done.result["latency"]["note"]
+
+
+def test_the_end_of_a_run_says_what_the_proof_says_and_where_it_is(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run(*RUN, *YES)
+    assert "Complete: each change of the source landed once. The proof: lpmops replay show" in said.out
 
 
 def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Path) -> None:
@@ -331,7 +383,8 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
         "id": "1", "environment": "prod", "state": "succeeded", "from_version": 1, "to_version": 2, "companies": [], "chunks": [],
-        "proof": proof, "by": "x", "reason": "see [this](http://evil.example)", "ticket": "", "error": None,
+        "ranges": ["1:2"], "at": "",
+        "latency": None, "proof": proof, "by": "x", "reason": "see [this](http://evil.example)", "ticket": "", "error": None,
     }  # fmt: skip
     lines = replay_show.markdown(shown)
     assert "**Not complete.**" in lines
