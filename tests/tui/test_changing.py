@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from textual.command import CommandPalette
@@ -474,7 +475,7 @@ async def test_steps_are_drawn_as_they_go_and_leaving_the_panel_leaves_them_runn
         await until(pilot, lambda: isinstance(pilot.app.screen, OperationScreen) and "to do" in text(pilot))
         for expected in ("running", "begun", "accepted", "the pause is noted"):
             orders.step_gate.release()
-            await until(pilot, lambda expected=expected: expected in text(pilot))
+            await until(pilot, partial(lambda words: words in text(pilot), expected))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, OperationScreen))
         await until(pilot, lambda: "▶ asa pause dev 2/2" in text(pilot))

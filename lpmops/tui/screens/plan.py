@@ -43,13 +43,16 @@ _ASKED = count(1)
 
 
 class PlanScreen(LiveModal, inherit_bindings=False):
-    """The panel of one action in one environment; `company` is the one that somebody looks at."""
+    """The panel of one action in one environment; `company` is the one that somebody looks at, `given` texts that its fields begin with."""
 
     CSS_PATH = "plan.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings((*commands.PLAN, *commands.SCROLL))]
 
-    def __init__(self, environment: str, action: str, company: str = "") -> None:
+    def __init__(
+        self, environment: str, action: str, company: str = "", *, given: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
+        self._given = dict(given or {})
         self.environment, self.action, self.company = environment, registry.action(action), company
         self.plan: Plan | None = None
         self._asked = f"{next(_ASKED)}"
@@ -85,9 +88,9 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         ]
 
     def _texts(self) -> Mapping[str, str]:
-        """What stands in the fields at first: what was typed when the panel was left."""
-        if not any(each.kept for each in self.action.inputs or ()) or self.owner.is_web:
-            return {}
+        """What stands in the fields at first: what a screen has chosen, else what was typed when the panel was left."""
+        if self._given or not any(each.kept for each in self.action.inputs or ()) or self.owner.is_web:
+            return self._given
         self._draft = drafts.load(self.owner.state_directory, self.environment, self.action.name)
         return self._draft.texts
 
