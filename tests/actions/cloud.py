@@ -807,6 +807,7 @@ class Cloud:
                     ended_at=START - timedelta(minutes=1) if ended else None,
                     first=int(words["--from-version"]),
                     last=int(words["--to-version"]),
+                    by=run.get("by", "ops@lpm.example"),
                 )
             )
             following = moves.get(state, state)

@@ -194,10 +194,12 @@ def test_another_replay_on_the_same_versions_is_waited_for(folder: Path) -> None
         plan = worker.plan(case)
         words = ["replay", "--from-version=5", "--to-version=9", "--replay-id=x"]
         run = {"run_id": 7, "name": "lpmops replay x chunk 1", "state": "running", "fails": False, "words": words}
+        run["by"] = "another@lpm.example"
         worker.cloud.put("stream", submitted={"t": run}, held=True)
         ended = worker.attempt(plan)
         assert isinstance(ended, LpmopsError)
-        assert "sends versions 5 to 9 just now" in ended.message
+        assert "Replay x of another@lpm.example sends versions 5 to 9 just now (run 7)" in ended.message
+        assert "lpmops replay cancel x" in ended.message
         assert not worker.cloud.acts()
 
 
