@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 
 from lpmops.actions import registry, replay_chunks, replay_halt, replay_show
 from lpmops.actions.action import Bench
-from lpmops.control.hands import StopRequest
-from lpmops.errors import DeadlineError, InterruptError, LpmopsError, PartlyAppliedError, UsageError
-from lpmops.model import FeedState
+from lpmops.control.hands import Outcome, StopRequest
+from lpmops.errors import (
+    DeadlineError,
+    InterruptError,
+    LockedError,
+    LpmopsError,
+    PartlyAppliedError,
+    StalePlanError,
+    UsageError,
+)
+from lpmops.model import Commit, FeedState
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
@@ -137,6 +145,85 @@ def test_a_change_of_the_columns_splits_the_range(folder: Path) -> None:
         worker.cloud.put("feed", shapes=[4])
         steps = worker.plan(case).steps
         assert [step.name for step in steps[:-1]] == ["send versions 2 to 3", "send versions 4 to 5"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "splits"),
+    [
+        ("WRITE", False),
+        ("ADD COLUMNS", False),
+        ("OPTIMIZE", False),
+        ("RENAME COLUMN", True),
+        ("DROP COLUMNS", True),
+        ("CHANGE COLUMN", True),
+        ("CREATE OR REPLACE TABLE AS SELECT", True),
+    ],
+)
+def test_only_a_change_that_one_read_can_not_span_begins_a_chunk(operation: str, splits: bool) -> None:
+    assert replay_chunks.changes_shape(Commit(4, START, operation)) is splits
+
+
+def test_a_table_that_was_made_anew_is_no_more_the_one_of_the_plan(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.put("feed", table_id="t-2")
+        ended = worker.attempt(plan)
+        assert isinstance(ended, StalePlanError)
+        assert "table.id was t-1 and is t-2" in ended.message
+        assert not worker.cloud.acts()
+
+
+def test_a_replay_of_a_table_that_was_made_anew_is_not_gone_on_with(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("stream", replays_fail=1)
+        assert isinstance(worker.attempt(worker.plan(case)), PartlyAppliedError)
+        worker.cloud.put("feed", table_id="t-2")
+        with pytest.raises(StalePlanError, match=r"table\.id was t-1 and is t-2"):
+            worker.desk.resume(worker.unfinished()[0])
+        assert len(worker.cloud.get("stream")["submitted"]) == 1
+
+
+def test_a_second_operator_learns_whose_replay_has_the_environment(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as first, operator(folder, machine="desktop", cloud=first.cloud) as second:
+        case.prepare(first.cloud)
+        first_plan, second_plan = first.plan(case), second.plan(case)
+        met: list[Outcome | LpmopsError] = []
+
+        def between_two_runs(place: str, verb: str) -> None:
+            if (place, verb) == ("before", "submit_run") and not met:
+                met.append(second.attempt(second_plan))
+
+        first.cloud.trouble = between_two_runs
+        assert first.desk.apply(first_plan, first.approve(first_plan)).state == "succeeded"
+        (refused,) = met
+        assert isinstance(refused, LockedError)
+        ((mine, _),) = journal.operations(first.store)
+        assert re.search(rf"locked by ops@lpm.example on .* for operation {mine.id}", refused.message)
+        assert len(first.cloud.get("stream")["submitted"]) == 1
+
+
+@pytest.mark.parametrize("text", ["2026-11-23 11:57", "2026-11-23T12:57:00+01:00", "2026-11-23T11:57:00Z"])
+def test_a_time_on_the_command_line_is_utc_unless_it_names_its_zone(text: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", "--from", text, "--to", "2026-11-23 11:58", "-o", "json")
+    assert (said.code, said.data["wish"]["ranges"]) == (0, [[4, 5]])
+    times = "These versions were committed from 2026-11-23T11:57:00.000Z to 2026-11-23T11:58:00.000Z (UTC)."
+    assert times in said.data["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("2999-01-01 00:00", "in the future"), ("2026-13-45", "no moment"), ("2026-11-23 12:00:01", "no version since")],
+)
+def test_a_time_without_versions_is_a_usage_error(text: str, what: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", "--from", text, "-o", "json")
+    assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
 
 
 def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Path) -> None:
