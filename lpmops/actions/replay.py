@@ -47,7 +47,8 @@ _START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
 _SECONDS_OF_A_SECOND = 1.5
 # How long what was sent is given to land before the proof is made.
 _LANDING_SECONDS = 600.0
-_INNER_VERSIONS = 20
+# A run writes down how far it is after each step: in about so many, none of more versions than these.
+_INNER_STEPS, _INNER_VERSIONS = 10, 20
 # Arguments of the stream that a replay does not know.
 _OF_THE_STREAM = ("--checkpoint", "--starting-version", "--accept-schema-version", "--trigger-seconds")
 
@@ -130,7 +131,10 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "asked_at": to_data(wished.asked_at),
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
-    change = Change("events", None, f"at most {chunk.rows:,} sent again")
+    said = f"at most {chunk.rows:,} sent again"
+    if wished.companies:
+        said = f"of {chunk.rows:,} those of {counted(len(wished.companies), 'company', 'companies')} sent again"
+    change = Change("events", None, said)
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
@@ -250,7 +254,7 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
         "--from-version": given["first"],
         "--to-version": given["last"],
         "--rate": given["rate"],
-        "--chunk-versions": min(_INNER_VERSIONS, given["last"] - given["first"] + 1),
+        "--chunk-versions": min(_INNER_VERSIONS, (given["last"] - given["first"]) // _INNER_STEPS + 1),
         "--folder": folder,
     }
     companies = [("--company", company) for company in given["companies"]]

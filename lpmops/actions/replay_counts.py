@@ -54,8 +54,8 @@ def _words(found: Counter[str], wished: Exact, room: HeadRoom) -> Iterator[str]:
         for company, rows in found.most_common(_SHOWN)
     ]
     more = f" and {counted(len(found) - _SHOWN, 'company', 'companies')} more" if len(found) > _SHOWN else ""
-    how = "as large as those that flow now" if room.is_measured else "if usual, as none flows now that shows its size"
+    how = "as those that flow now have" if room.is_measured else "which is a guess, as none flows now to measure"
     if shown:
-        yield f"Changes by company: {', '.join(shown)}{more}; an event has {room.event_bytes:,.0f} bytes, {how}."
+        yield f"Changes by company: {', '.join(shown)}{more}, at {room.event_bytes:,.0f} bytes an event, {how}."
     if silent := [company for company in wished.companies if company not in found]:
         yield f"These versions hold no change of {', '.join(silent)}."

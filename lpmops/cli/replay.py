@@ -163,7 +163,7 @@ def list_replays(
                 replay_show.span(each),
                 _few(each["companies"]),
                 f"{sum(chunk['state'] == 'done' for chunk in each['chunks'])} of {len(each['chunks'])}",
-                "-" if each["rows"] is None else f"{each['rows']:,}",
+                f"{each['rows_planned']:,} at most" if each["rows"] is None else f"{each['rows']:,}",
                 "-" if each["proof"] is None else "yes" if each["proof"]["complete"] else "no",
             ]
             for each in items

@@ -497,7 +497,7 @@ def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_h
     assert ": 40 changes in 1 run at 495 a second, about 4 min." in said.data["summary"]
     counts, times, *_ = said.data["warnings"]
     assert counts == (
-        "Changes by company: 1001 36 (35 KB), 1002 4 (4 KB); an event has 1,000 bytes, as large as those that flow now."
+        "Changes by company: 1001 36 (35 KB), 1002 4 (4 KB), at 1,000 bytes an event, as those that flow now have."
     )
     assert times == "These versions were committed from 2026-11-23T11:55:00.000Z to 2026-11-23T11:58:00.000Z (UTC)."
 
