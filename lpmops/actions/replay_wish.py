@@ -171,7 +171,15 @@ def _version(bench: Bench, end: int | str, *, is_first: bool) -> int:
         return end
     moment = parse_time(end)
     if is_first:
-        later = [each.version for each in _back_to(bench, moment) if each.at >= moment]
+        found = _back_to(bench, moment)
+        oldest = found[-1] if found else None
+        if oldest is not None and oldest.version > 0 and oldest.at > moment:
+            raise UsageError(
+                f"The table's log begins with version {oldest.version}, committed at {to_data(oldest.at)}: what was committed between {end} "
+                "and then was cleaned up and can't be sent again.",
+                hint=f"Take what is there: --from-version {oldest.version}. For the rest load the table's current rows.",
+            )
+        later = [each.version for each in found if each.at >= moment]
         if later:
             return min(later)
         raise UsageError(f"The table has no version since {end}.", hint="lpmops cdf versions shows them.")

@@ -226,6 +226,18 @@ def test_a_time_without_versions_is_a_usage_error(text: str, what: str, line: Li
     assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
 
 
+def test_a_time_before_the_tables_log_is_not_taken_for_the_oldest_version_that_is_left(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", oldest=4)
+    said = line.run("replay", "plan", "-e", "prod", "--from", "2026-11-23 11:55", "-o", "json")
+    error = said.document["error"]
+    assert (said.code, "log begins with version 4, committed at 2026-11-23T11:57:00.000Z" in error["message"]) == (
+        2,
+        True,
+    )
+    assert "--from-version 4" in error["hint"]
+
+
 def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Path) -> None:
     case = CASES["replay"]
     with operator(folder) as worker:
