@@ -46,6 +46,8 @@ from lpmops.sandbox.sql import SqlServer
 log = logging.getLogger(__name__)
 
 PARTITIONS = 4
+# Of the SQL server, beside one for each company database.
+CONNECTIONS = 20
 RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
@@ -96,7 +98,9 @@ class SandboxEnvironment:
         self._newcomers = Newcomers(folder, more_companies, len(companies))
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
-        self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}")
+        # One for each database that is written to all the time: a file that is closed and opened again for each batch costs more than the batch.
+        connections = CONNECTIONS + len(plan.databases)
+        self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}", connections=connections)
         self.table = _table(folder / "lake" / "tdr_streaming", plan.table, clock)
         self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
         self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
