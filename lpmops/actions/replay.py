@@ -68,8 +68,10 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         "job.id": job.job_id if job is not None else None,
         "job.code": replay_preflight.entry_of(settings or {}),
     }
+    lost = tuple(replay_wish.lost(bench, wish, feed)) if replay_wish.is_of_gaps(wish) else ()
     if not wished.ranges:
-        return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())
+        said = "Nothing is known to be missing that could be sent again." if lost else "Nothing is known to be missing."
+        return _plan(bench, wish, wished, (), seen, said, Impact(), refusals=lost)
     commits = replay_wish.commits(bench, feed, wished.ranges)
     chunks = _chunks(wished, commits)
     refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
@@ -80,7 +82,7 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     if len(chunks) > _MOST_CHUNKS:
         way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
-    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, commits))
+    warnings = (*counts.words, *lost, *replay_preflight.warnings(bench, wished, feed, room, commits))
     steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, wished, len(chunks)))
     # Nothing is skipped by it, so it says no events, which are those that are.
     impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)

@@ -12,6 +12,7 @@ from lpmops.actions.replay_wish import Exact, HeadRoom
 from lpmops.errors import ServiceError, SignInError, UnreadableChangesError
 from lpmops.model import Commit
 from lpmops.plain_text import counted, size
+from lpmops.versions import Versions
 
 _SHOWN = 10
 
@@ -38,7 +39,7 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
                     if not wished.companies or company in wished.companies:
                         found[company] += tally.changes
             except UnreadableChangesError as error:
-                refusals.append(f"{error.message} {error.remains}")
+                refusals.append(f"{error.message} {error.remains}{_what_is_left(bench, piece.versions, error)}")
     except SignInError:
         raise
     except ServiceError as error:
@@ -46,6 +47,27 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
     if refusals:
         return Counts(refusals=tuple(refusals))
     return Counts(dict(found), tuple(_words(found, wished, room)))
+
+
+def _what_is_left(bench: Bench, versions: Versions, error: UnreadableChangesError) -> str:
+    """Which of these versions can still be read: what is cleaned up is cleaned up from the oldest on. Raises ServiceError types."""
+    if error.divisible:
+        return ""
+
+    def is_readable(first: int) -> bool:
+        try:
+            bench.services.changes.counts(bench.config.routing, Versions(first, versions.last))
+        except UnreadableChangesError:
+            return False
+        return True
+
+    if len(versions) == 1 or not is_readable(versions.last):
+        return ""
+    lost, first = versions.first, versions.last
+    while first - lost > 1:
+        middle = (lost + first) // 2
+        lost, first = (lost, middle) if is_readable(middle) else (middle, first)
+    return f" Those from {first} on can be: --versions {Versions(first, versions.last)}."
 
 
 def _words(found: Counter[str], wished: Exact, room: HeadRoom) -> Iterator[str]:

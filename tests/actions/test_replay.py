@@ -500,6 +500,10 @@ def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None
     said = line.run("replay", "plan", *RUN[2:], "-o", "json")
     assert said.code == 6
     assert "What remains is to load" in said.document["error"]["message"]
+    assert "Those from 4 on can be: --versions 4:5." in said.document["error"]["message"]
+    line.cloud.put("feed", vacuumed=6)
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    assert "on can be" not in said.document["error"]["message"]
 
 
 def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
@@ -551,6 +555,33 @@ def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(fol
         done = worker.desk.apply(plan, worker.approve(plan))
         assert done.result["proof"]["complete"] is True
         assert done.result["proof"]["companies"][0]["source"] == 80
+
+
+class Lost(Proven):
+    """Of what was found missing before some can't be read any more."""
+
+    def __init__(self, *, some: bool) -> None:
+        self._some = some
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        gone = OpenGap("1001", Versions(2, 3), 20, 11, 9, 0, 0, 0, "VACUUM has removed the files of their changes.")
+        return [gone, OpenGap("1002", Versions(6, 6), 10, 1, 9, 0, 0, 9)] if self._some else [gone]
+
+
+@pytest.mark.parametrize("some", [True, False])
+def test_what_is_missing_and_lost_for_good_is_said_and_keeps_nothing_else_from_being_sent(
+    some: bool, folder: Path
+) -> None:
+    said = "9 changes of 1001 in versions 2:3 can't be sent again (VACUUM has removed the files of their changes): load the table's current rows."
+    with operator(folder, prover=Lost(some=some)) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        two = {"company_id": "1002", "company": "Lake", "database_name": "lpm-01", "changed_by": "x"}
+        worker.cloud.put("lpmops.route", **{"1002": two})
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert said in (plan.warnings if some else plan.refusals)
+        assert (plan.wish["ranges"], plan.applyable) == ([[6, 6]] if some else [], some)
+        if some:
+            assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
 
 
 def test_the_command_of_a_plan_of_several_ranges_makes_exactly_this_plan(folder: Path, line: Line) -> None:
