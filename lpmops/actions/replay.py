@@ -27,12 +27,13 @@ from lpmops.actions.replay_counts import Counts
 from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.actions.replay_wish import Exact
 from lpmops.control import guard
+from lpmops.control.book import made_at
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun, parse_time, to_data
+from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
@@ -83,7 +84,7 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
     warnings = (*counts.words, *lost, *replay_preflight.warnings(bench, wished, feed, room, commits))
-    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, wished, len(chunks)))
+    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
     # Nothing is skipped by it, so it says no events, which are those that are.
     impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)
     summary = _summary(bench, wished, chunks, counts)
@@ -130,7 +131,6 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rows": chunk.rows,
         "companies": list(wished.companies),
         "rate": wished.rate,
-        "asked_at": to_data(wished.asked_at),
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
     said = f"at most {chunk.rows:,} sent again"
@@ -140,8 +140,8 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
-def _landing_step(bench: Bench, wished: Exact, last: int) -> Step:
-    arguments = {"after": last, "asked_at": to_data(wished.asked_at), "seconds": _LANDING_SECONDS}
+def _landing_step(bench: Bench, last: int) -> Step:
+    arguments = {"after": last, "seconds": _LANDING_SECONDS}
     return Step("wait until it has landed", LANDED, bench.environment.name, arguments)
 
 
@@ -192,17 +192,15 @@ def replay_id(operation: str, chunk: int) -> str:
     return f"{operation}-{chunk}"
 
 
-def _runs(bench: Bench, step: Step, operation: str, chunk: int) -> Iterator[ReplayRun]:
+def _runs(bench: Bench, operation: str, chunk: int) -> Iterator[ReplayRun]:
     """The runs of a chunk, newest first."""
-    found: Iterator[ReplayRun] = bench.services.replays.named(
-        run_name(operation, chunk), parse_time(step.arguments["asked_at"])
-    )
+    found: Iterator[ReplayRun] = bench.services.replays.named(run_name(operation, chunk), made_at(operation))
     return found
 
 
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     n = step.arguments["n"]
-    newest = next(_runs(bench, step, row.operation, n), None)
+    newest = next(_runs(bench, row.operation, n), None)
     is_out = row.state in ("begun", "accepted", "in_doubt")
     answered = receipt.location if receipt is not None and is_out else None
     if answered and (newest is None or newest.run_id != answered):
@@ -236,7 +234,7 @@ def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
     settings = bench.services.databricks.job_settings(job.job_id)
     n, name = step.arguments["n"], run_name(operation, step.arguments["n"])
     # Asked again after a lost answer the service gives the run it made; after a run that failed it makes another.
-    failed = sum(run.state == "failed" for run in _runs(bench, step, operation, n))
+    failed = sum(run.state == "failed" for run in _runs(bench, operation, n))
     token = f"lpmops-{operation}-{n}-{failed}"
     given = parameters(settings, step, replay_id(operation, n), replayruns.folder_of(bench.environment))
     operators = bench.environment.databricks.operators
@@ -267,7 +265,7 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
 def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     """Whether the jobs have written what came after the last run's end; once its time is over the proof says what has not landed."""
     del receipt
-    runs = _runs(bench, step, row.operation, step.arguments["after"])
+    runs = _runs(bench, row.operation, step.arguments["after"])
     ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
     behind = [
         job.name
@@ -297,7 +295,7 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
     proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
     sent = [step for step in plan.steps if step.kind == CHUNK]
-    runs = {step.arguments["n"]: list(_runs(bench, step, operation, step.arguments["n"])) for step in sent}
+    runs = {step.arguments["n"]: list(_runs(bench, operation, step.arguments["n"])) for step in sent}
     return {
         "changed": True,
         "summary": f"{replay_show.verdict(proof)}. The proof: lpmops replay show {operation}",

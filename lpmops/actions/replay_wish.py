@@ -49,16 +49,12 @@ class HeadRoom:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """A wish as numbers. `companies` none is every company, `chunk` the most rows of one run, `rate` events a second.
-
-    `asked_at` is when it was made exact: no run of it is older.
-    """
+    """A wish as numbers. `companies` none is every company, `chunk` the most rows of one run, `rate` events a second."""
 
     ranges: tuple[Versions, ...]
     companies: tuple[str, ...]
     rate: int
     chunk: int
-    asked_at: datetime
 
     @property
     def wish(self) -> dict[str, Any]:
@@ -68,7 +64,6 @@ class Exact:
             "companies": list(self.companies),
             "rate": self.rate,
             "chunk": self.chunk,
-            "asked_at": to_data(self.asked_at),
             "missing": False,
             **dict.fromkeys(("from_version", "to_version")),
         }
@@ -86,8 +81,8 @@ class Exact:
 
 
 def is_exact(wish: Wish) -> bool:
-    """Whether a plan was made of it before."""
-    return wish.get("asked_at") is not None
+    """Whether a plan was made of it before, which keeps beside it what was counted then."""
+    return "counted" in wish
 
 
 def is_of_gaps(wish: Wish) -> bool:
@@ -109,8 +104,7 @@ def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
     else:
         ranges = (_bounds(bench, wish, feed),)
     rate = wish.get("rate") or max(1, min(LARGEST_RATE, room.free // 2))
-    asked_at = parse_time(wish["asked_at"]) if is_exact(wish) else bench.now()
-    return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS), asked_at)
+    return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS))
 
 
 def head_room(bench: Bench) -> HeadRoom:
