@@ -25,7 +25,7 @@ from lpmops.versions import Versions, merged, within, without
 PROVEN = Mark("━", "proven", "ok", 0)
 YOUNG = Mark("╌", "too young to judge", "muted", 1)
 UNPROVEN = Mark("─", "not looked at", "muted", 2)
-PARTLY = Mark("┅", "looked at for some companies", "muted", 3)
+PARTLY = Mark("┅", "partly looked at", "muted", 3)
 NO_FEED = Mark("·", "not recorded", "faint", 4)
 OLD = Mark("░", "may be gone", "warn", 5)
 DIFFERS = Mark("▲", "differs", "warn", 6)
@@ -164,7 +164,7 @@ def _state(
     if certainty == "may be gone":
         return OLD, "not looked at; its changes may be gone", ()
     if version in some:
-        return PARTLY, PARTLY.word, ()
+        return PARTLY, "looked at for some companies", ()
     return (YOUNG, YOUNG.word, ()) if at > now - LANDING else (UNPROVEN, UNPROVEN.word, ())
 
 

@@ -68,7 +68,7 @@ class VersionsScreen(CloserScreen):
         self.companies.sort_by(drawn.BY_TROUBLE, descending=True)
         self.table: LiveTable[Any] = self.versions
         self._answer: Answer[Laid] = Answer()
-        self._begun = False
+        self._begun: Laid | None = None
         self._counted: Versions | None = None
         self._moving: Versions | None = None
         self._timer: Timer | None = None
@@ -109,8 +109,7 @@ class VersionsScreen(CloserScreen):
         found = self._answer.value
         self.versions.empty_text = self._nothing(scene)
         self.versions.show(found.rows if found is not None else (), scene.now.astimezone(scene.zone))
-        if found is not None and not self._begun:
-            self._begun = True
+        if found is not None:
             self._begin_with(found)
         self._draw_choice(scene)
 
@@ -205,14 +204,18 @@ class VersionsScreen(CloserScreen):
     # What is chosen --------------------------------------------------------------------------------------------------------------------------------
 
     def _begin_with(self, found: Laid) -> None:
-        """Chooses what the place names, else the newest range in which something is missing."""
+        """Chooses what the place names, else the newest range in which something is missing, as soon as one is known."""
+        before, self._begun = self._begun, found
+        if before is found or (before is not None and (before.missing or self.chosen is not None)):
+            return
         wanted: Versions | None = None
-        if self.place is not None and self.place.source:
+        if before is None and self.place is not None and self.place.source:
             try:
                 wanted = ranges.parse(self.place.source)
             except UsageError as error:
                 self.owner.tell(error.message)
-        self.choose(wanted or (found.missing[-1] if found.missing else None))
+        if wanted or found.missing:
+            self.choose(wanted or found.missing[-1])
 
     def choose(self, versions: Versions | None) -> None:
         """Chooses these versions and puts the cursor on the last of them."""
