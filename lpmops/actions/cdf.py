@@ -149,11 +149,15 @@ def _act(bench: Bench, step: Step, operation: str) -> Receipt:
     return bench.services.databricks.enable_feed()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     feed = bench.services.databricks.feed()
     if feed.kind != "delta":
         raise RefusedError("The change feed is off after all: somebody else is changing the table.")
-    return {"changed": True, **show(feed, bench.environment.databricks.table, bench.now()), "undo": plan.undo}
+    return {
+        "changed": True,
+        **show(feed, bench.environment.databricks.table, bench.now()),
+        "undo": plan.undo_of(operation),
+    }
 
 
 ENABLE = Action(

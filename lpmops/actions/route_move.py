@@ -18,7 +18,7 @@ from typing import Any
 from lpmops.actions import asa, inputs, jobs, route, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.route_fields import check_field, database_field
-from lpmops.actions.route_prepare import Draft, Moving, prepare
+from lpmops.actions.route_prepare import Draft, Moving, by_text, prepare, sent_by_texts, stop_words
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -26,8 +26,7 @@ from lpmops.control.remedies import command
 from lpmops.control.routes import ACTIVE, RouteEntry
 from lpmops.errors import RefusedError, ServiceError, SignInError
 from lpmops.model import Receipt, to_data
-from lpmops.routing import deployed, landing
-from lpmops.routing import job as definitions
+from lpmops.routing import landing
 from lpmops.routing.job import LANDING_TABLE
 from lpmops.routing.landing import FoundColumn
 from lpmops.routing.moving import insert_statement, unmovable
@@ -54,9 +53,9 @@ def plan_move(bench: Bench, wish: Wish) -> Plan:
     target, draft = check_field("database", wish["database"]), Draft(seen=route.seen_of_place(entry))
     old = _old(entry, target, wish["old"])
     rows = 0
-    by_text = _by_text(bench)
-    comes = [Route(entry.company_id, entry.company, target)] if by_text and entry.state == ACTIVE else []
-    moving = Moving(old, _mark(entry, old, target, wish)) if by_text and old is not None else None
+    texts = by_text(bench)
+    comes = [Route(entry.company_id, entry.company, target)] if texts and entry.state == ACTIVE else []
+    moving = Moving(old, _mark(entry, old, target, wish)) if texts and old is not None else None
     drifted = prepare(bench, wish, _NAME, [target], comes, draft, wanted=old is not None, moving=moving)
     if entry.state != ACTIVE:
         draft.refusals.append(
@@ -71,17 +70,12 @@ def plan_move(bench: Bench, wish: Wish) -> Plan:
             [
                 f"{'; '.join(drifted)} differ from lpmops.toml: deploy that first: lpmops asa deploy -e {bench.environment.name}"
             ]
-            if drifted and not by_text
+            if drifted and not texts
             else []
         )
         rows = _look_at_old(bench, entry.company_id, old, target, draft)
-        draft.steps += _steps_by_text(entry, old, target, wish) if by_text else _steps(entry, old, target, wish)
+        draft.steps += _steps_by_text(entry, old, target, wish) if texts else _steps(entry, old, target, wish)
     return _plan_of(bench, wish, entry, old, target, draft, rows)
-
-
-def _by_text(bench: Bench) -> bool:
-    """Whether the texts of the jobs say where each company lands, and no route table is read."""
-    return bench.environment.streamanalytics.strategy == "query"
 
 
 def _old(entry: RouteEntry, target: str, left: str) -> str | None:
@@ -208,7 +202,7 @@ def _plan_of(
         undo=command(*words, old) if old else "",
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=route_prepare.impact(bench, draft, 1),
+        impact=route_prepare.impact(bench, draft, [company]),
         warnings=tuple(dict.fromkeys(draft.warnings)) if draft.steps else (),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )
@@ -216,15 +210,9 @@ def _plan_of(
 
 def _lasts(bench: Bench, draft: Draft) -> str:
     """How long it lasts, and who waits meanwhile."""
-    if not _by_text(bench):
+    if not by_text(bench):
         return f"Twice it is waited until every job has read the route table: {_READ_SECONDS / 60:.0f} to {_QUIET_SECONDS / 60:.0f} minutes each."
-    stopped = " and then ".join(draft.stopped)
-    if not stopped:
-        return "The texts of the jobs send it there already: no job stops."
-    return (
-        f"Where a company lands is in the texts of the jobs: {stopped} stops once, which takes 2 to 3 minutes, sometimes more than 5, "
-        "and every company of that job waits meanwhile."
-    )
+    return stop_words(bench, draft) or "The texts of the jobs send it there already: no job stops."
 
 
 # Steps ---------------------------------------------------------------------------------------------------------------------------------------------
@@ -355,14 +343,14 @@ def _count(bench: Bench, database: str, company: str) -> int:
     return int(bench.services.sql.rows(database, "rows_of_company", (company,))[0]["row_count"])
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     (entry,) = route.chosen(bench, plan.wish["companies"])
     given = next(step.arguments for step in plan.steps if step.kind == _ONE)
     if (entry.database, entry.also, entry.state) != (given["new"], None, ACTIVE):
         raise RefusedError(
             f"The route of {entry.company_id} is not as planned after all: somebody else is changing it."
         )
-    if _by_text(bench):
+    if by_text(bench):
         _check_texts(bench, entry.company_id, given["new"])
     left = _count(bench, given["old"], entry.company_id)
     if left and not plan.wish["keep"]:
@@ -381,14 +369,13 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         "rows_left_behind": left,
         "since": to_data(entry.since),
         "stopped_jobs": sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB}),
-        "undo": plan.undo,
+        "undo": plan.undo_of(operation),
     }
 
 
 def _check_texts(bench: Bench, company: str, target: str) -> None:
     """Somebody may have deployed in between, where the move stood still: then a text sends the company elsewhere."""
-    read = {job.name: deployed.read(definitions.deployed(job), bench.config.routing) for job in jobs.chosen(bench, [])}
-    sent = {name: item.routes[company] for name, item in read.items() if company in (item.routes or {})}
+    sent = sent_by_texts(bench, company)
     wrong = [name for name, database in sent.items() if database != target]
     if wrong or not sent:
         raise RefusedError(

@@ -15,7 +15,7 @@ from typing import Any
 from lpmops.actions import asa, route, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Stage, Wish, why_words
 from lpmops.actions.route_fields import FIELDS, check_field
-from lpmops.actions.route_prepare import Draft, prepare
+from lpmops.actions.route_prepare import Draft, prepare, stop_words
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import WAITS, Change, Plan, Step, pins_of
@@ -239,10 +239,7 @@ def _plan_of(
     where = sorted({item["database"] for item in wished})
     what = where[0] if len(where) == 1 else f"{len(where)} databases"
     if draft.stopped:
-        draft.warnings.append(
-            f"For a new output {', '.join(draft.stopped)} stops once, which takes 2 to 3 minutes, sometimes more than 5: events wait in the hub "
-            "meanwhile, and with them every company of that job."
-        )
+        draft.warnings.append(stop_words(bench, draft))
         stop = f" {', '.join(draft.stopped)} stops once and starts again where its output ended."
     else:
         stop = " No job stops." if new else ""
@@ -263,7 +260,7 @@ def _plan_of(
         undo=_undo(bench, new),
         reason=wish["reason"],
         ticket=wish["ticket"],
-        impact=route_prepare.impact(bench, draft, len(new)),
+        impact=route_prepare.impact(bench, draft, [item["company_id"] for item in new]),
         warnings=tuple(dict.fromkeys(draft.warnings)) if new else (),
         refusals=tuple(dict.fromkeys(draft.refusals)),
     )
@@ -366,7 +363,7 @@ def _act_note(bench: Bench, step: Step, operation: str) -> Receipt:
     return Receipt()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     wished = {item["company_id"]: item for item in wished_routes(plan.wish)}
     there = routes.of_companies(bench.control, wished)
     left = routes.unrouted(bench.control, wished)
@@ -387,7 +384,7 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
             }
         )
     stopped = sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB})
-    return {"changed": True, "routes": shown, "stopped_jobs": stopped, "undo": plan.undo}
+    return {"changed": True, "routes": shown, "stopped_jobs": stopped, "undo": plan.undo_of(operation)}
 
 
 # The action ----------------------------------------------------------------------------------------------------------------------------------------

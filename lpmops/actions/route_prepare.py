@@ -6,7 +6,7 @@ output, for which the job is stopped once, however many databases come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Impact, Step
 from lpmops.control.remedies import command
 from lpmops.model import Receipt, StreamingJob
+from lpmops.routing import deployed
 from lpmops.routing import job as definitions
 from lpmops.routing.routes import Route
 from lpmops.routing.shards import ShardPlan
@@ -50,6 +51,22 @@ class Moving:
     mark: tuple[Step, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """The jobs that there are, what they are to become, and which may stop for it. `drifted` is what they have otherwise than lpmops.toml asks."""
+
+    every: Sequence[StreamingJob]
+    target: Mapping[str, definitions.Definition]
+    shards: ShardPlan
+    stops: Sequence[StreamingJob]
+    drifted: list[str]
+
+
+def by_text(bench: Bench) -> bool:
+    """Whether the texts of the jobs say where each company lands, and no route table is read."""
+    return bench.environment.streamanalytics.strategy == "query"
+
+
 def prepare(
     bench: Bench,
     wish: Wish,
@@ -68,29 +85,24 @@ def prepare(
     Gives what the jobs have otherwise than lpmops.toml asks, in words.
     """
     environment = bench.environment
-    every, pauses = jobs.chosen(bench, []), bench.control.pauses()
-    live = {job.name: definitions.deployed(job) for job in every}
     written = route_sight.writers(bench)
     known = routes.read_databases(bench.services.sql, environment.sql.control_database, environment.sql.databases)
     fresh = [name for name in databases if name.casefold() not in written]
     if environment.sql.control_database.casefold() in {name.casefold() for name in databases}:
         draft.refusals.append(f"{environment.sql.control_database} is the control database: no company lands there.")
         return []
-    base, _ = asa_definition.targets(bench, every)
-    by_text = environment.streamanalytics.strategy == "query"
-    flow = hub_flow.measure(bench) if wanted and (fresh or by_text) else None
-    target, shards = asa_definition.targets(bench, every, databases, added, flow)
+    changes = bool(fresh) or by_text(bench)
+    flow = hub_flow.measure(bench) if wanted and changes else None
     draft.warnings += flow.notes if flow is not None else ()
-    # What is as it is to become already is half of an attempt that did not come to its end.
-    drifted = _drift(base, {name: one for name, one in live.items() if _unlike(target.get(name), one)})
-    if by_text:
-        draft.seen["routes"] = asa_definition.routes_words(shards)
+    found = _look_at_jobs(bench, databases, added, flow, changes=changes)
+    if by_text(bench):
+        draft.seen["routes"] = asa_definition.routes_words(found.shards)
     for name in databases:
-        shard = shards.shard_of(name)
+        shard = found.shards.shard_of(name)
         writer = shard.job if shard is not None else ""
-        output = target[writer].outputs.get(name) if name in fresh and writer in target else None
+        output = found.target[writer].outputs.get(name) if name in fresh and writer in found.target else None
         if not writer:
-            draft.refusals += shards.refusals or (f"No job would write to {name}.",)
+            draft.refusals += found.shards.refusals or (f"No job would write to {name}.",)
             continue
         sight = route_databases.look(bench, name, writer, output)
         draft.steps += sight.steps
@@ -99,64 +111,153 @@ def prepare(
         draft.warnings += sight.warnings
         if name.casefold() not in {each.casefold() for each in known}:
             draft.seen[f"{name}.known"] = False
-    draft.refusals += [reason for reason in shards.refusals if fresh or by_text]
-    draft.warnings += [f"{what}: {used}." for what, used in shards.head_room().items() if fresh]
-    stops = [job for job in every if job.name in target and (fresh or by_text)]
-    if drifted and stops and wanted:
-        draft.refusals.append(
-            f"{'; '.join(drifted)} differ from lpmops.toml: bring that in order first, so that nothing else changes on the way: "
-            + command("lpmops", "asa", "deploy", "-e", environment.name)
-        )
-    elif drifted:
-        draft.warnings.append(
-            f"{'; '.join(drifted)} differ from lpmops.toml: lpmops asa query -e {environment.name} --diff"
-        )
-    first, since = _first(every, databases, shards, moving, draft)
-    draft.steps += moving.mark if moving is not None else ()
-    for job in sorted(every, key=lambda job: job.name != first):
-        begin = since if job.name == first else None
-        made = target.get(job.name) if job in stops and wanted else None
-        _stop(bench, wish, job, pauses.get(job.name), made, draft, action, begin)
+    draft.refusals += [reason for reason in found.shards.refusals if changes]
+    draft.warnings += [f"{what}: {used}." for what, used in found.shards.head_room().items() if fresh]
+    _change_jobs(bench, wish, action, found, _handover(bench, found, databases, added, moving), draft, wanted, moving)
     draft.steps += [_database_step(name, wish["by"]) for name in databases if wanted and f"{name}.known" in draft.seen]
-    return drifted
+    return found.drifted
+
+
+def retext(bench: Bench, wish: Wish, action: str, changed: Sequence[Route], draft: Draft) -> None:
+    """Add to a draft what lets the texts of the jobs say that companies begin or cease to land where they are routed to.
+
+    Nothing where the jobs read the route table. `changed` are the routes as they are to become, all active or none. `wish`: reason, ticket, by.
+    """
+    if not by_text(bench):
+        return
+    databases = list(dict.fromkeys(one.database for one in changed))
+    found = _look_at_jobs(bench, (), changed, None, changes=True)
+    draft.seen["routes"] = asa_definition.routes_words(found.shards)
+    draft.refusals += found.shards.refusals
+    handover = _handover(bench, found, databases, changed, None)
+    _change_jobs(bench, wish, action, found, handover, draft, wanted=bool(changed), moving=None)
+
+
+def _look_at_jobs(
+    bench: Bench, databases: Sequence[str], added: Sequence[Route], flow: hub_flow.Flow | None, *, changes: bool
+) -> _Jobs:
+    every = jobs.chosen(bench, [])
+    live = {job.name: definitions.deployed(job) for job in every}
+    base, _ = asa_definition.targets(bench, every)
+    target, shards = asa_definition.targets(bench, every, databases, added, flow)
+    # What is as it is to become already is half of an attempt that did not come to its end.
+    drifted = _drift(base, {name: one for name, one in live.items() if _unlike(target.get(name), one)})
+    return _Jobs(every, target, shards, [job for job in every if job.name in target and changes], drifted)
+
+
+def _change_jobs(
+    bench: Bench,
+    wish: Wish,
+    action: str,
+    found: _Jobs,
+    handover: _Handover,
+    draft: Draft,
+    wanted: bool,
+    moving: Moving | None,
+) -> None:
+    """What the jobs rest on, and the one stop of each that must change, where anything is to be done at all."""
+    pauses, environment = bench.control.pauses(), bench.environment.name
+    if found.drifted and found.stops and wanted:
+        draft.refusals.append(
+            f"{'; '.join(found.drifted)} differ from lpmops.toml: bring that in order first, so that nothing else changes on the way: "
+            + command("lpmops", "asa", "deploy", "-e", environment)
+        )
+    elif found.drifted:
+        draft.warnings.append(
+            f"{'; '.join(found.drifted)} differ from lpmops.toml: lpmops asa query -e {environment} --diff"
+        )
+    draft.refusals += handover.refusals
+    draft.steps += moving.mark if moving is not None else ()
+    for job in sorted(found.every, key=lambda job: job.name not in handover.first):
+        begin = handover.since if job.name in handover.first else None
+        made = found.target.get(job.name) if job in found.stops and wanted else None
+        _stop(bench, wish, job, pauses.get(job.name), made, draft, action, begin)
 
 
 def _unlike(target: definitions.Definition | None, live: definitions.Definition) -> bool:
     return target is None or bool(definitions.differences(target, live))
 
 
-def _first(
-    every: Sequence[StreamingJob],
-    databases: Sequence[str],
-    shards: ShardPlan,
-    moving: Moving | None,
-    draft: Draft,
-) -> tuple[str, datetime | None]:
-    """Which job changes first, and where it begins again: the one that a company comes to, where the output of the one that it leaves has ended.
+@dataclass(frozen=True, slots=True)
+class _Handover:
+    """Which jobs change first, and since when they write again at the latest, None for where the output of each ended."""
 
-    What the one gives up the other has then written, or writes: a record that both write is in both databases until it is taken out of the old one.
+    first: frozenset[str] = frozenset()
+    since: datetime | None = None
+    refusals: tuple[str, ...] = ()
+
+
+def _handover(
+    bench: Bench, found: _Jobs, databases: Sequence[str], changed: Sequence[Route], moving: Moving | None
+) -> _Handover:
+    """Where texts hold companies, the jobs that these come to change first, and begin again where the output of those that they leave has ended.
+
+    One that comes or goes leaves or joins what no route takes, which the job with the control database's outputs writes. What one gives up the other
+    has then written, or writes: in between both have it, and none of it is nowhere.
     """
-    if moving is None:
-        return "", None
-    comes, leaves = shards.shard_of(databases[0]), shards.shard_of(moving.old)
-    if comes is None or leaves is None or comes.job == leaves.job:
-        return "", None
-    since = next((asa_stop.end_of(job) for job in every if job.name == leaves.job), None)
-    if since is None:
-        draft.refusals.append(f"Where the output of {leaves.job} ended is not known: start it anew first, from a time.")
-    return comes.job, since
+    if not by_text(bench):
+        return _Handover()
+    homes = _jobs_of(found.shards, databases)
+    control = frozenset(shard.job for shard in found.shards.shards if shard.share.control)
+    if moving is not None:
+        comes, leaves = homes, _jobs_of(found.shards, [moving.old]) - homes
+    elif any(route.active for route in changed):
+        comes, leaves = homes - control, control
+    else:
+        comes, leaves = control, homes - control
+    if not comes or not leaves:
+        return _Handover()
+    ends = {job.name: asa_stop.end_of(job) for job in found.every if job.name in leaves}
+    known = [end for end in ends.values() if end is not None]
+    return _Handover(
+        comes,
+        min(known, default=None),
+        tuple(
+            f"Where the output of {name} ended is not known: start it anew first, from a time."
+            for name, end in ends.items()
+            if end is None
+        ),
+    )
 
 
-def impact(bench: Bench, draft: Draft, companies: int) -> Impact:
+def _jobs_of(shards: ShardPlan, databases: Sequence[str]) -> frozenset[str]:
+    """The jobs that write these databases."""
+    return frozenset(shard.job for name in databases if (shard := shards.shard_of(name)) is not None)
+
+
+def sent_by_texts(bench: Bench, company: str) -> dict[str, str]:
+    """Where the texts of the jobs send a company, by the job whose text holds it."""
+    read = {job.name: deployed.read(definitions.deployed(job), bench.config.routing) for job in jobs.chosen(bench, [])}
+    return {name: item.routes[company] for name, item in read.items() if company in (item.routes or {})}
+
+
+def stop_words(bench: Bench, draft: Draft) -> str:
+    """Which jobs stop and why, for how long, and who waits; empty where none does."""
+    if not draft.stopped:
+        return ""
+    if by_text(bench):
+        return (
+            f"Where a company lands is in the texts of the jobs: {' and then '.join(draft.stopped)} stops once, which takes 2 to 3 minutes, "
+            "sometimes more than 5, and every company of that job waits meanwhile."
+        )
+    return (
+        f"For a new output {', '.join(draft.stopped)} stops once, which takes 2 to 3 minutes, sometimes more than 5: events wait in the hub "
+        "meanwhile, and with them every company of that job."
+    )
+
+
+def impact(bench: Bench, draft: Draft, companies: Collection[str]) -> Impact:
     """What a plan does to others: whose records wait for a job that stops, beside the companies that it is about, and for how long."""
     if not draft.stopped:
-        return Impact(companies=companies, pause_seconds=0.0, budget_share=0.0)
+        return Impact(companies=len(companies), pause_seconds=0.0, budget_share=0.0)
     written = {database for database, job in route_sight.writers(bench).items() if job in draft.stopped}
     there = routes.entries(bench.control).values()
-    waiting = sum(entry.state == routes.ACTIVE and entry.database.casefold() in written for entry in there)
+    waiting = {one.company_id for one in there if one.state == routes.ACTIVE and one.database.casefold() in written}
     pause = asa_deploy.CYCLE_SECONDS
     share = jobs.impact(bench, pause_seconds=pause).budget_share
-    return Impact(companies=companies + waiting, events=draft.skipped, pause_seconds=pause, budget_share=share)
+    return Impact(
+        companies=len(waiting.union(companies)), events=draft.skipped, pause_seconds=pause, budget_share=share
+    )
 
 
 def _drift(target: Mapping[str, definitions.Definition], live: Mapping[str, definitions.Definition]) -> list[str]:

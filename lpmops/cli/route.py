@@ -283,7 +283,7 @@ def _wish(desk: Any, companies: list[str] | None, change: Change) -> dict[str, A
 @group.command()
 @spread
 def pause(environment: Env, change: Change, company_id: Companies = None) -> None:
-    """Let nothing of a company land until it is resumed. No job stops; its records can be replayed from the source table afterwards.
+    """Let nothing of a company land until it is resumed. Its records can be replayed from the source table afterwards.
 
     Example: lpmops route pause -e prod --company-id 1001 --reason "their database is moved" --yes
     """

@@ -19,6 +19,7 @@ from lpmops.control.inspect import Inspector
 from lpmops.control.past import StoredPast
 from lpmops.control.places import places
 from lpmops.control.poller import Opener, Poller, open_services
+from lpmops.control.reconcile_turns import ReconcileTurns
 from lpmops.control.shared import SharedServices
 from lpmops.errors import StoreError
 from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
@@ -45,6 +46,8 @@ class PolledFeed:
             name: Poller(environment, config, store, opener=shared.open)
             for name, environment in config.environments.items()
         }
+        # Each beside its poller, and never in its way.
+        self._turns = [ReconcileTurns(poller, config, store, opener=shared.open) for poller in self._pollers.values()]
         self._inspector = Inspector(config, shared.open, utc_now, store)
         self._started = False
         self._lock = threading.Lock()
@@ -96,6 +99,8 @@ class PolledFeed:
                 self._started = True
                 for poller in self._pollers.values():
                     poller.start()
+                for turns in self._turns:
+                    turns.start()
 
         def unsubscribe() -> None:
             for end in ends:
@@ -160,12 +165,16 @@ class PolledFeed:
     def warnings(self) -> list[str]:
         """What is wrong with the store or the pollers; each once, however many of them say it."""
         of_store = self._store.warnings if self._store is not None else ()
-        said = (self._warning, *of_store, *(poller.warning for poller in self._pollers.values()))
+        said = [self._warning, *of_store]
+        said += [poller.warning for poller in self._pollers.values()]
+        said += [turns.warning for turns in self._turns]
         return list(dict.fromkeys(each for each in said if each))
 
     def close(self) -> None:
         """End all pollers within a moment; those that hang are left behind."""
         self._inspector.close()
+        for turns in self._turns:
+            turns.close()
         closing = [threading.Thread(target=poller.close, daemon=True) for poller in self._pollers.values()]
         for thread in closing:
             thread.start()

@@ -31,17 +31,21 @@ from tests.actions import cloud_access
 from tests.actions.arm import PRINCIPAL
 from tests.actions.cloud import CONTROL, JOB, SENDER, WORKSPACE, Act, Cloud, environment
 
-PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
-START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
-DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
+PAUSE: dict[str, Any] = {
+    "jobs": [],
+    "reason": "database move",
+    "ticket": "OPS-1",
+    "until": None,
+    "by": "ops@lpm.example",
+}
+START: dict[str, Any] = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
+DEPLOY: dict[str, Any] = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
 REPLAY = {
     **FEED,
     "from_version": 2,
     "to_version": 5,
-    "from": None,
-    "to": None,
     "missing": False,
     "companies": ["1001"],
     "rate": 100,
@@ -231,6 +235,12 @@ def _is_route(state: str) -> Callable[[Cloud], bool]:
     return lambda cloud: _routes(cloud) == [("1001", "lpm-01", state)]
 
 
+def _is_paused_in_the_text(cloud: Cloud) -> bool:
+    job = cloud.get(JOB)
+    sent = deployed.read(definitions.deployed(cloud.job(JOB)), Routing()).routes
+    return _is_route("paused")(cloud) and not sent and job["state"] == "Running" and not _noted(cloud)
+
+
 def _has_moved(cloud: Cloud) -> bool:
     return (
         _routes(cloud) == [("1001", "lpm-02", "active")]
@@ -355,6 +365,13 @@ CASES: dict[str, Case] = {
         _is_made,
     ),
     "route pause": Case("route.pause", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("paused")),
+    "route pause in the text": Case(
+        "route.pause",
+        ROUTE,
+        _with_companies_in_the_text,
+        (*_job("pause_put", "stop", "put_transformations", "start", "pause_delete"), Act("route_state_put", "1001")),
+        _is_paused_in_the_text,
+    ),
     "route resume": Case("route.resume", ROUTE, _route_paused, (Act("route_state_put", "1001"),), _is_route("active")),
     "route remove": Case("route.remove", ROUTE, _as_it_is, (Act("route_state_put", "1001"),), _is_route("removed")),
     "replay": Case(

@@ -26,6 +26,8 @@ from tests.actions.cloud import CONTROL, JOB, START, Trouble, by_strategy, confi
 from tests.actions.operator import QUICK
 from tests.actions.two_jobs import SECOND, TwoJobs, shared
 
+pytestmark = pytest.mark.usefixtures("simulated_time")
+
 DEPLOY: dict[str, Any] = {
     "reason": "new companies",
     "ticket": "",
@@ -159,18 +161,6 @@ def test_a_column_that_the_source_has_not_is_not_deployed(cloud: TwoJobs, folder
     assert any("were not held beside the source's: The warehouse is away." in warning for warning in made.warnings)
 
 
-# Moving --------------------------------------------------------------------------------------------------------------------------------------------
-
-MOVE: dict[str, Any] = {
-    "companies": ["1001"],
-    "database": "lpm-02",
-    "old": "",
-    "keep": False,
-    "reason": "",
-    "ticket": "",
-}
-
-
 class Stubborn(TwoJobs):
     """The first job starts with one text alone."""
 
@@ -181,6 +171,65 @@ class Stubborn(TwoJobs):
             return super().start(name, mode, at)
         self.did("start", name, state="Failed", started_at=to_data(START + timedelta(hours=1)))
         return Receipt("request-2", "https://arm.example/operations/2")
+
+
+# Pausing and resuming ----------------------------------------------------------------------------------------------------------------------------
+
+STATE: dict[str, Any] = {"companies": ["1002"], "reason": "", "ticket": ""}
+
+
+def test_a_company_is_paused_in_the_texts_and_the_job_that_takes_it_to_unrouted_changes_first(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    assert orders.apply(plan(orders), "yes").state == "succeeded"
+    cloud.put(SECOND, last_output_at=to_data(START - timedelta(seconds=30)))
+    made = orders.plan("prod", "route.pause", STATE)
+    assert [step.target for step in made.steps if step.kind == "asa.try"] == [JOB, SECOND]
+    assert [step.arguments["begin"] for step in made.steps if step.kind == "asa.try"] == [
+        to_data(START - timedelta(seconds=30)),
+        None,
+    ]
+    assert made.steps[-1].kind == "route.state"
+    assert made.impact.companies == 2
+    assert "stops once and starts again" in made.summary
+    done = orders.apply(made, "yes")
+    assert (done.result["live_within_seconds"], done.result["stopped_jobs"]) == (0.0, [JOB, SECOND])
+    assert [read(cloud, job).routes for job in (JOB, SECOND)] == [{"1001": "lpm-01"}, {}]
+    assert not orders.plan("prod", "route.pause", STATE).steps
+
+
+def test_a_company_lands_again_by_the_texts_and_the_job_that_writes_it_changes_first(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    assert orders.apply(plan(orders), "yes").state == "succeeded"
+    orders.apply(orders.plan("prod", "route.pause", STATE), "yes")
+    made = orders.plan("prod", "route.resume", STATE)
+    assert [step.target for step in made.steps if step.kind == "asa.try"] == [SECOND, JOB]
+    orders.apply(made, "yes")
+    both = {"1001": "lpm-01", "1002": "lpm-02"}
+    assert [read(cloud, job).routes for job in (JOB, SECOND)] == [both, {"1002": "lpm-02"}]
+
+
+def test_a_pause_whose_job_does_not_start_is_no_pause(cloud: TwoJobs, orders: ActionOrders, folder: Path) -> None:
+    assert orders.apply(plan(orders), "yes").state == "succeeded"
+    made = orders.plan("prod", "route.pause", {**STATE, "companies": ["1001"]})
+    before = Stubborn.of = cloud.get(JOB)["query"]
+    with pytest.raises(RolledBackError):
+        orders_of(folder, Stubborn).apply(made, "yes")
+    assert cloud.get(JOB)["query"] == before
+    assert cloud.query("SELECT state FROM lpmops.route WHERE company_id = '1001'") == [("active",)]
+
+
+# Moving --------------------------------------------------------------------------------------------------------------------------------------------
+
+MOVE: dict[str, Any] = {
+    "companies": ["1001"],
+    "database": "lpm-02",
+    "old": "",
+    "keep": False,
+    "reason": "",
+    "ticket": "",
+}
 
 
 def ready_to_move(cloud: TwoJobs, orders: ActionOrders) -> None:

@@ -22,7 +22,7 @@ from lpmops.control.collect import utc_now
 from lpmops.control.hands import Outcome, Ticking, Timing
 from lpmops.errors import RolledBackError
 from lpmops.store.connection import open_store
-from tests.actions.cloud import config
+from tests.actions.cloud import by_strategy, config
 from tests.actions.stream import Key, Stream, world
 
 COMPANIES = int(os.environ.get("LPMOPS_TEST_ROUTES", "60"))
@@ -33,11 +33,12 @@ STRANGERS = ("9001", "9002", "9003", "9004", "9'; DROP TABLE lpm.tdr --")
 class Operations:
     """An operator at a stream whose time passes while they wait."""
 
-    def __init__(self, folder: Path) -> None:
-        self.stream = Stream(folder, world(DATABASES), COMPANIES, JOBS, STRANGERS, seed=7)
+    def __init__(self, folder: Path, strategy: str) -> None:
+        place = by_strategy(world(DATABASES), strategy)
+        self.by_text = strategy == "query"
+        self.stream = Stream(folder, place, COMPANIES, JOBS, STRANGERS, seed=7)
         self.waited = 0.0
         self._store = open_store(folder / "laptop" / "lpmops.db")
-        place = self.stream.environment
         self._desk = Desk(
             config(place), place, self._store, cast(Any, self.stream), timing=Timing(poll=10.0, visible=600.0),
             ticking=Ticking(lambda: self.waited, self._wait),
@@ -62,9 +63,9 @@ class Operations:
         self.stream.close()
 
 
-@pytest.fixture
-def operations(folder: Path) -> Iterator[Operations]:
-    found = Operations(folder)
+@pytest.fixture(params=("reference", "query"))
+def operations(folder: Path, request: pytest.FixtureRequest) -> Iterator[Operations]:
+    found = Operations(folder, request.param)
     yield found
     found.close()
 
@@ -99,13 +100,14 @@ def assert_each_once(stream: Stream, loose: Collection[str] = ()) -> None:
 def test_every_record_lands_once_in_its_own_database_through_all_that_is_done_to_routes(operations: Operations) -> None:
     stream, routed = operations.stream, operations.stream.routed
     first, *_, last = stream.environment.sql.databases
-    stream.busy = ["9001", STRANGERS[-1], *routed[:2]]
+    paused, removed = [routed[1], routed[DATABASES - 1]], routed[2]
+    stream.busy = ["9001", STRANGERS[-1], routed[0], removed, *paused]
     stream.pass_time(90)
-    # On a database that a job writes: nothing stops.
+    # On a database that a job writes: nothing stops, where the jobs read the route table.
     runtimes = dict(stream.runtimes)
-    brought = operations.do("route.onboard", company_id="9001", company="New", database=first)
+    brought = operations.do("route.onboard", company_id="9001", company="New", database=last)
     assert brought.result["routes"][0]["seconds_to_first_row"] is not None
-    assert stream.runtimes == runtimes
+    assert operations.by_text or stream.runtimes == runtimes
     stream.crash()
     # One whose id is hostile, on a database that is new: its job stops once.
     stream.make_database("lpm-99")
@@ -115,14 +117,26 @@ def test_every_record_lands_once_in_its_own_database_through_all_that_is_done_to
     assert (moved.result["rows_left_behind"], moved.result["to"]) == (0, last)
     stream.crash()
     operations.do("route.move", companies=[STRANGERS[-1]], database=first)
-    operations.do("route.pause", companies=[routed[1]])
+    # Two of two jobs at once, and one for good.
+    operations.do("route.pause", companies=paused)
+    operations.do("route.remove", companies=[removed])
     stream.pass_time(150)
-    operations.do("route.resume", companies=[routed[1]])
+    gone = {company: landed_of(stream, company) for company in (*paused, removed)}
+    stream.pass_time(90)
+    assert {company: landed_of(stream, company) for company in gone} == gone
+    operations.do("route.resume", companies=paused)
     stream.pass_time(90)
     stream.crash()
-    loose = {"9001", STRANGERS[-1], routed[1]}
-    assert_each_once(stream, loose)
-    assert any(key[0] == routed[1] for key in stream.unrouted())
+    assert_each_once(stream, {"9001", STRANGERS[-1], removed, *paused})
+    assert landed_of(stream, removed) == gone[removed]
+    for company in paused:
+        assert landed_of(stream, company) > gone[company]
+        assert any(key[0] == company for key in stream.unrouted())
+
+
+def landed_of(stream: Stream, company: str) -> int:
+    """How many changes of a company have landed."""
+    return sum(key[0] == company for keys in stream.everywhere().values() for key in keys.elements())
 
 
 def test_a_job_that_does_not_start_with_a_new_output_is_brought_back_and_runs(operations: Operations) -> None:

@@ -2,8 +2,8 @@
 
 Fields are checked as they are left. The plan is made on another thread; while that hangs the panel can be left. When
 the plan stands there, Cancel has the focus and no key counts for a moment, so that nothing typed before confirms it.
-What it takes to say yes is asked of the guard: one key, `yes` typed while armed, or the target's name. Enter alone
-confirms nothing.
+What it takes to say yes is asked of the guard: one key, `yes` typed while armed, or the target's name; arming there
+leads into the field that takes the word. Enter alone confirms nothing.
 """
 
 from __future__ import annotations
@@ -325,8 +325,15 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self.dismiss()
 
     def action_arm_here(self) -> None:
-        """Arms, or disarms."""
+        """Arms, or disarms; whoever armed goes on to type, where a word is asked for."""
         self.owner.arm(self.environment)
+        # The field is there once the foot is drawn anew.
+        self.call_after_refresh(self._go_on_typing)
+
+    def _go_on_typing(self) -> None:
+        typed = self.query_one(TypedInput)
+        if not typed.has_class("-hidden"):
+            self.set_focus(typed)
 
     def action_take_command(self) -> None:
         """Copies the equal command line."""
