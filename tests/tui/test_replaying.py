@@ -105,7 +105,7 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
         await until(pilot, lambda: "400 sent of 1,000 read  4/s  done  run 901" in text(pilot))
         drawn = text(pilot)
         assert "v 940:959" in drawn
-        assert "250 of at most 1,000  2.5/s  accepted  run 902" in drawn
+        assert "250 of at most 1,000  2.5/s  under way  run 902" in drawn
         assert "total 650 rows" in drawn
         assert "1 of 3 chunks" in drawn
         assert "about 9 min left" in drawn

@@ -36,7 +36,7 @@ from lpmops.versions import Versions
 
 # How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
 _STILL, _COUNTED = 0.4, 2_000_000
-_NOTES = 3
+_NOTES, _OVER = 3, 2
 
 
 class VersionsScreen(CloserScreen):
@@ -222,9 +222,10 @@ class VersionsScreen(CloserScreen):
         self.choice.versions, self.choice.anchor = versions, None
         if versions is not None and self._answer.value is not None:
             inside = version_rows.rows_in(self._answer.value, versions)
-            # By way of its oldest row, so that as much of the range as has room is seen.
-            for row in (inside[-1], inside[0]) if inside else ():
-                self.versions.place(drawn.key(row))
+            if inside:
+                self.versions.place(drawn.key(inside[0]))
+                # Once there is room it is known how much of the range can be seen.
+                self.call_after_refresh(self.versions.place, drawn.key(inside[0]), over=_OVER)
         self._draw_choice(self.latest())
 
     def on_live_table_moved(self, message: LiveTable.Moved) -> None:

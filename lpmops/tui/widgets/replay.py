@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BAR, _AROUND, _COMPANIES = 8, 3, 12
 _BEFORE = timedelta(minutes=10)
 _COUNTS = ("source", "landed", "missing", "doubled", "extra")
-_UNDER_WAY = ("begun", "accepted")
+_UNDER_WAY = Mark("▶", "under way", "accent", 1)
 
 
 def is_replay(operation: Operation) -> bool:
@@ -49,7 +49,8 @@ def chunk_lines(
     if first:
         yield _many(chunks[:first], sent, "done")
     for step in chunks[first:last]:
-        yield _chunk(step, sent.get(step.arguments["n"], {}), now, mark_of_step(step.state))
+        mark = _UNDER_WAY if step.state in ("begun", "accepted") else mark_of_step(step.state)
+        yield _chunk(step, sent.get(step.arguments["n"], {}), now, mark)
     if last < len(chunks):
         yield _many(chunks[last:], sent, "to do")
 
