@@ -66,6 +66,8 @@ _ONE_OF_A_KEY = "company_id, record_id, commit_version, change_type"
 
 # company, record, commit version, change type
 Key = tuple[str, str, int, str]
+# commit version, database, a hash of the row without what tells of its way
+Row = tuple[int, str, int]
 
 
 class Stand(Enum):
@@ -128,9 +130,9 @@ class Ground:
             found.update(zip(*(sent[name].to_pylist() for name in columns), strict=True))
         return found
 
-    def landed(self, first: int | None = None, last: int | None = None) -> Counter[tuple[str, int]]:
-        """What landed of some versions, as a multiset: (database, a hash of the row without what tells of its way)."""
-        return Counter((database, hash(row)) for database, row in self._rows("*", first, last))
+    def landed(self) -> Counter[Row]:
+        """What landed of the versions laid, as a multiset."""
+        return Counter((row[2], database, hash(row)) for database, row in self._rows("*", None, None))
 
     def landed_keys(self, first: int | None = None, last: int | None = None) -> Counter[Key]:
         """The same as keys."""
