@@ -1,38 +1,45 @@
 """How fast a replay is beside a bare read of the same change feed and a bare bulk insert, in one run. Promise: half of the two together.
 
-All three go through the sandbox's wire. The bare read is the warehouse's statement over the versions, the bare insert TDS bulk load, one database
-after the other. The replay is `lpmops replay run` as a process, from its start until the last row has landed and is proven: plan, run, hub, Stream
-Analytics and proof included. The job on the cluster is the sandbox's own stand-in, and its cluster is there in a second. `--changes N` takes another
-size.
+The bare read takes every column of the changes from the table's files into rows, the bare insert loads them into the same landing tables of another
+server, in this process, with no wire, no hub and no query between. The replay is `lpmops replay run` as a process, from its start until the last
+row has landed and is proven. Job, hub and Stream Analytics are the sandbox's own stand-ins, and its cluster is there in a second: what is measured is
+the way that lpmops takes through them, not a cluster. `--changes N` takes another size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from lpmops.model import parse_time
-from lpmops.services import azuresql
-from lpmops.services.cloud import open_environment
-from lpmops.services.sqldrivers import Target, TdsDriver
-from tests.replays.ground import Ground, Size, Stand, ground
+from lpmops.sandbox import deployment
+from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.environment import CONNECTIONS
+from lpmops.sandbox.sql import SqlServer
+from tests.replays.ground import NAME, Ground, Size, Stand, ground
 from tests.replays.scripts import Trial
+from tests.stories.ledger import Ledger
 
 CHANGES, COMMITS, COMPANIES, DATABASES, RATE = 200_000, 40, 100, 25, 20_000
-_DEADLINE = 300.0
+_BATCH = 10_000
 _KEYS = {
     "company_id": "info_companyid", "record_id": "tdr_id", "commit_version": "_commit_version", "change_type": "_change_type",
     "commit_timestamp": "_commit_timestamp", "sent_at": "_commit_timestamp", "enqueued_at": "_commit_timestamp",
 }  # fmt: skip
 _SAME = (
     "call_id", "call_started_at", "call_answered_at", "call_ended_at", "disposition", "duration_seconds", "trunk", "queue", "caller_number",
-    "caller_latitude", "caller_longitude", "sipreq",
+    "caller_latitude", "caller_longitude",
 )  # fmt: skip
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -47,14 +54,14 @@ def main(options: Sequence[str] = ()) -> None:
         trial = Trial(made, RATE)
         replay = _replay(trial)
         assert made.landed_keys() == made.source(), "the replay did not land what the source has"
-        trial.begin()
         began = time.monotonic()
         rows = _read(made)
         read = _tell("bare read of the change feed", made.changes, time.monotonic() - began)
-        began = time.monotonic()
-        _insert(made, rows)
-        insert = _tell("bare bulk insert", made.changes, time.monotonic() - began)
-        assert made.count() == made.changes, "the bare insert did not land it all"
+        with _empty_server(made) as server:
+            began = time.monotonic()
+            inserted = _insert(server, rows)
+            insert = _tell("bare bulk insert", made.changes, time.monotonic() - began)
+        assert inserted == made.changes, "the bare insert did not take it all"
     print(f"replay against the two together   {(read + insert) / replay:5.2f}   (promise: 0.5)")
 
 
@@ -81,49 +88,49 @@ def _replay(trial: Trial) -> float:
 
 
 def _read(made: Ground) -> Rows:
-    """All columns of all changes, as the warehouse gives them, in statements that its answers can hold; by landing database."""
-    services = open_environment(made.environment, deadline=_DEADLINE)
+    """All changes with every column, by landing database."""
+    homes = _homes(made)
     found: Rows = defaultdict(list)
-    try:
-        homes = {row["company_id"]: row["database_name"] for row in _routes(made, services)}
-        for version in range(made.versions[0], made.versions[1] + 1):
-            text = (
-                f"SELECT * FROM table_changes('{made.environment.databricks.table}', {version}, {version}) "
-                "WHERE _change_type <> 'update_preimage'"
-            )
-            for row in services.databricks.query(text):
-                values = (*(row[name] for name in _KEYS.values()), *(_plain(row[name]) for name in _SAME))
-                found[homes[row["info_companyid"]]].append(values)
-    finally:
-        services.close()
+    for batch in made.table.change_reader(*made.versions):
+        rows = pa.table(batch).filter(pc.not_equal(batch["_change_type"], "update_preimage"))
+        columns = [rows[name].to_pylist() for name in (*_KEYS.values(), *_SAME)]
+        requests = [json.dumps(request) for request in rows["sipreq"].to_pylist()]
+        for company, request, *values in zip(rows["info_companyid"].to_pylist(), requests, *columns, strict=True):
+            found[homes[company]].append((*values, request, 0, 0))
     return found
 
 
-def _routes(made: Ground, services: Any) -> Iterator[dict[str, Any]]:
-    yield from services.sql.rows(made.environment.sql.control_database, "route_list", ())
+def _homes(made: Ground) -> dict[str, str]:
+    rows = Ledger(made.environment).rows(
+        made.environment.sql.control_database, "SELECT company_id, database_name FROM lpmops.route"
+    )
+    return {row["company_id"]: row["database_name"] for row in rows}
 
 
-def _plain(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict | list) else value
+@contextmanager
+def _empty_server(made: Ground) -> Iterator[SqlServer]:
+    """Another server with the same landing tables, empty."""
+    (plan,) = (each for each in deployment.read(made.folder / "deployment.json").environments if each.name == NAME)
+    with tempfile.TemporaryDirectory(prefix="lpmops-bare-") as folder:
+        server = SqlServer(Path(folder), Clock(), connections=CONNECTIONS + len(plan.databases))
+        for name in plan.databases:
+            database = server.create_database(name)
+            for statement in plan.landing_statements:
+                database.execute(statement, {})
+        try:
+            yield server
+        finally:
+            server.close()
 
 
-def _insert(made: Ground, rows: Rows) -> None:
-    """Bulk load, as `bcp` does it."""
-    services = open_environment(made.environment, deadline=_DEADLINE)
-    try:
-        token = services.credential.token(azuresql.SCOPE).token
-    finally:
-        services.close()
-    sql = made.environment.sql
-    names = (*_KEYS, *_SAME, "hub_partition", "hub_sequence")
-    for database, found in rows.items():
-        target = Target(sql.server, sql.port, database, token=token, trust_server_certificate=True)
-        with closing(TdsDriver("a benchmark").connect(target, _DEADLINE)) as session:
-            # lpmops loads nothing in bulk, so its session has no word for it; python-tds beneath it has.
-            connection: Any = vars(session)["_connection"]
-            with connection.cursor() as cursor:
-                numbered = ((*row, 0, number) for number, row in enumerate(found))
-                cursor.copy_to(data=numbered, table_or_view="tdr", schema="lpm", columns=names)
+def _insert(server: SqlServer, rows: Rows) -> int:
+    """Load everything in the batches that the job writes too; how many rows were added."""
+    names = (*_KEYS, *_SAME, "sipreq", "hub_partition", "hub_sequence")
+    return sum(
+        server.database(database).bulk_insert("lpm.tdr", names, found[start : start + _BATCH])
+        for database, found in rows.items()
+        for start in range(0, len(found), _BATCH)
+    )
 
 
 def _tell(what: str, changes: int, seconds: float) -> float:
