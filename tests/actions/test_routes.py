@@ -477,6 +477,7 @@ def test_a_resumed_company_is_told_what_came_meanwhile(worker: Operator) -> None
     )
     plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
     assert any("1 changes of 1001 found no route (versions 17 to 17" in warning for warning in plan.warnings)
+    assert any("lpmops replay plan -e prod --company 1001 --from-version 17" in warning for warning in plan.warnings)
     outcome = worker.desk.apply(plan, worker.approve(plan))
     assert outcome.result["routes"][0]["state"] == "active"
 
