@@ -28,7 +28,7 @@ test-spark: .venv/spark ## the stream job on real Spark, Delta and Kafka; needs 
 check: .venv/dev ## format, lint, types, the floors of the house, the T-SQL that is sent
 	$(BIN)/ruff format --check lpmops tests
 	$(BIN)/ruff check lpmops tests
-	$(BIN)/mypy lpmops
+	$(BIN)/mypy -p lpmops -p tests
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint queries/tsql
 

@@ -32,10 +32,17 @@ OWN_COLUMNS = frozenset(
 
 
 def meta(
-    pattern: re.Pattern[str] | None = None, says: str = "", choices: tuple[str, ...] = (), low: float | None = None
+    pattern: re.Pattern[str] | None = None,
+    says: str = "",
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    off: bool = False,
 ) -> Mapping[str, Any]:
-    """What a field accepts: a whole-match pattern (of each, where it is a list) with the words for it, a list of choices, or a lowest number."""
-    return {"pattern": pattern, "says": says, "choices": choices, "low": low}
+    """What a field accepts: a whole-match pattern (of each, where it is a list) with the words for it, a list of choices, a lowest and a highest
+    number; with `off` also 0, which switches it off.
+    """
+    return {"pattern": pattern, "says": says, "choices": choices, "low": low, "high": high, "off": off}
 
 
 _GUID_META = meta(_GUID, "an id such as 00000000-0000-4000-8000-000000000001")
@@ -101,6 +108,11 @@ class EventHub:
     retention_days: int = field(default=7, metadata=meta(low=1))
     senders: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
     receivers: tuple[str, ...] = field(default=(), metadata=_PRINCIPALS_META)
+
+    @property
+    def namespace_name(self) -> str:
+        """The namespace's own name, where the configuration gives its address."""
+        return self.namespace.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,16 @@ class Environment:
     endpoints: Endpoints = field(default_factory=Endpoints)
     identity: Identity = field(default_factory=Identity)
 
+    @property
+    def group_id(self) -> str:
+        """The resource group's id, as Azure writes ids: what is put into an address is quoted first."""
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+
+    @property
+    def namespace_id(self) -> str:
+        """The Event Hubs namespace's id."""
+        return f"{self.group_id}/providers/Microsoft.EventHub/namespaces/{self.eventhub.namespace_name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Routing:
@@ -251,6 +273,19 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconcile:
+    """How often the app and `lpmops record` hold the source against what landed by themselves, in seconds; 0 is never.
+
+    `interval` is between turns that look at what was committed since, `again_interval` between looks at what was proven before. A turn costs some
+    statements on the warehouse, and none where nothing was committed. It never starts a warehouse that stands; one that runs, it can keep from
+    stopping by itself only where it would run for the looks of `refresh` anyway, which ask it for the newest commit.
+    """
+
+    interval: float = field(default=300.0, metadata=meta(low=60, high=86_400, off=True))
+    again_interval: float = field(default=1_800.0, metadata=meta(low=60, high=604_800, off=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A source column that lands: its T-SQL type, and the path in the source where that differs from its name."""
 
@@ -274,6 +309,7 @@ class Config:
     thresholds: Thresholds = field(default_factory=Thresholds)
     slo: Slo = field(default_factory=Slo)
     refresh: Refresh = field(default_factory=Refresh)
+    reconcile: Reconcile = field(default_factory=Reconcile)
     path: Path | None = None
     origins: Mapping[str, int] = field(default_factory=dict)
 

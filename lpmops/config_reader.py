@@ -265,16 +265,26 @@ class _Reader:
         if value == [] and field.default == ():
             return ()
         converted = self._scalar(kind, value, key)
-        pattern, choices, low = (field.metadata.get(name) for name in ("pattern", "choices", "low"))
+        pattern, choices = field.metadata.get("pattern"), field.metadata.get("choices")
         if choices and converted not in choices:
             near = difflib.get_close_matches(str(converted), choices, n=1)
             self.fail(key, f"must be one of {', '.join(choices)}" + (f" (did you mean {near[0]}?)" if near else ""))
         each = converted if isinstance(converted, tuple) else (converted,)
         if pattern and converted and not all(pattern.fullmatch(item) for item in each):
             self.fail(key, f"must be {field.metadata['says']}")
-        if low is not None and converted < low:
-            self.fail(key, f"must be {low} or more")
+        self._check_size(converted, key, field)
         return converted
+
+    def _check_size(self, number: Any, key: str, field: Field[Any]) -> None:
+        """Whether a number lies where the field wants it."""
+        low, high, off = (field.metadata.get(name) for name in ("low", "high", "off"))
+        words = ", or 0 for never" if off else ""
+        if off and number == 0:
+            return
+        if low is not None and number < low:
+            self.fail(key, f"must be {low} or more{words}")
+        if high is not None and number > high:
+            self.fail(key, f"must be {high} or less{words}")
 
     def _scalar(self, kind: Any, value: Any, key: str) -> Any:
         if kind is Kind:

@@ -51,6 +51,14 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def size(count: float) -> str:
+    """A number of bytes: 640 KB, 1.5 GB."""
+    for unit, bytes_of in (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20)):
+        if count >= bytes_of:
+            return f"{count / bytes_of:.1f} {unit}"
+    return f"{count / 1024:.0f} KB"
+
+
 def _cleaned(text: str) -> str:
     kept: list[str] = []
     marks = 0

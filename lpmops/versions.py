@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from lpmops.errors import UsageError
 
+# No table comes so far, and a number of more digits than these is read by no service.
+LARGEST = 10**18 - 1
 _RANGE = re.compile(r"([0-9]{1,18})(?::([0-9]{1,18}))?")
 
 

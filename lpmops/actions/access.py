@@ -170,12 +170,12 @@ def _undo(step: Step) -> str:
     return f"in {given['database']}: {privileges.revoked(given['user'], given['on'], given['permissions'])}"
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     for step in plan.steps:
         seen = _KINDS[step.kind][0](bench, step)
         if seen.sight is not Sight.SO:
             raise RefusedError(f"It is not as planned after all: {seen.said}. Somebody else is taking rights away.")
-    return {"changed": True, "given": [step.name for step in plan.steps], "undo": plan.undo}
+    return {"changed": True, "given": [step.name for step in plan.steps], "undo": plan.undo_of(operation)}
 
 
 # Steps --------------------------------------------------------------------------------------------------------------------------------------------

@@ -99,7 +99,8 @@ class Action:
     """One thing that can be changed. `pins` are the ids it holds against the clouds first: tenant, server, workspace.
 
     `inputs` is what an app asks before the plan, None for what only the command line can ask; `fill` is the rest of the wish. `stages` are of one
-    that somebody is led through: its fields, its plan, its steps, and what comes behind them.
+    that somebody is led through: its fields, its plan, its steps, and what comes behind them. `halt` ends what an operation has at work elsewhere,
+    before it is given up, and gives the names of what it ended.
     """
 
     name: str
@@ -107,13 +108,14 @@ class Action:
     help: str
     plan: Callable[[Bench, Wish], Plan]
     handlers: Mapping[str, Handler]
-    verify: Callable[[Bench, Plan], Mapping[str, Any]]
+    verify: Callable[[Bench, Plan, str], Mapping[str, Any]]
     pins: tuple[str, ...]
     key: str = ""
     hard: bool = False
     inputs: tuple[Input, ...] | None = None
     fill: Callable[[Bench], Wish] = lambda _: {}
     stages: tuple[Stage, ...] = ()
+    halt: Callable[[Bench, str], Sequence[str]] | None = None
 
 
 class ActionHands:
@@ -165,9 +167,9 @@ class ActionHands:
         """For how long it waits for what others do."""
         return self._handler(step).limit(step)
 
-    def verify(self, plan: Plan) -> Mapping[str, Any]:
+    def verify(self, plan: Plan, operation: str) -> Mapping[str, Any]:
         """Look at the whole."""
-        return self._action.verify(self._bench, plan)
+        return self._action.verify(self._bench, plan, operation)
 
     def _handler(self, step: Step) -> Handler:
         handler = self._action.handlers.get(step.kind)

@@ -124,7 +124,7 @@ def _pause_command(bench: Bench, wish: Wish) -> str:
     return command(*words, *why_words(wish), *until, *job_words(wish))
 
 
-def _verify_pause(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify_pause(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     pauses, hub = bench.control.pauses(), bench.services.eventhubs.hub()
     shown = []
     for job in jobs.chosen(bench, plan.wish["jobs"]):
@@ -140,7 +140,7 @@ def _verify_pause(bench: Bench, plan: Plan) -> Mapping[str, Any]:
                 "events_kept_until": to_data(ends),
             }
         )
-    return {"changed": True, "jobs": shown, "undo": plan.undo}
+    return {"changed": True, "jobs": shown, "undo": plan.undo_of(operation)}
 
 
 def _observe_record(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
@@ -344,7 +344,7 @@ def _act_clear(bench: Bench, step: Step, operation: str) -> Receipt:
     return Receipt()
 
 
-def _verify_start(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify_start(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     pauses, shown = bench.control.pauses(), []
     for job in jobs.chosen(bench, plan.wish["jobs"]):
         if jobs.standing(job) != "running" or job.name in pauses:
@@ -352,7 +352,7 @@ def _verify_start(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         shown.append(
             {"name": job.name, "state": job.state, "start_mode": job.start_mode, "started_at": to_data(job.started_at)}
         )
-    return {"changed": True, "jobs": shown, "skipped_events": plan.impact.events, "undo": plan.undo}
+    return {"changed": True, "jobs": shown, "skipped_events": plan.impact.events, "undo": plan.undo_of(operation)}
 
 
 def job_words(wish: Wish) -> list[str]:

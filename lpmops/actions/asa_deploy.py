@@ -294,7 +294,7 @@ def _plan_of(bench: Bench, wish: Wish, action: str, chosen: Sequence[StreamingJo
     )
 
 
-def _verify_deploy(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify_deploy(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     again = plan_deploy(bench, plan.wish)
     if again.steps:
         names = ", ".join(change.field for step in again.steps for change in step.changes)
@@ -311,7 +311,7 @@ def _verify_deploy(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         if step.kind in (asa_parts.PART, asa_parts.SETTINGS, asa_scale.RESCALE)
         for change in step.changes
     ]
-    return {"changed": True, "jobs": shown, "fields": changed, "undo": plan.undo}
+    return {"changed": True, "jobs": shown, "fields": changed, "undo": plan.undo_of(operation)}
 
 
 def _again(bench: Bench) -> list[Choice]:

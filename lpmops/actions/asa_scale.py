@@ -94,7 +94,7 @@ def _act_scale(bench: Bench, step: Step, operation: str) -> Receipt:
     return bench.services.streamanalytics.scale(step.target, step.arguments["units"])
 
 
-def _verify_scale(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify_scale(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     shown = []
     for job in jobs.chosen(bench, plan.wish["jobs"]):
         if job.streaming_units != UNITS[plan.wish["units"]]:
@@ -102,7 +102,7 @@ def _verify_scale(bench: Bench, plan: Plan) -> Mapping[str, Any]:
                 f"{job.name} has {job.streaming_units:g} streaming units after all: somebody else scaled it."
             )
         shown.append({"name": job.name, "state": job.state, "streaming_units": job.streaming_units})
-    return {"changed": True, "jobs": shown, "undo": plan.undo}
+    return {"changed": True, "jobs": shown, "undo": plan.undo_of(operation)}
 
 
 def _units(text: str, now: datetime) -> str:

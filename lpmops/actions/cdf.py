@@ -42,18 +42,25 @@ def show(feed: FeedState, table: str, now: datetime) -> dict[str, Any]:
     }
 
 
+def replayable(feed: FeedState, version: int, at: datetime, now: datetime) -> str:
+    """How sure it is that a version's changes can be read, in a word or two.
+
+    `certain` while they are younger than the retention of deleted files, then `may be gone` to the next VACUUM, `unknown` where no retention is said;
+    what was committed before the feed was on is `not recorded`.
+    """
+    if feed.kind == "off" or (feed.first_version is not None and version < feed.first_version):
+        return "not recorded"
+    if feed.retention is None:
+        return "unknown"
+    return "certain" if at > now - timedelta(seconds=feed.retention) else "may be gone"
+
+
 def versions(feed: FeedState, commits: Sequence[Commit], table: str, now: datetime) -> dict[str, Any]:
     """What can be replayed, from when to when, and each of `commits` (newest first) with how sure that is.
 
-    A version is `certain` while its changes are younger than the retention of deleted files, then `may be gone` to the next VACUUM; what was
-    committed before the feed was on is `not recorded`. `from_version` is None where it is older than what was looked at, or where there is none.
+    `from_version` is None where it is older than what was looked at, or where there is none.
     """
     kept_since = None if feed.retention is None else now - timedelta(seconds=feed.retention)
-
-    def state(version: int, at: datetime) -> str:
-        if feed.kind == "off" or (feed.first_version is not None and version < feed.first_version):
-            return "not recorded"
-        return "unknown" if kept_since is None else "certain" if at > kept_since else "may be gone"
 
     listed = [
         {
@@ -61,14 +68,16 @@ def versions(feed: FeedState, commits: Sequence[Commit], table: str, now: dateti
             "at": to_data(commit.at),
             "operation": commit.operation,
             "rows": commit.rows,
-            "replay": state(commit.version, commit.at),
+            "replay": replayable(feed, commit.version, commit.at, now),
             "lasts_until": None if feed.retention is None else to_data(commit.at + timedelta(seconds=feed.retention)),
         }
         for commit in commits
     ]
     certain = [item for item in listed if item["replay"] == "certain"]
     first: Any = None
-    began = None if feed.first_commit_at is None else state(feed.first_version or 0, feed.first_commit_at)
+    began = (
+        None if feed.first_commit_at is None else replayable(feed, feed.first_version or 0, feed.first_commit_at, now)
+    )
     if began == "certain":
         first = feed.first_version
     elif certain and len(certain) < len(listed):
@@ -140,11 +149,15 @@ def _act(bench: Bench, step: Step, operation: str) -> Receipt:
     return bench.services.databricks.enable_feed()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     feed = bench.services.databricks.feed()
     if feed.kind != "delta":
         raise RefusedError("The change feed is off after all: somebody else is changing the table.")
-    return {"changed": True, **show(feed, bench.environment.databricks.table, bench.now()), "undo": plan.undo}
+    return {
+        "changed": True,
+        **show(feed, bench.environment.databricks.table, bench.now()),
+        "undo": plan.undo_of(operation),
+    }
 
 
 ENABLE = Action(

@@ -20,7 +20,7 @@ from lpmops.actions.replay_proofs import StoredProofs
 from lpmops.config import Config, Environment
 from lpmops.control.book import Book
 from lpmops.control.collect import utc_now
-from lpmops.control.engine import Engine
+from lpmops.control.engine import Engine, is_alive
 from lpmops.control.guard import Approval
 from lpmops.control.hands import Event, Outcome, StopRequest, Ticking, Timing, tell_nobody
 from lpmops.control.lock import ControlDatabase, LockState
@@ -141,12 +141,26 @@ class Desk:
         return self._engine(tell_nobody, None).resolve(identifier, how, reason)
 
     def abort(self, identifier: str, reason: str) -> Book:
-        """Give an operation up. Raises what Engine.abort raises."""
+        """Give an operation up, and end what it has at work elsewhere; where that fails it is a warning. Raises what Engine.abort raises."""
         engine = self._engine(tell_nobody, None)
         try:
+            self._halt(identifier)
             return engine.abort(identifier, reason)
         finally:
             self.warnings += engine.warnings
+
+    def _halt(self, identifier: str) -> None:
+        operation, _ = journal.read(self.store, identifier)
+        entry = registry.ACTIONS.get(operation.action)
+        if entry is None or entry.halt is None or operation.state not in journal.UNFINISHED:
+            return
+        if is_alive(self.store, operation.id, self.now()):
+            # It is not given up from here while another process runs it.
+            return
+        try:
+            entry.halt(self.bench(), operation.id)
+        except LpmopsError as error:
+            self.warnings.append(f"What operation {operation.id} has at work could not be ended: {error.message}")
 
     def break_lock(self, reason: str) -> LockState:
         """Take the lock away from whoever holds it; how it was before. Raises UsageError, RefusedError, ServiceError types."""

@@ -11,11 +11,11 @@ from typing import Any
 
 from lpmops.actions.action import Bench
 from lpmops.config import Environment
+from lpmops.control import readers
 from lpmops.errors import LpmopsError, SignInError
 from lpmops.model import NamespaceState
 from lpmops.routing.shards import GROUPS
 
-_MINUTES = 10
 # $Default, which every hub has, and the people's, of those that a tier gives.
 _NOT_OF_JOBS = 2
 
@@ -67,14 +67,7 @@ def _asked(ask: Callable[[], Any], what: str, notes: list[str]) -> Any:
 
 def _ingress(bench: Bench) -> float | None:
     """The most of a minute, as bytes a second; None without a point, as no data is not zero."""
-    environment = bench.environment
-    namespace = (
-        f"/subscriptions/{environment.subscription_id}/resourceGroups/{environment.resource_group}"
-        f"/providers/Microsoft.EventHub/namespaces/{environment.eventhub.namespace.split('.')[0]}"
-    )
-    series = bench.services.monitor.metrics(
-        "Microsoft.EventHub/namespaces", (namespace,), ("IncomingBytes",), _MINUTES, "Total"
-    )
+    series = readers.of_namespace(bench.services.monitor, bench.environment, ("IncomingBytes",))
     values = [point.value for each in series for point in each.points if point.value is not None]
     return max(values) / 60 if values else None
 

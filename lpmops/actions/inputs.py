@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lpmops import moments
 from lpmops.errors import UsageError
 from lpmops.model import Snapshot, to_data
+from lpmops.versions import LARGEST
 
 if TYPE_CHECKING:
     from lpmops.actions.action import Bench
@@ -92,13 +93,22 @@ def gone(text: str, now: datetime) -> str | None:
 
 
 def version(text: str, now: datetime) -> int | None:
-    """Reads a whole number such as a table's version; nothing is None."""
+    """Reads a table's version; nothing is None."""
     del now
+    return whole(text, "version", 9204, LARGEST)
+
+
+def whole(text: str, what: str, example: int, most: int) -> int | None:
+    """Reads a whole number of at most `most`; nothing is None. Raises UsageError in words that say `what` it should be."""
     if not text.strip():
         return None
     digits = text.strip().replace(",", "")
     if not digits.isascii() or not digits.isdigit():
-        raise UsageError(f"{text.strip()!r} is no version.", hint="Give its number: 9204")
+        raise UsageError(f"{text.strip()[:80]!r} is no {what}.", hint=f"Give its number: {example}")
+    digits = digits.lstrip("0") or "0"
+    # Python reads no number of more digits than some thousands.
+    if len(digits) > len(str(most)) or int(digits) > most:
+        raise UsageError(f"That is no {what}: the largest is {most:,}.", hint=f"Give its number: {example}")
     return int(digits)
 
 

@@ -178,7 +178,8 @@ def _warnings(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     return found
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
+    del operation
     again = plan_apply(bench, plan.wish)
     if again.steps:
         names = ", ".join(change.field for step in again.steps for change in step.changes)

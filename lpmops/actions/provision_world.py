@@ -117,9 +117,9 @@ def path_of(bench: Bench, item: Wanted) -> tuple[str, ...]:
     if item.scope.startswith("jobs."):
         scope = service.path(Kind.JOB, item.scope.removeprefix("jobs."))
     elif item.scope == "hub":
-        scope = service.path(Kind.HUB, landscape.namespace_name(environment), environment.eventhub.hub)
+        scope = service.path(Kind.HUB, environment.eventhub.namespace_name, environment.eventhub.hub)
     else:
-        scope = service.path(Kind.NAMESPACE, landscape.namespace_name(environment))
+        scope = service.path(Kind.NAMESPACE, environment.eventhub.namespace_name)
     return (scope, *item.names)
 
 

@@ -6,13 +6,14 @@ alone. What lands twice is dropped by the landing tables' unique key. A chunk th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from lpmops.actions import (
     replay_chunks,
     replay_counts,
+    replay_halt,
     replay_inputs,
     replay_preflight,
     replay_show,
@@ -21,6 +22,7 @@ from lpmops.actions import (
 )
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.replay_chunks import Chunk
+from lpmops.actions.replay_counts import Counts
 from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.actions.replay_wish import Exact
 from lpmops.control import guard
@@ -29,7 +31,7 @@ from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import FeedState, Receipt, ReplayRun
+from lpmops.model import Commit, FeedState, Receipt, ReplayRun, parse_time, to_data
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
@@ -40,6 +42,8 @@ CHUNK, LANDED = "replay.chunk", f"{WAITS}landed"
 _MOST_CHUNKS = 500
 # A cluster of its own takes minutes to come; so long a chunk is given beyond what it needs for its rows.
 _START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
+# What a second's worth of events takes: they are sent, and then a whole second is waited.
+_SECONDS_OF_A_SECOND = 1.5
 # How long what was sent is given to land before the proof is made.
 _LANDING_SECONDS = 600.0
 _INNER_VERSIONS = 20
@@ -48,9 +52,8 @@ _OF_THE_STREAM = ("--checkpoint", "--starting-version", "--accept-schema-version
 
 
 def plan_run(bench: Bench, wish: Wish) -> Plan:
-    """Send versions again. `wish`: from_version, to_version, from, to, missing, companies, rate, chunk, reason, ticket; or `ranges`, exact already.
-
-    Raises UsageError for a range that means nothing, and what the services raise.
+    """Send versions again. `wish`: from_version and to_version (each a version, or a moment as RFC 3339), or `ranges` of them, or missing; companies,
+    rate, chunk, reason, ticket. Raises UsageError for a range that means nothing, and what the services raise.
     """
     services = bench.services
     feed: FeedState = services.databricks.feed()
@@ -65,32 +68,44 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     }
     if not wished.ranges:
         return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())
-    chunks, oldest_at = _chunks(bench, wished, feed)
+    commits = replay_wish.commits(bench, feed, wished.ranges)
+    chunks = _chunks(wished, commits)
     refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
     # A plan that is made again rests on what it was made of: the warehouse does not read all of the changes once more.
-    counts = replay_counts.Counts() if wish.get("ranges") is not None else replay_counts.count(bench, wished, feed)
+    again = replay_wish.is_exact(wish)
+    counts = Counts(wish.get("counted")) if again else replay_counts.count(bench, wished, commits, room)
     refusals += counts.refusals
     if len(chunks) > _MOST_CHUNKS:
-        refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. Take a larger --chunk.")
-    rows = sum(chunk.rows for chunk in chunks)
-    whom = counted(len(wished.companies), "company", "companies") if wished.companies else "every company"
-    minutes = sum(_expected(chunk, wished.rate) for chunk in chunks) / 60
-    summary = (
-        f"Send versions {_span(wished)} of {bench.environment.databricks.table} again for {whom}: at most {rows:,} changes in "
-        f"{counted(len(chunks), 'run', 'runs')} at {wished.rate:,} a second, about {max(1.0, minutes):,.0f} min."
+        way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
+        refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
+    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, commits))
+    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, wished, len(chunks)))
+    # Nothing is skipped by it, so it says no events, which are those that are.
+    impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)
+    summary = _summary(bench, wished, chunks, counts)
+    return _plan(
+        bench, {**wish, "counted": counts.rows}, wished, steps, seen, summary, impact, warnings, tuple(refusals)
     )
-    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, oldest_at))
-    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
-    impact = Impact(len(counts.rows) or len(wished.companies) or None, sum(counts.rows.values()) or rows)
-    return _plan(bench, wish, wished, steps, seen, summary, impact, warnings, tuple(refusals))
 
 
-def _chunks(bench: Bench, wished: Exact, feed: FeedState) -> tuple[tuple[Chunk, ...], Any]:
-    """The chunks, and when the oldest version was committed."""
-    commits = replay_wish.commits(bench, feed, wished.ranges[0].first)
+def _summary(bench: Bench, wished: Exact, chunks: Sequence[Chunk], counts: Counts) -> str:
+    """What is sent for whom, in how many runs, how fast and for how long."""
+    at_most = sum(chunk.rows for chunk in chunks)
+    rows = at_most if counts.rows is None else sum(counts.rows.values())
+    many = counted(rows, "change", "changes")
+    seconds = len(chunks) * _START_SECONDS + _SECONDS_OF_A_SECOND * rows / wished.rate
+    whom = counted(len(wished.companies), "company", "companies") if wished.companies else "every company"
+    return (
+        f"Send versions {_span(wished)} of {bench.environment.databricks.table} again for {whom}: "
+        f"{f'at most {many}' if counts.rows is None else many} in {counted(len(chunks), 'run', 'runs')} "
+        f"at {wished.rate:,} a second, about {max(1.0, seconds / 60):,.0f} min."
+    )
+
+
+def _chunks(wished: Exact, commits: Sequence[Commit]) -> tuple[Chunk, ...]:
     rows = {each.version: replay_chunks.rows_of(each, wished.chunk) for each in commits}
     splits = {each.version for each in commits if replay_chunks.changes_shape(each)}
-    return replay_chunks.cut(wished.ranges, rows, splits, wished.chunk), commits[-1].at if commits else None
+    return replay_chunks.cut(wished.ranges, rows, splits, wished.chunk)
 
 
 def _span(wished: Exact) -> str:
@@ -99,7 +114,7 @@ def _span(wished: Exact) -> str:
 
 def _expected(chunk: Chunk, rate: int) -> float:
     """Seconds that a chunk takes: its cluster, and a second or little more for as many rows as the rate."""
-    return _START_SECONDS + 1.5 * chunk.rows / rate
+    return _START_SECONDS + _SECONDS_OF_A_SECOND * chunk.rows / rate
 
 
 def _step(chunk: Chunk, wished: Exact) -> Step:
@@ -111,14 +126,15 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rows": chunk.rows,
         "companies": list(wished.companies),
         "rate": wished.rate,
+        "asked_at": to_data(wished.asked_at),
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
     change = Change("events", None, f"at most {chunk.rows:,} sent again")
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
-def _landing_step(bench: Bench, last: int) -> Step:
-    arguments = {"after": last, "seconds": _LANDING_SECONDS}
+def _landing_step(bench: Bench, wished: Exact, last: int) -> Step:
+    arguments = {"after": last, "asked_at": to_data(wished.asked_at), "seconds": _LANDING_SECONDS}
     return Step("wait until it has landed", LANDED, bench.environment.name, arguments)
 
 
@@ -134,11 +150,6 @@ def _plan(
     refusals: tuple[str, ...] = (),
 ) -> Plan:
     environment = bench.environment
-    words = ["--missing"]
-    if wished.ranges:
-        words = ["--from-version", str(wished.ranges[0].first), "--to-version", str(wished.ranges[-1].last)]
-    words += [word for company in wished.companies for word in ("--company", company)]
-    words += ["--rate", str(wished.rate), "--chunk", str(wished.chunk), *why_words(wish)]
     return Plan(
         action=NAME,
         environment=environment.name,
@@ -152,7 +163,7 @@ def _plan(
         wish={**wish, **wished.wish},
         made_at=bench.now(),
         who=bench.who,
-        command=command("lpmops", "replay", "run", "-e", environment.name, *words),
+        command=command("lpmops", "replay", "run", "-e", environment.name, *wished.words, *why_words(wish)),
         reason=wish["reason"],
         ticket=wish["ticket"],
         impact=impact,
@@ -174,9 +185,17 @@ def replay_id(operation: str, chunk: int) -> str:
     return f"{operation}-{chunk}"
 
 
+def _runs(bench: Bench, step: Step, operation: str, chunk: int) -> Iterator[ReplayRun]:
+    """The runs of a chunk, newest first."""
+    found: Iterator[ReplayRun] = bench.services.replays.named(
+        run_name(operation, chunk), parse_time(step.arguments["asked_at"])
+    )
+    return found
+
+
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
-    name, n = run_name(row.operation, step.arguments["n"]), step.arguments["n"]
-    newest: ReplayRun | None = next(bench.services.replays.named(name), None)
+    n = step.arguments["n"]
+    newest = next(_runs(bench, step, row.operation, n), None)
     is_out = row.state in ("begun", "accepted", "in_doubt")
     answered = receipt.location if receipt is not None and is_out else None
     if answered and (newest is None or newest.run_id != answered):
@@ -215,7 +234,7 @@ def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
     settings = bench.services.databricks.job_settings(job.job_id)
     n, name = step.arguments["n"], run_name(operation, step.arguments["n"])
     # Asked again after a lost answer the service gives the run it made; after a run that failed it makes another.
-    failed = sum(run.state == "failed" for run in bench.services.replays.named(name))
+    failed = sum(run.state == "failed" for run in _runs(bench, step, operation, n))
     token = f"lpmops-{operation}-{n}-{failed}"
     given = parameters(settings, step, replay_id(operation, n), replayruns.folder_of(bench.environment))
     operators = bench.environment.databricks.operators
@@ -224,15 +243,11 @@ def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
 
 def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str) -> list[str]:
     """What a chunk's run is told: how the deployed stream reaches table and hub, and what to send again."""
+    from lpmops.services import replayruns
+
     task = (job.get("tasks") or [{}])[0]
     present = [str(word) for word in (task.get("spark_python_task") or {}).get("parameters") or ()][1:]
-    words = [part for word in present for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    kept = [
-        word
-        for flag, value in zip(words[::2], words[1::2], strict=False)
-        if flag not in _OF_THE_STREAM
-        for word in (flag, value)
-    ]
+    kept = [pair for pair in replayruns.options(present) if pair[0] not in _OF_THE_STREAM]
     given = step.arguments
     own = {
         "--replay-id": identifier,
@@ -242,14 +257,15 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
         "--chunk-versions": min(_INNER_VERSIONS, given["last"] - given["first"] + 1),
         "--folder": folder,
     }
-    companies = [word for company in given["companies"] for word in ("--company", company)]
-    return ["replay", *kept, *(str(word) for pair in own.items() for word in pair), *companies]
+    companies = [("--company", company) for company in given["companies"]]
+    # One word each: a value that begins with a dash would be taken for an option of its own.
+    return ["replay", *(f"{flag}={value}" for flag, value in [*kept, *own.items(), *companies])]
 
 
 def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     """Whether the jobs have written what came after the last run's end; once its time is over the proof says what has not landed."""
     del receipt
-    runs = bench.services.replays.named(run_name(row.operation, step.arguments["after"]))
+    runs = _runs(bench, step, row.operation, step.arguments["after"])
     ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
     behind = [
         job.name
@@ -273,13 +289,11 @@ def _act_nothing(bench: Bench, step: Step, operation: str) -> Receipt:
     return Receipt()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     ranges = [Versions(int(first), int(last)) for first, last in plan.wish["ranges"]]
     companies = tuple(plan.wish["companies"])
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
     proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
-    # The operation that is being verified is the one whose runs wrote how much they sent.
-    operation = next((each.id for each in bench.past.done(NAME) if each.state == "verifying"), "")
     return {
         "changed": True,
         "from_version": ranges[0].first,
@@ -313,5 +327,6 @@ RUN = Action(
     pins=("tenant", "server", "workspace"),
     hard=True,
     inputs=replay_inputs.FIELDS,
-    fill=lambda _: {"from": None, "to": None, "missing": False, "chunk": None},
+    fill=lambda _: {"missing": False, "chunk": None},
+    halt=replay_halt.end_runs,
 )

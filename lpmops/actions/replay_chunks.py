@@ -6,6 +6,7 @@ a version at which the table's columns changed in a way that one read of the fee
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -56,9 +57,11 @@ def changes_shape(commit: Commit) -> bool:
 def cut(ranges: Iterable[Versions], rows: Mapping[int, int], splits: Collection[int], most: int) -> tuple[Chunk, ...]:
     """The chunks of these versions. `rows` are by version, `splits` are versions with which a new chunk begins, `most` the rows of a chunk."""
     found: list[Chunk] = []
+    # A version that nothing is known of ends a chunk only behind one that is too large alone, so a range costs what is known of it, not its length.
+    known = sorted({*rows, *splits, *(version + 1 for version, held in rows.items() if held > most)})
     for one in merged(ranges):
         first, held = one.first, rows.get(one.first, 0)
-        for version in range(one.first + 1, one.last + 1):
+        for version in known[bisect_right(known, one.first) : bisect_right(known, one.last)]:
             more = rows.get(version, 0)
             if version in splits or held + more > most:
                 found.append(Chunk(len(found) + 1, Versions(first, version - 1), held))

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from lpmops.actions import replay_chunks, replay_wish
+from lpmops.actions import replay_chunks
 from lpmops.actions.action import Bench
-from lpmops.actions.replay_wish import Exact
+from lpmops.actions.replay_wish import Exact, HeadRoom
 from lpmops.errors import ServiceError, SignInError, UnreadableChangesError
-from lpmops.model import FeedState
-from lpmops.plain_text import counted
+from lpmops.model import Commit
+from lpmops.plain_text import counted, size
 
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Changes by company, in words for a plan too; what can't be read is a refusal."""
+    """Changes by company, None where they were not counted, in words for a plan too; what can't be read is a refusal."""
 
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] | None = None
     words: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 
 
-def count(bench: Bench, wished: Exact, feed: FeedState) -> Counts:
+def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom) -> Counts:
     """Count what is to be sent. Where the warehouse fails otherwise it is said, and hinders nothing. Raises SignInError."""
-    commits = replay_wish.commits(bench, feed, wished.ranges[0].first)
     splits = {each.version for each in commits if replay_chunks.changes_shape(each)}
     found: Counter[str] = Counter()
     refusals: list[str] = []
@@ -46,9 +45,17 @@ def count(bench: Bench, wished: Exact, feed: FeedState) -> Counts:
         return Counts(words=(f"The changes were not counted by company: {error.message}",))
     if refusals:
         return Counts(refusals=tuple(refusals))
-    shown = [f"{company or 'no company'} {rows:,}" for company, rows in found.most_common(_SHOWN)]
+    return Counts(dict(found), tuple(_words(found, wished, room)))
+
+
+def _words(found: Counter[str], wished: Exact, room: HeadRoom) -> Iterator[str]:
+    shown = [
+        f"{company or 'no company'} {rows:,} ({size(rows * room.event_bytes)})"
+        for company, rows in found.most_common(_SHOWN)
+    ]
     more = f" and {counted(len(found) - _SHOWN, 'company', 'companies')} more" if len(found) > _SHOWN else ""
-    silent = [company for company in wished.companies if company not in found]
-    words = [f"Changes by company: {', '.join(shown)}{more}."] if shown else []
-    words += [f"These versions hold no change of {', '.join(silent)}."] if silent else []
-    return Counts(dict(found), tuple(words))
+    how = "as large as those that flow now" if room.is_measured else "if usual, as none flows now that shows its size"
+    if shown:
+        yield f"Changes by company: {', '.join(shown)}{more}; an event has {room.event_bytes:,.0f} bytes, {how}."
+    if silent := [company for company in wished.companies if company not in found]:
+        yield f"These versions hold no change of {', '.join(silent)}."

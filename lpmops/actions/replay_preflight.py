@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +12,7 @@ from lpmops.actions.replay_wish import MOST_VERSIONS, Exact, HeadRoom
 from lpmops.control import remedies, routes
 from lpmops.control.routes import REMOVED
 from lpmops.errors import LpmopsError, SignInError
-from lpmops.model import FeedState
-from lpmops.versions import within
+from lpmops.model import Commit, FeedState, to_data
 
 RUN_PREFIX = "lpmops replay "
 _UNIQUE = "landing_unique_index"
@@ -105,17 +104,20 @@ def _of_other_replays(bench: Bench, wished: Exact) -> Iterator[str]:
             yield f"“{run.name}” sends versions {run.first} to {run.last} just now (run {run.run_id}). Wait for it, or cancel it."
 
 
-def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, oldest_at: Any) -> Iterator[str]:
-    """What is worth knowing before one says yes."""
+def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, commits: Sequence[Commit]) -> Iterator[str]:
+    """What is worth knowing before one says yes; `commits` are those of the versions, newest first, as far as the history has them."""
+    if commits:
+        # An end that was given as a time without a zone meant UTC: here it is seen.
+        yield f"These versions were committed from {to_data(commits[-1].at)} to {to_data(commits[0].at)} (UTC)."
     share = 100 * (wished.rate + (room.flow or 0.0)) / room.capacity
     flow = "what flows live is not known" if room.flow is None else f"{room.flow:,.0f} flow live"
     yield (
         f"At most {wished.rate:,} events a second beside the stream ({flow}): {share:.0f} % of what the namespace takes. "
         "Live records share the hub and the jobs with them and may land some seconds later."
     )
-    if oldest_at is not None and feed.retention is not None:
-        lasts = oldest_at + timedelta(seconds=feed.retention)
+    if commits and feed.retention is not None:
+        lasts = commits[-1].at + timedelta(seconds=feed.retention)
         if lasts <= bench.now():
             yield "The oldest of these versions are older than the table keeps files it does not need: VACUUM may have removed their changes."
-    if within(wished.ranges, wished.ranges[0]) and len(wished.ranges) > 1:
+    if len(wished.ranges) > 1:
         yield f"{len(wished.ranges)} ranges: {', '.join(str(one) for one in wished.ranges)}."

@@ -21,7 +21,7 @@ class StoredProofs:
         """What differed when it was last looked at and was not found whole since. Raises StoreError."""
         # Tables whose id nobody says are known by their name.
         known_as = table_id or bench.environment.databricks.table
-        return proofs.read(self._store, bench.environment.name, known_as).gaps
+        return proofs.gaps(self._store, bench.environment.name, known_as)
 
     def hold(self, bench: Bench, asked: Asked) -> Reconciliation:
         """Look now. Raises what `reconcile` raises."""

@@ -22,17 +22,22 @@ MOST_VERSIONS = 10_000
 _FIRST_LOOK = 1_000
 # The stream of commits goes on while one looks: without room for them the oldest of the range would fall out.
 _MARGIN = 100
-MOST_ROWS, _LARGEST_RATE = 250_000, 100_000
+MOST_ROWS, LARGEST_RATE = 250_000, 100_000
 # What a throughput unit takes in a second, and how large an event is where nothing flows that would show it.
 _UNIT_EVENTS, _UNIT_BYTES, _USUAL_BYTES = 1_000.0, 1_000_000.0, 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class HeadRoom:
-    """What the namespace takes in a second, in events of the size that flow now; `flow` is what flows, None unknown."""
+    """What the namespace takes in a second, in events of the size that flow now; `flow` is what flows, None unknown.
+
+    `event_bytes` is that size, or a usual one where nothing flows, which `is_measured` tells.
+    """
 
     capacity: float
     flow: float | None
+    event_bytes: float = _USUAL_BYTES
+    is_measured: bool = False
 
     @property
     def free(self) -> int:
@@ -42,12 +47,16 @@ class HeadRoom:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """A wish as numbers. `companies` none is every company, `chunk` the most rows of one run, `rate` events a second."""
+    """A wish as numbers. `companies` none is every company, `chunk` the most rows of one run, `rate` events a second.
+
+    `asked_at` is when it was made exact: no run of it is older.
+    """
 
     ranges: tuple[Versions, ...]
     companies: tuple[str, ...]
     rate: int
     chunk: int
+    asked_at: datetime
 
     @property
     def wish(self) -> dict[str, Any]:
@@ -57,25 +66,43 @@ class Exact:
             "companies": list(self.companies),
             "rate": self.rate,
             "chunk": self.chunk,
+            "asked_at": to_data(self.asked_at),
             "missing": False,
-            **dict.fromkeys(("from_version", "to_version", "from", "to")),
+            **dict.fromkeys(("from_version", "to_version")),
         }
+
+    @property
+    def words(self) -> list[str]:
+        """The same as it stands on a command line."""
+        found = ["--missing"]
+        if len(self.ranges) == 1:
+            found = ["--from-version", str(self.ranges[0].first), "--to-version", str(self.ranges[0].last)]
+        elif self.ranges:
+            found = [word for one in self.ranges for word in ("--versions", str(one))]
+        found += [word for company in self.companies for word in ("--company", company)]
+        return [*found, "--rate", str(self.rate), "--chunk", str(self.chunk)]
+
+
+def is_exact(wish: Wish) -> bool:
+    """Whether a plan was made of it before."""
+    return wish.get("asked_at") is not None
 
 
 def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
     """The wish made exact. Raises UsageError for one that means nothing, NotFoundError and ServiceError types."""
     companies = tuple(dict.fromkeys(wish.get("companies") or ()))
     given = wish.get("ranges")
-    if given is not None:
-        ranges: tuple[Versions, ...] = merged(Versions(int(first), int(last)) for first, last in given)
-    elif wish.get("missing") or not any(
-        wish.get(name) is not None for name in ("from_version", "to_version", "from", "to")
-    ):
+    if given:
+        ranges = merged(Versions(int(first), int(last)) for first, last in given)
+        if not is_exact(wish):
+            _check_there(ranges[-1].last, feed)
+    elif is_exact(wish) or wish.get("missing") or (wish.get("from_version") is None and wish.get("to_version") is None):
         ranges, companies = _missing(bench, feed, companies)
     else:
         ranges = (_bounds(bench, wish, feed),)
-    rate = wish.get("rate") or max(1, min(_LARGEST_RATE, room.free // 2))
-    return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS))
+    rate = wish.get("rate") or max(1, min(LARGEST_RATE, room.free // 2))
+    asked_at = parse_time(wish["asked_at"]) if is_exact(wish) else bench.now()
+    return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS), asked_at)
 
 
 def head_room(bench: Bench) -> HeadRoom:
@@ -89,17 +116,19 @@ def head_room(bench: Bench) -> HeadRoom:
         found = {}
     events, size = found.get("IncomingMessages"), found.get("IncomingBytes")
     flow = None if events is None else events.value / 60
-    each = size.value / events.value if size is not None and events is not None and events.value else _USUAL_BYTES
-    return HeadRoom(units * min(_UNIT_EVENTS, _UNIT_BYTES / max(1.0, each)), flow)
+    measured = size.value / events.value if size is not None and events is not None and events.value else None
+    each = _USUAL_BYTES if measured is None else measured
+    return HeadRoom(units * min(_UNIT_EVENTS, _UNIT_BYTES / max(1.0, each)), flow, each, measured is not None)
 
 
-def commits(bench: Bench, feed: FeedState, first: int) -> list[Commit]:
-    """The commits from version `first` to the newest, newest first, as far as the history has them and is read."""
+def commits(bench: Bench, feed: FeedState, ranges: Sequence[Versions]) -> list[Commit]:
+    """The commits of these ranges, newest first, as far as the history has them and is read."""
+    first, last = ranges[0].first, ranges[-1].last
     limit = max(1, feed.latest_version - first + 1) + _MARGIN
     found: Sequence[Commit] = bench.services.databricks.history(min(MOST_VERSIONS, limit))
     if found and found[-1].version > first and len(found) >= limit:
         found = bench.services.databricks.history(min(MOST_VERSIONS, found[0].version - first + 1 + _MARGIN))
-    return [each for each in found if each.version >= first]
+    return [each for each in found if first <= each.version <= last]
 
 
 def _missing(bench: Bench, feed: FeedState, companies: tuple[str, ...]) -> tuple[tuple[Versions, ...], tuple[str, ...]]:
@@ -111,34 +140,45 @@ def _missing(bench: Bench, feed: FeedState, companies: tuple[str, ...]) -> tuple
 
 
 def _bounds(bench: Bench, wish: Wish, feed: FeedState) -> Versions:
-    if wish.get("from_version") is not None and wish.get("from") is not None:
-        raise UsageError("The range begins twice.", hint="Give --from-version or --from, not both.")
-    if wish.get("to_version") is not None and wish.get("to") is not None:
-        raise UsageError("The range ends twice.", hint="Give --to-version or --to, not both.")
-    first, last = wish.get("from_version"), wish.get("to_version")
-    if first is None and wish.get("from") is not None:
-        since = parse_time(wish["from"])
-        later = [each.version for each in _back_to(bench, since) if each.at >= since]
-        if not later:
-            raise UsageError(f"The table has no version since {wish['from']}.", hint="lpmops cdf versions shows them.")
-        first = min(later)
-    if first is None:
+    """The one range between two ends, each of which is a version or a moment as RFC 3339."""
+    if wish.get("from_version") is None:
         raise UsageError("It is not said where the range begins.", hint="Give --from-version N or --from TIME.")
-    if last is None and wish.get("to") is not None:
-        until = parse_time(wish["to"])
-        earlier = [each.version for each in _back_to(bench, until) if each.at <= until]
-        if not earlier:
-            raise UsageError(
-                f"The table's history has no version up to {wish['to']}.", hint="lpmops cdf versions shows them."
-            )
-        last = max(earlier)
-    last = feed.latest_version if last is None else last
+    first = _version(bench, wish["from_version"], is_first=True)
+    _check_there(first, feed)
+    last = feed.latest_version
+    if wish.get("to_version") is not None:
+        last = _version(bench, wish["to_version"], is_first=False)
+        _check_there(last, feed)
     if last < first:
         raise UsageError(
             f"The range ends with version {last}, before it begins with {first}.",
             hint=f"Did you mean {last} to {first}?",
         )
     return Versions(first, last)
+
+
+def _check_there(version: int, feed: FeedState) -> None:
+    if version > feed.latest_version:
+        raise UsageError(
+            f"Version {version} is yet to come: the newest is {feed.latest_version}.",
+            hint=f"End with a version that is there: --to-version {feed.latest_version}",
+        )
+
+
+def _version(bench: Bench, end: int | str, *, is_first: bool) -> int:
+    """An end of the range as a version: of a moment the first commit from then on, or the last one up to then."""
+    if isinstance(end, int):
+        return end
+    moment = parse_time(end)
+    if is_first:
+        later = [each.version for each in _back_to(bench, moment) if each.at >= moment]
+        if later:
+            return min(later)
+        raise UsageError(f"The table has no version since {end}.", hint="lpmops cdf versions shows them.")
+    earlier = [each.version for each in _back_to(bench, moment) if each.at <= moment]
+    if earlier:
+        return max(earlier)
+    raise UsageError(f"The table's history has no version up to {end}.", hint="lpmops cdf versions shows them.")
 
 
 def _back_to(bench: Bench, moment: datetime) -> Sequence[Commit]:

@@ -17,6 +17,7 @@ from lpmops.control.plan import Change, Step
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, ServiceError, SignInError, ThrottledError
 from lpmops.model import Receipt
+from lpmops.plain_text import size
 from lpmops.routing import landing, privileges
 from lpmops.routing.landing import LandingCheck
 from lpmops.store.journal import StepRow
@@ -77,24 +78,17 @@ def _look_at_room(bench: Bench, sight: DatabaseSight) -> None:
     most, used = int(row["bytes_at_most"] or 0), int(row["bytes_used"] or 0)
     if most > 0 and used >= _FULL * most:
         sight.refusals.append(
-            f"{sight.name} is full ({_size(used)} of {_size(most)}): a row that finds no room stops every company of its job. Give it more first: "
+            f"{sight.name} is full ({size(used)} of {size(most)}): a row that finds no room stops every company of its job. Give it more first: "
             + command("az", "sql", "db", "update", *_named(bench.environment, sight.name), "--max-size", "SIZE")
         )
     elif most > 0 and used >= _NEARLY_FULL * most:
-        sight.warnings.append(f"{sight.name} is nearly full: {_size(used)} of {_size(most)}.")
+        sight.warnings.append(f"{sight.name} is nearly full: {size(used)} of {size(most)}.")
     control = bench.control.rows("database_state")[0]["collation_name"]
     if str(row["collation_name"]) != str(control):
         sight.warnings.append(
             f"{sight.name} compares texts as {row['collation_name']}, the control database as {control}: ids are compared by their very letters in "
             "both, other columns as each database does."
         )
-
-
-def _size(count: int) -> str:
-    for unit, size in (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1024:.0f} KB"
 
 
 def _named(environment: Environment, database: str) -> tuple[str, ...]:

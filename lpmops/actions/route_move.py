@@ -343,7 +343,7 @@ def _count(bench: Bench, database: str, company: str) -> int:
     return int(bench.services.sql.rows(database, "rows_of_company", (company,))[0]["row_count"])
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     (entry,) = route.chosen(bench, plan.wish["companies"])
     given = next(step.arguments for step in plan.steps if step.kind == _ONE)
     if (entry.database, entry.also, entry.state) != (given["new"], None, ACTIVE):
@@ -369,7 +369,7 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         "rows_left_behind": left,
         "since": to_data(entry.since),
         "stopped_jobs": sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB}),
-        "undo": plan.undo,
+        "undo": plan.undo_of(operation),
     }
 
 

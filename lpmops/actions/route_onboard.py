@@ -365,7 +365,7 @@ def _act_note(bench: Bench, step: Step, operation: str) -> Receipt:
     return Receipt()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     wished = {item["company_id"]: item for item in wished_routes(plan.wish)}
     there = routes.of_companies(bench.control, wished)
     left = routes.unrouted(bench.control, wished)
@@ -387,7 +387,13 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         )
     stopped = sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB})
     backfill = route.backfill(bench, left)
-    return {"changed": True, "routes": shown, "stopped_jobs": stopped, "backfill": backfill, "undo": plan.undo}
+    return {
+        "changed": True,
+        "routes": shown,
+        "stopped_jobs": stopped,
+        "backfill": backfill,
+        "undo": plan.undo_of(operation),
+    }
 
 
 # The action ----------------------------------------------------------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def _act_state(bench: Bench, step: Step, operation: str) -> Receipt:
     return Receipt()
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     wanted = {step.target: step.arguments["after"] for step in plan.steps if step.kind == _STATE}
     texts = route_prepare.by_text(bench)
     shown = []
@@ -204,7 +204,7 @@ def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
         "routes": shown,
         "live_within_seconds": 0.0 if texts else REFRESH_SECONDS,
         "stopped_jobs": stopped,
-        "undo": plan.undo,
+        "undo": plan.undo_of(operation),
     }
 
 

@@ -290,12 +290,18 @@ def _act_run(bench: Bench, step: Step, operation: str) -> Receipt:
     return bench.services.databricks.run_job(step.arguments["job_id"], f"lpmops-{operation}")
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     job = job_of(bench)
     wanted = ("stopped", "paused", "failed") if plan.action == "stream.stop" else _AT_WORK
     if job.run.state not in wanted:
         raise RefusedError(f"{_said(job)} after all: somebody else is changing it.")
-    return {"changed": True, "job": job.name, "state": job.run.state, "run_id": job.run.run_id, "undo": plan.undo}
+    return {
+        "changed": True,
+        "job": job.name,
+        "state": job.run.state,
+        "run_id": job.run.run_id,
+        "undo": plan.undo_of(operation),
+    }
 
 
 HANDLERS = {

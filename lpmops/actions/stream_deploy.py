@@ -319,7 +319,8 @@ def _plan_of(
     )
 
 
-def _verify(bench: Bench, plan: Plan) -> Mapping[str, Any]:
+def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
+    del operation
     again = plan_deploy(bench, plan.wish)
     if again.steps:
         names = ", ".join(change.field for step in again.steps for change in step.changes)

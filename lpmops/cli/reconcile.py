@@ -21,7 +21,8 @@ from lpmops.errors import ExitCode, UsageError
 from lpmops.plain_text import counted, plain
 
 if TYPE_CHECKING:
-    from lpmops.control.reconciled import Asked, CompanyResult, Gap, Reconciliation
+    from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
+    from lpmops.store.proofs import OpenGap
 
 SCHEMA = "reconcile"
 _HEAD = ("company", "database", "source", "landed", "missing", "doubled", "extra", "result")
@@ -113,6 +114,7 @@ def _moment(text: str) -> datetime:
 
 def data_of(found: Reconciliation) -> dict[str, Any]:
     """A reconciliation as the document shows it."""
+    from lpmops.control.reconcile_next import next_steps
     from lpmops.model import to_data
 
     return {
@@ -134,6 +136,7 @@ def data_of(found: Reconciliation) -> dict[str, Any]:
             }
             for each in found.unreadable
         ],
+        "next": [to_data(step) for step in next_steps(found)],
     }
 
 
@@ -157,7 +160,7 @@ def _company_data(each: CompanyResult) -> dict[str, Any]:
     }
 
 
-def _gap_data(gap: Gap) -> dict[str, Any]:
+def _gap_data(gap: OpenGap) -> dict[str, Any]:
     return {
         "from_version": gap.versions.first,
         "to_version": gap.versions.last,
@@ -182,6 +185,8 @@ def rows_of(found: Reconciliation) -> list[dict[str, Any]]:
 
 
 def _lines(found: Reconciliation) -> Iterator[str]:
+    from lpmops.control.reconcile_next import next_steps
+
     name = plain(found.environment)
     if found.versions is None:
         yield f"{name}: nothing can be judged yet"
@@ -202,6 +207,9 @@ def _lines(found: Reconciliation) -> Iterator[str]:
         yield f"  {plain(each.remains)}"
     yield ""
     yield _verdict(found)
+    for step in next_steps(found):
+        yield f"  {plain(step.why)}"
+        yield f"    {plain(step.command)}"
 
 
 def _row(each: CompanyResult) -> tuple[str, ...]:
@@ -224,10 +232,13 @@ def _row(each: CompanyResult) -> tuple[str, ...]:
 def _verdict(found: Reconciliation) -> str:
     if found.complete:
         return "complete: every change that was looked at landed once" if found.versions else "nothing was judged"
-    if not found.missing:
-        return "not complete"
-    repairable = sum(each.repairable for each in found.companies)
-    said = f"{counted(found.missing, 'change', 'changes')} did not land"
-    if not repairable:
-        return f"{said}; none of them can be sent again"
-    return f"{said}; {repairable:,} can be sent again: lpmops replay plan -e {plain(found.environment)} --missing"
+    differing = [
+        counted(sum(getattr(each, name) for each in found.companies), one, many)
+        for name, one, many in (
+            ("missing", "change did not land", "changes did not land"),
+            ("doubled", "row is there more than once", "rows are there more than once"),
+            ("extra", "row is not in the source", "rows are not in the source"),
+        )
+        if any(getattr(each, name) for each in found.companies)
+    ]
+    return "not complete: " + (", ".join(differing) or "not everything could be looked at")

@@ -26,6 +26,7 @@ from lpmops.model import Snapshot, to_data
 
 if TYPE_CHECKING:
     from lpmops.control.poller import Poller
+    from lpmops.control.reconcile_turns import ReconcileTurns
     from lpmops.store.connection import Store
 
 SCHEMA = "record"
@@ -38,6 +39,7 @@ class Recorded:
     """What was recorded of one environment, and what was last said of it."""
 
     poller: Poller
+    turns: ReconcileTurns
     looks: int = 0
     since: datetime | None = None
     until: datetime | None = None
@@ -59,7 +61,8 @@ class Recorded:
 
     def tell(self, now: datetime) -> None:
         """Say who leads and what is wrong, where that has changed."""
-        name, leading, warning = self.poller.environment.name, self.poller.leading, self.poller.warning
+        name, leading = self.poller.environment.name, self.poller.leading
+        warning = self.poller.warning or self.turns.warning
         with self.lock:
             if leading is not None and leading is not self.leading:
                 if not leading:
@@ -103,13 +106,17 @@ def register(app: typer.Typer) -> None:
 
 def _record(names: list[str], seconds: float | None) -> tuple[ExitCode, list[Recorded]]:
     from lpmops.control.poller import Poller
+    from lpmops.control.reconcile_turns import ReconcileTurns
+    from lpmops.control.shared import SharedServices
 
     here = world()
     config = here.config()
     chosen = [config.environment(name) for name in names or config.environments]
     store = _writable(here, config.state_directory)
+    shared = SharedServices(here.open_services)
+    pollers = [Poller(environment, config, store, opener=shared.open, now=here.now) for environment in chosen]
     found = [
-        Recorded(Poller(environment, config, store, opener=here.open_services, now=here.now)) for environment in chosen
+        Recorded(poller, ReconcileTurns(poller, config, store, opener=shared.open, now=here.now)) for poller in pollers
     ]
     with _ending() as ended:
         try:
@@ -120,9 +127,11 @@ def _record(names: list[str], seconds: float | None) -> tuple[ExitCode, list[Rec
             for item in found:
                 item.poller.subscribe(item.take)
                 item.poller.start()
+                item.turns.start()
             code = _watch(here, found, seconds, ended)
         finally:
             for item in found:
+                item.turns.close()
                 item.poller.close()
             store.close()
     _say(here.now(), f"ended after {sum(item.looks for item in found):,} looks")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lpmops import versions
 from lpmops.cli import changing, output
 from lpmops.cli.changing import Change, Env, Form, NoInput, Reason
 from lpmops.cli.context import world
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SCHEMA = "replay"
 Id = Annotated[str, typer.Argument(metavar="ID", help="The replay's id, or the beginning of it.")]
 group = typer.Typer(
-    help="Send versions of the source table again: plan, run, see, resume, cancel.", no_args_is_help=True
+    help="Send versions of the source table again: plan, run, see, pause, resume, cancel.", no_args_is_help=True
 )
 
 
@@ -42,15 +43,22 @@ class What:
     """What is sent again."""
 
     from_version: Annotated[
-        int | None, typer.Option("--from-version", metavar="N", min=0, help="The first version.")
+        int | None, typer.Option("--from-version", metavar="N", min=0, max=versions.LARGEST, help="The first version.")
     ] = None
     to_version: Annotated[
-        int | None, typer.Option("--to-version", metavar="N", min=0, help="The last version; else the newest.")
+        int | None,
+        typer.Option(
+            "--to-version", metavar="N", min=0, max=versions.LARGEST, help="The last version; else the newest."
+        ),
     ] = None
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help='What was committed from then on: "2026-03-02 03:10".')
     ] = None
     until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="What was committed up to then.")] = None
+    versions: Annotated[
+        list[str] | None,
+        typer.Option("--versions", metavar="A:B", help="The versions from A to B; may be repeated for several ranges."),
+    ] = None
     missing: Annotated[
         bool, typer.Option("--missing", help="What reconciliations found missing and is not repaired yet.")
     ] = False
@@ -61,23 +69,28 @@ class What:
         int | None,
         typer.Option("--rate", metavar="N", min=1, max=100_000, help="Events a second; else half of what is free."),
     ] = None
-    chunk: Annotated[int | None, typer.Option("--chunk", metavar="ROWS", min=1, help="The most rows of one run.")] = (
-        None
-    )
+    chunk: Annotated[
+        int | None,
+        typer.Option("--chunk", metavar="ROWS", min=1, max=versions.LARGEST, help="The most rows of one run."),
+    ] = None
 
     @property
     def wish(self) -> dict[str, Any]:
         """The same as an action's wish. Raises UsageError."""
-        named = [each for each in (self.from_version, self.to_version, self.since, self.until) if each is not None]
-        if self.missing and named:
-            raise UsageError("--missing says the range itself.", hint="Leave the versions and times away.")
-        if not self.missing and not named:
+        bounds = [self.from_version, self.to_version, self.since, self.until]
+        ways = [any(each is not None for each in bounds), bool(self.versions), self.missing]
+        if not any(ways):
             raise UsageError("It is not said what to send.", hint="Give --from-version N, --from TIME or --missing.")
+        if sum(ways) > 1:
+            raise UsageError(
+                "The range is said in two ways.",
+                hint="Give --versions A:B, or --missing, or the ends of one range: --from-version or --from, --to-version or --to.",
+            )
+        ranges = [versions.parse(text) for text in self.versions or ()]
         return {
-            "from_version": self.from_version,
-            "to_version": self.to_version,
-            "from": _moment(self.since, "--from"),
-            "to": _moment(self.until, "--to"),
+            "from_version": _end("begins", self.from_version, self.since, "--from"),
+            "to_version": _end("ends", self.to_version, self.until, "--to"),
+            "ranges": [[one.first, one.last] for one in ranges],
             "missing": self.missing,
             "companies": changing.listed(self.company),
             "rate": self.rate,
@@ -193,6 +206,19 @@ def resume(identifier: Id, form: Form = Output.TABLE, no_input: NoInput = False)
 
 
 @group.command()
+def pause(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_input: NoInput = False) -> None:
+    """Pause a replay: its run is ended at Databricks, and what it had not sent yet is left for `resume`.
+
+    Example: lpmops replay pause 261129-0638 --reason "the night shift needs the hub"
+    """
+    del no_input
+    with output.guarded(changing.SCHEMA, form), _replay(identifier) as (desk, operation, _):
+        from lpmops.actions import replay_halt
+
+        _emit_halted(replay_halt.pause(desk, operation.id, reason), form)
+
+
+@group.command()
 def cancel(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_input: NoInput = False) -> None:
     """Cancel a replay: its run is ended at Databricks, and no further one begins. What has landed stays.
 
@@ -203,12 +229,15 @@ def cancel(identifier: Id, reason: Reason = "", form: Form = Output.TABLE, no_in
         if not reason.strip():
             raise UsageError("It needs a reason, for whoever reads the audit.", hint="Add: --reason WHY")
         with _replay(identifier) as (desk, operation, _):
-            from lpmops.actions import replay_cancel
+            from lpmops.actions import replay_halt
 
-            data = replay_cancel.cancel(desk, operation.id, reason)
-        lines = [f"{data['state']}: {plain(data['said'])}"]
-        lines += [f"  {step['state']:9} {plain(step['name'])}" for step in data["steps"]]
-        output.emit(Answer(changing.SCHEMA, data, lines, data["steps"]), form)
+            _emit_halted(replay_halt.cancel(desk, operation.id, reason), form)
+
+
+def _emit_halted(data: dict[str, Any], form: Output) -> None:
+    lines = [f"{data['state']}: {plain(data['result']['said'])}"]
+    lines += [f"  {step['state']:9} {plain(step['name'])}" for step in data["steps"]]
+    output.emit(Answer(changing.SCHEMA, data, lines, data["steps"]), form)
 
 
 @contextmanager
@@ -228,6 +257,13 @@ def _replay(identifier: str) -> Iterator[tuple[Desk, OperationRow, tuple[StepRow
         )
     with changing.desk(operation.environment) as desk:
         yield desk, operation, steps
+
+
+def _end(verb: str, version: int | None, text: str | None, flag: str) -> int | str | None:
+    """An end of the range: a version, or a moment as RFC 3339. Raises UsageError."""
+    if version is not None and text is not None:
+        raise UsageError(f"The range {verb} twice.", hint=f"Give {flag}-version or {flag}, not both.")
+    return _moment(text, flag) if version is None else version
 
 
 def _moment(text: str | None, flag: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lpmops.cli import durations, output
+from lpmops.cli import durations, output, sandbox_table
 from lpmops.cli.context import world
 from lpmops.cli.output import Answer, Output
 from lpmops.errors import ConfigError, NotFoundError
@@ -41,6 +41,7 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    sandbox_table.register(group)
     app.add_typer(group, name="sandbox")
 
 

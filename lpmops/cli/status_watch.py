@@ -38,6 +38,8 @@ def _watch_cached(names: Sequence[str], check: bool, form: Output, rounds: int |
 
 def _watch_live(names: Sequence[str], check: bool, form: Output, rounds: int | None) -> ExitCode:
     from lpmops.control.poller import Poller
+    from lpmops.control.reconcile_turns import ReconcileTurns
+    from lpmops.control.shared import SharedServices
 
     here = world()
     config = here.config()
@@ -51,12 +53,16 @@ def _watch_live(names: Sequence[str], check: bool, form: Output, rounds: int | N
             newest[snapshot.environment] = snapshot
             changed.notify_all()
 
-    pollers = [Poller(environment, config, store, opener=here.open_services, now=here.now) for environment in chosen]
+    shared = SharedServices(here.open_services)
+    pollers = [Poller(environment, config, store, opener=shared.open, now=here.now) for environment in chosen]
+    turns = [ReconcileTurns(poller, config, store, opener=shared.open, now=here.now) for poller in pollers]
     shown, code = 0, ExitCode.OK
     try:
         for poller in pollers:
             poller.subscribe(take)
             poller.start()
+        for each in turns:
+            each.start()
         while rounds is None or shown < rounds:
             with changed:
                 changed.wait(config.refresh.interval)
@@ -66,10 +72,13 @@ def _watch_live(names: Sequence[str], check: bool, form: Output, rounds: int | N
                 )
             if not newest_only:
                 continue
-            said = [*warnings, *dict.fromkeys(poller.warning for poller in pollers if poller.warning)]
+            troubles = [*(poller.warning for poller in pollers), *(each.warning for each in turns)]
+            said = [*warnings, *dict.fromkeys(trouble for trouble in troubles if trouble)]
             code = _paint(Seen(list(newest_only), said), names, check, form)
             shown += 1
     finally:
+        for each in turns:
+            each.close()
         for poller in pollers:
             poller.close()
         if store is not None:

@@ -100,7 +100,7 @@ def _who(services: EnvironmentServices, environment: Environment) -> dict[str, A
             found = workspace()
         except LpmopsError:
             return ""
-        return "" if rights.covers(access_rows.group_of(environment), found) else found
+        return "" if rights.covers(environment.group_id, found) else found
 
     return {
         "me": ("databricks", lambda: services.unity.me()),

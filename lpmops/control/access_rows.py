@@ -248,7 +248,7 @@ def _azure(need: Need, how: AzureRole, environment: Environment, answers: Answer
 def _role(
     need: Need, how: AzureRole, environment: Environment, answers: Answers, who: Principal, trouble: str
 ) -> Right:
-    scope = group_of(environment)
+    scope = environment.group_id
     may: bool | None = None
     verdict = rights.unknown(trouble)
     try:
@@ -277,22 +277,15 @@ def _role(
     return _right(need, who.name, how.name, scope, verdict, text, giver, may, gift if who.id else {})
 
 
-def group_of(environment: Environment) -> str:
-    """The resource group's id."""
-    return f"/subscriptions/{environment.subscription_id}/resourceGroups/{environment.resource_group}"
-
-
 def scope_of(name: str, environment: Environment, answers: Answers) -> str:
     """A scope of the table of needs as a resource id. Raises Unasked where the workspace could not be found out."""
-    group = group_of(environment)
-    namespace = f"{group}/providers/Microsoft.EventHub/namespaces/{environment.eventhub.namespace.split('.')[0]}"
     known = {
         "subscription": f"/subscriptions/{environment.subscription_id}",
-        "group": group,
-        "namespace": namespace,
-        "hub": f"{namespace}/eventhubs/{environment.eventhub.hub}",
+        "group": environment.group_id,
+        "namespace": environment.namespace_id,
+        "hub": f"{environment.namespace_id}/eventhubs/{environment.eventhub.hub}",
     }
-    return known[name] if name in known else str(answers["workspace"] or group)
+    return known[name] if name in known else str(answers["workspace"] or environment.group_id)
 
 
 # Databases -----------------------------------------------------------------------------------------------------------------------------------------

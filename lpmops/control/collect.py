@@ -209,6 +209,8 @@ class Collector:
         )
         view = assemble.View(self.environment, self.databases, self._probes, self.memory, now, limits)
         facts = assemble.facts(view, self._note_failed_run(view.value("databricks.run"), now))
-        # The id that the stream's checkpoint holds, by which proofs are kept.
-        table_id = None if facts.progress is None else facts.progress.table_id
-        return replace(facts, gaps=self.memory.open_gaps(table_id))
+        standing = self.memory.standing()
+        # The id that the stream's checkpoint holds, by which proofs are kept; while that can't be read, the one that was proven last.
+        table_id = facts.progress.table_id if facts.progress is not None else None
+        table_id = table_id or (standing.table_id if standing is not None else None)
+        return replace(facts, gaps=self.memory.open_gaps(table_id), standing=standing)

@@ -77,8 +77,7 @@ def _judged(area: str, rule: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 
 def _asked(services: EnvironmentServices, environment: Environment) -> dict[str, Asked]:
-    group = access_rows.group_of(environment)
-    namespace = f"{group}/providers/Microsoft.EventHub/namespaces/{environment.eventhub.namespace.split('.')[0]}"
+    namespace = environment.namespace_id
     kind = "Microsoft.EventHub/namespaces"
 
     def settings() -> Mapping[str, Any]:

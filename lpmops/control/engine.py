@@ -179,10 +179,7 @@ class Engine:
                 self._step(book, step, seq, lock, hands)
             book.verifying()
             self._say(book, None, "verifying")
-            result = dict(hands.verify(plan))
-            if "undo" in result:
-                result["undo"] = plan.undo_of(book.id)
-            book.end("succeeded", result=result)
+            book.end("succeeded", result=dict(hands.verify(plan, book.id)))
             self._say(book, None, "succeeded")
         except StoreError as error:
             quiet = not book.has_acted()

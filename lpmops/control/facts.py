@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from lpmops.control.lock import Pause
 from lpmops.control.probes import Problem
+from lpmops.control.reconcile_standing import Standing
 from lpmops.model import (
     Credential,
     HubState,
@@ -133,6 +134,7 @@ class Facts:
     clock_skew: float | None = None
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     gaps: tuple[OpenGap, ...] = ()
+    standing: Standing | None = None
 
     def versions_behind(self) -> int | None:
         """Versions of the table that the stream has not planned yet."""

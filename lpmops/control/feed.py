@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from lpmops.config import Config
 from lpmops.control.access_rows import Right
@@ -18,11 +19,18 @@ from lpmops.control.inspect import Inspector
 from lpmops.control.past import StoredPast
 from lpmops.control.places import places
 from lpmops.control.poller import Opener, Poller, open_services
+from lpmops.control.reconcile_turns import ReconcileTurns
 from lpmops.control.shared import SharedServices
 from lpmops.errors import StoreError
 from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snapshot, Turn
 from lpmops.store import snapshots
 from lpmops.store.connection import Store
+
+if TYPE_CHECKING:
+    from lpmops.control.hands import StopRequest
+    from lpmops.control.reconciled import Asked, Reconciliation
+    from lpmops.control.versionline import VersionLine
+    from lpmops.versions import Versions
 
 
 class PolledFeed:
@@ -38,7 +46,9 @@ class PolledFeed:
             name: Poller(environment, config, store, opener=shared.open)
             for name, environment in config.environments.items()
         }
-        self._inspector = Inspector(config, shared.open, utc_now)
+        # Each beside its poller, and never in its way.
+        self._turns = [ReconcileTurns(poller, config, store, opener=shared.open) for poller in self._pollers.values()]
+        self._inspector = Inspector(config, shared.open, utc_now, store)
         self._started = False
         self._lock = threading.Lock()
 
@@ -89,6 +99,8 @@ class PolledFeed:
                 self._started = True
                 for poller in self._pollers.values():
                     poller.start()
+                for turns in self._turns:
+                    turns.start()
 
         def unsubscribe() -> None:
             for end in ends:
@@ -132,6 +144,20 @@ class PolledFeed:
         """Who has which right there. Never raises for what can't be asked."""
         return self._inspector.rights(environment)
 
+    def versions(self, environment: str) -> VersionLine:
+        """The source table's versions with what is proven of them. Raises lpmops.errors types."""
+        return self._inspector.versions(environment)
+
+    def changes_in(self, environment: str, versions: Versions) -> Mapping[str, int]:
+        """How many changes each company has in these versions. Raises lpmops.errors types."""
+        return self._inspector.changes_in(environment, versions)
+
+    def reconcile(
+        self, environment: str, asked: Asked, tell: Callable[[str], None], stop: StopRequest
+    ) -> Reconciliation:
+        """Hold the source's changes against what landed. Raises lpmops.errors types."""
+        return self._inspector.reconcile(environment, asked, tell, stop)
+
     def places(self) -> Sequence[tuple[str, str]]:
         """Where the files are, as pairs of what and where."""
         return places(self._config)
@@ -139,12 +165,16 @@ class PolledFeed:
     def warnings(self) -> list[str]:
         """What is wrong with the store or the pollers; each once, however many of them say it."""
         of_store = self._store.warnings if self._store is not None else ()
-        said = (self._warning, *of_store, *(poller.warning for poller in self._pollers.values()))
+        said = [self._warning, *of_store]
+        said += [poller.warning for poller in self._pollers.values()]
+        said += [turns.warning for turns in self._turns]
         return list(dict.fromkeys(each for each in said if each))
 
     def close(self) -> None:
         """End all pollers within a moment; those that hang are left behind."""
         self._inspector.close()
+        for turns in self._turns:
+            turns.close()
         closing = [threading.Thread(target=poller.close, daemon=True) for poller in self._pollers.values()]
         for thread in closing:
             thread.start()

@@ -62,8 +62,8 @@ class Hands(Protocol):
         """For how many seconds a step waits for what others do, which nothing it does can hasten; None for one that acts."""
         ...
 
-    def verify(self, plan: Plan) -> Mapping[str, Any]:
-        """Look at the whole once all steps are done; the result as plain values. Raises LpmopsError where it is not as planned."""
+    def verify(self, plan: Plan, operation: str) -> Mapping[str, Any]:
+        """Look at the whole once all steps of an operation are done; the result as plain values. Raises LpmopsError where it is not as planned."""
         ...
 
 

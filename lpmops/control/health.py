@@ -5,13 +5,13 @@ Unknown is an answer of its own: a stage that could not be read, or was read too
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lpmops.config import Thresholds
 from lpmops.control import signs
 from lpmops.control.facts import Facts
 from lpmops.control.probes import Problem
-from lpmops.model import STAGES, Health, Reading, Stage
+from lpmops.model import STAGES, Health, Reading, Stage, to_data
 
 _BEATS_MISSED_SECONDS = 15.0
 _WORST_FIRST = (Health.DOWN, Health.DEGRADED, Health.UNKNOWN, Health.HEALTHY)
@@ -221,6 +221,8 @@ def _sql(facts: Facts) -> Stage:
     if facts.heartbeat is not None:
         readings.append(Reading("heartbeat_age", facts.heartbeat.age, "s", facts.taken_at, "azuresql"))
 
+    readings += _proven(facts)
+
     def stage(health: Health, reason: str = "") -> Stage:
         lag = facts.age(facts.newest_landed_at())
         return Stage("sql", health, f"{reachable} of {total}", reason, lag, "s", facts.landed_rate, tuple(readings))
@@ -242,6 +244,24 @@ def _sql(facts: Facts) -> Stage:
     if control is not None:
         return stage(Health.DEGRADED, f"the control database: {control.message}")
     return stage(Health.HEALTHY)
+
+
+def _proven(facts: Facts) -> Iterator[Reading]:
+    """How far what landed is proven to be what was committed, as the last turn of reconciling found it."""
+    standing = facts.standing
+    if standing is None:
+        return
+    at = standing.at
+    if standing.proven is not None:
+        yield Reading("proven_from", standing.proven.first, "version", at, "reconcile")
+        yield Reading("proven_to", standing.proven.last, "version", at, "reconcile")
+        yield Reading("missing", standing.missing, "changes", at, "reconcile")
+        yield Reading("missing_companies", standing.companies, "companies", at, "reconcile")
+    if standing.next_at is not None:
+        yield Reading("next_reconcile_at", to_data(standing.next_at), "", at, "reconcile")
+    yield Reading("reconcile_statements", standing.statements, "statements", at, "reconcile")
+    yield Reading("reconcile_seconds", standing.seconds, "s", at, "reconcile")
+    yield Reading("reconcile", standing.words, "", at, "reconcile")
 
 
 def _names(names: Iterable[str]) -> str:

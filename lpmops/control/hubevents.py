@@ -16,7 +16,7 @@ from typing import Any
 
 from lpmops.config import Routing
 from lpmops.control import masking
-from lpmops.control.sources import EventHubSource, HubTail
+from lpmops.control.sources import HubPartitions, HubTail
 from lpmops.errors import LpmopsError, ThrottledError, UnreachableError
 from lpmops.model import HubEvent, RawEvent, parse_time
 
@@ -99,15 +99,13 @@ def at_path(values: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def newest(hub: EventHubSource, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST) -> Found:
+def newest(hub: HubPartitions, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST) -> Found:
     """The newest wanted events that stand in the hub now. Raises lpmops.errors types."""
     raw, found, complete, ends = _looked_back(hub, wanted, routing, most)
     return Found(tuple(event for _, event in found), raw, complete, ends)
 
 
-def sample(
-    hub: EventHubSource, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST
-) -> tuple[RawEvent, ...]:
+def sample(hub: HubPartitions, wanted: Wanted, routing: Routing, *, most: int = LOOKED_AT_MOST) -> tuple[RawEvent, ...]:
     """The same events as the hub holds them, personal data included, for a trial on this machine. Raises lpmops.errors types."""
     _, found, _, _ = _looked_back(hub, wanted, routing, most)
     return tuple(event for event, _ in found)
@@ -117,7 +115,7 @@ _Pair = tuple[RawEvent, HubEvent]
 
 
 def _looked_back(
-    hub: EventHubSource, wanted: Wanted, routing: Routing, most: int
+    hub: HubPartitions, wanted: Wanted, routing: Routing, most: int
 ) -> tuple[int, list[_Pair], bool, dict[str, int]]:
     partitions = hub.partitions()
     ends = {item.partition: item.last_sequence for item in partitions}
@@ -155,7 +153,7 @@ def _by_time(pair: _Pair) -> tuple[float, int, str, int]:
 class Following:
     """The wanted events as they come. `notices` are sentences about the reading, for whoever shows it."""
 
-    def __init__(self, hub: EventHubSource, wanted: Wanted, routing: Routing, ends: Mapping[str, int]) -> None:
+    def __init__(self, hub: HubPartitions, wanted: Wanted, routing: Routing, ends: Mapping[str, int]) -> None:
         """Begin after those ends; nothing is opened yet."""
         self._hub, self._wanted, self._routing = hub, wanted, routing
         self._places = {partition: end + 1 for partition, end in ends.items()}

@@ -11,7 +11,7 @@ from collections import deque
 from lpmops.config import Routing
 from lpmops.control import hubevents
 from lpmops.control.hubevents import Following, Wanted
-from lpmops.control.sources import EventHubSource
+from lpmops.control.sources import HubPartitions
 from lpmops.errors import LpmopsError
 from lpmops.model import HubEvent
 
@@ -25,7 +25,7 @@ class HubWatch:
     """The events of one company, or of all, of one hub."""
 
     def __init__(
-        self, hub: EventHubSource, company_id: str | None, routing: Routing, idle_seconds: float = IDLE_SECONDS
+        self, hub: HubPartitions, company_id: str | None, routing: Routing, idle_seconds: float = IDLE_SECONDS
     ) -> None:
         self._hub, self._routing, self._idle_seconds = hub, routing, idle_seconds
         self._wanted = Wanted(company_id, last=KEPT)

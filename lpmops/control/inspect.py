@@ -17,7 +17,7 @@ from lpmops.control.hubwatch import HubWatch
 from lpmops.control.landing import timestamp
 from lpmops.control.shared import whole
 from lpmops.control.sources import EnvironmentServices
-from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, UsageError
+from lpmops.errors import BadAnswerError, LpmopsError, NotFoundError, StoreError, UsageError
 from lpmops.model import CallMinute, HubEvent, LandedRecord, LogLine
 from lpmops.routing.columns import landing_columns
 
@@ -25,7 +25,12 @@ _HOUR = 60
 if TYPE_CHECKING:
     from lpmops.control.access_rows import Right
     from lpmops.control.findings import Finding
+    from lpmops.control.hands import StopRequest
+    from lpmops.control.reconciled import Asked, Reconciliation
+    from lpmops.control.versionline import VersionLine
     from lpmops.services.cloud import EnvironmentServices as Bundle
+    from lpmops.store.connection import Store
+    from lpmops.versions import Versions
 
 
 class Inspector:
@@ -36,13 +41,15 @@ class Inspector:
         config: Config,
         opener: Callable[[Environment, float], EnvironmentServices],
         now: Callable[[], datetime],
+        store: Store | None = None,
     ) -> None:
-        self._config, self._opener, self._now = config, opener, now
+        self._config, self._opener, self._now, self._store = config, opener, now, store
         self._columns = tuple(column.name for column in landing_columns(config.columns, config.routing))
         self._lock = threading.Lock()
         self._opened: dict[str, EnvironmentServices] = {}
         self._watches: dict[tuple[str, str], HubWatch] = {}
         self._closed = False
+        self._lines: dict[str, VersionLine] = {}
         self._databases: dict[tuple[str, str], str] = {}
 
     def records(self, environment: str, company_id: str, until: datetime | None = None) -> tuple[LandedRecord, ...]:
@@ -102,6 +109,36 @@ class Inspector:
         from lpmops.control import access
 
         return access.look(self._whole(environment), self._now)
+
+    def versions(self, environment: str) -> VersionLine:
+        """The source table's versions with what is proven of them. Raises lpmops.errors types."""
+        from lpmops.control import versionline
+
+        table = self._config.environment(environment).databricks.table
+        before = self._lines.get(environment)
+        found = versionline.read(self._whole(environment).databricks, self._store, environment, table, before)
+        self._lines[environment] = found
+        return found
+
+    def changes_in(self, environment: str, versions: Versions) -> Mapping[str, int]:
+        """How many changes each company has in these versions; '' are those that name none. Raises lpmops.errors types."""
+        found = self._whole(environment).changes.counts(self._config.routing, versions)
+        return {company_id: tally.changes for company_id, tally in found.items()}
+
+    def reconcile(
+        self, environment: str, asked: Asked, tell: Callable[[str], None], stop: StopRequest
+    ) -> Reconciliation:
+        """Hold the source's changes against what landed, and remember what that shows. Raises lpmops.errors types."""
+        from lpmops.control.reconcile import reconcile
+
+        if self._store is None:
+            raise StoreError(
+                "There is no local store, so nothing that is found could be remembered.",
+                hint="What is wrong with it stands among the settings: ,",
+            )
+        settings = self._config.environment(environment)
+        services = self._whole(environment)
+        return reconcile(self._config, settings, services, self._store, asked, now=self._now, tell=tell, stop=stop)
 
     def _whole(self, environment: str) -> Bundle:
         """The services whole: what opens them names only what looking needs."""

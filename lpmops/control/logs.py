@@ -57,7 +57,9 @@ def newest_first(lines: Iterable[LogLine]) -> list[LogLine]:
 def stream_analytics(question: Question) -> list[LogLine]:
     """How the jobs are, their diagnostic logs where a workspace takes them, and what the activity log says of them."""
     settings = question.environment
-    prefix = f"{_group_path(settings)}/providers/Microsoft.StreamAnalytics/streamingjobs/{settings.streamanalytics.job_prefix}"
+    prefix = (
+        f"{settings.group_id}/providers/Microsoft.StreamAnalytics/streamingjobs/{settings.streamanalytics.job_prefix}"
+    )
     parts: list[_Part] = [lambda: _activity(question, "asa", prefix)]
     if question.until is None:
         parts.append(lambda: _job_states(question))
@@ -72,9 +74,7 @@ def stream_analytics(question: Question) -> list[LogLine]:
 def event_hub(question: Question) -> list[LogLine]:
     """The errors of the namespace: its diagnostic logs where a workspace takes them, throttling and quotas by the minute, the activity log."""
     settings = question.environment
-    namespace = (
-        f"{_group_path(settings)}/providers/Microsoft.EventHub/namespaces/{settings.eventhub.namespace.split('.')[0]}"
-    )
+    namespace = settings.namespace_id
     parts: list[_Part] = [
         lambda: _hub_metrics(question, namespace),
         lambda: _activity(question, "eventhub", namespace),
@@ -160,10 +160,6 @@ def _once(lines: list[LogLine]) -> list[LogLine]:
 
 
 # What each place says --------------------------------------------------------------------------------------------------------------------------
-
-
-def _group_path(settings: Environment) -> str:
-    return f"/subscriptions/{settings.subscription_id}/resourceGroups/{settings.resource_group}"
 
 
 def _level(word: object) -> str:

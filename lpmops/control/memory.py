@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from lpmops.control import reconcile_standing
 from lpmops.control.facts import RouteRow
 from lpmops.control.landing import BEGINNING, WINDOW_MILLISECONDS, Gap, Landed, advance, fill
 from lpmops.control.latency import Window, combine
+from lpmops.control.reconcile_standing import Standing
 from lpmops.errors import StoreError
 from lpmops.model import PartitionState, Snapshot
 from lpmops.store import codec, marks, proofs, samples, snapshots, upkeep
@@ -69,10 +71,20 @@ class Memory:
         if self.store is None or not table_id:
             return ()
         try:
-            return proofs.read(self.store, self.environment, table_id).gaps
+            return proofs.gaps(self.store, self.environment, table_id)
         except StoreError as error:
             self._lose(error)
             return ()
+
+    def standing(self) -> Standing | None:
+        """How far the environment is proven, as the last turn of reconciling left it."""
+        if self.store is None:
+            return None
+        try:
+            return reconcile_standing.recall(self.store, self.environment)
+        except StoreError as error:
+            self._lose(error)
+            return None
 
     def _load_marks(self, store: Store, now: datetime) -> None:
         self.marks = marks.read(store, self.environment)

@@ -197,6 +197,8 @@ def plan_of(data: Any) -> Plan:
                 hint="Apply it with the lpmops that made it, or make it again: repeat its action with --out FILE.",
             )
         document = data["plan"]
+        # Half a surrogate pair is JSON, yet no store, terminal or service takes it.
+        json.dumps(document, ensure_ascii=False).encode()
         plan = _plan(document)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(

@@ -71,20 +71,18 @@ def read_job_metrics(monitor: MonitorSource, jobs: Sequence[StreamingJob]) -> di
 
 def read_hub_metrics(monitor: MonitorSource, environment: Environment) -> dict[str, Metric]:
     """The namespace's newest metrics, by name. Raises lpmops.errors types."""
-    return _of_namespace(monitor, environment, _HUB_TOTALS)
+    return newest(of_namespace(monitor, environment, _HUB_TOTALS))
 
 
 def read_hub_flow(monitor: MonitorSource, environment: Environment) -> dict[str, Metric]:
     """Events and bytes that came into the namespace in the newest minute that is known, by metric. Raises lpmops.errors types."""
-    return _of_namespace(monitor, environment, ("IncomingMessages", "IncomingBytes"))
+    return newest(of_namespace(monitor, environment, ("IncomingMessages", "IncomingBytes")))
 
 
-def _of_namespace(monitor: MonitorSource, environment: Environment, names: Sequence[str]) -> dict[str, Metric]:
-    resource = (
-        f"/subscriptions/{environment.subscription_id}/resourceGroups/{environment.resource_group}"
-        f"/providers/Microsoft.EventHub/namespaces/{environment.eventhub.namespace.split('.')[0]}"
-    )
-    return newest(monitor.metrics("Microsoft.EventHub/namespaces", (resource,), names, METRIC_MINUTES, "Total"))
+def of_namespace(monitor: MonitorSource, environment: Environment, names: Sequence[str]) -> Sequence[MetricSeries]:
+    """The namespace's metrics of the last minutes, a sum each. Raises lpmops.errors types."""
+    resources = (environment.namespace_id,)
+    return monitor.metrics("Microsoft.EventHub/namespaces", resources, names, METRIC_MINUTES, "Total")
 
 
 def newest(series: Iterable[MetricSeries]) -> dict[str, Metric]:

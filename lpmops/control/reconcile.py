@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,15 @@ from lpmops.control import reconcile_range as ranges
 from lpmops.control import routes
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
-from lpmops.control.reconcile_spans import Counted, Found, Places, Spans, combined, read_places
-from lpmops.control.reconciled import HAD_LANDED, Asked, CompanyResult, Gap, Reconciliation, Unreadable
+from lpmops.control.reconcile_spans import Cost, Counted, Found, Places, Spans, combined, read_places
+from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation, Unreadable
 from lpmops.errors import NotFoundError, UnreadableChangesError
 from lpmops.model import FeedState
 from lpmops.store import proofs
 from lpmops.store.connection import Store
-from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Proofs
+from lpmops.store.proofs import EVERY_COMPANY, Proofs
 from lpmops.versions import Versions, merged, within, without
 
 if TYPE_CHECKING:
@@ -55,32 +56,11 @@ def reconcile(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A range to look at, for some companies or, with none named, for all."""
+    """A range to look at, for some companies or, with none named, for all; `known` where it is looked at for a gap that is open."""
 
     versions: Versions
     companies: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Total:
-    """What was found of one company over all spans."""
-
-    source: int = 0
-    landed: int = 0
-    missing: int = 0
-    doubled: int = 0
-    extra: int = 0
-    quarantined: int = 0
-    before: int = 0
-    kept_once: int = 0
-    gaps: list[Gap] = field(default_factory=list)
-
-    def add(self, found: Found) -> None:
-        self.source += found.source
-        self.landed += found.landed
-        for name in ("missing", "doubled", "extra", "quarantined", "before", "kept_once"):
-            setattr(self, name, getattr(self, name) + getattr(found.difference, name))
-        self.gaps += found.difference.gaps
+    known: bool = False
 
 
 class _Run:
@@ -97,15 +77,16 @@ class _Run:
     ) -> None:
         self._config, self._environment, self._services = config, environment, services
         self._store, self._asked, self._now, self._tell, self._stop = store, asked, now, tell, stop
-        self._totals: dict[str, _Total] = defaultdict(_Total)
+        self._totals: dict[str, Found] = defaultdict(Found)
         self._looked_at: list[Versions] = []
         self._unreadable: list[Unreadable] = []
         self._warnings: list[str] = []
         self._dead: dict[str, str] = {}
+        self._cost = Cost()
 
     def result(self) -> Reconciliation:
         databricks = self._services.databricks
-        feed = databricks.feed()
+        feed = self._cost.of(databricks.feed, 2)
         self._table_id = feed.table_id or self._environment.databricks.table
         self._places = read_places(self._services, self._environment)
         self._check_companies()
@@ -113,14 +94,15 @@ class _Run:
             why = "The change feed is off: nothing of the table is recorded."
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, _LOAD))
             return self._reconciliation(None, None)
-        self._remembered = remembered = proofs.read(self._store, self._environment.name, self._table_id)
-        timeline = Timeline(databricks.history(self._commits(feed, remembered)))
+        remembered = proofs.read(self._store, self._environment.name, self._table_id)
+        timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
             return self._reconciliation(None, None)
         wanted = self._recorded(wanted, feed)
         if wanted is None:
             return self._reconciliation(None, None)
+        wanted = self._in_reach(wanted, remembered)
         jobs = self._services.streamanalytics.jobs()
         settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._now)
         if settled.waiting_from is not None:
@@ -128,12 +110,12 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline)
+        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost)
         self._dead = spans.dead
         self._look(spans, timeline, list(self._work(wanted, remembered)))
         for name, why in spans.dead.items():
             remains = "Its companies are looked at again by the next run, once it answers."
-            self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains))
+            self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains, later=True))
         return self._reconciliation(wanted, settled.waiting_from)
 
     # What is looked at ---------------------------------------------------------------------------------------------------------------------------
@@ -157,13 +139,24 @@ class _Run:
             return COMMITS_AT_MOST
         if self._asked.versions is not None:
             oldest = self._asked.versions.first
-        elif self._asked.again or self._asked.companies or not remembered.proven:
+        elif self._asked.again or self._asked.companies or not (proven := remembered.of(EVERY_COMPANY)):
             oldest = 0
         else:
-            proven = remembered.of(EVERY_COMPANY)
-            gaps = [gap.versions.first for gap in remembered.gaps]
-            oldest = min([proven[0].last if proven else 0, *gaps])
+            known = (feed.first_version, feed.oldest_version, feed.latest_version - COMMITS_AT_MOST + 1)
+            lowest = max(each for each in known if each is not None)
+            if self._asked.spans is not None:
+                lowest = max(lowest, proven[0].first)
+            holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], proven)
+            gaps = (gap.versions.first for gap in remembered.gaps)
+            oldest = min([holes[0].first if holes else feed.latest_version, *gaps])
         return max(1, min(COMMITS_AT_MOST, feed.latest_version - oldest + 1))
+
+    def _in_reach(self, wanted: Versions, remembered: Proofs) -> Versions:
+        """Of what nobody bounded, a run of a few spans goes no further back than the first of them did: what is older waits for one that does."""
+        proven = remembered.of(EVERY_COMPANY)
+        if self._asked.spans is None or self._asked.versions is not None or not proven:
+            return wanted
+        return Versions(min(max(wanted.first, proven[0].first), wanted.last), wanted.last)
 
     def _recorded(self, wanted: Versions, feed: FeedState) -> Versions | None:
         """The part of a range of which the feed has the changes; the rest is unreadable."""
@@ -192,32 +185,42 @@ class _Run:
                 for gap in open_gaps
                 if gap.versions.first <= span.last and gap.versions.last >= span.first
             }
-            yield _Work(span, tuple(sorted(concerned)))
+            yield _Work(span, tuple(sorted(concerned)), known=True)
 
     def _look(self, spans: Spans, timeline: Timeline, work: Sequence[_Work]) -> None:
-        pieces = [(span, each.companies) for each in work for span in timeline.spans(each.versions)]
-        for number, (span, companies) in enumerate(pieces, 1):
-            if self._stop.requested:
+        pieces = [(span, each) for each in work for span in timeline.spans(each.versions)]
+        if self._asked.spans is not None:
+            # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen.
+            pieces.sort(key=lambda piece: (piece[1].known, -piece[0].last))
+        for number, (span, wish) in enumerate(pieces, 1):
+            why = self._why_to_stop(number)
+            if why:
                 left = merged(piece for piece, _ in pieces[number - 1 :])
                 remains = "What was looked at is remembered: the next run goes on from there."
-                self._unreadable += [Unreadable(each, "It was stopped before these.", remains) for each in left]
+                self._unreadable += [Unreadable(one, why, remains, later=True) for one in left]
                 return
             self._tell(f"span {number} of {len(pieces)}: versions {span}")
             for piece in spans.read(span):
                 if isinstance(piece, Counted):
-                    self._judge(spans, piece, companies)
+                    self._judge(spans, piece, wish.companies)
                 else:
                     self._give_up(*piece)
+
+    def _why_to_stop(self, number: int) -> str:
+        """Why the span of that number, from 1 on, is not read any more; empty where it is."""
+        if self._stop.requested:
+            return "It was stopped before these."
+        most = self._asked.spans
+        return "They are left for a later run." if most is not None and number > most else ""
 
     # What is found -------------------------------------------------------------------------------------------------------------------------------
 
     def _judge(self, spans: Spans, counted: Counted, companies: Sequence[str]) -> None:
         found = spans.judge(counted, companies)
         self._looked_at.append(counted.versions)
-        found = {company_id: self._said_whether_it_had_landed(each) for company_id, each in found.items()}
-        gaps = [_open_gap(gap) for each in found.values() for gap in each.difference.gaps]
+        gaps = [gap for each in found.values() for gap in each.difference.gaps]
         for company_id, each in found.items():
-            self._totals[company_id].add(each)
+            self._totals[company_id] = self._totals[company_id].plus(each)
         everyone = {*found, *self._places.routes}
         shown = (
             [EVERY_COMPANY]
@@ -228,24 +231,6 @@ class _Run:
             self._store, self._environment.name, self._table_id, counted.versions, shown, gaps, self._now
         ))  # fmt: skip
 
-    def _said_whether_it_had_landed(self, found: Found) -> Found:
-        """The same, its gaps in versions that were complete before with that cause; a gap keeps the one that it had."""
-        gaps = tuple(
-            replace(gap, why=HAD_LANDED) if gap.missing and not gap.why and self._had_landed(gap) else gap
-            for gap in found.difference.gaps
-        )
-        return replace(found, difference=replace(found.difference, gaps=gaps))
-
-    def _had_landed(self, gap: Gap) -> bool:
-        if without([gap.versions], self._remembered.of(gap.company_id)):
-            return False
-        before = [
-            each
-            for each in self._remembered.gaps
-            if each.company_id == gap.company_id and within([each.versions], gap.versions)
-        ]
-        return all(each.why == HAD_LANDED for each in before)
-
     def _give_up(self, versions: Versions, error: UnreadableChangesError) -> None:
         self._unreadable.append(Unreadable(versions, _sentence(error.why), error.remains))
         if error.divisible or not self._store.writable:
@@ -255,14 +240,9 @@ class _Run:
         )
         for gap in lost:
             if not self._asked.companies or gap.company_id in self._asked.companies:
-                total = self._totals[gap.company_id]
-                total.source, total.landed = total.source + gap.source, total.landed + gap.landed
-                total.missing, total.doubled, total.extra = (
-                    total.missing + gap.missing,
-                    total.doubled + gap.doubled,
-                    total.extra + gap.extra,
-                )
-                total.gaps.append(_gap(gap))
+                known = Difference(gap.missing, gap.doubled, gap.extra, gaps=(gap,))
+                found = Found(gap.source, gap.landed, known)
+                self._totals[gap.company_id] = self._totals[gap.company_id].plus(found)
 
     def _remember(self, write: Callable[[], None]) -> None:
         # A store that can't be written has said so itself; the next run only looks again.
@@ -284,12 +264,14 @@ class _Run:
             unreadable=_joined(self._unreadable),
             waiting_from=waiting_from,
             warnings=tuple(self._warnings),
+            statements=self._cost.statements,
+            warehouse_seconds=self._cost.seconds,
         )
 
 
-def _result(company_id: str, total: _Total, places: Places, dead: Mapping[str, str]) -> CompanyResult:
+def _result(company_id: str, total: Found, places: Places, dead: Mapping[str, str]) -> CompanyResult:
     route = places.routes.get(company_id)
-    gaps = combined(total.gaps)
+    unlike, gaps = total.difference, combined(total.difference.gaps)
     unread = dead.get(places.home(company_id) or "", "")
     return CompanyResult(
         company_id=company_id,
@@ -297,19 +279,20 @@ def _result(company_id: str, total: _Total, places: Places, dead: Mapping[str, s
         database=places.home(company_id) or "",
         source=total.source,
         landed=total.landed,
-        missing=total.missing,
-        doubled=total.doubled,
-        extra=total.extra,
+        missing=unlike.missing,
+        doubled=unlike.doubled,
+        extra=unlike.extra,
         repairable=sum(gap.repairable for gap in gaps),
-        quarantined=total.quarantined,
-        before=total.before,
+        quarantined=unlike.quarantined,
+        before=unlike.before,
         gaps=gaps,
-        note=_note(company_id, total, route, unread),
+        note=_note(company_id, unlike, route, unread),
         unread=unread,
+        kept_once=unlike.kept_once,
     )
 
 
-def _note(company_id: str, total: _Total, route: routes.RouteEntry | None, unread: str) -> str:
+def _note(company_id: str, unlike: Difference, route: routes.RouteEntry | None, unread: str) -> str:
     said = []
     if not company_id:
         said.append("these changes name no company and go to unrouted")
@@ -317,25 +300,15 @@ def _note(company_id: str, total: _Total, route: routes.RouteEntry | None, unrea
         said.append("no route takes it: its changes go to unrouted")
     elif route.state == routes.REMOVED:
         said.append("its route was removed: what comes goes to unrouted")
-    elif route.state == routes.PAUSED and total.missing:
+    elif route.state == routes.PAUSED and unlike.missing:
         said.append("its route is paused: resume it before what is missing is sent again")
-    if total.kept_once:
-        said.append(f"{total.kept_once} of the missing are in the source more than once, and a landing table keeps one")
+    if unlike.kept_once:
+        said.append(
+            f"{unlike.kept_once} of the missing are in the source more than once, and a landing table keeps one"
+        )
     if unread:
         said.append(f"its landing table can't be read: {unread}")
     return "; ".join(said)
-
-
-def _open_gap(gap: Gap) -> OpenGap:
-    return OpenGap(
-        gap.company_id, gap.versions, gap.source, gap.landed, gap.missing, gap.doubled, gap.extra, gap.repairable, gap.why
-    )  # fmt: skip
-
-
-def _gap(gap: OpenGap) -> Gap:
-    return Gap(
-        gap.company_id, gap.versions, gap.source, gap.landed, gap.missing, gap.doubled, gap.extra, gap.repairable, gap.why
-    )  # fmt: skip
 
 
 def _joined(found: Sequence[Unreadable]) -> tuple[Unreadable, ...]:

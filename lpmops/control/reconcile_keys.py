@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Protocol, TypeVar
 
-from lpmops.control.reconciled import Gap
+from lpmops.control.reconciled import HAD_LANDED
+from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 
-# More runs than this in one span are told as one that reaches over all of them.
+# More runs than this in one span are told as one that reaches over all of them, or one a cause.
 _RUNS_AT_MOST = 100
 
 
@@ -40,7 +42,11 @@ class Difference:
     quarantined: int = 0
     before: int = 0
     kept_once: int = 0
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[OpenGap, ...] = ()
+
+    def plus(self, other: Difference) -> Difference:
+        """Both together."""
+        return Difference(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 @dataclass(slots=True)
@@ -62,6 +68,18 @@ class _Version:
 
 
 @dataclass(slots=True)
+class _Run:
+    why: str
+    first: int
+    last: int
+    total: _Version
+
+    def take(self, version: int, at: _Version) -> None:
+        self.last = version
+        self.total.add(at)
+
+
+@dataclass(slots=True)
 class _Draft:
     versions: dict[int, _Version] = field(default_factory=dict)
 
@@ -75,9 +93,13 @@ def difference(
     landed: Counter[K],
     quarantined: Collection[K] = (),
     is_before: Callable[[int], bool] = lambda _: False,
+    had_landed: Callable[[int], bool] = lambda _: False,
     why: str = "",
 ) -> Difference:
-    """What differs. `quarantined` keys and versions that `is_before` the route are in the source and did not have to land."""
+    """What differs. `quarantined` keys and versions that `is_before` the route are in the source and did not have to land.
+
+    `had_landed` says of which versions that they were complete before; `why` is the cause of whatever differs, where it is known.
+    """
     draft, put_aside, before, kept_once = _Draft(), 0, 0, 0
     for key in source.keys() | landed.keys():
         wanted, have = source[key], landed[key]
@@ -105,39 +127,50 @@ def difference(
         quarantined=put_aside,
         before=before,
         kept_once=kept_once,
-        gaps=tuple(_gaps(company_id, draft.versions, why)),
+        gaps=tuple(_gaps(company_id, draft.versions, why, had_landed)),
     )
 
 
-def _gaps(company_id: str, versions: dict[int, _Version], why: str) -> Iterable[Gap]:
-    runs: list[tuple[int, int, _Version]] = []
+def _gaps(
+    company_id: str, versions: dict[int, _Version], why: str, had_landed: Callable[[int], bool]
+) -> Iterable[OpenGap]:
+    runs: list[_Run] = []
     open_run = False
     for version in sorted(versions):
         at = versions[version]
         if not at.differs:
             open_run = False
-        elif open_run:
-            first, _, total = runs[-1]
-            total.add(at)
-            runs[-1] = (first, version, total)
+            continue
+        # Versions of two causes are two gaps: what never came is told and looked for otherwise than what was taken away.
+        cause = why or (HAD_LANDED if at.missing and had_landed(version) else "")
+        if open_run and runs[-1].why == cause:
+            runs[-1].take(version, at)
         else:
-            runs.append((version, version, at))
+            runs.append(_Run(cause, version, version, replace(at)))
             open_run = True
     if len(runs) > _RUNS_AT_MOST:
-        total = _Version()
-        for version, at in versions.items():
-            if runs[0][0] <= version <= runs[-1][1]:
-                total.add(at)
-        runs = [(runs[0][0], runs[-1][1], total)]
-    for first, last, total in runs:
-        yield Gap(
+        runs = list(_far_reaching(runs, versions))
+    for run in runs:
+        total = run.total
+        yield OpenGap(
             company_id,
-            Versions(first, last),
+            Versions(run.first, run.last),
             total.source,
             total.landed,
             total.missing,
             total.doubled,
             total.extra,
             total.repairable,
-            why,
+            run.why,
         )
+
+
+def _far_reaching(runs: list[_Run], versions: dict[int, _Version]) -> Iterable[_Run]:
+    """Runs that follow each other and have one cause, as one that reaches over all of them."""
+    for why, following in groupby(runs, key=lambda run: run.why):
+        alike = list(following)
+        whole = _Run(why, alike[0].first, alike[-1].last, _Version())
+        for version, at in versions.items():
+            if whole.first <= version <= whole.last:
+                whole.total.add(at)
+        yield whole

@@ -6,27 +6,31 @@ in this run: its companies are unread, and the others go on. Memory holds the ke
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lpmops.config import Config, Environment
 from lpmops.control import routes
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.reconcile_keys import Difference, difference
 from lpmops.control.reconcile_range import ROWS_A_SPAN, Timeline
-from lpmops.control.reconciled import Gap
+from lpmops.control.reconciled import HAD_LANDED
 from lpmops.control.routes import RouteEntry
 from lpmops.control.side_by_side import ask_each
 from lpmops.errors import UnreadableChangesError
-from lpmops.versions import Versions
+from lpmops.store.proofs import OpenGap, Proofs
+from lpmops.versions import Versions, without
 
 if TYPE_CHECKING:
     from lpmops.services.changes import Key, Tally
     from lpmops.services.cloud import EnvironmentServices
+
+T = TypeVar("T")
 
 _SOURCE = ""
 _COMPANIES_A_BATCH = 50
@@ -62,14 +66,40 @@ def read_places(services: EnvironmentServices, environment: Environment) -> Plac
     return Places(found, routes.known(known, used))
 
 
+@dataclass(slots=True)
+class Cost:
+    """What a run asked of the warehouse: how often, and for how many seconds it waited. One question at a time."""
+
+    statements: int = 0
+    seconds: float = 0.0
+
+    def of(self, ask: Callable[[], T], statements: int = 1) -> T:
+        """The answer, its time counted, and the time of one that fails too."""
+        began = time.monotonic()
+        self.statements += statements
+        try:
+            return ask()
+        finally:
+            self.seconds += time.monotonic() - began
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One company in one span. `judged` is False where its landing table could not be asked."""
+    """One company in one span, or in several; `unread` says why its landing table could not be asked."""
 
-    source: int
+    source: int = 0
     landed: int = 0
     difference: Difference = field(default_factory=Difference)
     unread: str = ""
+
+    def plus(self, other: Found) -> Found:
+        """Both together."""
+        return Found(
+            self.source + other.source,
+            self.landed + other.landed,
+            self.difference.plus(other.difference),
+            self.unread or other.unread,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +114,17 @@ class Counted:
 class Spans:
     """Reads and judges spans in one run; `dead` are the databases that did not answer, with the reason."""
 
-    def __init__(self, config: Config, services: EnvironmentServices, places: Places, timeline: Timeline) -> None:
-        self._routing, self._services = config.routing, services
-        self.places, self._timeline = places, timeline
+    def __init__(
+        self,
+        config: Config,
+        services: EnvironmentServices,
+        places: Places,
+        timeline: Timeline,
+        remembered: Proofs,
+        cost: Cost,
+    ) -> None:
+        self._routing, self._services, self._cost = config.routing, services, cost
+        self.places, self._timeline, self._remembered = places, timeline, remembered
         self.dead: dict[str, str] = {}
 
     def read(self, versions: Versions) -> Iterator[Counted | tuple[Versions, UnreadableChangesError]]:
@@ -120,7 +158,7 @@ class Spans:
 
     def _is_gone(self, versions: Versions) -> bool:
         try:
-            self._services.changes.counts(self._routing, versions)
+            self._source_counts(versions)
         except UnreadableChangesError as error:
             return not error.divisible
         return False
@@ -135,11 +173,14 @@ class Spans:
 
     def _count_in(self, name: str, versions: Versions) -> Mapping[str, Tally]:
         if name == _SOURCE:
-            return self._services.changes.counts(self._routing, versions)
+            return self._source_counts(versions)
         from lpmops.services.changes import Tally
 
-        rows = self._services.sql.rows(name, "landed_by_company", (versions.first, versions.last))
+        rows = self._services.sql.search(name, "landed_by_company", (versions.first, versions.last))
         return {str(row["company_id"]): Tally(int(row["changes"]), int(row["digest"] or 0)) for row in rows}
+
+    def _source_counts(self, versions: Versions) -> Mapping[str, Tally]:
+        return self._cost.of(lambda: self._services.changes.counts(self._routing, versions))
 
     # Judging -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -193,10 +234,10 @@ class Spans:
         # What no route takes need not be fetched: it is not missing anywhere.
         asked = [each for each in company_ids if each in counted.source and self.places.home(each) is not None]
         source: dict[str, Counter[Key]] = {each: Counter() for each in company_ids}
+        put_aside: set[tuple[str, Key]] = set()
         if asked:
-            for company_id, key in self._services.changes.keys(self._routing, versions, asked):
-                source[company_id][key] += 1
-        put_aside = self._services.changes.quarantined(versions, asked) if asked else set()
+            self._cost.of(lambda: self._count_keys(versions, asked, source))
+            put_aside = self._cost.of(lambda: self._services.changes.quarantined(versions, asked))
         for company_id in company_ids:
             home = self.places.home(company_id)
             wanted = source[company_id]
@@ -205,15 +246,34 @@ class Spans:
                 # What landed while there was a route is right; nothing has to land now.
                 wanted = wanted & landed
             aside = {key for each, key in put_aside if each == company_id}
-            found = difference(company_id, wanted, landed, aside, partial(self._is_before, company_id))
+            found = difference(
+                company_id,
+                wanted,
+                landed,
+                aside,
+                partial(self._is_before, company_id),
+                partial(_lies_in, self._complete_before(company_id)),
+            )
             for database in self._elsewhere(counted, company_id):
                 strayed = self._landed_keys(database, company_id, versions)
                 why = f"they stand in {database}" + (
                     f", and the route leads to {home}" if home else ", and no route leads there"
                 )
-                more = difference(company_id, Counter(), strayed, why=why)
-                found = replace(found, extra=found.extra + more.extra, gaps=(*found.gaps, *more.gaps))
+                found = found.plus(difference(company_id, Counter(), strayed, why=why))
             yield company_id, found
+
+    def _count_keys(self, versions: Versions, company_ids: Sequence[str], into: Mapping[str, Counter[Key]]) -> None:
+        for company_id, key in self._services.changes.keys(self._routing, versions, company_ids):
+            into[company_id][key] += 1
+
+    def _complete_before(self, company_id: str) -> tuple[Versions, ...]:
+        """The versions of which everything of a company had landed when they were looked at; rows that were found gone since do not change that."""
+        never = (
+            gap.versions
+            for gap in self._remembered.gaps
+            if gap.company_id == company_id and gap.missing and gap.why != HAD_LANDED
+        )
+        return without(self._remembered.of(company_id), never)
 
     def _landed_keys(self, database: str, company_id: str, versions: Versions) -> Counter[Key]:
         from lpmops.services.changes import Key
@@ -222,7 +282,7 @@ class Spans:
         last = Key("", -1, "")
         while True:
             after = (last.record_id, last.record_id, last.version, last.version, last.kind)
-            rows = self._services.sql.rows(
+            rows = self._services.sql.search(
                 database, "landed_keys_of_company", (company_id, versions.first, versions.last, *after)
             )
             for row in rows:
@@ -239,13 +299,17 @@ class Spans:
         return begun is not None and at is not None and at < begun
 
 
-def combined(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+def _lies_in(ranges: Sequence[Versions], version: int) -> bool:
+    return any(version in each for each in ranges)
+
+
+def combined(gaps: Sequence[OpenGap]) -> tuple[OpenGap, ...]:
     """Gaps in order, neighbours of one cause as one: a loss that goes over the border of two spans is one loss."""
-    kept: list[Gap] = []
+    kept: list[OpenGap] = []
     for gap in sorted(gaps, key=lambda each: (each.why, each.versions)):
         last = kept[-1] if kept else None
         if last is not None and last.why == gap.why and last.versions.last + 1 == gap.versions.first:
-            kept[-1] = Gap(
+            kept[-1] = OpenGap(
                 gap.company_id,
                 Versions(last.versions.first, gap.versions.last),
                 last.source + gap.source,

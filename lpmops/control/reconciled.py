@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 
 # The cause of a gap in versions that were complete when they were looked at before.
@@ -19,28 +20,15 @@ HAD_LANDED = "they had landed before, and are gone"
 class Asked:
     """What to hold against each other: all that is not proven yet, unless narrowed.
 
-    `versions` or `since` bound the range, `companies` are ids (none: every company), `again` looks also where all was proven before.
+    `versions` or `since` bound the range, `companies` are ids (none: every company), `again` looks also where all was proven before. With `spans`
+    no more than so many are read, the newest first, and the rest is left for a later run.
     """
 
     versions: Versions | None = None
     since: datetime | None = None
     companies: tuple[str, ...] = ()
     again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """What differs for one company in one range. `repairable` of the missing a replay can still bring; `why` says the cause."""
-
-    company_id: str
-    versions: Versions
-    source: int
-    landed: int
-    missing: int = 0
-    doubled: int = 0
-    extra: int = 0
-    repairable: int = 0
-    why: str = ""
+    spans: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +36,7 @@ class CompanyResult:
     """One company over the whole range that was looked at. `gaps` are the ranges with a difference, none where it is complete.
 
     `quarantined` changes were too large to be sent and `before` are older than the route; both are in the source and no fault of the stream.
+    `kept_once` of the missing have the key of another that landed: a landing table keeps one, so no replay brings them.
     `unread` says why its landing table could not be asked; then nothing is known of what landed.
     """
 
@@ -62,9 +51,10 @@ class CompanyResult:
     repairable: int = 0
     quarantined: int = 0
     before: int = 0
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[OpenGap, ...] = ()
     note: str = ""
     unread: str = ""
+    kept_once: int = 0
 
     @property
     def complete(self) -> bool:
@@ -74,11 +64,12 @@ class CompanyResult:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Versions that could not be held against anything, why, and what is still possible."""
+    """Versions that could not be held against anything, why, and what is still possible; `later` where the next run looks at them by itself."""
 
     versions: Versions
     why: str
     remains: str
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +77,7 @@ class Reconciliation:
     """What was found. `versions` is the range asked for, as far as it is settled; None where nothing of it is settled yet.
 
     `looked_at` are the versions that were read now, the rest had been proven before; `waiting_from` is the first version too young to judge.
+    `statements` were run on the warehouse and took `warehouse_seconds`.
     """
 
     environment: str
@@ -97,6 +89,8 @@ class Reconciliation:
     unreadable: tuple[Unreadable, ...] = ()
     waiting_from: int | None = None
     warnings: tuple[str, ...] = ()
+    statements: int = 0
+    warehouse_seconds: float = 0.0
 
     @property
     def complete(self) -> bool:

@@ -78,7 +78,7 @@ def list_jobs(environment: Environment) -> str:
 
 def activity(environment: Environment, job: str) -> str:
     """Who did what to a job in the last hours."""
-    resource = f"{_group(environment)}/providers/Microsoft.StreamAnalytics/streamingjobs/{job}"
+    resource = f"{environment.group_id}/providers/Microsoft.StreamAnalytics/streamingjobs/{job}"
     return command("az", "monitor", "activity-log", "list", "--resource-id", resource, "--offset", "6h", "-o", "table")
 
 
@@ -99,7 +99,7 @@ def add_throughput(environment: Environment, namespace: NamespaceState | None) -
         "namespace",
         "update",
         "--name",
-        environment.eventhub.namespace.split(".")[0],
+        environment.eventhub.namespace_name,
         *where,
         "--capacity",
         units,
@@ -125,7 +125,9 @@ def keep_awake(environment: Environment, database: str) -> str:
 
 def database_load(environment: Environment, database: str) -> str:
     """How busy a database is."""
-    resource = f"{_group(environment)}/providers/Microsoft.Sql/servers/{_server_name(environment)}/databases/{database}"
+    resource = (
+        f"{environment.group_id}/providers/Microsoft.Sql/servers/{_server_name(environment)}/databases/{database}"
+    )
     return command(
         "az",
         "monitor",
@@ -158,10 +160,6 @@ def restart_stream(environment: Environment) -> str:
 def rights(environment: Environment) -> str:
     """Who has which right, what lacks, and the words that give it."""
     return command("lpmops", "access", "show", "-e", environment.name)
-
-
-def _group(environment: Environment) -> str:
-    return f"/subscriptions/{environment.subscription_id}/resourceGroups/{environment.resource_group}"
 
 
 def _job(environment: Environment, job: str) -> tuple[str, ...]:

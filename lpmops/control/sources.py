@@ -65,16 +65,8 @@ class HubTail(Protocol):
         ...
 
 
-class EventHubSource(Protocol):
-    """The hub: its management plane, and its partitions read live."""
-
-    def namespace(self) -> NamespaceState:
-        """The namespace."""
-        ...
-
-    def hub(self) -> HubState:
-        """The hub."""
-        ...
+class HubPartitions(Protocol):
+    """The hub's partitions, read live."""
 
     def partitions(self) -> Sequence[PartitionState]:
         """Both ends of every partition."""
@@ -90,6 +82,18 @@ class EventHubSource(Protocol):
 
     def tail(self, places: Mapping[str, int]) -> HubTail:
         """Live from these sequence numbers on."""
+        ...
+
+
+class EventHubSource(HubPartitions, Protocol):
+    """The hub: its management plane, and its partitions."""
+
+    def namespace(self) -> NamespaceState:
+        """The namespace."""
+        ...
+
+    def hub(self) -> HubState:
+        """The hub."""
         ...
 
 

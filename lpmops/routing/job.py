@@ -132,7 +132,7 @@ def _outputs(share: Share, server: str, control_database: str, kpi: str) -> dict
 
 def _hub(environment: Environment, consumer_group: str) -> dict[str, Any]:
     source = {
-        "serviceBusNamespace": environment.eventhub.namespace.partition(".")[0],
+        "serviceBusNamespace": environment.eventhub.namespace_name,
         "eventHubName": environment.eventhub.hub,
         "consumerGroupName": consumer_group,
         "authenticationMode": "Msi",

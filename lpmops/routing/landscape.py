@@ -92,11 +92,6 @@ class Wanted:
     jobs: Mapping[str, str] = field(default_factory=dict)
 
 
-def namespace_name(environment: Environment) -> str:
-    """The namespace's own name, where the configuration gives its address."""
-    return environment.eventhub.namespace.partition(".")[0]
-
-
 def region(environment: Environment) -> str:
     """Where the namespace is to be."""
     return environment.eventhub.region or environment.streamanalytics.region
@@ -131,13 +126,15 @@ def wanted(environment: Environment, jobs: Mapping[str, str], workspace: str, ke
     for role, principals in ((SENDER, environment.eventhub.senders), (RECEIVER, environment.eventhub.receivers)):
         found += [_role(hub, who, role, {}) for who in dict.fromkeys(who.lower() for who in principals)]
     if workspace:
-        found.append(_setting("namespace", namespace_name(environment), workspace, _NAMESPACE_LOGS, {}, dedicated=True))
+        found.append(
+            _setting("namespace", environment.eventhub.namespace_name, workspace, _NAMESPACE_LOGS, {}, dedicated=True)
+        )
         found += [_setting(f"jobs.{name}", name, workspace, _JOB_LOGS, {name: group}) for name, group in jobs.items()]
     return tuple(found)
 
 
 def _namespace(environment: Environment) -> Wanted:
-    wish, name = environment.eventhub, namespace_name(environment)
+    wish, name = environment.eventhub, environment.eventhub.namespace_name
     properties: dict[str, Any] = {"minimumTlsVersion": "1.2"}
     inflates = wish.maximum_throughput_units > 0
     if wish.tier == "Standard":
@@ -162,7 +159,7 @@ def _hub(environment: Environment) -> Wanted:
             "retentionDescription": {"cleanupPolicy": "Delete", "retentionTimeInHours": wish.retention_days * 24},
         }
     }
-    return Wanted("hub", Kind.HUB, (namespace_name(environment), wish.hub), f"hub {wish.hub}", body, _HUB_RULES)
+    return Wanted("hub", Kind.HUB, (environment.eventhub.namespace_name, wish.hub), f"hub {wish.hub}", body, _HUB_RULES)
 
 
 def _group(hub: Wanted, name: str, jobs: Mapping[str, str]) -> Wanted:
@@ -267,7 +264,7 @@ def complaints(environment: Environment, groups: int) -> list[str]:
     wish, found = environment.eventhub, list[str]()
     tier = wish.tier
     values = {
-        "eventhub.namespace": namespace_name(environment),
+        "eventhub.namespace": environment.eventhub.namespace_name,
         "eventhub.hub": wish.hub,
         "eventhub.consumer_group": wish.consumer_group,
         "streamanalytics.job_prefix": environment.streamanalytics.job_prefix,

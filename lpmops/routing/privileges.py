@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from string import Template
 
 from lpmops.resources import query
-from lpmops.routing.quoting import identifier, national_literal, path
+from lpmops.routing.quoting import identifier, national_literal, path, spark_identifier, spark_path
 
 
 def user(name: str) -> str:
@@ -58,13 +58,9 @@ def _catalog(text: str, principal: str, privilege: str, kind: str, dotted: str) 
         text,
         privilege=privilege.replace("_", " "),
         kind="SERVICE CREDENTIAL" if kind == "credential" else kind.upper(),
-        name=".".join(_backquoted(part) for part in dotted.split(".")),
-        principal=_backquoted(principal),
+        name=spark_path(dotted),
+        principal=spark_identifier(principal),
     )
-
-
-def _backquoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _filled(text: str, /, **parts: str) -> str:

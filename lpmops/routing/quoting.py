@@ -1,4 +1,4 @@
-"""How names and values become text of Stream Analytics, T-SQL or Kusto: the only place that quotes."""
+"""How names and values become text of Stream Analytics, T-SQL, Databricks SQL or Kusto: the only place that quotes."""
 
 from __future__ import annotations
 
@@ -37,3 +37,18 @@ def kusto_literal(value: str) -> str:
 def national_literal(value: str) -> str:
     """`value` as a text constant of T-SQL, whatever letters are in it."""
     return "N" + literal(value)
+
+
+def spark_identifier(name: str) -> str:
+    """`name` in backquotes, as Databricks SQL reads it, dots and all."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def spark_path(dotted: str) -> str:
+    """`catalog.schema.table`, or a nested column, each part in backquotes."""
+    return ".".join(spark_identifier(part) for part in dotted.split("."))
+
+
+def spark_literal(value: str) -> str:
+    """`value` as a text constant of Databricks SQL, whose backslashes escape."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -13,15 +13,19 @@ from starlette.routing import Route
 
 from lpmops.sandbox.faults import FAULTS, Active, FaultBoard, FaultError
 from lpmops.sandbox.lake.records import Company
+from lpmops.sandbox.lake.table import ChangeTable
 from lpmops.sandbox.sql.errors import SqlError
 from lpmops.sandbox.sql.server import GIGABYTE
 from lpmops.sandbox.sql.types import CASE_INSENSITIVE
+from lpmops.sandbox.table_control import TableControl
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Growing(Protocol):
-    """An environment to which customers and databases can come."""
+    """An environment to which customers and databases can come, and whose source table can be altered."""
+
+    table: ChangeTable
 
     def welcome(self, count: int) -> Sequence[Company]:
         """Let so many customers call; who they are."""
@@ -39,7 +43,7 @@ def control_routes(
     stop: Callable[[], None],
     token: str,
 ) -> list[Route]:
-    """The routes under `/sandbox`: status, faults (list and switch on), heal, companies, databases, stop."""
+    """The routes under `/sandbox`: status, faults (list and switch on), heal, companies, databases, the source table, stop."""
 
     def guarded(handler: Handler) -> Handler:
         async def check(request: Request) -> Response:
@@ -103,6 +107,8 @@ def control_routes(
             found.append({"environment": name, "database": str(wish["name"])})
         return JSONResponse({"databases": found})
 
+    altered = TableControl(lambda names: {name: one.table for name, one in chosen(names).items()})
+
     async def end(_: Request) -> Response:
         stop()
         return JSONResponse({})
@@ -114,6 +120,9 @@ def control_routes(
         Route("/sandbox/heal", guarded(heal), methods=["POST"]),
         Route("/sandbox/companies", guarded(welcome), methods=["POST"]),
         Route("/sandbox/databases", guarded(make_database), methods=["POST"]),
+        Route("/sandbox/table/vacuum", guarded(altered.vacuum), methods=["POST"]),
+        Route("/sandbox/table/columns", guarded(altered.change_columns), methods=["POST"]),
+        Route("/sandbox/table/recreate", guarded(altered.recreate), methods=["POST"]),
         Route("/sandbox/stop", guarded(end), methods=["POST"]),
     ]
 

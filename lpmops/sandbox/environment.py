@@ -6,7 +6,6 @@ log and tried again; what a fault breaks is exactly what the real trouble breaks
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
@@ -24,29 +23,31 @@ from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
 from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
 from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
+from lpmops.sandbox.bounded_runs import BoundedRuns
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
 from lpmops.sandbox.databricks.catalog import EVERYONE
-from lpmops.sandbox.databricks.jobs import TaskRun
 from lpmops.sandbox.databricks.volumes import Volumes
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
-from lpmops.sandbox.hub import Hub, OutgoingEvent, ServerBusy
+from lpmops.sandbox.hub import Hub
 from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
 from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
 from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
-from lpmops.sandbox.lake.replay import Replay, ReplayError
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
 from lpmops.sandbox.lake.streamjob import StreamJob
 from lpmops.sandbox.lake.table import ChangeTable
 from lpmops.sandbox.metering import Meter
+from lpmops.sandbox.sending import Sender
 from lpmops.sandbox.sql import SqlServer
 
 log = logging.getLogger(__name__)
 
 PARTITIONS = 4
+# Of the SQL server, beside one for each company database.
+CONNECTIONS = 20
 RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
@@ -54,9 +55,9 @@ _METER_SECONDS = 5.0
 # A throttled hub takes a fifth of what comes in.
 _THROTTLED_SHARE = 0.2
 EVENTS_PER_UNIT = 1_000.0
-# The hub's own words are "Please wait 4 seconds and try again" (error code 50002).
-_BUSY_SECONDS = 4.0
 _HANG_SECONDS = 300.0
+# How long an event waits in the hub while its events expire: seconds in the place of days, and longer than a job that runs takes to read it.
+_PASSING = timedelta(seconds=15)
 # How far back rows are lost.
 _ROWS_LOST = timedelta(minutes=5)
 # assumed: the service's text for a job that it gives up
@@ -97,14 +98,19 @@ class SandboxEnvironment:
         self._newcomers = Newcomers(folder, more_companies, len(companies))
         self.units = max(2, round(plan.rate / 400))
         self.hub = namespaces.open(plan.namespace, plan.hub, PARTITIONS, RETENTION, plan.consumer_groups, self.units)
-        self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}")
+        # One for each database that is written to all the time: a file that is closed and opened again for each batch costs more than the batch.
+        connections = CONNECTIONS + len(plan.databases)
+        self.sql = SqlServer(folder / "sql", clock, name=f"sql-lpm-{plan.name}", connections=connections)
         self.table = _table(folder / "lake" / "tdr_streaming", plan.table, clock)
         self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
         self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
-        self._volumes = Volumes(volumes)
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
-        self.stream_job = StreamJob(self.table, self._send, checkpoint, clock, starting_version=1)
+        self.sender = Sender(self.hub)
+        self.stream_job = StreamJob(self.table, self.sender.send, checkpoint, clock, starting_version=1)
+        self._bounded_runs = BoundedRuns(
+            self.table, self.sender.send, self.stream_job.put_aside, Volumes(volumes).place, clock
+        )
         self.workspace = Workspace(
             clock=clock,
             folder=folder / "workspace",
@@ -115,7 +121,7 @@ class SandboxEnvironment:
             stream_job=plan.stream_job,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
-            run_task=self._run_task,
+            run_task=self._bounded_runs.execute,
             grants=people.grants(plan.table.partition(".")[0]),
             directory=people.directory(plan.name),
             credentials={people.CREDENTIAL: self._connector},
@@ -125,15 +131,12 @@ class SandboxEnvironment:
         self.runtimes: dict[str, AnalyticsRuntime] = {}
         self._account: Account | None = None
         self._faults: dict[str, int] = {}
-        self._losing: frozenset[frozenset[str]] = frozenset()
-        self._times_sent = 1
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
         self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._troubles: dict[str, str] = {}
-        self.sent = 0
 
     # Building ----------------------------------------------------------------------------------------------------------------------------------
 
@@ -348,35 +351,6 @@ class SandboxEnvironment:
             return _IDLE_PAUSE
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
 
-    def _run_task(self, asked: TaskRun) -> str:
-        """Execute a run that is not the stream's: the stream job's own code, asked to replay."""
-        tasks = [task["spark_python_task"] for task in asked.tasks if "spark_python_task" in task]
-        if len(tasks) != 1 or list(tasks[0].get("parameters") or ())[:1] != ["replay"]:
-            raise ReplayError("The sandbox executes the stream job's replay, and no other task.")
-        parameters = tasks[0]["parameters"]
-        replay = Replay(parameters, self.table, self._send, self.stream_job.put_aside, self._volumes.place, self._clock)
-        return replay.run(asked.cancelled)
-
-    def _send(self, events: Sequence[Any]) -> object:
-        try:
-            outgoing = [
-                OutgoingEvent(b"", event.key) if self._loses(event.body) else OutgoingEvent.of(event.body, event.key)
-                for event in events
-                for _ in range(self._times_sent)
-            ]
-            appended = self.hub.append(outgoing)
-        except ServerBusy as busy:
-            raise ServerBusy(min(busy.retry_after, _BUSY_SECONDS)) from None
-        self.sent += len(events)
-        return appended
-
-    def _loses(self, body: bytes) -> bool:
-        """Whether the hub gives this event to no reader."""
-        if not (losing := self._losing):
-            return False
-        company = json.loads(body).get("info_companyid")
-        return any(not companies or company in companies for companies in losing)
-
     def _analyse(self) -> float:
         read = sum(runtime.step() for runtime in list(self.runtimes.values()))
         return _BUSY_PAUSE if read else _IDLE_PAUSE
@@ -409,7 +383,7 @@ class SandboxEnvironment:
         return {
             "environment": self.name,
             "version": self.table.latest_version(),
-            "sent": self.sent,
+            "sent": self.sender.sent,
             "landed": landed,
             "jobs": states,
             "faults": sorted(faults),
@@ -462,11 +436,19 @@ class SandboxEnvironment:
 
     def lose_events(self, companies: frozenset[str], on: bool) -> None:
         """Let the events of companies (all where none is named) get their numbers and come to no reader; what was lost stays lost."""
-        self._losing = self._losing | {companies} if on else self._losing - {companies}
+        self.sender.lose(companies, on)
 
     def double_events(self, on: bool) -> None:
         """Send each event twice."""
-        self._times_sent = 2 if on else 1
+        self.sender.double(on)
+
+    def break_replays(self, on: bool) -> None:
+        """Let each bounded run end midway."""
+        self._bounded_runs.breaks = on
+
+    def expire_events(self, on: bool) -> None:
+        """Let the hub's events expire within seconds, or after its retention again; what has expired stays gone."""
+        self.hub.passing = _PASSING if on else None
 
     def lose_rows(self, companies: frozenset[str]) -> None:
         """Delete what landed in the last minutes for companies (all where none is named), as a careless hand would. Raises SqlError."""

@@ -56,6 +56,12 @@ class Breakable(Protocol):
     def double_events(self, on: bool) -> None:
         """Let each event come twice, or once."""
 
+    def expire_events(self, on: bool) -> None:
+        """Let what no job has read within seconds expire from the hub, or keep it for the hub's retention again."""
+
+    def break_replays(self, on: bool) -> None:
+        """Make each bounded run end midway, or run through again."""
+
     def lose_rows(self, companies: frozenset[str]) -> None:
         """Take the rows that landed last out of the landing tables; no companies means all."""
 
@@ -131,6 +137,11 @@ FAULTS = {
             lambda e, _, on: e.double_events(on),
         ),
         Fault(
+            "hub.expired",
+            "events wait 15 seconds in the hub and then expire, as after its retention; with asa.stopped nobody reads them in time",
+            lambda e, _, on: e.expire_events(on),
+        ),
+        Fault(
             "sql.rows_lost",
             "a company's rows of the last five minutes are gone from its landing table; healing brings none back",
             lambda e, companies, on: e.lose_rows(companies) if on else None,
@@ -140,6 +151,11 @@ FAULTS = {
         Fault("sql.unreachable", "a company database refuses every login (error 40613)", _databases, by_company=True),
         Fault(
             "cdf.job_failed", "each run of the Databricks streaming job fails", lambda e, _, on: e.fail_stream_job(on)
+        ),
+        Fault(
+            "replay.run_fails",
+            "each bounded run fails midway: what it sent is in the hub, and the hub's answer never came",
+            lambda e, _, on: e.break_replays(on),
         ),
         Fault("auth.expired", "the sign-in has expired: every token is refused", lambda e, _, on: e.expire_sign_in(on)),
         Fault("auth.forbidden", "the operator's roles in Azure are taken away: reads are refused", _right("operator")),

@@ -21,7 +21,7 @@ from lpmops import resources
 from lpmops.config import Environment
 from lpmops.errors import BadAnswerError, UnreachableError
 from lpmops.services import bounded, failures, sqldrivers
-from lpmops.services.bounded import Deadline
+from lpmops.services.bounded import SEARCH_SECONDS, Deadline
 from lpmops.services.calls import CallCounter
 from lpmops.services.identity import CachedCredential
 from lpmops.services.secrets import SecretReader
@@ -74,6 +74,11 @@ class SqlService:
         """The rows of `queries/tsql/QUERY_NAME.sql` in `database`, its `?` marks bound to `parameters`."""
         return self._run(database, query_name, resources.query(f"tsql/{query_name}.sql"), parameters)
 
+    def search(self, database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The same of a text that reads much: it is given longer than a look at the state of things."""
+        text = resources.query(f"tsql/{query_name}.sql")
+        return self._run(database, query_name, text, parameters, max(self._seconds, SEARCH_SECONDS))
+
     def run(self, database: str, name: str, text: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a text that was filled in from `queries/tsql/NAME.sql`, none where it only changes something."""
         return self._run(database, name, text, parameters)
@@ -94,9 +99,11 @@ class SqlService:
             self._idle.clear()
         _close_aside(idle)
 
-    def _run(self, database: str, name: str, text: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
-        deadline = Deadline.after(self._seconds)
-        target = self._target(database, deadline)
+    def _run(
+        self, database: str, name: str, text: str, parameters: Sequence[Any], seconds: float | None = None
+    ) -> list[dict[str, Any]]:
+        deadline = Deadline.after(self._seconds if seconds is None else seconds)
+        target = self._target(database, Deadline.after(self._seconds))
         self._close_old()
         kept = self._take(target)
         if kept is not None:
@@ -117,7 +124,7 @@ class SqlService:
             uses_token=bool(target.token),
             sign_in=self._credential.remedy,
         )
-        call = _Call(self._driver(), target, kept)
+        call = _Call(self._driver(), target, kept, self._seconds)
         work = bounded.Work(
             run=partial(call.run, text, [_in_utc(value) for value in parameters], deadline),
             service=_SERVICE,
@@ -182,10 +189,12 @@ class SqlService:
 class _Call:
     """One statement on its way, in a thread of its own. `session` is set where the connection may be used again."""
 
-    def __init__(self, driver: Driver, target: Target, kept: Session | None) -> None:
+    def __init__(self, driver: Driver, target: Target, kept: Session | None, patience: float) -> None:
         self._driver = driver
         self._target = target
         self._open = kept
+        # However long a statement may take: a server that does not let anybody in is given up as soon as ever.
+        self._patience = patience
         self._lock = threading.Lock()
         self._given_up = False
         self.session: Session | None = None
@@ -196,7 +205,7 @@ class _Call:
             if session is None:
                 seconds = min(_CONNECT_SECONDS, max(0.1, deadline.left()))
                 knock(self._target.server, self._target.port, seconds)
-                session = self._driver.connect(self._target, max(1.0, deadline.left()))
+                session = self._driver.connect(self._target, max(1.0, min(self._patience, deadline.left())))
                 with self._lock:
                     self._open = session
                     if self._given_up:

@@ -17,6 +17,8 @@ from lpmops.errors import DeadlineError, InternalError, LpmopsError
 
 T = TypeVar("T")
 
+# Statements that read much may take longer than a look at the state of things.
+SEARCH_SECONDS = 90.0
 _LANE_LIMIT = 4
 _GRACE = 0.25
 _stuck: Counter[str] = Counter()

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from lpmops import resources
 from lpmops.config import Environment, Routing
 from lpmops.errors import BadAnswerError, ServiceNotFoundError, StatementError, UnreadableChangesError
+from lpmops.routing.quoting import spark_literal, spark_path
 from lpmops.services import statements
-from lpmops.services.bounded import Deadline
-from lpmops.services.databricks import RIGHTS, SCOPE, SEARCH_SECONDS, literal, quoted
+from lpmops.services.bounded import SEARCH_SECONDS, Deadline
+from lpmops.services.databricks import RIGHTS, SCOPE
 from lpmops.services.identity import CachedCredential
 from lpmops.services.sqltext import without_comments
 from lpmops.services.transport import Transport
@@ -107,7 +108,7 @@ class ChangeService:
         """Company and key of the changes that were too large to be sent; none where there is no quarantine table. Raises ServiceError types."""
         named = {f"id{number}": each for number, each in enumerate(company_ids)}
         text = without_comments(resources.query("databricks/quarantined_changes.sql")).format(
-            table=quoted(f"{self._settings.table}_quarantine"),
+            table=spark_path(f"{self._settings.table}_quarantine"),
             first=versions.first,
             last=versions.last,
             companies=", ".join(f":{name}" for name in named),
@@ -127,14 +128,14 @@ class ChangeService:
         parameters: Mapping[str, Any] | None = None,
         **places: object,
     ) -> list[dict[str, Any]]:
-        key = quoted(routing.key)
+        key = spark_path(routing.key)
         if routing.key_type == "number":
             # As the routing query compares it: 7, 7.0 and "007" are one company.
             key = f"CAST({key} AS BIGINT)"
         text = without_comments(resources.query(f"databricks/{name}.sql")).format(
             key=key,
-            record=quoted(routing.record),
-            table=literal(self._settings.table),
+            record=spark_path(routing.record),
+            table=spark_literal(self._settings.table),
             first=versions.first,
             last=versions.last,
             **places,

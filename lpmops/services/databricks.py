@@ -29,10 +29,11 @@ from lpmops.model import (
     TableDefinition,
     TableState,
 )
+from lpmops.routing.quoting import spark_literal, spark_path
 from lpmops.routing.source import SourceColumn
 from lpmops.services import deltahistory, statements, streamprogress
 from lpmops.services.answers import Answer, Fields
-from lpmops.services.bounded import Deadline
+from lpmops.services.bounded import SEARCH_SECONDS, Deadline
 from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean, clean_lines
 from lpmops.services.sqltext import without_comments
@@ -56,8 +57,7 @@ _TOO_EARLY = frozenset(
     {"DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION", "DELTA_MISSING_CHANGE_DATA", "DELTA_VERSION_NOT_FOUND"}
 )
 _IDS_A_STATEMENT = 200
-# Statements that read much may take longer than a look at the state of things.
-SEARCH_SECONDS, _ARRIVALS_SECONDS = 90.0, 120.0
+_ARRIVALS_SECONDS = 120.0
 
 
 class DatabricksService:
@@ -133,7 +133,7 @@ class DatabricksService:
         """The change feed: whether it is on, since which version, and how long its versions last. Two statements."""
         deadline = Deadline.after(self._seconds)
         text = without_comments(resources.query("databricks/table_detail.sql"))
-        (detail,) = self._run(text.format(table=quoted(self._settings.table)), deadline) or ({},)
+        (detail,) = self._run(text.format(table=spark_path(self._settings.table)), deadline) or ({},)
         given = detail.get("properties")
         properties = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
         history = self._history(_FEED_HISTORY, deadline)
@@ -163,7 +163,7 @@ class DatabricksService:
     def enable_feed(self) -> Receipt:
         """Record every change of the table from now on: one ALTER TABLE, sent once. Raises StatementError with Delta's error class."""
         text = without_comments(resources.query("databricks/enable_change_feed.sql"))
-        self._run(text.format(table=quoted(self._settings.table)), Deadline.after(self._seconds))
+        self._run(text.format(table=spark_path(self._settings.table)), Deadline.after(self._seconds))
         return Receipt()
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ class DatabricksService:
         for start in range(0, len(company_ids), _IDS_A_STATEMENT):
             named = {f"id{n}": each for n, each in enumerate(company_ids[start : start + _IDS_A_STATEMENT])}
             marks = ", ".join(mark.format(name) for name in named)
-            statement = text.format(key=quoted(key), table=quoted(self._settings.table), companies=marks)
+            statement = text.format(key=spark_path(key), table=spark_path(self._settings.table), companies=marks)
             found |= {str(row["company_id"]): int(row["records"]) for row in self._searched(statement, named)}
         return found
 
@@ -206,7 +206,10 @@ class DatabricksService:
         for span in _ARRIVAL_SPANS if newest else ():
             since = (newest[0].at - span).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
             statement = text.format(
-                key=quoted(key), table=literal(self._settings.table), since=literal(since), limit=int(limit)
+                key=spark_path(key),
+                table=spark_literal(self._settings.table),
+                since=spark_literal(since),
+                limit=int(limit),
             )
             try:
                 rows = self._searched(statement, {})
@@ -424,7 +427,7 @@ class DatabricksService:
 
     def _history(self, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
         text = without_comments(resources.query("databricks/table_history.sql"))
-        return self._run(text.format(table=quoted(self._settings.table), limit=int(limit)), deadline)
+        return self._run(text.format(table=spark_path(self._settings.table), limit=int(limit)), deadline)
 
     def _run(self, statement: str, deadline: Deadline) -> list[dict[str, Any]]:
         return statements.run(self._client, self._settings.warehouse, statement, {}, deadline)
@@ -480,16 +483,6 @@ class DatabricksService:
             )
         except ServiceNotFoundError:
             return None
-
-
-def literal(value: str) -> str:
-    """A text constant of Databricks SQL, whose backslashes escape."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def quoted(table: str) -> str:
-    """`catalog.schema.table` as backquoted names."""
-    return ".".join("`" + part.replace("`", "``") + "`" for part in table.split("."))
 
 
 def _run(job_id: str, name: str, run: Fields, is_paused: bool) -> StreamRun:

@@ -40,7 +40,7 @@ from lpmops.services.failures import Advice
 from lpmops.services.hubtail import HubTail
 from lpmops.services.identity import CachedCredential
 from lpmops.services.redact import clean
-from lpmops.services.resourcemanager import group_path, resource_manager
+from lpmops.services.resourcemanager import resource_manager
 from lpmops.services.secrets import SecretReader
 from lpmops.services.transport import Transport, trust
 
@@ -67,8 +67,7 @@ class EventHubService:
     ) -> None:
         self._seconds = seconds
         self._settings = environment.eventhub
-        namespace = quote(self._settings.namespace, safe="")
-        self._namespace_path = f"{group_path(environment)}/providers/Microsoft.EventHub/namespaces/{namespace}"
+        self._namespace_path = quote(environment.namespace_id)
         self._hub_path = f"{self._namespace_path}/eventhubs/{quote(self._settings.hub, safe='')}"
         self._client = resource_manager(environment, transport, credential, "eventhub", "Reader on the namespace")
         self._partitions = _Partitions(environment, transport.calls, credential, secrets)

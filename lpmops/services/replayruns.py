@@ -6,7 +6,8 @@ harms nobody; nothing here is sent twice by itself. How far a run is stands in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from posixpath import dirname
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,8 @@ from lpmops.services.transport import Transport
 _RIGHTS = "CAN VIEW on the runs and READ VOLUME on the checkpoint's volume"
 _ORDERING = "the right to submit runs: CAN ATTACH TO on the cluster, or the entitlement to make one"
 _PAGE, _PAGES = 25, 40
+# How far the workspace's clock may be behind that of the machine which asks.
+_CLOCKS_DIFFER = timedelta(hours=1)
 _OVER = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 # What a task of a bounded run may hold beside what it runs: no retries, which would send twice without a word.
 _OF_TASK = ("existing_cluster_id", "new_cluster", "environment_key", "libraries")
@@ -52,9 +55,10 @@ class ReplayRunService:
         )
         return Receipt(answer.request_id, str(answer.fields().integer("run_id")))
 
-    def named(self, name: str) -> Iterator[ReplayRun]:
-        """The runs of that name, newest first, among the newest thousand that were submitted; read no further than it is asked for."""
-        return (run for run in self._runs({}) if run.name == name)
+    def named(self, name: str, since: datetime) -> Iterator[ReplayRun]:
+        """The runs of that name, newest first, that began since a moment of this machine's clock; read no further than it is asked for."""
+        began = int((since - _CLOCKS_DIFFER).timestamp() * 1000)
+        return (run for run in self._runs({"start_time_from": str(began)}) if run.name == name)
 
     def active(self, prefix: str) -> list[ReplayRun]:
         """The runs that are not over and whose name begins so."""
@@ -135,6 +139,16 @@ def submission(
     return body
 
 
+def options(words: Iterable[str]) -> list[tuple[str, str]]:
+    """The options of a command line and their values, written as one word (`--company=1001`) or as two."""
+    left, found = iter(words), list[tuple[str, str]]()
+    for word in left:
+        flag, equals, value = word.partition("=")
+        if word.startswith("--"):
+            found.append((flag, value if equals else next(left, "")))
+    return found
+
+
 def _run(fields: Fields) -> ReplayRun:
     """A run in our words. Jobs 2.2 says `status`; the older `state` stands beside it and fills in what it lacks."""
     status, older = fields.object("status"), fields.object("state")
@@ -164,8 +178,7 @@ def _asked(fields: Fields) -> tuple[int | None, int | None, tuple[str, ...]]:
     """Versions and companies of a run's arguments."""
     tasks = fields.objects("tasks")
     given = tasks[0].object("spark_python_task").values.get("parameters") if tasks else None
-    words = [str(word) for word in given] if isinstance(given, list) else []
-    pairs = list(zip(words[1::2], words[2::2], strict=False))
+    pairs = options([str(word) for word in given[1:]] if isinstance(given, list) else [])
     found = dict(pairs)
 
     def number(flag: str) -> int | None:

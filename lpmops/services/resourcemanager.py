@@ -76,6 +76,5 @@ def scope_of(endpoint: str, public: str) -> str:
 
 
 def group_path(environment: Environment) -> str:
-    """The path of the environment's resource group."""
-    group = quote(environment.resource_group, safe="")
-    return f"/subscriptions/{environment.subscription_id}/resourceGroups/{group}"
+    """The address of the environment's resource group."""
+    return quote(environment.group_id)

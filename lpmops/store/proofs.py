@@ -21,16 +21,18 @@ EVERY_COMPANY = ""
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
-    """What differed for one company in a range of versions when it was last looked at, as counts of changes; `why` says the cause."""
+    """What differs for one company in a range of versions, as counts of changes. `repairable` of the missing a replay can still bring; `why` says
+    the cause.
+    """
 
     company_id: str
     versions: Versions
     source: int
     landed: int
-    missing: int
-    doubled: int
-    extra: int
-    repairable: int
+    missing: int = 0
+    doubled: int = 0
+    extra: int = 0
+    repairable: int = 0
     why: str = ""
 
 
@@ -53,18 +55,28 @@ def read(store: Store, environment: str, table_id: str) -> Proofs:
             "SELECT company_id, first, last FROM proven WHERE environment = ? AND table_id = ? ORDER BY company_id, first",
             (environment, table_id),
         ).fetchall()
-        gaps = connection.execute(
-            "SELECT company_id, first, last, source, landed, missing, doubled, extra, repairable, why FROM open_gap"
-            " WHERE environment = ? AND table_id = ? ORDER BY company_id, first, last, why",
-            (environment, table_id),
-        ).fetchall()
         found: dict[str, list[Versions]] = {}
         for company_id, first, last in proven:
             found.setdefault(company_id, []).append(Versions(first, last))
         return Proofs(
             {company_id: merged(ranges) for company_id, ranges in found.items()},
-            tuple(OpenGap(company_id, Versions(first, last), *rest) for company_id, first, last, *rest in gaps),
+            _gaps(connection, environment, table_id),
         )
+
+
+def gaps(store: Store, environment: str, table_id: str) -> tuple[OpenGap, ...]:
+    """The open gaps alone, as every look at the environment needs them. Raises StoreError."""
+    with store.reading() as connection, believing(store.path):
+        return _gaps(connection, environment, table_id)
+
+
+def _gaps(connection: sqlite3.Connection, environment: str, table_id: str) -> tuple[OpenGap, ...]:
+    rows = connection.execute(
+        "SELECT company_id, first, last, source, landed, missing, doubled, extra, repairable, why FROM open_gap"
+        " WHERE environment = ? AND table_id = ? ORDER BY company_id, first, last, why",
+        (environment, table_id),
+    ).fetchall()
+    return tuple(OpenGap(company_id, Versions(first, last), *rest) for company_id, first, last, *rest in rows)
 
 
 def keep(
@@ -73,7 +85,7 @@ def keep(
     table_id: str,
     looked_at: Versions,
     companies: Iterable[str],
-    gaps: Iterable[OpenGap],
+    differing: Iterable[OpenGap],
     at: datetime,
 ) -> None:
     """Note that a range was looked at for these companies (EVERY_COMPANY for all), and what differed. Raises StoreError.
@@ -88,7 +100,7 @@ def keep(
                 "DELETE FROM open_gap WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ? AND (? = '' OR company_id = ?)",
                 (environment, table_id, looked_at.first, looked_at.last, company_id, company_id),
             )
-        for gap in gaps:
+        for gap in differing:
             place = (environment, table_id, gap.company_id, gap.versions.first, gap.versions.last)
             if not _overlaps(connection, place, looked_at):
                 connection.execute(
@@ -105,7 +117,7 @@ def beyond_repair(store: Store, environment: str, table_id: str, versions: Versi
             " WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ? AND missing > 0",
             (why, environment, table_id, versions.first, versions.last),
         )
-    found = read(store, environment, table_id).gaps
+    found = gaps(store, environment, table_id)
     return tuple(
         gap
         for gap in found

@@ -29,6 +29,7 @@ from lpmops.errors import LpmopsError
 from lpmops.plain_text import plain_line
 from lpmops.tui import commands, questions, theme
 from lpmops.tui.answers import Answer, Answers
+from lpmops.tui.comparisons import Comparison, Comparisons
 from lpmops.tui.deeds import Deeds
 from lpmops.tui.faults import Faults, report, sentence_of
 from lpmops.tui.feed import Feed, Limits
@@ -112,6 +113,8 @@ class LpmopsApp(Deeds):
         self.scene: Scene = self.live
         self.navigator = Navigator(self)
         self.answers = Answers(feed, self._wake)
+        self.comparisons = Comparisons(feed, self._wake)
+        self._heard: frozenset[int] = frozenset()
         self.machine = TimeMachine(feed, environments, self._wake)
         self._kept_back: dict[str, Change] = {}
         self._drawing_soon = False
@@ -305,10 +308,21 @@ class LpmopsApp(Deeds):
             return Answer(())
         return self.answers.get(questions.operations(self.orders), self.feed.now(), anew=anew)
 
+    def _hear(self, ended: Comparison) -> None:
+        """Says what a reconciliation found, and has everything read again that may show it."""
+        self._heard |= {ended.number}
+        (self.tell if ended.fault or ended.result is None or not ended.result.complete else self.say)(ended.verdict)
+        self.answers.get(questions.versions(ended.environment), self.feed.now(), anew=True)
+        self.reader.refresh(ended.environment)
+
     def _activity(self) -> Activity:
         """What is armed, what runs and what waits; that something waits is told when it is first seen."""
+        for each in self.comparisons.all:
+            if not each.going and each.number not in self._heard:
+                self._hear(each)
+        compared = tuple(f"reconcile {each.environment}" for each in self.comparisons.all if each.going)
         if self.orders is None or self.runs is None:
-            return Activity()
+            return Activity(going=compared)
         ended = frozenset(run.key for run in self.runs.all if not run.going)
         known = self.operations()
         if ended != self._ended and not known.asking:
@@ -319,7 +333,7 @@ class LpmopsApp(Deeds):
         if waiting > self._waiting:
             self.tell(f"{waiting} unfinished operation{'' if waiting == 1 else 's'}: o shows it")
         self._waiting = waiting
-        return Activity(self.orders.armed(), tuple(run.line for run in self.runs.going), waiting)
+        return Activity(self.orders.armed(), (*(run.line for run in self.runs.going), *compared), waiting)
 
     def _seen(self) -> list[LiveScreen | LiveModal]:
         seen: list[LiveScreen | LiveModal] = []

@@ -51,6 +51,7 @@ EVERYWHERE: tuple[Command, ...] = (
     Command("app.time", "app.time", "t", "time", "The time line: see any moment of the past on every screen", "time", "moment", shown=True),
     Command("app.logs", "app.logs", "l", "logs", "What Stream Analytics, Databricks and the hub wrote down", "logs", "source", shown=True),
     Command("app.hub", "app.hub", "h", "hub", "The hub's last events and those that come, callers masked", "hub"),
+    Command("app.versions", "app.versions", "V", "versions", "The table's versions: what is proven or missing, and its replay", "versions", "range"),
     Command("app.doctor", "app.doctor", "D", "doctor", "What is wrong with the environment, what it threatens, and what to do", "doctor"),
     Command("app.access", "app.access", "W", "access", "Who has which right in the environment, and what gives what lacks", "access"),
     Command("app.copy", "app.copy", "y", "copy", "Copy the cell, the row, its JSON, or the command that mends it", "copy", "copied", shown=True),
@@ -140,6 +141,20 @@ ASSESSMENT: tuple[Command, ...] = (
     Command("assessment.tab", "screen.tab", "tab", "rights", "What was found, or who has which right", shown=True, in_palette=False),
 )  # fmt: skip
 
+VERSIONS: tuple[Command, ...] = (
+    Command("versions.replay", "screen.replay", "P", "replay", "Plan to send the chosen versions again", shown=True, in_palette=False),
+    Command("versions.reconcile", "screen.reconcile", "R", "reconcile", "Hold source against what landed; again stops", shown=True, in_palette=False),
+    Command("versions.gap_newer", "screen.gap(1)", "N", "next gap", "The next newer versions that lack something", shown=True, in_palette=False),
+    Command("versions.gap_older", "screen.gap(-1)", "B", "gap before", "The next older versions that lack something", in_palette=False),
+    Command("versions.mark", "screen.mark", "m", "mark", "Begin a range at this version; once more ends it", shown=True, in_palette=False),
+    Command("versions.extend_down", "screen.extend(1)", "J,shift+down", "extend", "Take the next row into the range", in_palette=False),
+    Command("versions.extend_up", "screen.extend(-1)", "K,shift+up", "extend up", "Take the row before into the range", in_palette=False),
+    Command("versions.other", "screen.other", "tab", "companies", "To the companies, and back to the versions", shown=True, in_palette=False),
+    Command("versions.tick", "screen.tick", "space", "tick", "Tick a company: look and replay are for the ticked", shown=True, in_palette=False),
+    Command("versions.incident", "screen.incident", "i", "incident", "Choose what was committed in the last incident", shown=True, in_palette=False),
+    Command("versions.clear", "screen.clear", "c", "clear", "Choose nothing: all versions, every company", in_palette=False),
+)  # fmt: skip
+
 MENU: tuple[Command, ...] = (
     Command("menu.close", "app.out", "escape", "leave", "Leave it all as it is", shown=True, in_palette=False),
 )
@@ -170,7 +185,7 @@ INTERRUPT = Binding(
     "ctrl+c", "app.quit", "quit", show=False, id="app.interrupt", priority=True, system=True, tooltip="Leave"
 )
 ALL: tuple[Command, ...] = (
-    *EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS, *ASSESSMENT, *MENU, *PLAN, *OPERATION,
+    *EVERYWHERE, *TIME, *OVERVIEW, *TABLE, *SCROLL, *RECORD, *TEXT, *LOGS, *ASSESSMENT, *VERSIONS, *MENU, *PLAN, *OPERATION,
 )  # fmt: skip
 
 
@@ -208,7 +223,13 @@ def by_word(word: str) -> Command | None:
 def taken(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """The keys that a keymap takes from commands it leaves alone, as (command, key, from which)."""
     found: list[tuple[str, str, str]] = []
-    for place in ((*EVERYWHERE, *TIME), OVERVIEW, (*TABLE, *TEXT, *LOGS, *ASSESSMENT), (*SCROLL, *RECORD, *TEXT)):
+    for place in (
+        (*EVERYWHERE, *TIME),
+        OVERVIEW,
+        (*TABLE, *TEXT, *LOGS, *ASSESSMENT),
+        (*TABLE, *VERSIONS),
+        (*SCROLL, *RECORD, *TEXT),
+    ):
         for command in place:
             for key in keymap.get(command.id, "").split(","):
                 found += [

@@ -172,6 +172,12 @@ class Deeds(App[None]):
         if name is not None:
             self.go(Place("hub", name, here.company if here.kind in ("company", "record") else ""))
 
+    def action_versions(self, versions: str = "") -> None:
+        """The source table's versions, those where one is named; of the company that is looked at."""
+        name = self.environment_meant
+        if name is not None:
+            self.go(Place("versions", name, self.company_meant, source=versions))
+
     def action_doctor(self) -> None:
         """The assessment of the environment that is open or chosen."""
         self._assess("assessment")

@@ -17,6 +17,10 @@ from lpmops.model import CallMinute, HubEvent, Kind, LandedRecord, LogLine, Snap
 if TYPE_CHECKING:
     from lpmops.control.access_rows import Right
     from lpmops.control.findings import Finding
+    from lpmops.control.hands import StopRequest
+    from lpmops.control.reconciled import Asked, Reconciliation
+    from lpmops.control.versionline import VersionLine
+    from lpmops.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,25 @@ class Questions(Protocol):
         ...
 
 
-class Feed(SnapshotFeed, Past, Questions, Protocol):
+class Table(Protocol):
+    """The source table's versions, and holding them against what landed. Asked when somebody opens them."""
+
+    def versions(self, environment: str) -> VersionLine:
+        """The newest versions with what is proven of them, at most 10,000."""
+        ...
+
+    def changes_in(self, environment: str, versions: Versions) -> Mapping[str, int]:
+        """How many changes each company has in these versions, '' those that name none; reads the change feed."""
+        ...
+
+    def reconcile(
+        self, environment: str, asked: Asked, tell: Callable[[str], None], stop: StopRequest
+    ) -> Reconciliation:
+        """Holds source against landing tables and remembers what that shows; `tell` hears how far it is, `stop` ends it after a span."""
+        ...
+
+
+class Feed(SnapshotFeed, Past, Questions, Table, Protocol):
     """All of it."""
 
     def places(self) -> Sequence[tuple[str, str]]:

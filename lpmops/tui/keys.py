@@ -18,6 +18,7 @@ _SIGNS = {
     "pageup": "pgup", "pagedown": "pgdn", "slash": "/", "question_mark": "?", "colon": ":", "comma": ",",
     "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}",
     "less_than_sign": "<", "greater_than_sign": ">", "shift+left": "shift ←", "shift+right": "shift →",
+    "shift+up": "shift ↑", "shift+down": "shift ↓",
     "plus": "+", "at": "@", "minus": "-", "underscore": "_",
 }  # fmt: skip
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lpmops import moments
-from lpmops.errors import LpmopsError
+from lpmops import moments, versions
+from lpmops.errors import LpmopsError, UsageError
 from lpmops.tui import commands, hands
 from lpmops.tui.commands import Command
 from lpmops.tui.place import Place
@@ -26,6 +26,7 @@ _WANTED = {
     "company": "the id of a company; of the open environment, or of any",
     "moment": "03:10, 2026-03-02 03:10, 20 min ago, or now",
     "source": "a source of logs",
+    "range": "some versions, as in 118:240; nothing shows all of them",
     "pattern": "part of a row; ! shows the others, ~ letters in order; nothing clears it",
     "column": "a column of the table",
     "copied": "cell, row, json or command",
@@ -183,6 +184,14 @@ def _moment_problem(text: str, app: LpmopsApp) -> str:
     return ""
 
 
+def _range_problem(text: str, _app: LpmopsApp) -> str:
+    try:
+        versions.parse(text)
+    except UsageError as error:
+        return f"{error.message} {error.hint}".strip()
+    return ""
+
+
 def _filter_problem(_text: str, app: LpmopsApp) -> str:
     return "" if app.seen and app.seen.can_filter else "there are no rows to filter on this screen"
 
@@ -193,6 +202,7 @@ _CHECKS: dict[str, Callable[[str, LpmopsApp], str]] = {
     "source": _one_of("source"),
     "column": _one_of("column"),
     "moment": _moment_problem,
+    "range": _range_problem,
     "copied": _one_of("copied"),
     "saved": _one_of("saved"),
     "theme": _one_of("theme"),
@@ -229,6 +239,7 @@ _DEEDS: dict[str, Callable[[str, LpmopsApp], None]] = {
     "environment": lambda text, app: app.open_environment(_environment_named(text, app) or text),
     "company": _go_company,
     "source": _go_logs,
+    "range": lambda text, app: app.action_versions(text),
     "moment": lambda text, app: app.go_to_moment(moments.moment(text, app.feed.now())),
     "pattern": _filter,
     "column": _sort,

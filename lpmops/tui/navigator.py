@@ -37,6 +37,10 @@ def screen_of(place: Place, app: LpmopsApp) -> LiveScreen:
         from lpmops.tui.screens.hub import HubScreen
 
         return HubScreen(place, app.scene)
+    if place.kind == "versions":
+        from lpmops.tui.screens.versions import VersionsScreen
+
+        return VersionsScreen(place, app.scene)
     if place.kind == "assessment":
         from lpmops.tui.screens.assessment import AssessmentScreen
 

@@ -15,7 +15,10 @@ _MOST_VISITS = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One screen. `kind` is overview, environment, company, record, logs, hub, assessment, settings, operations or audit; the others say of what."""
+    """One screen. `kind` is overview, environment, company, record, logs, hub, versions, assessment, settings, operations or audit.
+
+    The others say of what; `source` is a source of logs, a tab, or a range of versions.
+    """
 
     kind: str = "overview"
     environment: str = ""
@@ -26,7 +29,7 @@ class Place:
     def way(self) -> tuple[Place, ...]:
         """The places from the overview to this one, both included."""
         # The events of one company are seen from its screen, those of all from their environment's.
-        parent = "company" if self.kind == "hub" and self.company else _PARENTS.get(self.kind)
+        parent = "company" if self.kind in ("hub", "versions") and self.company else _PARENTS.get(self.kind)
         if parent is None:
             return (self,)
         above = replace(self, kind=parent, record=None, source="")
@@ -50,6 +53,7 @@ _PARENTS = {
     "record": "company",
     "logs": "environment",
     "hub": "environment",
+    "versions": "environment",
     "assessment": "environment",
     "settings": "overview",
     "operations": "overview",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lpmops.control.plan import Plan
     from lpmops.store.audit import Entry
     from lpmops.tui.orders import Orders
+    from lpmops.tui.version_rows import Laid
+    from lpmops.versions import Versions
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -33,6 +35,7 @@ EVENTS_EVERY = 2.0
 OPERATIONS_EVERY = 5.0
 AUDIT_EVERY = 15.0
 TURNS_EVERY = 10.0
+VERSIONS_EVERY = 20.0
 
 Points = Sequence[tuple[datetime, float]]
 
@@ -106,6 +109,20 @@ def events(scene: Scene, environment: str, company: str) -> Question[Sequence[Hu
         lambda feed: tuple(feed.events(environment, company)),
         _every(scene, EVENTS_EVERY),
     )
+
+
+def versions(environment: str) -> Question[Laid]:
+    """The source table's versions, laid out aside; they are of now, whatever moment is shown."""
+    from lpmops.tui.version_rows import laid
+
+    return Question(
+        ("versions", environment), lambda feed: laid(feed.versions(environment), feed.now()), VERSIONS_EVERY
+    )
+
+
+def changes_in(environment: str, versions: Versions) -> Question[Mapping[str, int]]:
+    """Whose changes are in a range; what was committed stays as it is."""
+    return Question(("changes in", environment, versions), lambda feed: feed.changes_in(environment, versions), None)
 
 
 def assessment(environment: str) -> Question[Sequence[Finding]]:

@@ -73,9 +73,11 @@ def reason(action: str, parameters: tuple[object, ...], here: Circumstances) -> 
         return "these are the hub's events"
     if name == "hub" and here.scene.past is not None:
         return "the hub shows what it holds now; n leads back to now"
-    if name in ("doctor", "access") and here.scene.past is not None:
+    if name == "versions" and here.place.kind == "versions":
+        return "these are the versions"
+    if name in ("doctor", "access", "versions") and here.scene.past is not None:
         return "it is of now, whatever moment is shown; n leads back to now"
-    if name in ("doctor", "access") and here.meant is None:
+    if name in ("doctor", "access", "versions") and here.meant is None:
         return "open an environment first"
     if name == "settings" and here.place.kind == "settings":
         return "these are the settings"

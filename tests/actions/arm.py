@@ -61,7 +61,7 @@ class Arm:
 
     def workspace(self, customer: str) -> str:
         self._cloud.trouble("before", "workspace_id")
-        return self._cloud.get("workspace").get(customer, "")
+        return str(self._cloud.get("workspace").get(customer, ""))
 
     def name_refusal(self, namespace: str) -> str:
         self._cloud.trouble("before", "name")

@@ -31,17 +31,21 @@ from tests.actions import cloud_access
 from tests.actions.arm import PRINCIPAL
 from tests.actions.cloud import CONTROL, JOB, SENDER, WORKSPACE, Act, Cloud, environment
 
-PAUSE = {"jobs": [], "reason": "database move", "ticket": "OPS-1", "until": None, "by": "ops@lpm.example"}
-START = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
-DEPLOY = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
+PAUSE: dict[str, Any] = {
+    "jobs": [],
+    "reason": "database move",
+    "ticket": "OPS-1",
+    "until": None,
+    "by": "ops@lpm.example",
+}
+START: dict[str, Any] = {"jobs": [], "mode": "last-output", "begin": None, "reason": "", "ticket": ""}
+DEPLOY: dict[str, Any] = {**START, "back_to": "", "definitions": {}, "by": "ops@lpm.example"}
 SCALE = {"jobs": [], "units": "1", "reason": "", "ticket": ""}
 FEED = {"reason": "", "ticket": ""}
 REPLAY = {
     **FEED,
     "from_version": 2,
     "to_version": 5,
-    "from": None,
-    "to": None,
     "missing": False,
     "companies": ["1001"],
     "rate": 100,

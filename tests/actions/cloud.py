@@ -778,8 +778,9 @@ class Cloud:
         self.trouble("after", "submit_run")
         return Receipt("request-9", str(submitted[token]["run_id"]))
 
-    def named(self, name: str) -> Iterator[ReplayRun]:
+    def named(self, name: str, since: datetime) -> Iterator[ReplayRun]:
         """Each look finds a run a step further: at work, then over, unless it is `held`."""
+        assert since.tzinfo is not None
         self.trouble("before", "replay_runs")
         return iter([run for run in self._replay_runs() if run.name == name])
 
@@ -795,7 +796,7 @@ class Cloud:
         for token, run in submitted.items():
             state = run["state"]
             ended = state in ("done", "failed")
-            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            words = dict(word.split("=", 1) for word in run["words"][1:])
             found.append(
                 ReplayRun(
                     str(run["run_id"]),
@@ -875,7 +876,7 @@ class Replays:
     def progress(self, replay_id: str) -> ReplayProgress | None:
         self._cloud.trouble("before", "replay_progress")
         for run in self._cloud.get("stream").get("submitted", {}).values():
-            words = dict(zip(run["words"][1::2], run["words"][2::2], strict=True))
+            words = dict(word.split("=", 1) for word in run["words"][1:])
             if words["--replay-id"] == replay_id and run["state"] != "starting":
                 versions = int(words["--to-version"]) - int(words["--from-version"]) + 1
                 return ReplayProgress(run["state"], 10 * versions if run["state"] == "done" else 5)

@@ -46,5 +46,7 @@ def line(folder: Path, simulated_time: None) -> Iterator[Line]:
 @pytest.fixture(autouse=True)
 def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A desk runs no text over events: the pretend hub has none, and whether a text is a good one is on trial elsewhere."""
-    monkeypatch.setitem(Desk.__init__.__kwdefaults__, "trial", lambda *_: ([], []))
-    monkeypatch.setitem(Desk.__init__.__kwdefaults__, "prover", Proven())
+    defaults = Desk.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "trial", lambda *_: ([], []))
+    monkeypatch.setitem(defaults, "prover", Proven())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lpmops.actions import asa_definition
+from lpmops.control.hands import Outcome
 from lpmops.control.plan import Danger, Plan
 from lpmops.errors import (
     ForbiddenError,
@@ -208,7 +209,7 @@ def test_a_half_done_deployment_is_given_up_and_taken_back(folder: Path) -> None
         assert (after["state"], worker.desk.control.pauses()[JOB].operation) == ("Stopped", operation)
 
 
-def _back(worker: Operator, operation: str) -> object:
+def _back(worker: Operator, operation: str) -> Outcome:
     before = asa_definition.former(worker.desk.plan_of(operation))
     return worker.run(replace(CASE, wish={**DEPLOY, "back_to": operation, "definitions": before}))
 

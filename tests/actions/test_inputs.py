@@ -23,11 +23,31 @@ def test_no_text_in_any_field_does_worse_than_a_sentence(text: str) -> None:
             field.read(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["9" * 5_000, "9" * 19, "0" * 5_000, "1," * 3_000 + "1"])
+def test_a_number_of_any_length_is_read_or_refused_in_a_sentence(text: str) -> None:
+    for _, field in FIELDS:
+        with contextlib.suppress(UsageError):
+            field.read(text, NOW)
+
+
+def test_a_number_that_is_too_large_says_what_the_largest_is() -> None:
+    fields = {(name, each.name): each for name, each in FIELDS}
+    with pytest.raises(UsageError, match="no rate: the largest is 100,000"):
+        fields["replay.run", "rate"].read("100001", NOW)
+    with pytest.raises(UsageError, match="'fast' is no rate"):
+        fields["replay.run", "rate"].read("fast", NOW)
+    with pytest.raises(UsageError, match="no version: the largest is"):
+        fields["stream.deploy", "from_version"].read("1" + "0" * 18, NOW)
+    assert fields["stream.deploy", "from_version"].read(" 0009,204 ", NOW) == 9204
+
+
 @pytest.mark.parametrize("name", registry.ACTIONS)
 def test_the_fields_of_an_action_have_names_of_their_own_and_a_hint(name: str) -> None:
     fields = registry.ACTIONS[name].inputs or ()
     assert len({each.name for each in fields}) == len(fields)
     assert all(each.title and each.hint for each in fields)
+    # The app gives a title nine cells and cuts the rest.
+    assert [each.title for each in fields if len(each.title) > 9] == []
 
 
 def test_a_pause_ends_in_time_to_come_and_a_start_begins_in_the_past() -> None:

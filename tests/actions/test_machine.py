@@ -23,6 +23,7 @@ from lpmops.control.hands import Outcome
 from lpmops.control.lock import ControlDatabase
 from lpmops.errors import ExitCode, InDoubtError, LpmopsError
 from lpmops.store import journal
+from lpmops.store.connection import Store, open_store
 from tests.actions.cases import CASES
 from tests.actions.cloud import CONTROL, JOB, Cloud, quiet
 from tests.actions.operator import KillingStore, KillSwitch, Operator, Simulated, operator
@@ -214,12 +215,11 @@ class Night(RuleBasedStateMachine):
     # How a rule is carried out
 
     @contextmanager
-    def _at(self, machine: str, store: Callable[[Path], Any] | None = None) -> Iterator[Operator]:
-        kept = {} if store is None else {"store": store}
+    def _at(self, machine: str, store: Callable[[Path], Store] = open_store) -> Iterator[Operator]:
         ticking = Landing(self.cloud).ticking
         # The watcher has a store of its own: that of a process that is gone is read no more.
         with (
-            operator(self.folder, machine=machine, cloud=self.cloud, ticking=ticking, **kept) as worker,
+            operator(self.folder, machine=machine, cloud=self.cloud, ticking=ticking, store=store) as worker,
             operator(self.folder, machine=machine, cloud=self.cloud) as watcher,
         ):
             self.cloud.actor = watcher
@@ -259,7 +259,8 @@ class Night(RuleBasedStateMachine):
 
     @contextmanager
     def _troubled(self, worker: Operator, trouble: Any) -> Iterator[None]:
-        kind, at, what = trouble or ("none", 0, None)
+        none: tuple[str, int, Any] = ("none", 0, None)
+        kind, at, what = trouble or none
         calls = 0
 
         def strike(place: str, verb: str) -> None:

@@ -490,7 +490,7 @@ def _setting_gone(kind: Kinds, name: str) -> Callable[[Cloud], None]:
     return lambda cloud: cloud.remove(cloud.resources.path(Kinds.SETTING, cloud.resources.path(kind, name), "lpmops"))
 
 
-MOVES: dict[str, Callable[[Cloud], None]] = {
+MOVES: dict[str, Callable[[Cloud], object]] = {
     "namespace": _gone(Kinds.NAMESPACE, SPACE),
     "namespace.location": _namespace(location="northeurope"),
     "namespace.sku.name": _sku(name="Premium"),

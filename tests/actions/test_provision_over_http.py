@@ -109,8 +109,8 @@ def test_all_of_it_is_there_once_whatever_becomes_of_an_answer(name: str, worker
             elif (again := worker.desk.plan(action, FEED)).steps:
                 worker.desk.apply(again, worker.approve(again))
         azure.account.faults.clear()
-    for left in worker.unfinished():
-        worker.desk.resume(left)
+    for operation in worker.unfinished():
+        worker.desk.resume(operation)
     again = worker.desk.plan(action, FEED)
     if again.steps:
         worker.desk.apply(again, worker.approve(again))

@@ -169,6 +169,14 @@ def test_a_plan_of_a_newer_format_or_with_an_unknown_field_is_refused(saved: tup
         plans.load(path)
 
 
+def test_a_plan_with_half_a_letter_is_refused_before_anything_could_store_it(folder: Path) -> None:
+    path = folder / "plan.json"
+    with operator(folder) as worker:
+        plans.save(replace(worker.plan(CASES["pause"]), command="lpmops \ud800"), path)
+    with pytest.raises(UsageError, match="surrogate"):
+        plans.load(path)
+
+
 def test_a_plan_that_is_not_there_is_not_found(folder: Path) -> None:
     with pytest.raises(NotFoundError):
         plans.load(folder / "nothing.json")

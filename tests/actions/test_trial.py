@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_a_way_back_is_not_barred_by_what_it_leads_back_to(tmp_path: Path) -> No
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`check` of a new text at a desk, with what the engine and the service's compiler say replaced."""
 
-    def run(found: Any, compiler: Any = ()) -> tuple[list[str], list[str]]:
+    def run(found: Trial | Exception, compiler: Sequence[QueryError] | Exception = ()) -> tuple[list[str], list[str]]:
         def rehearse(*_: Any) -> Trial:
             if isinstance(found, Exception):
                 raise found

@@ -15,8 +15,8 @@ from lpmops.control.collect import utc_now
 from lpmops.model import Health, Kind, Reading, Snapshot, Stage
 from lpmops.store.connection import open_store
 from tests.actions.cloud import JOB, Act, config
+from tests.actions.line import Line
 from tests.actions.operator import QUICK
-from tests.actions.test_command_line import Line
 from tests.actions.two_jobs import SECOND, TwoJobs
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -53,8 +53,8 @@ def first_paint(environ: Mapping[str, str]) -> None:
         "lpmops": [sys.executable, "-m", "lpmops"],
     }
     for peer in ("harlequin", "posting"):
-        for command in _PEERS.glob(f"{peer}-*/bin/{peer}"):
-            apps[peer] = [str(command)]
+        for path in _PEERS.glob(f"{peer}-*/bin/{peer}"):
+            apps[peer] = [str(path)]
     seconds: dict[str, list[float]] = {name: [] for name in apps}
     for number in range(ROUNDS + 1):
         for name, command in apps.items():

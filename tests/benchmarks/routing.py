@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from lpmops.config import Column, Config, Routing
 from lpmops.routing import deployed, job, shards
+from lpmops.routing.job import Definition
 from lpmops.routing.routes import Route
-from lpmops.routing.shards import Settings
+from lpmops.routing.shards import Settings, ShardPlan
 from tests.services.worlds import environment
 
 COMPANIES, DATABASES = 10_000, 500
@@ -26,18 +28,18 @@ def main() -> None:
     for strategy in ("reference", "query"):
         settings = Settings("asa-", strategy=strategy, columns=COLUMNS)
         plan = shards.plan(databases, settings, routes=routes)
-        planned = _best(lambda settings=settings: shards.plan(databases, settings, routes=routes))
+        planned = _best(partial(shards.plan, databases, settings, routes=routes))
         definitions = {one.job: job.wished(config, place, one.share, one.consumer_group) for one in plan.shards}
-        read = _best(
-            lambda plan=plan, definitions=definitions: deployed.drift(
-                plan, {name: deployed.read(item, Routing()) for name, item in definitions.items()}
-            )
-        )
+        read = _best(partial(_read_back, plan, definitions))
         characters = sum(len(one.query) for one in plan.shards)
         print(
             f"{strategy:10} {len(plan.shards)} jobs, {characters:,} characters, the longest {max(len(one.query) for one in plan.shards):,}   "
             f"planned and rendered {planned:.3f} s   read back and compared {read:.3f} s   refusals {len(plan.refusals)}"
         )
+
+
+def _read_back(plan: ShardPlan, definitions: Mapping[str, Definition]) -> None:
+    deployed.drift(plan, {name: deployed.read(item, Routing()) for name, item in definitions.items()})
 
 
 def _best(work: Callable[[], object]) -> float:

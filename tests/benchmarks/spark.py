@@ -190,7 +190,7 @@ class Bench:
         took = sum(one.durationMs["triggerExecution"] for one in query.recentProgress if one.numInputRows)
         stop.set()
         thread.join()
-        return took / 1000
+        return float(took) / 1000
 
     def _feed(self, place: Path) -> DataFrame:
         return source.follow(self.spark, str(self.table), str(place), 1)
@@ -258,7 +258,7 @@ def _drained(query: StreamingQuery) -> float:
     query.processAllAvailable()
     took = sum(one.durationMs["triggerExecution"] for one in query.recentProgress if one.numInputRows)
     query.stop()
-    return took / 1000
+    return float(took) / 1000
 
 
 if __name__ == "__main__":

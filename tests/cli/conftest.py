@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lpmops.cli import context, history, record, status, wait
 from lpmops.cli.context import World
-from lpmops.config import Config, Refresh
+from lpmops.config import Config, Reconcile, Refresh
 from lpmops.errors import NotFoundError
 from lpmops.store.connection import Store, open_store
 from tests.control import pretend
@@ -50,7 +50,9 @@ class CommandLine:
         if not self.configured:
             raise NotFoundError("No configuration found.")
         refresh = Refresh(interval=0.05, slow_interval=0.2, deadline=1.0)
-        return Config({name: world.environment for name, world in self.worlds.items()}, refresh=refresh)
+        environments = {name: world.environment for name, world in self.worlds.items()}
+        # The pretend worlds know nothing of changes.
+        return Config(environments, refresh=refresh, reconcile=Reconcile(interval=0))
 
     def store(self, _: str = "") -> Store:
         return open_store(self.path)

@@ -30,7 +30,7 @@ from tests.control.pretend import environment
 class FullHub(Hub):
     """A hub with its management plane; `groups` may be an error."""
 
-    groups: Any = ("$Default", "asa-01", "people")
+    groups: Sequence[str] | Exception = ("$Default", "asa-01", "people")
 
     def namespace(self) -> NamespaceState:
         return NamespaceState("evhns-lpm-tdr-test", "/x", "Standard", 2, "Active", False)

@@ -80,8 +80,63 @@ def test_people_read_who_misses_what_and_what_to_do(run: Run) -> None:
     assert lines["1001"] == "1001 Company 1001 lpm-01 20 18 2 0 0 versions 5:6"
     assert lines["1002"].endswith("20 20 0 0 0 complete")
     assert "no route takes it" in lines["1003"]
-    assert "2 changes did not land; 2 can be sent again: lpmops replay plan -e test --missing" in out
+    assert "not complete: 2 changes did not land" in out
+    assert "2 changes that did not land can be sent again." in out
+    assert "lpmops replay plan -e test --missing" in out
     assert "span 1 of 1: versions 0:20" in err
+
+
+def doubled(lake: Lake) -> None:
+    lake.land("1002", 3, "b3", database="lpm-02")
+
+
+def invented(lake: Lake) -> None:
+    lake.land("1002", 3, "never", database="lpm-02")
+
+
+def strayed(lake: Lake) -> None:
+    lake.land("1002", 3, "b3", database="lpm-01")
+
+
+def strange(lake: Lake) -> None:
+    lake.land("1009", 3, "x", database="lpm-01")
+
+
+def vacuumed(lake: Lake) -> None:
+    lake.gone_before = 3
+
+
+def deaf(lake: Lake) -> None:
+    lake.dead = {"lpm-02"}
+
+
+def written_twice(lake: Lake) -> None:
+    lake.commit("1002", 3, "b3", landed=None)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "verdict", "command"),
+    [
+        (doubled, "1 row is there more than once", "lpmops provision plan -e test"),
+        (invented, "1 row is not in the source", "lpmops cdf versions -e test"),
+        (strayed, "1 row is not in the source", "lpmops route show 1002 -e test"),
+        (strange, "1 row is not in the source", "lpmops route list -e test"),
+        (vacuumed, "not everything could be looked at", "lpmops cdf versions -e test"),
+        (deaf, "not everything could be looked at", "lpmops doctor -e test"),
+        (written_twice, "1 change did not land", "lpmops cdf versions -e test"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_whatever_is_not_complete_names_the_next_command(
+    run: Run, lake: Lake, break_it: Callable[[Lake], None], verdict: str, command: str
+) -> None:
+    for version in (5, 6):
+        lake.land("1001", version, f"a{version}")
+    break_it(lake)
+    code, out, _ = run("-e", "test")
+    assert (code, f"not complete: {verdict}\n" in out) == (11, True), out
+    assert out.splitlines()[-1].strip() == command
+    assert [each["command"] for each in json.loads(run("-e", "test", "-o", "json")[1])["data"]["next"]] == [command]
 
 
 def test_a_complete_range_is_no_failure_and_is_not_looked_at_again(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def test_a_right_file_gives_typed_environments() -> None:
     assert [environment.kind for environment in config.environments.values()] == [Kind.DEV, Kind.TEST, Kind.PROD]
     assert config.environments["prod"].sql.databases == ("lpm-01", "lpm-02", "lpm-03")
     assert {column.name: column.source for column in config.columns}["sip_method"] == "sipreq.method"
+
+
+def test_an_address_of_the_namespace_names_the_same_namespace() -> None:
+    here = config_reader.parse(GOOD, PATH).environment("prod")
+    there = replace(
+        here, eventhub=replace(here.eventhub, namespace=f"{here.eventhub.namespace}.servicebus.windows.net")
+    )
+    assert there.namespace_id == here.namespace_id
+    assert here.namespace_id.endswith(f"/providers/Microsoft.EventHub/namespaces/{here.eventhub.namespace}")
 
 
 @pytest.mark.parametrize(

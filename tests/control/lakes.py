@@ -56,6 +56,7 @@ class Lake:
     gone_before: int = 0
     shapes_change_at: int = 0
     dead: set[str] = field(default_factory=set)
+    warehouse_state: str = "RUNNING"
     jobs_there: list[StreamingJob] = field(default_factory=list)
     now: datetime = START + timedelta(minutes=10)
     asked: list[Versions] = field(default_factory=list)
@@ -104,6 +105,9 @@ class Lake:
     def close(self) -> None:
         """Nothing is open."""
 
+    def warehouse(self) -> Mapping[str, Any]:
+        return {"state": self.warehouse_state, "auto_stop_mins": 10}
+
     def feed(self) -> FeedState:
         return FeedState("delta", self.versions, self.at(self.versions), self.table_id, 0, self.feed_since)
 
@@ -149,6 +153,11 @@ class Lake:
             return list(self.routes.values())
         if query_name == "company_databases":
             return []
+        raise AssertionError(query_name)
+
+    def search(self, database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        if database in self.dead:
+            raise DatabaseUnavailableError(f"{database} does not answer.", service="azuresql")
         if query_name == "landed_by_company":
             versions = Versions(*parameters)
             found = tallies(each for each in self.landed[database] if each[1].version in versions)

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from lpmops.config import Databricks, Environment, EventHub, Sql, StreamAnalytics
 from lpmops.control.latency import bucket
+from lpmops.control.sources import EventHubSource
 from lpmops.errors import (
     DatabaseUnavailableError,
     LpmopsError,
@@ -200,8 +201,9 @@ class World:
         return self
 
     @property
-    def eventhubs(self) -> World:
-        return self
+    def eventhubs(self) -> EventHubSource:
+        # It holds no events, and whoever reads some fails at once.
+        return cast(EventHubSource, self)
 
     @property
     def streamanalytics(self) -> World:

@@ -15,7 +15,7 @@ from lpmops.config import Routing
 from lpmops.control import hubevents
 from lpmops.control.hubevents import Following, Found, Wanted
 from lpmops.errors import ReadersError, UnreachableError
-from lpmops.model import RawEvent
+from lpmops.model import HubEvent, RawEvent
 from tests.control.hubs import START, Hub, body, heartbeat
 
 ROUTING = Routing()
@@ -151,7 +151,7 @@ def test_after_a_lost_connection_nothing_is_missed_and_nothing_comes_twice() -> 
     hub.partitions_held["1"].append(body(record="second"))
     assert following.take(0) == []
     assert "tried again" in following.notices[0]
-    found = []
+    found: list[HubEvent] = []
     while not found:
         found = following.take(0.05)
     assert [event.record_id for event in found] == ["second"]

@@ -374,6 +374,36 @@ def test_rows_that_had_landed_and_are_gone_are_told_from_those_that_never_came(l
         assert [(str(gap.versions), gap.why) for gap in gaps] == [("5:5", ""), ("9:9", HAD_LANDED)]
 
 
+def causes(lake: Lake, store: Store, company: str, asked: Asked) -> list[tuple[str, str]]:
+    return [(str(gap.versions), gap.why) for gap in lake.of(company, store, asked).gaps]
+
+
+def test_a_loss_over_the_border_of_what_was_proven_is_two_with_their_causes(lake: Lake, store: Store) -> None:
+    lake.look(store, Asked(versions=Versions(0, 9)))
+    unland(lake, "1001", 8, 9, 10, 11)
+    assert causes(lake, store, "1001", Asked(again=True)) == [("8:9", HAD_LANDED), ("10:11", "")]
+
+
+def test_rows_lost_beside_what_never_landed_keep_their_own_cause(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5, 6)
+    lake.look(store)
+    unland(lake, "1001", 7, 8)
+    for _ in range(2):
+        assert causes(lake, store, "1001", Asked(again=True)) == [("5:6", ""), ("7:8", HAD_LANDED)]
+
+
+def test_what_was_proven_for_one_company_tells_nothing_of_another(lake: Lake, store: Store) -> None:
+    lake.look(store, Asked(companies=("1001",)))
+    unland(lake, "1001", 7)
+    unland(lake, "1002", 7)
+    assert causes(lake, store, "1001", Asked(again=True)) == [("7:7", HAD_LANDED)]
+    lake.look(store)
+    assert [(each.company_id, each.why) for each in proofs.gaps(store, "test", "table-1")] == [
+        ("1001", HAD_LANDED),
+        ("1002", ""),
+    ]
+
+
 def test_open_gaps_are_suspects_with_the_next_step_until_they_are_filled(lake: Lake, store: Store) -> None:
     def suspects() -> dict[str, Suspect]:
         gaps = proofs.read(store, "test", "table-1").gaps

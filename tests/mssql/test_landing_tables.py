@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from lpmops.control import access, rights
 from lpmops.routing import landing, privileges
 from lpmops.routing.landing import LandingCheck, WantedTable
 from lpmops.services import tables
+from lpmops.services.azuresql import SqlService
 from tests.mssql.conftest import Server
 
 COLUMNS = (
@@ -29,7 +30,7 @@ COUNTS = landing.wanted_counts()
 
 
 def check(server: Server, want: WantedTable = WANTED) -> LandingCheck:
-    return landing.compare(want, tables.read(server, "", want.name, want.view))
+    return landing.compare(want, tables.read(cast(SqlService, server), "", want.name, want.view))
 
 
 def bring_up_to_date(server: Server, want: WantedTable = WANTED) -> list[str]:
@@ -201,7 +202,7 @@ def test_wider_columns_and_further_ones_that_may_be_empty_are_well(server: Serve
     assert check(server).ready
 
 
-EXTREMES = {
+EXTREMES: dict[str, list[object]] = {
     "NVARCHAR(20)": ["電" * 20, ""],
     "NVARCHAR(MAX)": ["x" * 100_000],
     "VARCHAR(20)": ["y" * 20],

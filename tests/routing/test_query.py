@@ -19,7 +19,7 @@ COLUMNS = (
     Column("duration_seconds", "FLOAT"),
     Column("method", "NVARCHAR(20)", "sipreq.method"),
 )
-names = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), min_size=1, max_size=60)
+names = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=60)
 
 
 def rendered(databases: list[str]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlglot import exp
 
 from lpmops.config import Column, Kpi, Routing
 from lpmops.routing import privileges, quoting, schema
@@ -82,3 +84,14 @@ def test_no_name_of_an_identity_or_a_column_changes_the_shape_of_a_statement(nam
         for word in (name, "plain")
     ]
     assert shape_of_sql(added[0]) == shape_of_sql(added[1])
+
+
+@settings(max_examples=50)
+@given(names, st.text(max_size=60))
+def test_databricks_reads_back_the_name_and_the_text_that_were_meant(name: str, value: str) -> None:
+    said = f"SELECT {quoting.spark_literal(value)} FROM {quoting.spark_identifier(name)}"
+    select = sqlglot.parse_one(said, dialect="databricks")
+    assert select.expressions == [exp.Literal.string(value)]
+    table = select.find(exp.Table)
+    assert table is not None
+    assert (table.name, table.db) == (name, "")

@@ -102,7 +102,9 @@ def test_both_sides_give_the_digest_that_the_keys_have(
 
 
 def test_a_sum_of_decimals_has_sparks_type(table: ChangeTable) -> None:
-    found = Query(lambda _: table, MOMENT, "operator@lpm.example", {}).run(CHANGED.format(first=1, last=3), lambda _: 0)
+    found = Query(lambda _: table, MOMENT, "operator@lpm.example", {}).run(
+        CHANGED.format(first=1, last=3), lambda _: None
+    )
     assert found.schema.field("digest").type == pa.decimal128(30, 0)
     assert found.schema.field("changes").type == pa.int64()
 

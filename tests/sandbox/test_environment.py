@@ -165,7 +165,7 @@ def send(life: Life, *companies: str) -> None:
     """What the streaming job sends of one call each."""
     for company in companies:
         body = json.dumps({"info_companyid": company}).encode()
-        life.environment._send([Sent(body, "one-key")])
+        life.environment.sender.send([Sent(body, "one-key")])
 
 
 def test_lost_events_leave_a_gap_that_healing_does_not_fill(lives: Callable[[], Life]) -> None:
@@ -184,6 +184,17 @@ def test_doubled_events_come_twice_until_it_is_healed(lives: Callable[[], Life])
     life.environment.double_events(False)
     send(life, "1002")
     assert [body["info_companyid"] for _, body in bodies_in(life)] == ["1001", "1001", "1002"]
+
+
+def test_expired_events_are_gone_for_good_and_what_comes_after_the_healing_waits(lives: Callable[[], Life]) -> None:
+    life = lives()
+    send(life, "1001")
+    life.environment.expire_events(True)
+    life.environment.hub.clock.advance(16)
+    send(life, "1002")
+    life.environment.expire_events(False)
+    life.environment.hub.clock.advance(86_400)
+    assert bodies_in(life) == [(1, {"info_companyid": "1002"})]
 
 
 def test_rows_are_lost_of_one_company_and_of_the_last_minutes_only(lives: Callable[[], Life]) -> None:

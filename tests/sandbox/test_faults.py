@@ -48,6 +48,12 @@ class Environment:
     def double_events(self, on: bool) -> None:
         self._note("double_events", on)
 
+    def expire_events(self, on: bool) -> None:
+        self._note("expire_events", on)
+
+    def break_replays(self, on: bool) -> None:
+        self._note("break_replays", on)
+
     def lose_rows(self, companies: frozenset[str]) -> None:
         self._note(f"lose_rows {sorted(companies)}", None)
 

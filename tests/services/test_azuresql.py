@@ -227,16 +227,19 @@ class Recorder:
         self.outcomes = list(outcomes)
         self.connected: list[Target] = []
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
+        self.given: list[tuple[str, float]] = []
         self.closed = 0
         self.cancelled = 0
         self.name = "recorder"
 
     def connect(self, target: Target, seconds: float) -> Recorder:
         self.connected.append(target)
+        self.given.append(("connect", seconds))
         return self
 
     def rows(self, text: str, parameters: Sequence[Any], seconds: float) -> list[dict[str, Any]]:
         self.asked.append((text, tuple(parameters)))
+        self.given.append(("rows", seconds))
         outcome = self.outcomes[min(len(self.asked), len(self.outcomes)) - 1]
         if isinstance(outcome, Exception):
             raise outcome
@@ -283,6 +286,16 @@ def test_a_named_text_is_asked_and_its_times_are_utc(listening: int) -> None:
     assert driver.asked == [("SELECT ? AS x", ("a",))]
     assert driver.connected[0].token == "recorded"
     assert calls.operations() == {("azuresql", "reading"): 1}
+
+
+@pytest.mark.usefixtures("queries")
+def test_what_reads_much_is_given_longer_and_a_server_that_lets_nobody_in_is_not(listening: int) -> None:
+    driver = Recorder([])
+    sql = service(listening, driver, seconds=5.0)
+    sql.search("lpm-01", "reading", ("a",))
+    sql.rows("lpm-01", "reading", ("a",))
+    assert [name for name, seconds in driver.given if seconds > 5.0] == ["rows"]
+    assert [name for name, _ in driver.given] == ["connect", "rows", "rows"]
 
 
 @pytest.mark.usefixtures("queries")

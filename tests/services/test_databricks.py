@@ -253,7 +253,7 @@ def test_two_jobs_of_the_name_are_refused(server: FaultyServer) -> None:
         service_of(server).stream_run()
 
 
-PROGRESS = {
+PROGRESS: dict[str, Any] = {
     "id": "q",
     "name": "tdr_stream",
     "timestamp": "2026-11-23T04:05:06.789Z",
@@ -310,7 +310,7 @@ def test_a_part_of_the_progress_that_is_unreadable_costs_that_part_alone_and_is_
     assert found is not None
     assert (found.version, found.batch, found.processed_rate, found.batch_seconds) == (41, 12, 70.0, 0.85)
     assert (found.input_rate, found.at, found.backlog_bytes) == (None, None, None)
-    assert [re.search("'(.*)'", text)[1] for text in found.unreadable] == ["timestamp", "inputRowsPerSecond", "metrics"]
+    assert re.findall("'(.*)'", "\n".join(found.unreadable)) == ["timestamp", "inputRowsPerSecond", "metrics"]
 
 
 def test_a_line_of_the_checkpoint_that_is_no_json_is_told(server: FaultyServer) -> None:

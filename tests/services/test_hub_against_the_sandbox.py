@@ -294,7 +294,12 @@ def test_a_namespace_whose_certificate_nobody_signed_gets_no_token(entra: Entra)
 def sequences(tail: Any, wanted: int) -> list[tuple[str, int]]:
     """Where the next events stand, once that many have come."""
     found: list[tuple[str, int]] = []
-    until(lambda: found.extend((event.partition, event.sequence) for event in tail.take(0.05)) or len(found) >= wanted)
+
+    def have_come() -> bool:
+        found.extend((event.partition, event.sequence) for event in tail.take(0.05))
+        return len(found) >= wanted
+
+    until(have_come)
     return sorted(found)
 
 

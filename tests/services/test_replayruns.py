@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.services.faulty_server import FaultyServer, Request, answer
 from tests.services.worlds import SignedIn, environment
 
 SUBMIT, LIST = "/api/2.2/jobs/runs/submit", "/api/2.2/jobs/runs/list"
+SINCE = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FOLDER = "/api/2.0/fs/files/Volumes/lpm_dev/ops/checkpoints/replays"
 
 
@@ -89,7 +91,7 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
         return answer(200, pages["two" if "page_token=two" in request.target else ""])
 
     server.route = route
-    found = list(service_of(server).named("a"))
+    found = list(service_of(server).named("a", SINCE))
     assert [(each.run_id, each.state) for each in found] == [
         ("3", "running"),
         ("2", "failed"),
@@ -98,18 +100,32 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
     ]
     assert (found[1].message, found[3].message) == ("it was cancelled", "the driver died")
     assert all("run_type=SUBMIT_RUN" in request.target for request in server.requests)
+    # An hour before, as clocks differ; whatever was submitted earlier is not read.
+    assert all("start_time_from=1795431600000" in request.target for request in server.requests)
     asked = len(server.requests)
-    assert next(service_of(server).named("b")).run_id == "4"
+    assert next(service_of(server).named("b", SINCE)).run_id == "4"
     assert len(server.requests) == asked + 1, "it reads on though it has what was wanted"
 
 
 def test_a_run_at_work_says_which_versions_and_companies_it_sends(server: FaultyServer) -> None:
-    words = ["replay", "--from-version", "3", "--to-version", "9", "--company", "1001", "--company", "1002"]
+    words = [
+        "replay",
+        "--from-version",
+        "3",
+        "--to-version=9",
+        "--company",
+        "1001",
+        "--company=-2",
+        "--company=--rate=1",
+    ]
     task = {"task_key": "replay", "spark_python_task": {"python_file": "/V/main.py", "parameters": words}}
     runs = [run(4, "b", "RUNNING"), run(3, "a 1", "RUNNING", tasks=[task]), run(2, "a 2", "QUEUED")]
     server.route = lambda _: answer(200, {"runs": runs})
     found = service_of(server).active("a ")
-    assert [(each.first, each.last, each.companies) for each in found] == [(3, 9, ("1001", "1002")), (None, None, ())]
+    assert [(each.first, each.last, each.companies) for each in found] == [
+        (3, 9, ("1001", "-2", "--rate=1")),
+        (None, None, ()),
+    ]
     assert "active_only=true" in server.requests[0].target
 
 

@@ -125,7 +125,12 @@ def test_throttling_without_a_time_backs_off_and_then_says_so(
     server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(policies, "_sleep", lambda seconds, _: pauses.append(seconds) or True)
+
+    def sleep(seconds: float, _: object) -> bool:
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(policies, "_sleep", sleep)
     server.serve(answer(429, WRAPPED))
     with pytest.raises(ThrottledError) as caught:
         get(client_of(server.url))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from pyspark.sql import SparkSession
@@ -19,7 +19,7 @@ NARROW = "tdr_id STRING, info_companyid STRING, n INT"
 
 
 @pytest.fixture
-def settings(lake: Lake, broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamSettings]:
+def settings(lake: Lake, broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch) -> StreamSettings:
     monkeypatch.setenv("HUB_SECRET", broker.connection_string)
     return settings_of(lake.path, hub_of(broker, topic))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,11 +81,7 @@ def test_an_operation_is_written_with_all_its_steps_or_not_at_all(store: Store) 
 def test_an_approval_is_spent_once(store: Store) -> None:
     _create(store, _operation("op-1"))
     with pytest.raises(StoreError):
-        _create(store, OperationRow(**{**_fields(_operation("op-2")), "approval_id": "approval of op-1"}))
-
-
-def _fields(row: OperationRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in OperationRow.__slots__}
+        _create(store, replace(_operation("op-2"), approval_id="approval of op-1"))
 
 
 def test_a_step_that_is_missing_is_noticed(store: Store) -> None:

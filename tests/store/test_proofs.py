@@ -74,3 +74,13 @@ def test_what_no_replay_can_fill_says_so(store: Store) -> None:
     (lost,) = proofs.beyond_repair(store, "test", "t-1", Versions(0, 17), "gone")
     assert (lost.versions, lost.missing, lost.repairable, lost.why) == (Versions(12, 15), 2, 0, "gone")
     assert [each.repairable for each in proofs.read(store, "test", "t-1").gaps] == [0, 2]
+
+
+def test_the_gaps_alone_are_those_of_the_whole(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 15), gap(12, 12, "1002"))
+    assert (
+        proofs.gaps(store, "test", "t-1")
+        == proofs.read(store, "test", "t-1").gaps
+        == (gap(12, 15), gap(12, 12, "1002"))
+    )
+    assert proofs.gaps(store, "test", "t-2") == ()

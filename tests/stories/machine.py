@@ -63,12 +63,12 @@ class Machine:
         """The same with other settings."""
         return Machine({**self.environ, **settings})
 
-    def run(self, *words: str | int, cwd: Path | None = None) -> Done:
-        """One command to its end; none may leave a traceback."""
+    def run(self, *words: str | int, cwd: Path | None = None, seconds: float = 2 * PATIENCE) -> Done:
+        """One command to its end, which comes within so many seconds; none may leave a traceback."""
         began = time.monotonic()
         done = subprocess.run(
             self.command(*words), env=dict(self.environ), cwd=cwd, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=2 * PATIENCE, check=False,
+            capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr, time.monotonic() - began)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from textual.command import CommandPalette
@@ -218,8 +219,8 @@ async def test_production_wants_arming_and_yes_in_letters() -> None:
         assert orders.said == []
         await pilot.press("A")
         await until(pilot, lambda: "armed 120 s" in text(pilot) and "type yes, enter" in text(pilot))
-        assert isinstance(pilot.app.focused, Cancel)
-        await pilot.press("tab", "y", "e", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press("y", "e", "enter")
         await until(pilot, lambda: "that is not 'yes'; nothing was done" in text(pilot))
         assert orders.said == []
         await pilot.press("s", "enter")
@@ -236,7 +237,8 @@ async def test_what_is_hard_to_undo_wants_the_name_of_its_target() -> None:
         await until(pilot, lambda: "type prod, enter" in text(pilot))
         assert "hard to undo" in text(pilot)
         assert "--confirm prod" in text(pilot)
-        await pilot.press("tab", *"yes", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press(*"yes", "enter")
         await until(pilot, lambda: "'yes' is not what this changes: that is 'prod'" in text(pilot))
         assert orders.said == []
         await pilot.press("backspace", "backspace", "backspace", *"prod", "enter")
@@ -250,7 +252,8 @@ async def test_arming_that_runs_out_between_plan_and_yes_takes_the_word_away() -
         screen = await planned(pilot)
         await pilot.press("A")
         await until(pilot, lambda: "type yes, enter" in text(pilot))
-        await pilot.press("tab", *"yes")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press(*"yes")
         pass_time(feed, 121)
         await until(pilot, lambda: "not armed: A arms it" in text(pilot))
         assert isinstance(pilot.app.focused, Cancel)
@@ -472,7 +475,7 @@ async def test_steps_are_drawn_as_they_go_and_leaving_the_panel_leaves_them_runn
         await until(pilot, lambda: isinstance(pilot.app.screen, OperationScreen) and "to do" in text(pilot))
         for expected in ("running", "begun", "accepted", "the pause is noted"):
             orders.step_gate.release()
-            await until(pilot, lambda expected=expected: expected in text(pilot))
+            await until(pilot, partial(lambda words: words in text(pilot), expected))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, OperationScreen))
         await until(pilot, lambda: "▶ asa pause dev 2/2" in text(pilot))

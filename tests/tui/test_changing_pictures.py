@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from lpmops.control.plan import Danger
 from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.widgets.field import FieldInput
+from lpmops.tui.widgets.plan_parts import TypedInput
 from tests.tui.driving import Snapshot, app_of, text, until
 from tests.tui.order_worlds import MemoryOrders, at_work, entry, operation, pause_events, pause_plan
 from tests.tui.worlds import bad_day
@@ -47,7 +48,7 @@ async def test_a_plan_that_waits_for_yes(snapshot: Snapshot, theme: str, width: 
     async with at_work(feed, MemoryOrders(feed), (width, height), dark=theme == "dark") as pilot:
         await planned(pilot)
         await pilot.press("A")
-        await until(pilot, lambda: "type yes, enter" in text(pilot))
+        await until(pilot, lambda: "type yes, enter" in text(pilot) and isinstance(pilot.app.focused, TypedInput))
         await pilot.pause()
         snapshot(app_of(pilot), f"plan_{theme}_{width}x{height}")
 
@@ -59,7 +60,8 @@ async def test_a_plan_without_colour(snapshot: Snapshot, monkeypatch: pytest.Mon
         await planned(pilot)
         await pilot.press("A")
         await until(pilot, lambda: "type yes, enter" in text(pilot))
-        await pilot.press("tab", "y")
+        await until(pilot, lambda: isinstance(pilot.app.focused, TypedInput))
+        await pilot.press("y")
         await pilot.pause()
         snapshot(app_of(pilot), "plan_no_color_80x24")
 

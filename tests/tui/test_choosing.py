@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from textual.pilot import Pilot
@@ -94,7 +95,7 @@ async def test_what_is_deployed_and_scaled_is_planned_shown_copied_and_done_from
     async with at_work(orders.feed, orders) as pilot:
         screen = await opened(pilot, action)
         for field in screen.fields.all:
-            await until(pilot, lambda field=field: field.field.choices is None or field.choices is not None)
+            await until(pilot, partial(lambda one: one.field.choices is None or one.choices is not None, field))
             if field.field.name == "units":
                 await pilot.press("down")
             await pilot.press("enter")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta, timezone
+from functools import partial
 
 import pytest
 from textual.pilot import Pilot
@@ -307,5 +308,5 @@ async def test_every_size_is_filled_without_a_line_too_wide() -> None:
     async with company(feed, (60, 16)) as pilot:
         for size in ((60, 16), (80, 50), (100, 20), (150, 16), (160, 30), (240, 70)):
             await pilot.resize_terminal(*size)
-            await until(pilot, lambda size=size: {len(row) for row in rows(pilot)} == {size[0]})  # type: ignore[misc]  # bound now
+            await until(pilot, partial(lambda width: {len(row) for row in rows(pilot)} == {width}, size[0]))
             await until(pilot, lambda: "newest records" in text(pilot) and "landed↓" in text(pilot))

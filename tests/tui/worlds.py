@@ -10,6 +10,10 @@ from typing import Any
 
 from lpmops.control.access_rows import Right
 from lpmops.control.findings import Finding
+from lpmops.control.hands import StopRequest
+from lpmops.control.reconciled import Asked, Reconciliation
+from lpmops.control.versionline import VersionLine
+from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import (
     CallMinute,
     Confidence,
@@ -28,6 +32,7 @@ from lpmops.model import (
     Suspect,
     Turn,
 )
+from lpmops.versions import Versions
 
 NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
 NAMES = (
@@ -196,6 +201,14 @@ class MemoryFeed:
         self.written: list[LogLine] = []
         self.came: list[HubEvent] = []
         self.found: list[Finding] = []
+        self.line: VersionLine | None = None
+        self.counts: dict[str, int] = {}
+        self.compared: list[Asked] = []
+        self.comparing = threading.Event()
+        self.comparing.set()
+        self.answering: Callable[[Asked], Reconciliation] = lambda asked: Reconciliation(
+            "prod", "table", NOW, asked.versions, (), ()
+        )
         self.held: list[Right] = []
         self.asked: list[tuple[str, str]] = []
         self.refusing: dict[str, Exception] = {}
@@ -298,6 +311,27 @@ class MemoryFeed:
     def rights(self, environment: str) -> Sequence[Right]:
         self._ask("rights", environment)
         return list(self.held)
+
+    def versions(self, environment: str) -> VersionLine:
+        self._ask("versions", environment)
+        if self.line is None:
+            raise NotFoundError("There is no such table.", hint="lpmops doctor -e prod")
+        return self.line
+
+    def changes_in(self, environment: str, versions: Versions) -> Mapping[str, int]:
+        self._ask("changes in", environment)
+        return dict(self.counts)
+
+    def reconcile(
+        self, environment: str, asked: Asked, tell: Callable[[str], None], stop: StopRequest
+    ) -> Reconciliation:
+        self.compared.append(asked)
+        self._ask("reconcile", environment)
+        tell("span 1 of 2: versions 0:2000")
+        self.comparing.wait(60)
+        if stop.requested:
+            raise UsageError("It was stopped.")
+        return self.answering(asked)
 
     def places(self) -> Sequence[tuple[str, str]]:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ _RANGE = st.tuples(st.integers(0, 40), st.integers(0, 12)).map(lambda pair: Vers
 _RANGES = st.lists(_RANGE, max_size=8)
 
 
-def _numbers(ranges: object) -> set[int]:
+def _numbers(ranges: Iterable[Versions]) -> set[int]:
     return {number for one in ranges for number in range(one.first, one.last + 1)}
 
 

@@ -68,6 +68,7 @@ class Hub:
         self.created_at = _identify(folder, name, partitions, clock)
         self._units = ThroughputUnits(throughput_units, clock)
         self._retention = retention
+        self._passing: timedelta | None = None
         milliseconds = int(retention.total_seconds() * 1000)
         self._partitions = [
             Partition(folder / str(n), n, clock, milliseconds, fsync, segment_bytes) for n in range(partitions)
@@ -99,8 +100,22 @@ class Hub:
     @retention.setter
     def retention(self, retention: timedelta) -> None:
         self._retention = retention
+        self._keep()
+
+    @property
+    def passing(self) -> timedelta | None:
+        """In how short a time the whole retention passes, for events now in the hub and to come; None where it takes its own time."""
+        return self._passing
+
+    @passing.setter
+    def passing(self, passing: timedelta | None) -> None:
+        self._passing = passing
+        self._keep()
+
+    def _keep(self) -> None:
+        kept = self._retention if self._passing is None else min(self._passing, self._retention)
         for partition in self._partitions:
-            partition.retention_ms = int(retention.total_seconds() * 1000)
+            partition.retention_ms = int(kept.total_seconds() * 1000)
         self.expire()
 
     @property

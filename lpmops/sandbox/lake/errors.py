@@ -97,6 +97,17 @@ def change_file_not_found(path: str) -> DeltaFeedError:
     )
 
 
+def incompatible_schema_change(start: int, end: int, read: str, read_version: int, version: int) -> DeltaFeedError:
+    """A column went or changed its type at `version`, and the range reaches over that."""
+    return DeltaFeedError(
+        "DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE",
+        "0AKDC",
+        f"Retrieving table changes between version {start} and {end} failed because of an incompatible schema change.\n"
+        f"Your read schema is {read} at version {read_version}, but we found an incompatible schema change at version {version}.\n"
+        f"If possible, please query table changes separately from version {start} to {version} - 1, and from version {version} to {end}.",
+    )
+
+
 def table_not_found(name: str) -> DeltaFeedError:
     """No table lies at the place."""
     return DeltaFeedError("DELTA_TABLE_NOT_FOUND", "42P01", f"Delta table {name} doesn't exist.")

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 EVENT_BYTES_AT_MOST = 1_000_000
 PREIMAGE = "update_preimage"
 HEARTBEAT = "heartbeat"
+STAMPS = ("_sent_at", "_replay_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ class Oversized:
 
 
 class EventWriter:
-    """Turns rows of the change feed into events. One thread at a time."""
+    """Turns rows of the change feed into events. One thread at a time. `record` and `company` name the columns of a change's record and company."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: str = "tdr_id", company: str = "info_companyid") -> None:
+        self._record, self._company = record, company
         self._duckdb = duckdb.connect(config={"threads": 1})
 
     def write(
@@ -61,7 +63,7 @@ class EventWriter:
         self._duckdb.register("changes", _without_zones(rows))
         try:
             bodies: Any = self._duckdb.sql(
-                _query(rows.schema, tuple(extra)), params=list(extra.values())
+                _query(rows.schema, self._record, tuple(extra)), params=list(extra.values())
             ).to_arrow_table()
         finally:
             self._duckdb.unregister("changes")
@@ -72,13 +74,11 @@ class EventWriter:
             if len(encoded) <= EVENT_BYTES_AT_MOST:
                 events.append(OutgoingEvent(encoded, key))
             else:
-                facts = {
-                    name: rows[name][index].as_py() for name in ("info_companyid", "_change_type", "_commit_version")
-                }
+                facts = {name: rows[name][index].as_py() for name in (self._company, "_change_type", "_commit_version")}
                 oversized.append(
                     Oversized(
                         key,
-                        facts["info_companyid"],
+                        facts[self._company],
                         facts["_change_type"],
                         facts["_commit_version"],
                         len(encoded),
@@ -99,17 +99,21 @@ def _without_zones(rows: pa.Table) -> pa.Table:
 
 
 @lru_cache(maxsize=16)
-def _query(schema: pa.Schema, extra: tuple[str, ...]) -> str:
+def _query(schema: pa.Schema, record: str, extra: tuple[str, ...]) -> str:
     parts = []
     for field in schema:
-        name = '"' + field.name.replace('"', '""') + '"'
+        name = _quoted(field.name)
         parts.append(
             f"{name} := strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ')"
             if pa.types.is_timestamp(field.type)
             else f"{name} := {name}"
         )
     parts.extend(f"{name} := ?::VARCHAR" for name in extra)
-    return f"SELECT tdr_id AS key, to_json(struct_pack({', '.join(parts)}))::VARCHAR AS body FROM changes"
+    return f"SELECT {_quoted(record)}::VARCHAR AS key, to_json(struct_pack({', '.join(parts)}))::VARCHAR AS body FROM changes"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def heartbeat(sent_at: datetime, commit_version: int, committed_at: datetime) -> OutgoingEvent:

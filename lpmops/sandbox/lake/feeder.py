@@ -130,8 +130,21 @@ class Feeder:
 
 def _in_progress(table: ChangeTable) -> pa.Table:
     """The calls that have not ended, found batch by batch: a filter given to the dataset fails on statistics that some log checkpoints hold."""
-    names = RECORD_SCHEMA.names
-    batches = table.snapshot().to_pyarrow_dataset().to_batches(columns=names)
+    dataset = table.snapshot().to_pyarrow_dataset()
+    # A column that was dropped is NULL to a writer that still knows it.
+    names = [name for name in RECORD_SCHEMA.names if name in dataset.schema.names]
+    batches = dataset.to_batches(columns=names)
     open_calls = [batch.filter(pc.equal(batch.column("disposition"), IN_PROGRESS)) for batch in batches]
-    found = [pa.Table.from_batches([batch]).cast(RECORD_SCHEMA) for batch in open_calls if batch.num_rows]
+    found = [_whole(batch) for batch in open_calls if batch.num_rows]
     return pa.concat_tables(found) if found else RECORD_SCHEMA.empty_table()
+
+
+def _whole(batch: pa.RecordBatch) -> pa.Table:
+    """A batch with all of a record's columns."""
+    columns = [
+        batch.column(field.name).cast(field.type)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in RECORD_SCHEMA
+    ]
+    return pa.Table.from_arrays(columns, schema=RECORD_SCHEMA)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,18 @@ def feed_is_on(configuration: Mapping[str, str | None]) -> bool:
     return str(configuration.get(FEED_PROPERTY)).lower() == "true"
 
 
-def feed_switches(folder: Path, start: int, end: int) -> list[tuple[int, bool]]:
-    """The commits in [start, end] that carry table metadata, each with whether the feed is on from there."""
+def metadata_between(folder: Path, start: int, end: int) -> list[tuple[int, dict[str, Any]]]:
+    """The commits in [start, end] that carry table metadata, each with it."""
     return [
-        (version, feed_is_on(metadata.get("configuration", {})))
+        (version, metadata)
         for version in range(start, end + 1)
         for metadata in actions(folder, version, "metaData")["metaData"]
     ]
+
+
+def feed_switches(metadata: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, bool]]:
+    """Of such commits the versions, each with whether the feed is on from there."""
+    return [(version, feed_is_on(one.get("configuration", {}))) for version, one in metadata]
 
 
 def version_at_or_after(folder: Path, moment_ms: int, earliest: int, latest: int) -> int:

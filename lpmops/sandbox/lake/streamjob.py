@@ -190,7 +190,7 @@ class StreamJob:
         if self._replanned is not None:
             end = self._replanned.next_version - 1
         else:
-            end = min(latest, start + VERSIONS_PER_BATCH - 1)
+            end = self._batch_end(start, min(latest, start + VERSIONS_PER_BATCH - 1))
         if end < start:
             return None
         started = time.perf_counter()
@@ -202,6 +202,11 @@ class StreamJob:
             self.put_aside(oversized)
         self._batch = _Batch(self._number, start, end, events, len(oversized), started)
         return self._batch
+
+    def _batch_end(self, start: int, end: int) -> int:
+        """Where a batch ends: before a change of the table's columns, which begins the next, as once somebody has agreed to it."""
+        divided = self._table.ranges.changed_at(start, end)
+        return end if divided is None else divided - 1
 
     def _send(self, batch: _Batch) -> float | None:
         while batch.sent < len(batch.events):

@@ -25,10 +25,11 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.lake import errors, feed, log
+from lpmops.sandbox.lake.ranges import Ranges
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
 
 # Delta keeps files 7 days and the log 30; here an hour, so that a sandbox at full rate stays within a few gigabytes of history.
@@ -91,7 +92,7 @@ class ChangeTable:
             raise errors.table_not_found(self.full_name) from error
         self._last_ms = log.commit_ms(self.folder, self._latest)
         self._described: tuple[str, pa.Schema, dict[str, str]] | None = None
-        self._feed_seen: tuple[int, bool] | None = None
+        self.ranges = Ranges(self)
 
     def recreate(self) -> None:
         """Drop the table and make it anew, empty and with another id, as DROP and CREATE do."""
@@ -184,10 +185,12 @@ class ChangeTable:
         """A delta-rs handle of its own on one version (the latest). Raises DELTA_VERSION_NOT_FOUND."""
         try:
             return DeltaTable(str(self.folder), version=version)
-        except TableNotFoundError as error:
-            raise errors.table_not_found(self.full_name) from error
         except DeltaError as error:
-            earliest, latest = log.kept_versions(self.folder)
+            # delta-rs finds no table either where only the version's log is gone.
+            try:
+                earliest, latest = log.kept_versions(self.folder)
+            except FileNotFoundError:
+                raise errors.table_not_found(self.full_name) from error
             raise errors.version_not_found(version if version is not None else latest, earliest, latest) from error
 
     def data_files(self) -> list[tuple[str, int]]:
@@ -223,7 +226,8 @@ class ChangeTable:
         `target_rows` is a condition on `target` that holds for every row to be updated or deleted, to read less of a large table. Rows to
         be updated or deleted that are not there are left out, as with a MERGE whose WHEN clauses carry conditions.
         """
-        columns = {name: f"source.`{name}`" for name in source.column_names if name != OPERATION}
+        # What a writer still gives of a column that was dropped goes nowhere.
+        columns = {name: f"source.`{name}`" for name in source.column_names if name in self.arrow_schema().names}
 
         def write(table: DeltaTable, stamp: CommitProperties) -> dict[str, Any]:
             merger = table.merge(
@@ -331,6 +335,8 @@ class ChangeTable:
                 }
                 if _put_commit(self.folder, latest + 1, [{"commitInfo": info}, *actions]):
                     self._latest = latest + 1
+                    if any("metaData" in action for action in actions):
+                        self._described = None
                     return latest + 1
 
     def _commit(self, write: Callable[[DeltaTable, CommitProperties], _Result]) -> tuple[_Result, int]:
@@ -364,18 +370,19 @@ class ChangeTable:
         `_commit_timestamp` (UTC).
 
         `end` None is the latest version. Raises DeltaFeedError DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_INVALID_CDC_RANGE,
-        DELTA_VERSION_NOT_FOUND, DELTA_MISSING_CHANGE_DATA or DELTA_CHANGE_DATA_FILE_NOT_FOUND.
+        DELTA_VERSION_NOT_FOUND, DELTA_MISSING_CHANGE_DATA, DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE or
+        DELTA_CHANGE_DATA_FILE_NOT_FOUND.
         """
-        end = self._checked_range(start, end)
-        schema = feed.feed_schema(self.arrow_schema(), columns)
+        end = self.ranges.checked(start, end)
+        schema = feed.feed_schema(self.ranges.columns(end), columns)
         return pa.concat_tables([schema.empty_table(), *self._read(start, end, schema)])
 
     def change_reader(
         self, start: int, end: int | None = None, columns: Sequence[str] | None = None
     ) -> pa.RecordBatchReader:
         """The same as a stream, for a range that should not be held in memory; a file missing on the way is raised while reading."""
-        end = self._checked_range(start, end)
-        schema = feed.feed_schema(self.arrow_schema(), columns)
+        end = self.ranges.checked(start, end)
+        schema = feed.feed_schema(self.ranges.columns(end), columns)
         return pa.RecordBatchReader.from_batches(
             schema, (batch for rows in self._read(start, end, schema) for batch in rows.to_batches())
         )
@@ -386,51 +393,6 @@ class ChangeTable:
                 yield from feed.changes_of(self.folder, version, schema)
             except FileNotFoundError as error:
                 raise errors.version_not_found(version, self.earliest_version(), self.latest_version()) from error
-
-    def _checked_range(self, start: int, end: int | None) -> int:
-        latest = self.latest_version()
-        earliest = self.earliest_version()
-        if start > latest:
-            raise errors.start_after_latest(start, latest)
-        if end is None:
-            end = latest
-        if end < start:
-            raise errors.invalid_range(start, end)
-        if end > latest:
-            # Documented as an error; that it is this class is assumed.
-            raise errors.version_not_found(end, earliest, latest)
-        if start < earliest:
-            raise errors.version_not_found(start, earliest, latest)
-        off = self._first_version_without_feed(start, end)
-        if off is not None:
-            raise errors.missing_change_data(start, end, off)
-        return end
-
-    def _first_version_without_feed(self, start: int, end: int) -> int | None:
-        """The first version in [start, end] at which the feed was off; a commit that switches it on counts as on."""
-        if not self._feed_on_at(start):
-            return start
-        switches = log.feed_switches(self.folder, start + 1, end)
-        off = next((version for version, on in switches if not on), None)
-        # A stream asks for one range after the other: the next one is answered from the few commits in between.
-        self._feed_seen = (end, switches[-1][1] if switches else True)
-        return off
-
-    def _feed_on_at(self, version: int) -> bool:
-        seen = self._feed_seen
-        if seen is None or not max(seen[0], self.earliest_version()) <= version <= seen[0] + 100:
-            return log.feed_is_on(self.snapshot(version).metadata().configuration)
-        switches = log.feed_switches(self.folder, seen[0] + 1, version)
-        return switches[-1][1] if switches else seen[1]
-
-    def first_version_with_feed(self, start: int) -> int | None:
-        """The first version at or after `start` from which the feed has been on without a gap; None where it is off now."""
-        latest, first = self.latest_version(), max(start, self.earliest_version())
-        switches = log.feed_switches(self.folder, first + 1, latest) if first <= latest else []
-        state, since = self._feed_on_at(min(first, latest)), first
-        for version, on in switches:
-            state, since = on, since if on and state else version
-        return since if state else None
 
     def version_of(self, moment: datetime, *, starting: bool) -> int:
         """The version that a timestamp means: as a start the first at or after it, as an end the last at or before it.

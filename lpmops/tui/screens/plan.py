@@ -2,8 +2,8 @@
 
 Fields are checked as they are left. The plan is made on another thread; while that hangs the panel can be left. When
 the plan stands there, Cancel has the focus and no key counts for a moment, so that nothing typed before confirms it.
-What it takes to say yes is asked of the guard: one key, `yes` typed while armed, or the target's name. Enter alone
-confirms nothing.
+What it takes to say yes is asked of the guard: one key, `yes` typed while armed, or the target's name; arming there
+leads into the field that takes the word. Enter alone confirms nothing.
 """
 
 from __future__ import annotations
@@ -43,13 +43,16 @@ _ASKED = count(1)
 
 
 class PlanScreen(LiveModal, inherit_bindings=False):
-    """The panel of one action in one environment; `company` is the one that somebody looks at."""
+    """The panel of one action in one environment; `company` is the one that somebody looks at, `given` texts that its fields begin with."""
 
     CSS_PATH = "plan.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings((*commands.PLAN, *commands.SCROLL))]
 
-    def __init__(self, environment: str, action: str, company: str = "") -> None:
+    def __init__(
+        self, environment: str, action: str, company: str = "", *, given: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
+        self._given = dict(given or {})
         self.environment, self.action, self.company = environment, registry.action(action), company
         self.plan: Plan | None = None
         self._asked = f"{next(_ASKED)}"
@@ -85,9 +88,9 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         ]
 
     def _texts(self) -> Mapping[str, str]:
-        """What stands in the fields at first: what was typed when the panel was left."""
-        if not any(each.kept for each in self.action.inputs or ()) or self.owner.is_web:
-            return {}
+        """What stands in the fields at first: what a screen has chosen, else what was typed when the panel was left."""
+        if self._given or not any(each.kept for each in self.action.inputs or ()) or self.owner.is_web:
+            return self._given
         self._draft = drafts.load(self.owner.state_directory, self.environment, self.action.name)
         return self._draft.texts
 
@@ -322,8 +325,15 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         self.dismiss()
 
     def action_arm_here(self) -> None:
-        """Arms, or disarms."""
+        """Arms, or disarms; whoever armed goes on to type, where a word is asked for."""
         self.owner.arm(self.environment)
+        # The field is there once the foot is drawn anew.
+        self.call_after_refresh(self._go_on_typing)
+
+    def _go_on_typing(self) -> None:
+        typed = self.query_one(TypedInput)
+        if not typed.has_class("-hidden"):
+            self.set_focus(typed)
 
     def action_take_command(self) -> None:
         """Copies the equal command line."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from textual.geometry import Size
 
 from lpmops.model import Health, Suspect
-from lpmops.tui import marks, paint
+from lpmops.tui import commands, marks, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import EnvironmentView, Scene
 from lpmops.tui.widgets.drawn import Drawn
@@ -26,6 +26,10 @@ _OPTION = re.compile(r" (?=--?[a-zA-Z](?:[^']*'[^']*')*[^']*$)")
 _WORD = re.compile(r"(?:'[^']*'|\S)+")
 _JOINT = " \\"
 _SIGNS = ("→ ", "· ")
+_LEADS = dict.fromkeys(
+    ("hub.loss", "sql.rows_lost"),
+    ("app.versions", "shows what is missing among the table's versions, and plans its replay"),
+)
 _TOOLS = ("az", "databricks", "lpmops")
 
 
@@ -123,17 +127,29 @@ def _parts(item: Finding, width: int, label: int) -> tuple[list[Line], ...]:
         paint.spread(paint.crop((*start, text), width - paint.width_of(confidence)), confidence, width)
         for text in (Piece(summary[0]), whole)
     ]
+    # What the app itself leads to comes before what a shell does.
+    steps = (*_lead(item, named=bool(label)), *suspect.next)
     return (
         heads,
-        [line for step in suspect.next[:1] for line in _step(step, width, label)],
+        [line for step in steps[:1] for line in _step(step, width, label)],
         [(Piece(" " * paint.width_of(start)), Piece(text)) for text in summary[1:]],
         [
             line
             for text in suspect.evidence
             for line in _bullet("· ", "muted", paint.piece(text).text.split(" "), width, label, _EVIDENCE_LINES)
         ],
-        [line for step in suspect.next[1:] for line in _step(step, width, label)],
+        [line for step in steps[1:] for line in _step(step, width, label)],
     )
+
+
+def _lead(item: Finding, *, named: bool) -> tuple[str, ...]:
+    """The key of the screen that goes on from a suspicion, where there is one; `named` where the environment has to be opened first."""
+    found = _LEADS.get(item.suspect.id)
+    if found is None:
+        return ()
+    command, words = found
+    key = next(each.keys for each in commands.EVERYWHERE if each.id == command)
+    return (f"{f'enter opens {item.view.title}, then ' if named else ''}{key} {words}",)
 
 
 def _step(step: str, width: int, label: int) -> list[Line]:

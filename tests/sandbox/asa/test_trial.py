@@ -90,7 +90,7 @@ def test_without_its_packages_the_engine_says_how_to_install_them(monkeypatch: p
     class Done:
         returncode, stdout, stderr = process.PACKAGES_MISSING, b"", said.getvalue().encode()
 
-    monkeypatch.setattr(trials.subprocess, "run", lambda *_, **__: Done())
+    monkeypatch.setattr("lpmops.control.trials.subprocess.run", lambda *_, **__: Done())
     with pytest.raises(EngineMissingError, match="duckdb") as caught:
         trials.ask_engine({})
     assert caught.value.hint.startswith("pip install")
@@ -110,7 +110,7 @@ def test_a_fault_inside_the_engine_is_told_as_one_to_report_with_its_place_and_n
     class Done:
         returncode, stdout, stderr = code, b"", said.getvalue().encode()
 
-    monkeypatch.setattr(trials.subprocess, "run", lambda *_, **__: Done())
+    monkeypatch.setattr("lpmops.control.trials.subprocess.run", lambda *_, **__: Done())
     with pytest.raises(InternalError, match=r"failed on this query: KeyError in test_trial\.py, line \d+") as caught:
         trials.ask_engine({})
     assert "report it" in caught.value.hint
@@ -122,7 +122,7 @@ def test_an_engine_that_fails_is_reported_without_its_words(monkeypatch: pytest.
     class Done:
         returncode, stdout, stderr = 1, b"", b"Traceback: caller +1-202-555-0143"
 
-    monkeypatch.setattr(trials.subprocess, "run", lambda *_, **__: Done())
+    monkeypatch.setattr("lpmops.control.trials.subprocess.run", lambda *_, **__: Done())
     with pytest.raises(InternalError) as caught:
         trials.ask_engine({})
     assert "0143" not in caught.value.message

@@ -28,7 +28,10 @@ def make_namespace(azure: Azure) -> Any:
     sku = m.Sku(name="Standard", tier="Standard", capacity=2)
     client.namespaces.begin_create_or_update(GROUP, NAMESPACE, m.EHNamespace(location="westeurope", sku=sku)).result()
     client.event_hubs.create_or_update(
-        GROUP, NAMESPACE, "tdr", m.Eventhub(partition_count=4, message_retention_in_days=7)
+        GROUP,
+        NAMESPACE,
+        "tdr",
+        m.Eventhub(properties=m.EventhubProperties(partition_count=4, message_retention_in_days=7)),
     )
     return client
 
@@ -48,7 +51,7 @@ def test_a_namespace_is_creating_until_it_is_active(checked_azure: Azure) -> Non
     poller = client.namespaces.begin_create_or_update(GROUP, NAMESPACE, body)
     assert client.namespaces.get(GROUP, NAMESPACE).provisioning_state == "Creating"
     made = poller.result()
-    assert (made.provisioning_state, made.status, made.sku.capacity) == ("Succeeded", "Active", 2)
+    assert (made.provisioning_state, made.status, made.sku and made.sku.capacity) == ("Succeeded", "Active", 2)
     assert [each.name for each in client.namespaces.list()] == [NAMESPACE]
 
 
@@ -76,9 +79,14 @@ def test_scaling_a_namespace_scales_its_hubs_at_once(checked_azure: Azure) -> No
 
 def test_retention_can_change_and_partitions_can_not(checked_azure: Azure) -> None:
     client = make_namespace(checked_azure)
-    client.event_hubs.create_or_update(GROUP, NAMESPACE, "tdr", m.Eventhub(message_retention_in_days=3))
+    client.event_hubs.create_or_update(
+        GROUP, NAMESPACE, "tdr", m.Eventhub(properties=m.EventhubProperties(message_retention_in_days=3))
+    )
     assert checked_azure.hubs.held[NAMESPACE]["tdr"].retention == timedelta(days=3)
-    for wrong in (m.Eventhub(partition_count=8), m.Eventhub(message_retention_in_days=8)):
+    for wrong in (
+        m.Eventhub(properties=m.EventhubProperties(partition_count=8)),
+        m.Eventhub(properties=m.EventhubProperties(message_retention_in_days=8)),
+    ):
         with pytest.raises(HttpResponseError) as refused:
             client.event_hubs.create_or_update(GROUP, NAMESPACE, "tdr", wrong)
         assert refused.value.status_code == 400
@@ -87,7 +95,11 @@ def test_retention_can_change_and_partitions_can_not(checked_azure: Azure) -> No
 def test_consumer_groups_come_and_go_and_twenty_is_the_end(checked_azure: Azure) -> None:
     client = make_namespace(checked_azure)
     made = client.consumer_groups.create_or_update(
-        GROUP, NAMESPACE, "tdr", "asa-01", m.ConsumerGroup(user_metadata="shard 1")
+        GROUP,
+        NAMESPACE,
+        "tdr",
+        "asa-01",
+        m.ConsumerGroup(properties=m.ConsumerGroupProperties(user_metadata="shard 1")),
     )
     assert made.user_metadata == "shard 1"
     assert "asa-01" in checked_azure.hubs.held[NAMESPACE]["tdr"].consumer_groups
@@ -105,7 +117,7 @@ def test_consumer_groups_come_and_go_and_twenty_is_the_end(checked_azure: Azure)
 def test_keys_are_listed_renewed_and_known_to_the_data_plane(checked_azure: Azure) -> None:
     client = make_namespace(checked_azure)
     client.namespaces.create_or_update_authorization_rule(
-        GROUP, NAMESPACE, "send", m.AuthorizationRule(rights=["Send"])
+        GROUP, NAMESPACE, "send", m.AuthorizationRule(properties=m.AuthorizationRuleProperties(rights=["Send"]))
     )
     keys = client.namespaces.list_keys(GROUP, NAMESPACE, "send")
     assert keys.primary_connection_string.startswith(
@@ -144,7 +156,13 @@ def test_the_newest_api_version_is_answered_too(azure: Azure) -> None:
 
 def test_a_restart_keeps_namespaces_groups_and_keys(azure: Azure) -> None:
     client = make_namespace(azure)
-    client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", "asa-01", m.ConsumerGroup(user_metadata="shard 1"))
+    client.consumer_groups.create_or_update(
+        GROUP,
+        NAMESPACE,
+        "tdr",
+        "asa-01",
+        m.ConsumerGroup(properties=m.ConsumerGroupProperties(user_metadata="shard 1")),
+    )
     keys = client.namespaces.list_keys(GROUP, NAMESPACE, "RootManageSharedAccessKey")
     again = build_account(azure.folder, azure.clock, azure.hubs, {}, azure.account.authority)
     groups = again.event_hubs.groups(SUBSCRIPTION, GROUP, NAMESPACE, "tdr")
@@ -180,7 +198,9 @@ def test_hubs_and_consumer_groups_of_odd_names_are_refused(checked_azure: Azure)
     client = make_namespace(checked_azure)
     for name in ("-tdr", "tdr!", "t" * 257):
         with pytest.raises((HttpResponseError, ValueError)):
-            client.event_hubs.create_or_update(GROUP, NAMESPACE, name, m.Eventhub(partition_count=1))
+            client.event_hubs.create_or_update(
+                GROUP, NAMESPACE, name, m.Eventhub(properties=m.EventhubProperties(partition_count=1))
+            )
     for name in ("asa 01", ".asa", "a" * 51):
         with pytest.raises((HttpResponseError, ValueError)):
             client.consumer_groups.create_or_update(GROUP, NAMESPACE, "tdr", name, m.ConsumerGroup())
@@ -192,7 +212,10 @@ def test_a_restart_finds_every_hub_that_was_made_with_its_size_and_its_groups(az
     client = make_namespace(azure)
     retention = m.RetentionDescription(cleanup_policy="Delete", retention_time_in_hours=12)
     client.event_hubs.create_or_update(
-        GROUP, NAMESPACE, "second", m.Eventhub(partition_count=7, retention_description=retention)
+        GROUP,
+        NAMESPACE,
+        "second",
+        m.Eventhub(properties=m.EventhubProperties(partition_count=7, retention_description=retention)),
     )
     client.consumer_groups.create_or_update(GROUP, NAMESPACE, "second", "asa-02", m.ConsumerGroup())
     client.event_hubs.delete(GROUP, NAMESPACE, "tdr")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -225,7 +226,7 @@ def test_what_is_in_an_account_is_listed(azure: Azure) -> None:
     azure.account.add_sql_server(SUBSCRIPTION, GROUP, "sql-lpm-dev", "westeurope")
     for name in states:
         azure.account.add_sql_database(
-            SUBSCRIPTION, GROUP, "sql-lpm-dev", name, "westeurope", lambda name=name: states[name]
+            SUBSCRIPTION, GROUP, "sql-lpm-dev", name, "westeurope", partial(states.__getitem__, name)
         )
 
     def names(path: str, version: str) -> Any:

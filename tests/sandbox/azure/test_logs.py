@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.monitor.query import LogsBatchQuery, LogsQueryResult
+from azure.monitor.query import LogsBatchQuery, LogsQueryError, LogsQueryResult
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_a_batch_answers_each_query_by_itself(checked_azure: Azure) -> None:
     good, bad = checked_azure.logs().query_batch(queries)
     assert isinstance(good, LogsQueryResult)
     assert good.tables[0].rows[0]["Count"] == 0
+    assert isinstance(bad, LogsQueryError)
     assert bad.code == "BadArgumentError"
 
 
@@ -106,7 +108,8 @@ def test_a_batch_answers_each_query_by_itself(checked_azure: Azure) -> None:
 def test_what_is_not_run_is_refused_by_name(azure: Azure, query: str, inner: str, said: str) -> None:
     with pytest.raises(HttpResponseError) as refused:
         ask(azure, query)
-    error = refused.value.response.json()["error"]
+    assert refused.value.response is not None
+    error = json.loads(refused.value.response.text())["error"]
     assert (refused.value.status_code, error["code"], error["innererror"]["code"]) == (400, "BadArgumentError", inner)
     assert said in error["innererror"]["innererror"]["message"]
 

@@ -119,6 +119,7 @@ def test_nothing_is_written_while_a_job_runs(checked_azure: Azure) -> None:
     with pytest.raises(ResourceExistsError) as refused:
         client.outputs.create_or_replace(GROUP, JOB, "lpm-02", sql_output())
     assert refused.value.status_code == 409
+    assert refused.value.response is not None
     body = json.loads(refused.value.response.text())
     assert body["code"] == "Conflict"
     assert "not in a valid state" in body["message"]

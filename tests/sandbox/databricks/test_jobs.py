@@ -94,7 +94,7 @@ def test_run_now_ends_the_back_off(make_world: Make) -> None:
     run = world.sdk().jobs.run_now(job.job_id)
     world.pass_time(0.8)
     assert world.workspace.stream_is_running()
-    assert newest(world).run_id == run.response.run_id
+    assert newest(world).run_id == run.bind()["run_id"]
     assert newest(world).trigger == jobs.TriggerType.CONTINUOUS_RESTART
     world.workspace.fail_run("once more")
     world.pass_time(1.9)
@@ -121,15 +121,15 @@ def test_the_same_token_runs_once(make_world: Make) -> None:
     sdk = world.sdk()
     job = sdk.jobs.create(name="replay", tasks=[notebook()])
     assert job.job_id is not None
-    first = sdk.jobs.run_now(job.job_id, idempotency_token="once").response
-    again = sdk.jobs.run_now(job.job_id, idempotency_token="once").response
-    assert first.run_id == again.run_id
+    first = sdk.jobs.run_now(job.job_id, idempotency_token="once")
+    again = sdk.jobs.run_now(job.job_id, idempotency_token="once")
+    assert first.bind()["run_id"] == again.bind()["run_id"]
     assert len(list(sdk.jobs.list_runs(job_id=job.job_id))) == 1
     with pytest.raises(InvalidParameterValue, match="at most 64"):
         sdk.jobs.run_now(job.job_id, idempotency_token="x" * 65)
-    one = sdk.jobs.submit(run_name="one", tasks=[submitted()], idempotency_token="s").response
-    two = sdk.jobs.submit(run_name="one", tasks=[submitted()], idempotency_token="s").response
-    assert one.run_id == two.run_id
+    one = sdk.jobs.submit(run_name="one", tasks=[submitted()], idempotency_token="s")
+    two = sdk.jobs.submit(run_name="one", tasks=[submitted()], idempotency_token="s")
+    assert one.bind()["run_id"] == two.bind()["run_id"]
 
 
 def notebook(key: str = "main") -> jobs.Task:
@@ -198,8 +198,7 @@ def test_another_job_is_executed_by_whoever_can_and_else_refused_by_name(make_wo
     for name, expected in (("replay", jobs.RunResultState.SUCCESS), ("bad", jobs.RunResultState.FAILED)):
         job = sdk.jobs.create(name=name, tasks=[notebook()])
         assert job.job_id is not None
-        run_id = sdk.jobs.run_now(job.job_id, job_parameters={"first": "7"}).response.run_id
-        assert run_id is not None
+        run_id = sdk.jobs.run_now(job.job_id, job_parameters={"first": "7"}).bind()["run_id"]
 
         def ended(run_id: int = run_id) -> bool:
             world.pass_time(0.4)
@@ -223,8 +222,7 @@ def test_another_job_is_executed_by_whoever_can_and_else_refused_by_name(make_wo
 
 def test_a_sandbox_without_executor_says_what_it_cannot_run(make_world: Make) -> None:
     world = make_world()
-    run_id = world.sdk().jobs.submit(run_name="x", tasks=[submitted("a"), submitted("b")]).response.run_id
-    assert run_id is not None
+    run_id = world.sdk().jobs.submit(run_name="x", tasks=[submitted("a"), submitted("b")]).bind()["run_id"]
     world.pass_time(3)
     run = world.sdk().jobs.get_run(run_id)
     assert run.state is not None
@@ -239,10 +237,7 @@ def test_a_run_too_many_is_skipped_or_waits(make_world: Make) -> None:
     for queue, expected in ((False, "SKIPPED"), (True, "QUEUED")):
         job = sdk.jobs.create(name=f"q{queue}", tasks=[notebook()], queue=jobs.QueueSettings(enabled=queue))
         assert job.job_id is not None
-        first = sdk.jobs.run_now(job.job_id).response.run_id
-        second = sdk.jobs.run_now(job.job_id).response.run_id
-        assert first is not None
-        assert second is not None
+        first, second = sdk.jobs.run_now(job.job_id).bind()["run_id"], sdk.jobs.run_now(job.job_id).bind()["run_id"]
         world.pass_time(1)
         state = sdk.jobs.get_run(second).state
         assert state is not None

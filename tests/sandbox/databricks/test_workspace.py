@@ -17,12 +17,12 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import (
     AlreadyExists,
     BadRequest,
-    DatabricksError,
     InternalError,
     NotFound,
     PermissionDenied,
     Unauthenticated,
 )
+from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service import catalog
 
 from lpmops.sandbox.azure.faults import HttpFault

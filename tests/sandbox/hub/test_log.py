@@ -154,6 +154,20 @@ def test_only_what_is_older_than_the_retention_expires(open_hub: Opener) -> None
     assert hub.size() < size
 
 
+def test_a_retention_that_passes_at_once_takes_what_was_not_read_and_is_configured_as_before(open_hub: Opener) -> None:
+    clock = Clock(start=1_800_000_000)
+    hub = open_hub(clock, retention=timedelta(days=7))
+    hub.append(events(3), partition=0)
+    clock.advance(20)
+    hub.append(events(2), partition=0)
+    hub.passing = timedelta(seconds=15)
+    assert (hub.retention, hub.partition(0).beginning_sequence_number) == (timedelta(days=7), 3)
+    assert [event.sequence_number for event in hub.read(0, -1, 10)] == [3, 4]
+    hub.passing = None
+    clock.advance(86_400)
+    assert [event.sequence_number for event in hub.read(0, -1, 10)] == [3, 4]
+
+
 def test_a_reader_that_is_behind_the_beginning_starts_at_the_beginning(open_hub: Opener) -> None:
     clock = Clock()
     hub = open_hub(clock, retention=timedelta(hours=1))

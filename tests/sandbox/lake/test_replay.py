@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.lake.errors import DeltaFeedError
-from lpmops.sandbox.lake.replay import Replay, ReplayError
+from lpmops.sandbox.lake.events import OutgoingEvent
+from lpmops.sandbox.lake.replay import Replay
+from lpmops.sandbox.lake.replay_arguments import ReplayError
 from lpmops.sandbox.lake.table import ChangeTable
 from tests.sandbox.lake.conftest import NAME, Rows
 from tests.sandbox.lake.test_streamjob import Busy, Hub, drain, job
@@ -28,8 +32,9 @@ def arguments(*more: str, first: int = 1, last: int = 3) -> list[str]:
     ]  # fmt: skip
 
 
-def replay(table: ChangeTable, hub: Hub, folder: Path, given: list[str]) -> Replay:
-    return Replay(given, table, hub.append, lambda _: None, lambda path: folder / path.lstrip("/"), FAST)
+def replay(table: ChangeTable, hub: Hub, folder: Path, given: list[str], **others: Any) -> Replay:
+    send = others.pop("send", hub.append)
+    return Replay(given, table, send, lambda _: None, lambda path: folder / path.lstrip("/"), FAST, **others)
 
 
 def progress(folder: Path) -> dict[str, Any]:
@@ -86,14 +91,12 @@ def test_a_cancelled_replay_stops_even_where_the_hub_is_throttled(
     table.insert(rows("a"))
     hub, cancelled = Hub(), threading.Event()
 
-    class Throttled(Busy):
-        @property
-        def retry_after(self) -> float:  # type: ignore[override]  # cancelled while it waits
-            cancelled.set()
-            return 5.0
+    def throttled(_: Sequence[OutgoingEvent]) -> None:
+        cancelled.set()
+        raise Busy
 
-    hub.raises = Throttled()
-    assert replay(table, hub, tmp_path, arguments(last=1)).run(cancelled) == "stopped"
+    waiting = replay(table, hub, tmp_path, arguments(last=1), send=throttled)
+    assert waiting.run(cancelled) == "stopped"
     assert hub.events == []
     assert progress(tmp_path)["state"] == "stopped"
 
@@ -110,6 +113,77 @@ def test_versions_that_are_not_there_and_wrong_arguments_are_refused_by_name(
     with pytest.raises(ReplayError, match="--sideways"):
         replay(table, hub, tmp_path, arguments("--sideways", "1"))
     assert hub.events == []
+
+
+def test_a_slice_goes_by_version_what_is_deleted_first_and_then_by_record(
+    table: ChangeTable, rows: Rows, tmp_path: Path
+) -> None:
+    table.insert(rows("b", "a", "d"))
+    changed = [
+        rows("z", "c", operation="insert"),
+        rows("b", "a", operation="update", disposition="answered"),
+        rows("d", operation="delete"),
+    ]
+    table.merge(pa.concat_tables(changed))
+    hub = Hub()
+    replay(table, hub, tmp_path, arguments("--rate", "3", last=2)).run(threading.Event())
+    found = [(body["_commit_version"], body["_change_type"], body["tdr_id"]) for body in hub.changes]
+    assert found == [
+        (1, "insert", "a"),
+        (1, "insert", "b"),
+        (1, "insert", "d"),
+        (2, "delete", "d"),
+        (2, "update_postimage", "a"),
+        (2, "update_postimage", "b"),
+        (2, "insert", "c"),
+        (2, "insert", "z"),
+    ]
+
+
+def test_records_and_companies_are_read_from_the_columns_that_are_named(
+    table: ChangeTable, rows: Rows, tmp_path: Path
+) -> None:
+    table.insert(rows("a", trunk="east"))
+    table.insert(rows("b", trunk="west", call_id="call-7"))
+    hub = Hub()
+    given = arguments("--company-column=trunk", "--record-column=call_id", "--company=west", last=2)
+    replay(table, hub, tmp_path, given).run(threading.Event())
+    assert (hub.keys, [body["tdr_id"] for body in hub.changes]) == (["call-7"], ["b"])
+    given = arguments("--replay-id=r2", "--company-column=info_customer", last=2)
+    with pytest.raises(ReplayError, match="the table has no column 'info_customer'; it has tdr_id, info_companyid"):
+        replay(table, hub, tmp_path, given).run(threading.Event())
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"table": "t"}', "\x00"])
+def test_a_progress_file_that_is_none_is_refused_and_left(
+    table: ChangeTable, rows: Rows, tmp_path: Path, content: str
+) -> None:
+    table.insert(rows("a"))
+    file = tmp_path / "Volumes/a/b/c/replays/r1.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    hub = Hub()
+    with pytest.raises(ReplayError, match=r"^\[REPLAY_FILE_DAMAGED\] .*Take another --replay-id"):
+        replay(table, hub, tmp_path, arguments(last=1)).run(threading.Event())
+    assert (hub.events, file.read_text()) == ([], content)
+
+
+def test_a_run_that_breaks_leaves_what_it_sent_and_the_next_one_goes_on(
+    table: ChangeTable, rows: Rows, tmp_path: Path
+) -> None:
+    for record in ("a", "b", "c"):
+        table.insert(rows(record))
+    hub, given, broken = Hub(), arguments("--chunk-versions", "1"), [True]
+    for sent, done in (("ab", 1), ("abbc", 2), ("abbcc", 2)):
+        with pytest.raises(ReplayError, match="HUB_UNREACHABLE"):
+            replay(table, hub, tmp_path, given, breaks=lambda: broken[0]).run(threading.Event())
+        said = progress(tmp_path)
+        assert ("".join(hub.keys), said["state"]) == (sent, "failed")
+        assert [chunk["state"] for chunk in said["chunks"]].count("done") == done
+        assert "HUB_UNREACHABLE" in said["error"]
+    broken[0] = False
+    replay(table, hub, tmp_path, given, breaks=lambda: broken[0]).run(threading.Event())
+    assert (progress(tmp_path)["state"], progress(tmp_path)["error"]) == ("done", "")
 
 
 def test_vacuumed_changes_fail_the_replay_by_deltas_own_name(

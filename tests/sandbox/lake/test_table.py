@@ -85,9 +85,6 @@ def test_a_feed_that_was_off_is_refused_even_where_no_commit_in_range_says_so(
         with pytest.raises(DeltaFeedError) as error:
             table.changes(start, end)
         assert refused(error) == ("DELTA_MISSING_CHANGE_DATA", "KD002")
-    assert table.first_version_with_feed(0) is None
-    again = table.set_properties({"delta.enableChangeDataFeed": "true"})
-    assert table.first_version_with_feed(0) == again
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def odbc(
 def freetds(wire: Wire, **settings: str) -> Any:
     if not FREETDS.exists():
         pytest.skip("FreeTDS's ODBC driver is not installed")
-    words = {
+    words: dict[str, Any] = {
         "SERVER": "127.0.0.1",
         "PORT": str(wire.port),
         "TDS_Version": "7.4",
@@ -174,7 +174,7 @@ def freetds(wire: Wire, **settings: str) -> Any:
     return odbc(wire, driver=str(FREETDS), **(words | settings))
 
 
-DRIVERS = {"python-tds": python_tds, "microsoft": odbc, "freetds": freetds}
+DRIVERS: dict[str, Callable[..., Any]] = {"python-tds": python_tds, "microsoft": odbc, "freetds": freetds}
 
 
 @pytest.fixture(params=list(DRIVERS))

@@ -56,7 +56,8 @@ def test_an_error_keeps_its_number_and_the_session_goes_on(
     with connect(shared_wire) as connection:
         with pytest.raises(Exception) as failed:
             connection.cursor().execute(text)
-        told = failed.value.msg_no if connect is python_tds else int(re.findall(r"\((\d+)\)", str(failed.value))[0])
+        error: Any = failed.value
+        told = error.msg_no if connect is python_tds else int(re.findall(r"\((\d+)\)", str(error))[0])
         assert told == code
         assert number(connection, "SELECT 5") == 5
 

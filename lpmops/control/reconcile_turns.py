@@ -1,0 +1,239 @@
+"""Reconciles an environment by itself, beside whoever looks at it: turn after turn at a low rate, in a thread of its own.
+
+A turn looks at what was committed and has settled since the last one, a bounded part of it, and now and then once more at what was proven before, as
+rows can be taken away afterwards. One process of a machine takes the turns of an environment, by a lease. A turn gives way while a source fails, and
+starts no warehouse that stands. What it finds are proofs and open gaps in the store, which the next look reads; no look waits for a turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol, cast
+
+from lpmops.config import Config, Environment
+from lpmops.control import reconcile_standing as standings
+from lpmops.control.collect import utc_now
+from lpmops.control.hands import StopRequest
+from lpmops.control.reconcile_standing import Standing
+from lpmops.control.reconciled import Asked, Reconciliation
+from lpmops.control.shared import whole
+from lpmops.control.sources import EnvironmentServices
+from lpmops.errors import LpmopsError, StoreError
+from lpmops.model import Health, Snapshot
+from lpmops.store import lease, proofs
+from lpmops.store.connection import Store
+from lpmops.store.proofs import EVERY_COMPANY
+from lpmops.versions import Versions, within, without
+
+if TYPE_CHECKING:
+    from lpmops.services.cloud import EnvironmentServices as Bundle
+
+Opener = Callable[[Environment, float], EnvironmentServices]
+# What one turn reads at most: spans of a quarter of a million rows, or two thousand versions.
+SPANS_A_TURN = 4
+_SPAN_OF_VERSIONS = 2_000
+# A span is two statements of ninety seconds at the worst; the lease is renewed before each.
+_LEASE_SECONDS = 600.0
+# The first looks go first, so that what is seen at a start is not held up.
+_FIRST_SECONDS, _GLANCE_SECONDS = 15.0, 10.0
+_LONGEST_BACK_OFF = timedelta(hours=1)
+_TROUBLES = frozenset({"sql.unreachable", "sql.throttled", "sql.paused", "auth.expired", "auth.forbidden"})
+_STANDING_WAREHOUSE = frozenset({"STOPPED", "STOPPING", "DELETING", "DELETED"})
+
+
+class Watcher(Protocol):
+    """Who looks at an environment all the time."""
+
+    @property
+    def environment(self) -> Environment:
+        """Which one."""
+        ...
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """What was seen last; None before the first look."""
+        ...
+
+
+class ReconcileTurns:
+    """The turns of the environment that `watcher` looks at; `warning` is what a face should tell about the turns themselves."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        config: Config,
+        store: Store | None,
+        *,
+        opener: Opener,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.warning = ""
+        self._watcher, self._environment, self._config, self._store = watcher, watcher.environment, config, store
+        self._opener, self._now = opener, now
+        self._owner, self._lease = f"{os.getpid()}-{uuid.uuid4()}", f"reconcile {self._environment.name}"
+        self._stop, self._woken = StopRequest(), threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name=f"lpmops-reconcile-{self._environment.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to take turns, unless they are switched off or could not be remembered."""
+        if self._config.reconcile.interval and self._store is not None and self._store.writable:
+            self._thread.start()
+
+    def close(self) -> None:
+        """End after the statement that is under way; nobody waits for it."""
+        self._stop.requested = True
+        self._woken.set()
+
+    def _run(self) -> None:
+        seconds = _FIRST_SECONDS
+        while not self._woken.wait(seconds):
+            try:
+                self.take_turn()
+                self.warning = ""
+            except LpmopsError as error:
+                self.warning = f"{error.message} {error.hint}".strip()
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: said to the face, tried again
+                self.warning = f"lpmops failed to reconcile {self._environment.name}: {type(error).__name__}: {error}"
+            seconds = _GLANCE_SECONDS
+
+    def take_turn(self) -> Standing | None:
+        """Take a turn where one is due and no other process takes it; what is known afterwards, None where it was not taken. Raises StoreError."""
+        store, name = self._store, self._environment.name
+        if store is None or not self._config.reconcile.interval:
+            return None
+        now, before = self._now(), standings.recall(store, name)
+        if before is not None and not self._is_due(before, now):
+            return None
+        if not lease.take(store, self._lease, self._owner, now, _LEASE_SECONDS):
+            return None
+        try:
+            after = self._turn(store, before or Standing(now), now)
+            if after != before:
+                standings.keep(store, name, after)
+            return after
+        finally:
+            with contextlib.suppress(StoreError):
+                lease.release(store, self._lease, self._owner)
+
+    def _is_due(self, before: Standing, now: datetime) -> bool:
+        """A turn from a future that a clock set back made is no reason to wait for it."""
+        return before.next_at is None or before.next_at <= now or before.at > now
+
+    def _turn(self, store: Store, known: Standing, now: datetime) -> Standing:
+        newest = self._watcher.latest
+        if (trouble := in_the_way(newest)) is not None:
+            return replace(known, trouble=trouble)
+        fresh, window = self._is_anything_new(store, known, newest), self._window(store, known, now)
+        if not fresh and window is None:
+            return replace(known, at=now, next_at=now + self._interval, statements=0, seconds=0.0, trouble="")
+        services = self._opener(self._environment, self._config.refresh.deadline)
+        try:
+            bundle = cast("Bundle", whole(services))
+            state = str(bundle.databricks.warehouse().get("state") or "")
+            if state.upper() in _STANDING_WAREHOUSE:
+                why = f"the warehouse is {state.lower()}, and is not started for this"
+                return replace(known, trouble=why, next_at=now + self._interval)
+            return self._looked(store, bundle, known, fresh=fresh, window=window)
+        except LpmopsError as error:
+            failures = known.failures + 1
+            back_off = min(self._interval * 2 ** min(failures, 10), max(_LONGEST_BACK_OFF, self._interval))
+            return replace(known, trouble=error.message, failures=failures, next_at=now + back_off)
+        finally:
+            services.close()
+
+    @property
+    def _interval(self) -> timedelta:
+        return timedelta(seconds=self._config.reconcile.interval)
+
+    def _is_anything_new(self, store: Store, known: Standing, newest: Snapshot | None) -> bool:
+        """Whether there may be versions that nobody looked at, or a gap is open that may have been filled."""
+        if known.proven is None or known.left or proofs.gaps(store, self._environment.name, known.table_id):
+            return True
+        return newest is None or newest_version(newest) != known.proven.last
+
+    def _window(self, store: Store, known: Standing, now: datetime) -> Versions | None:
+        """What is due to be looked at once more: the proven versions below those of the last time, and after the oldest the newest again."""
+        pause = self._config.reconcile.again_interval
+        proven = proofs.read(store, self._environment.name, known.table_id).of(EVERY_COMPANY)
+        if not pause or not proven:
+            return None
+        if known.again_at is not None and timedelta(0) <= now - known.again_at < timedelta(seconds=pause):
+            return None
+        last = known.again.first - 1 if known.again is not None else -1
+        below = within(proven, Versions(0, last)) if last >= 0 else ()
+        newest = (below or proven)[-1]
+        return Versions(max(newest.first, newest.last - _SPAN_OF_VERSIONS + 1), newest.last)
+
+    def _looked(
+        self, store: Store, services: Bundle, known: Standing, *, fresh: bool, window: Versions | None
+    ) -> Standing:
+        found: list[Reconciliation] = []
+        if window is not None:
+            found.append(self._reconcile(store, services, Asked(window, again=True, spans=1)))
+            seen = found[0].looked_at[-1] if found[0].looked_at else window
+            known = replace(known, again=seen, again_at=self._now())
+        if fresh and not self._stop.requested:
+            found.append(self._reconcile(store, services, Asked(spans=SPANS_A_TURN)))
+            known = replace(known, table_id=found[-1].table_id)
+        settled = found[-1].versions if fresh else None
+        name, now = self._environment.name, self._now()
+        remembered = proofs.read(store, name, known.table_id)
+        proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
+        reach = [Versions(proven[0].first, max(proven[0].first, settled.last))] if settled and proven else []
+        return replace(
+            known,
+            at=now,
+            next_at=now + self._interval,
+            proven=proven[-1] if proven else None,
+            left=sum(len(each) for each in without(reach, proven)),
+            missing=sum(gap.missing for gap in gaps),
+            doubled=sum(gap.doubled for gap in gaps),
+            extra=sum(gap.extra for gap in gaps),
+            companies=len({gap.company_id for gap in gaps}),
+            statements=sum(each.statements for each in found),
+            seconds=round(sum(each.warehouse_seconds for each in found), 3),
+            # Where nothing is settled, the warning says what it waits for.
+            trouble=" ".join(found[-1].warnings) if fresh and settled is None else "",
+            failures=0,
+        )
+
+    def _reconcile(self, store: Store, services: Bundle, asked: Asked) -> Reconciliation:
+        # The app loads this room at its start, and what reads millions of keys when it is needed.
+        from lpmops.control.reconcile import reconcile
+
+        def go_on(_: str) -> None:
+            lease.take(store, self._lease, self._owner, self._now(), _LEASE_SECONDS)
+
+        return reconcile(
+            self._config, self._environment, services, store, asked, now=self._now, tell=go_on, stop=self._stop
+        )
+
+
+def in_the_way(snapshot: Snapshot | None) -> str | None:
+    """Why now is no time to read much, as the last look has it; None where it is."""
+    if snapshot is None:
+        return "it was not looked at yet"
+    for suspect in snapshot.suspects:
+        if suspect.id in _TROUBLES:
+            return f"it waits while {suspect.id} lasts"
+    for name in ("cdf", "sql"):
+        stage = snapshot.stages.get(name)
+        if stage is None or stage.health is Health.UNKNOWN:
+            return f"it waits until {name} can be read"
+    return None
+
+
+def newest_version(snapshot: Snapshot) -> int | None:
+    """The table's newest version as a look saw it."""
+    readings = snapshot.stages["cdf"].readings
+    return next(
+        (each.value for each in readings if each.name == "latest_version" and isinstance(each.value, int)), None
+    )

@@ -1,0 +1,387 @@
+"""The versions of an environment's source table: what is proven of them, what is missing for whom, and from a chosen range to a look or to a replay.
+
+Reading happens only while the screen is there, on other threads. A range is chosen by keys or by the mouse; whose rows are in it is asked once it
+stands still. What is opened with nothing chosen begins with the newest range in which something is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import DescendantFocus
+from textual.timer import Timer
+from textual.widget import Widget
+
+from lpmops import versions as ranges
+from lpmops.control.reconciled import Asked
+from lpmops.errors import UsageError
+from lpmops.model import Route, to_data
+from lpmops.plain_text import plain_line
+from lpmops.tui import commands, paint, questions, version_rows
+from lpmops.tui.answers import Answer
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.place import Place
+from lpmops.tui.screens.closer import CloserScreen, FaultLines
+from lpmops.tui.sheet import Copyable, Sheet
+from lpmops.tui.version_rows import CompanyRow, Laid, VersionRow
+from lpmops.tui.view import Scene
+from lpmops.tui.widgets import versions as drawn
+from lpmops.tui.widgets.filter_line import FilterLine
+from lpmops.tui.widgets.table import LiveTable
+from lpmops.tui.widgets.versions import Choice, ChosenLines, VersionFrame
+from lpmops.versions import Versions
+
+# How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
+_STILL, _COUNTED = 0.4, 2_000_000
+_NOTES = 3
+
+
+class VersionsScreen(CloserScreen):
+    """The versions, and the companies of the chosen ones."""
+
+    CSS_PATH = "versions.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]  # noqa: RUF012 as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.VERSIONS)]
+
+    def __init__(self, place: Place, scene: Scene) -> None:
+        super().__init__(place)
+        self.choice = Choice(ticked=frozenset({place.company} if place.company else ()))
+        self.versions: LiveTable[VersionRow] = LiveTable(
+            drawn.columns(lambda: self.chosen),
+            key=drawn.key,
+            haystack=drawn.haystack,
+            now=scene.now,
+            follows=True,
+            id="versions",
+        )
+        self.versions.sort_by(0, descending=True)
+        self.companies: LiveTable[CompanyRow] = LiveTable(
+            drawn.company_columns(lambda: self.choice.ticked),
+            key=drawn.company_key,
+            haystack=drawn.company_haystack,
+            now=scene.now,
+            id="companies",
+        )
+        self.companies.sort_by(drawn.BY_TROUBLE, descending=True)
+        self.table: LiveTable[Any] = self.versions
+        self._answer: Answer[Laid] = Answer()
+        self._begun = False
+        self._counted: Versions | None = None
+        self._moving: Versions | None = None
+        self._timer: Timer | None = None
+        self._company_rows: tuple[tuple[Any, ...], list[CompanyRow]] = ((), [])
+
+    def body(self) -> Iterable[Widget]:
+        """The axis, what is chosen, what went wrong, the versions and the companies."""
+        yield VersionFrame(self.environment)
+        yield ChosenLines()
+        yield FaultLines()
+        yield Container(self.versions, self.companies, id="tables")
+        yield FilterLine("part of a version, operation, company or state; ! shows the others, ~ letters in order")
+
+    def on_mount(self) -> None:
+        """The versions take the keys."""
+        self.versions.focus()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """The filter is that of the table that has the keys."""
+        if event.widget in (self.versions, self.companies):
+            self.table = self.versions if event.widget is self.versions else self.companies
+
+    # What is shown ---------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> Versions | None:
+        """The chosen versions."""
+        return self.choice.at(self._cursor)
+
+    @property
+    def _cursor(self) -> int | None:
+        row = self.versions.cursor_row
+        return row.version if row is not None else None
+
+    def draw(self, scene: Scene) -> None:
+        """Draws axis, words and tables; the past has no versions of its own."""
+        self._answer = Answer(at=scene.now) if scene.past else self.look(scene, questions.versions(self.environment))
+        found = self._answer.value
+        self.versions.empty_text = self._nothing(scene)
+        self.versions.show(found.rows if found is not None else (), scene.now.astimezone(scene.zone))
+        if found is not None and not self._begun:
+            self._begun = True
+            self._begin_with(found)
+        self._draw_choice(scene)
+
+    def _nothing(self, scene: Scene) -> str:
+        if scene.past:
+            return "the table's versions are of now; n leads back to now"
+        if self._answer.value is None:
+            return "" if self._answer.fault else "reading the history …"
+        return "no version matches" if self._answer.value.rows else "the table has no history"
+
+    def _draw_choice(self, scene: Scene) -> None:
+        """Everything that depends on what is chosen."""
+        found, chosen = self._answer.value, self.chosen
+        self.query_one(VersionFrame).show(scene, self._answer, chosen, self._cursor, _axis_rows(self.room(scene)))
+        counts = self._counts(scene, chosen)
+        rows = self._rows_of_companies(scene, found, chosen, counts.value) if found is not None else []
+        self.companies.empty_text = (
+            "no company matches" if self.companies.pattern else "no company has rows in these versions" if found else ""
+        )
+        self.companies.show(rows, scene.now.astimezone(scene.zone))
+        # What is drawn of a version says whether it is chosen.
+        self.versions.show(self.versions_shown, scene.now.astimezone(scene.zone))
+        self.query_one(ChosenLines).tell(self._words(scene, found, rows))
+        work = self.owner.comparisons.of(self.environment)
+        failed: Answer[Any] = (
+            Answer(fault=work.fault, hint=work.hint) if work is not None and not scene.past else Answer()
+        )
+        self.query_one(FaultLines).show(self._answer, counts, failed)
+
+    @property
+    def versions_shown(self) -> Sequence[VersionRow]:
+        """The rows of the last reading."""
+        return self._answer.value.rows if self._answer.value is not None else ()
+
+    def _words(self, scene: Scene, found: Laid | None, rows: Sequence[CompanyRow]) -> list[Line]:
+        if found is None:
+            return []
+        now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
+        lines = [
+            drawn.chosen_line(found, self.choice, self._cursor, now),
+            drawn.next_line(found, rows, self.chosen, work),
+        ]
+        result = work.result if work is not None and not work.going else None
+        for each in result.unreadable[:_NOTES] if result is not None else ():
+            lines.append(
+                (Piece(" ○ ", "unknown"), paint.piece(f"versions {each.versions}: {each.why} {each.remains}", "muted"))
+            )
+        for text in result.warnings[:_NOTES] if result is not None else ():
+            lines.append((Piece(" ○ ", "unknown"), paint.piece(text, "muted")))
+        return lines
+
+    def _counts(self, scene: Scene, chosen: Versions | None) -> Answer[Mapping[str, int]]:
+        """Whose rows are in the chosen versions; asked once they stand still, where they are not too many."""
+        found = self._answer.value
+        if chosen != self._counted or found is None or chosen is None:
+            self._wait_for(chosen)
+            return Answer()
+        if (
+            found.line.feed.kind == "off"
+            or sum(row.commit.rows or 0 for row in version_rows.rows_in(found, chosen)) > _COUNTED
+        ):
+            return Answer()
+        return self.look(scene, questions.changes_in(self.environment, chosen))
+
+    def _wait_for(self, chosen: Versions | None) -> None:
+        if self._timer is not None and chosen == self._moving:
+            return
+        if self._timer is not None:
+            self._timer.stop()
+        self._moving = chosen
+        self._timer = self.set_timer(_STILL, lambda: self._stand(chosen), name="a range stands still")
+
+    def _stand(self, chosen: Versions | None) -> None:
+        self._timer = None
+        if chosen == self.chosen and chosen != self._counted:
+            self._counted = chosen
+            self._draw_choice(self.latest())
+
+    def _rows_of_companies(
+        self, scene: Scene, found: Laid, chosen: Versions | None, counts: Mapping[str, int] | None
+    ) -> list[CompanyRow]:
+        """The rows, made anew only of other values."""
+        view = scene.view(self.environment)
+        routes: Sequence[Route] = view.snapshot.routes if view is not None and view.snapshot is not None else ()
+        known = (found, chosen, counts, routes)
+        before, rows = self._company_rows
+        if len(before) != len(known) or any(one is not other for one, other in zip(before, known, strict=True)):
+            rows = version_rows.companies_in(found, chosen, counts, routes)
+            self._company_rows = (known, rows)
+        return rows
+
+    # What is chosen --------------------------------------------------------------------------------------------------------------------------------
+
+    def _begin_with(self, found: Laid) -> None:
+        """Chooses what the place names, else the newest range in which something is missing."""
+        wanted: Versions | None = None
+        if self.place is not None and self.place.source:
+            try:
+                wanted = ranges.parse(self.place.source)
+            except UsageError as error:
+                self.owner.tell(error.message)
+        self.choose(wanted or (found.missing[-1] if found.missing else None))
+
+    def choose(self, versions: Versions | None) -> None:
+        """Chooses these versions and puts the cursor on the last of them."""
+        self.choice.versions, self.choice.anchor = versions, None
+        if versions is not None and self._answer.value is not None:
+            inside = version_rows.rows_in(self._answer.value, versions)
+            # By way of its oldest row, so that as much of the range as has room is seen.
+            for row in (inside[-1], inside[0]) if inside else ():
+                self.versions.place(drawn.key(row))
+        self._draw_choice(self.latest())
+
+    def on_live_table_moved(self, message: LiveTable.Moved) -> None:
+        """Draws the choice that goes with the cursor."""
+        if message._sender is not self.companies:
+            self._draw_choice(self.latest())
+
+    def on_live_table_opened(self, _message: LiveTable.Opened) -> None:
+        """Chooses the gap that a version lies in, else the version alone; opens a company."""
+        row = self.table.cursor_row
+        if isinstance(row, CompanyRow) and row.company_id:
+            self.owner.go(Place("company", self.environment, row.company_id))
+        elif isinstance(row, VersionRow) and self._answer.value is not None:
+            gap = next((one for one in self._answer.value.missing if row.version in one), None)
+            self.choose(gap or Versions(row.version, row.version))
+
+    def on_version_frame_chosen(self, message: VersionFrame.Chosen) -> None:
+        """Goes to the version that was clicked on."""
+        self.versions.place(str(message.version))
+
+    def action_mark(self) -> None:
+        """Begins a range at the cursor, or ends it there."""
+        if self.choice.anchor is None:
+            self.choice.anchor = self._cursor
+        else:
+            self.choice.versions, self.choice.anchor = self.chosen, None
+        self._draw_choice(self.latest())
+
+    def action_extend(self, by: int) -> None:
+        """Moves the cursor and takes what it passes into the range."""
+        if self.choice.anchor is None:
+            self.choice.anchor = self._cursor
+        self.versions.action_move(by)
+
+    def action_gap(self, by: int) -> None:
+        """Chooses the next range in which something is missing; `by` 1 is the newer one."""
+        found, cursor = self._answer.value, self._cursor
+        gap = version_rows.gap_beside(found, cursor or 0, by) if found is not None else None
+        if gap is None:
+            self.owner.tell("nothing is known to be missing; R looks")
+        else:
+            self.choose(gap)
+
+    def action_incident(self) -> None:
+        """Chooses what was committed during the last incident."""
+        found, scene = self._answer.value, self.latest()
+        turns = self.ask(questions.turns(scene, self.environment))
+        if turns.value is None or found is None:
+            self.owner.tell(turns.fault or "what turned is still being read")
+            return
+        last = version_rows.last_incident(turns.value)
+        versions = version_rows.committed_between(found, last[0].at, last[1]) if last is not None else None
+        if last is None:
+            self.owner.tell("nothing was suspected within a day")
+        elif versions is None:
+            self.owner.tell(f"no version that is known was committed during {plain_line(last[0].what)}")
+        else:
+            self.choose(versions)
+
+    def action_clear(self) -> None:
+        """Chooses nothing: all that is known."""
+        self.choice.ticked = frozenset()
+        self.choose(None)
+
+    def action_tick(self) -> None:
+        """Ticks the company under the cursor, or no longer."""
+        row = self.companies.cursor_row
+        if self.table is not self.companies or row is None:
+            self.owner.tell("tab leads to the companies, where space ticks one")
+            return
+        self.choice.ticked ^= {row.company_id}
+        self.companies.action_move(1)
+        self._draw_choice(self.latest())
+
+    def action_other(self) -> None:
+        """The keys go to the other table."""
+        (self.companies if self.table is self.versions else self.versions).focus()
+
+    # What is done ----------------------------------------------------------------------------------------------------------------------------------
+
+    def action_reconcile(self) -> None:
+        """Holds the chosen versions against what landed, whatever was proven before; with nothing chosen what is not proven."""
+        comparisons, work = self.owner.comparisons, self.owner.comparisons.of(self.environment)
+        if work is not None and work.going:
+            comparisons.stop(self.environment)
+        elif self.latest().past is not None:
+            self.owner.tell("the past stays as it was; n leads back to now")
+        else:
+            chosen = self.chosen
+            comparisons.start(
+                self.environment, Asked(chosen, None, tuple(sorted(self.choice.ticked)), again=chosen is not None)
+            )
+        self._draw_choice(self.latest())
+
+    def action_replay(self) -> None:
+        """Opens the replay of the chosen versions: for the ticked companies, else for those that lack some of them."""
+        why = self.owner.why_not("app.act('replay.run')")
+        if why is not None:
+            self.owner.tell(why)
+            return
+        from lpmops.tui.screens.plan import PlanScreen
+
+        self.owner.push_screen(PlanScreen(self.environment, "replay.run", given=self.order()))
+
+    def order(self) -> dict[str, str]:
+        """What is chosen as the texts of a replay's fields; of nothing chosen the replay takes what is missing."""
+        chosen, lacking = self.chosen, [row.company_id for row in self._company_rows[1] if row.missing]
+        companies = sorted(self.choice.ticked) or sorted(lacking)
+        texts = {"companies": ", ".join(companies)} if self.choice.ticked or chosen is not None else {}
+        if chosen is not None:
+            texts |= {"from_version": str(chosen.first), "to_version": str(chosen.last)}
+        return texts
+
+    # What the commands need ------------------------------------------------------------------------------------------------------------------------
+
+    def step_out(self) -> bool:
+        """The filter first, then a range that goes on."""
+        if super().step_out():
+            return True
+        if self.choice.anchor is None:
+            return False
+        self.choice.anchor = None
+        self._draw_choice(self.latest())
+        return True
+
+    def copyable(self) -> Copyable | None:
+        """The row under the cursor, and the command that replays what is chosen."""
+        row = self.table.cursor_row
+        if row is None:
+            return None
+        cell = str(row.version) if isinstance(row, VersionRow) else row.company_id
+        return Copyable(cell, self.table.cursor_text, _data(row), self._command())
+
+    def _command(self) -> str:
+        from lpmops.control.remedies import command
+
+        chosen = self.chosen
+        where = ("--from-version", chosen.first, "--to-version", chosen.last) if chosen is not None else ("--missing",)
+        companies = [word for each in sorted(self.choice.ticked) for word in ("--company", each)]
+        return command("lpmops", "replay", "plan", "-e", self.environment, *where, *companies)
+
+    def sheet(self) -> Sheet | None:
+        """The rows of the table that has the keys."""
+        name = "versions" if self.table is self.versions else "companies"
+        return Sheet(f"{self.environment}-{name}", [_data(row) for row in self.table.rows])
+
+
+def _data(row: VersionRow | CompanyRow) -> dict[str, Any]:
+    """A row as plain values."""
+    if isinstance(row, VersionRow):
+        return {**to_data(row.commit), "state": row.mark.word, "known": row.said}
+    return {
+        **{
+            name: getattr(row, name)
+            for name in ("company_id", "company", "database", "changes", "missing", "doubled", "extra", "repairable")
+        },
+        "versions": [str(one) for one in row.where],
+        "looked": row.looked.word,
+    }
+
+
+def _axis_rows(height: int) -> int:
+    return 2 if height < 20 else 3 if height < 30 else 6 if height < 46 else 8

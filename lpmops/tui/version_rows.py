@@ -1,0 +1,271 @@
+"""The versions of a table as rows that a screen draws: each with what is known of it, and what a chosen range holds for whom.
+
+Pure, and quick for ten thousand commits: a state is worked out once a stretch of versions of which the same is known, not once a version.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lpmops.actions.cdf import replayable
+from lpmops.actions.replay_chunks import changes_shape
+from lpmops.control.reconcile_range import LANDING
+from lpmops.control.versionline import VersionLine
+from lpmops.model import Commit, Route, Turn
+from lpmops.plain_text import counted
+from lpmops.store.proofs import EVERY_COMPANY, OpenGap
+from lpmops.tui.marks import Mark
+from lpmops.versions import Versions, merged, within, without
+
+# What is known of a version; the worst of a cell is drawn on the axis.
+PROVEN = Mark("━", "proven", "ok", 0)
+YOUNG = Mark("╌", "too young to judge", "muted", 1)
+UNPROVEN = Mark("─", "not looked at", "muted", 2)
+PARTLY = Mark("┅", "looked at for some companies", "muted", 3)
+NO_FEED = Mark("·", "not recorded", "faint", 4)
+OLD = Mark("░", "may be gone", "warn", 5)
+DIFFERS = Mark("▲", "differs", "warn", 6)
+MISSING = Mark("✖", "missing", "bad", 7)
+LEGEND = (PROVEN, UNPROVEN, MISSING, DIFFERS, PARTLY, YOUNG, NO_FEED, OLD)
+# Operations that write rows; every other one is worth a mark of its own on the axis.
+_WRITES = ("WRITE", "MERGE", "UPDATE", "DELETE", "STREAMING UPDATE", "COPY INTO")
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One commit, its state, and the gaps that it lies in."""
+
+    commit: Commit
+    mark: Mark
+    said: str
+    gaps: tuple[OpenGap, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """The version that the commit made."""
+        return self.commit.version
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A reading laid out: its rows, newest first, and the ranges in which something is missing, oldest first."""
+
+    line: VersionLine
+    rows: tuple[VersionRow, ...]
+    missing: tuple[Versions, ...]
+
+    @property
+    def bounds(self) -> Versions | None:
+        """The versions that are known, None where there are none."""
+        return Versions(self.rows[-1].version, self.rows[0].version) if self.rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyRow:
+    """One company in a range. `changes` of it are there (None: not counted), `where` are its gaps' versions; `looked` how far it was looked at.
+
+    The other counts are of its gaps that touch the range.
+    """
+
+    company_id: str
+    company: str
+    database: str
+    changes: int | None
+    missing: int
+    doubled: int
+    extra: int
+    repairable: int
+    where: tuple[Versions, ...]
+    looked: Mark
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of it is known to differ."""
+        return not (self.missing or self.doubled or self.extra)
+
+
+def laid(line: VersionLine, now: datetime) -> Laid:
+    """A reading as rows."""
+    gaps = line.proofs.gaps if line.proofs is not None else ()
+    borders, states = _stretches(line, gaps, now)
+    rows = []
+    for commit in line.commits:
+        mark, said, here = states[bisect_right(borders, commit.version) - 1]
+        rows.append(VersionRow(commit, mark, said, here))
+    return Laid(line, tuple(rows), merged(gap.versions for gap in gaps if gap.missing))
+
+
+def _stretches(
+    line: VersionLine, gaps: Sequence[OpenGap], now: datetime
+) -> tuple[list[int], list[tuple[Mark, str, tuple[OpenGap, ...]]]]:
+    """Where each stretch begins, and what is known of it."""
+    proven = line.proofs.proven if line.proofs is not None else {}
+    edges = {0, *(line.feed.first_version or 0,)}
+    for one in (*(gap.versions for gap in gaps), *(each for ranges in proven.values() for each in ranges)):
+        edges |= {one.first, one.last + 1}
+    # Age runs along the versions: the first that is young, and the first whose changes are certain.
+    newest_first = line.commits
+    young = [each.version for each in newest_first if each.at > now - LANDING]
+    certain = [each.version for each in newest_first if replayable(line.feed, each.version, each.at, now) == "certain"]
+    edges |= {young[-1]} if young else set()
+    edges |= {certain[-1]} if certain else set()
+    borders = sorted(edges)
+    at = {each.version: each.at for each in newest_first}
+    opening: dict[int, list[OpenGap]] = defaultdict(list)
+    for gap in gaps:
+        opening[gap.versions.first].append(gap)
+    going: list[OpenGap] = []
+    everyone, some = _Cover(proven.get(EVERY_COMPANY, ())), _Cover(merged(v for each in proven.values() for v in each))
+    versions = sorted(at)
+    states = []
+    for border in borders:
+        going = [gap for gap in going if gap.versions.last >= border] + opening.get(border, [])
+        index = bisect_right(versions, border - 1)
+        known = versions[index] if index < len(versions) else None
+        moment = at[known] if known is not None else line.feed.latest_commit_at
+        states.append(_state(line, border, moment, now, tuple(going), everyone, some))
+    return borders, states
+
+
+class _Cover:
+    """Whether a version lies in ranges that are in order."""
+
+    def __init__(self, ranges: Sequence[Versions]) -> None:
+        self._firsts, self._ranges = [one.first for one in ranges], ranges
+
+    def __contains__(self, version: int) -> bool:
+        index = bisect_right(self._firsts, version)
+        return index > 0 and version in self._ranges[index - 1]
+
+
+def _state(
+    line: VersionLine,
+    version: int,
+    at: datetime,
+    now: datetime,
+    gaps: tuple[OpenGap, ...],
+    everyone: _Cover,
+    some: _Cover,
+) -> tuple[Mark, str, tuple[OpenGap, ...]]:
+    if any(gap.missing for gap in gaps):
+        return MISSING, _said_missing(gaps), gaps
+    if gaps:
+        kinds = [name for name in ("doubled", "extra") if any(getattr(gap, name) for gap in gaps)]
+        return DIFFERS, f"{_companies(gaps)}: {' and '.join(kinds)}", gaps
+    if version in everyone:
+        return PROVEN, PROVEN.word, ()
+    certainty = replayable(line.feed, version, at, now)
+    if certainty == "not recorded":
+        return NO_FEED, "not recorded: the change feed was off", ()
+    if certainty == "may be gone":
+        return OLD, "not looked at; its changes may be gone", ()
+    if version in some:
+        return PARTLY, PARTLY.word, ()
+    return (YOUNG, YOUNG.word, ()) if at > now - LANDING else (UNPROVEN, UNPROVEN.word, ())
+
+
+def _said_missing(gaps: Sequence[OpenGap]) -> str:
+    lacking = [gap for gap in gaps if gap.missing]
+    lost = "" if any(gap.repairable for gap in lacking) else ", and no replay brings them"
+    return f"{sum(gap.missing for gap in lacking):,} missing of {_companies(lacking)}{lost}"
+
+
+def _companies(gaps: Iterable[OpenGap]) -> str:
+    return counted(len({gap.company_id for gap in gaps}), "company", "companies")
+
+
+# Ranges -------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def gap_beside(found: Laid, version: int, by: int) -> Versions | None:
+    """The next range with something missing, after a version where `by` is 1, before it where it is -1; round the end where there is none."""
+    if not found.missing:
+        return None
+    if by > 0:
+        return next((one for one in found.missing if one.first > version), found.missing[0])
+    return next((one for one in reversed(found.missing) if one.last < version), found.missing[-1])
+
+
+def last_incident(turns: Sequence[Turn]) -> tuple[Turn, datetime | None] | None:
+    """The newest suspicion that began, whatever a reconciliation suspects left out, and when it ended; None where there was none."""
+    began = [
+        turn
+        for turn in turns
+        if turn.kind == "suspect" and turn.began and turn.what not in ("hub.loss", "sql.rows_lost")
+    ]
+    if not began:
+        return None
+    last = max(began, key=lambda turn: turn.at)
+    ends = [turn.at for turn in turns if turn.what == last.what and not turn.began and turn.at > last.at]
+    return last, min(ends, default=None)
+
+
+def committed_between(found: Laid, start: datetime, end: datetime | None) -> Versions | None:
+    """The versions that were committed in a span of time, None where none was."""
+    inside = [row.version for row in found.rows if row.commit.at >= start and (end is None or row.commit.at <= end)]
+    return Versions(inside[-1], inside[0]) if inside else None
+
+
+def rows_in(found: Laid, versions: Versions) -> Sequence[VersionRow]:
+    """The rows of a range, newest first."""
+    begin, end = (bisect_right(found.rows, -edge, key=_from_newest) for edge in (versions.last + 1, versions.first))
+    return found.rows[begin:end]
+
+
+def _from_newest(row: VersionRow) -> int:
+    return -row.version
+
+
+def special(commit: Commit) -> str:
+    """What is to be told of a commit beside its rows: an operation that writes none, or changes the table's shape; empty for a write."""
+    return "" if commit.operation.upper().startswith(_WRITES) and not changes_shape(commit) else commit.operation
+
+
+# Companies ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def companies_in(
+    found: Laid, chosen: Versions | None, counts: Mapping[str, int] | None, routes: Sequence[Route]
+) -> list[CompanyRow]:
+    """The companies of a range, or of all that is known; with counts only those that have rows in it or differ there."""
+    named = {route.company_id: route for route in routes}
+    proofs = found.line.proofs
+    gaps: dict[str, list[OpenGap]] = defaultdict(list)
+    for gap in proofs.gaps if proofs is not None else ():
+        if chosen is None or within([gap.versions], chosen):
+            gaps[gap.company_id].append(gap)
+    meant = {*gaps, *(counts if counts is not None else named)}
+    rows = []
+    for company_id in sorted(meant):
+        of_it, route = gaps.get(company_id, []), named.get(company_id)
+        rows.append(
+            CompanyRow(
+                company_id,
+                route.company if route is not None else "",
+                route.database if route is not None else "",
+                None if counts is None else counts.get(company_id, 0),
+                missing=sum(gap.missing for gap in of_it),
+                doubled=sum(gap.doubled for gap in of_it),
+                extra=sum(gap.extra for gap in of_it),
+                repairable=sum(gap.repairable for gap in of_it),
+                where=merged(gap.versions for gap in of_it),
+                looked=_looked(found, company_id, chosen),
+            )
+        )
+    return rows
+
+
+def _looked(found: Laid, company_id: str, chosen: Versions | None) -> Mark:
+    """How much of a range was looked at for a company."""
+    meant = chosen or found.bounds
+    proofs = found.line.proofs
+    if meant is None or proofs is None:
+        return UNPROVEN
+    proven = proofs.of(company_id)
+    if not without([meant], proven):
+        return PROVEN
+    return PARTLY if within(proven, meant) else UNPROVEN

@@ -1,0 +1,339 @@
+"""The versions of the source table: what is proven and missing, choosing a range, looking again, and the way to a replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from textual.pilot import Pilot
+
+from lpmops.control.reconciled import Asked, Unreadable
+from lpmops.errors import ServiceError
+from lpmops.model import Confidence, Health, Kind, Suspect, Turn
+from lpmops.tui.place import Place
+from lpmops.tui.screens.company import CompanyScreen
+from lpmops.tui.screens.environment import EnvironmentScreen
+from lpmops.tui.screens.plan import PlanScreen
+from lpmops.tui.screens.versions import VersionsScreen
+from lpmops.tui.version_rows import MISSING, PROVEN, laid
+from lpmops.tui.widgets.fields import Fields
+from lpmops.versions import Versions
+from tests.tui.driving import app_of, opened, rows, text, until
+from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
+from tests.tui.version_worlds import answer, commit, commits, committed, gap, line, lossy_day
+from tests.tui.worlds import NOW, MemoryFeed, good
+
+
+async def show(pilot: Pilot[None], versions: str = "", company: str = "") -> VersionsScreen:
+    """The versions of PROD, once they were read."""
+    app_of(pilot).go(Place("versions", "prod", company, source=versions))
+    await until(pilot, lambda: isinstance(pilot.app.screen, VersionsScreen) and bool(pilot.app.screen.versions_shown))
+    await pilot.pause()
+    screen = pilot.app.screen
+    assert isinstance(screen, VersionsScreen)
+    return screen
+
+
+def notices(pilot: Pilot[None]) -> str:
+    return "\n".join(notification.message for notification in pilot.app._notifications)
+
+
+# What is seen -------------------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_from_a_suspected_loss_one_key_leads_to_the_versions_that_lack_something() -> None:
+    feed = lossy_day()
+    suspect = Suspect("hub.loss", "eventhub", Confidence.SURE, "412 changes of 1 company did not land.", ("412 changes",),
+                      ("lpmops replay plan -e prod --missing",))  # fmt: skip
+    feed.snapshots["prod"] = replace(feed.snapshots["prod"], suspects=(suspect,))
+    async with opened(feed, (120, 40)) as pilot:
+        assert "→ enter opens PROD, then V shows what is missing" in text(pilot)
+        await pilot.press("3")
+        await until(pilot, lambda: "→ V shows what is missing" in text(pilot))
+        await pilot.press("V")
+        await until(pilot, lambda: "v 910 – 930 · 21 versions" in text(pilot))
+        assert "✖ 412 changes of 1 company missing  → P plans the replay" in text(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EnvironmentScreen))
+
+
+async def test_the_axis_says_since_when_there_is_a_feed_what_vacuum_took_and_how_far_all_is_proven() -> None:
+    retention = 3_600.0
+    async with opened(lossy_day(line(retention=retention)), (160, 50)) as pilot:
+        await show(pilot)
+        shown = text(pilot)
+        assert "change feed since v 3, 11:59:28" in shown
+        assert "vacuumed 13:39:10, may be gone before v 401" in shown
+        assert "1,098 of 1,241 versions looked at" in shown
+        assert "✖ 412 changes missing in 1 gap" in shown
+        assert "◆ ADD COLUMNS" in shown
+        assert "▽ VACUUM END" in shown
+
+
+async def test_whose_rows_are_in_the_range_is_shown_with_what_they_lack() -> None:
+    async with opened(lossy_day(), (120, 40)) as pilot:
+        screen = await show(pilot)
+        await until(pilot, lambda: screen.companies.row_count == 4)
+        first = screen.companies.rows[0]
+        assert (first.company_id, first.changes, first.missing, first.where) == (
+            "1001",
+            2_000,
+            412,
+            (Versions(910, 930),),
+        )
+        assert "[ ] 1001 Harbour 911" in text(pilot)
+        assert "(no company)" in text(pilot)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompanyScreen))
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (line(kind="off", gaps=(), proven=()), "without a change feed there is nothing to compare or to replay"),
+        (line(gaps=(), proven=()), "not all was looked at  → R holds source against what landed"),
+        (line(gaps=(), proven=(Versions(0, 1_240),)), "each change landed once."),
+        (line(gaps=(gap(repairable=0, why="its changes can't be read any more"),)), "no replay brings them back. its changes can't be read any more"),
+        (line(gaps=(gap(missing=0, doubled=3),)), "nothing is missing; some landed doubled"),
+    ],
+)  # fmt: skip
+async def test_each_state_is_said_in_words(found: object, words: str) -> None:
+    async with opened(lossy_day(found), (120, 40)) as pilot:  # type: ignore[arg-type]
+        screen = await show(pilot)
+        if found is not None and "no replay" not in words and "doubled" not in words:
+            await pilot.press("c")
+        await until(pilot, lambda: words in text(pilot))
+        assert screen.is_running
+
+
+async def test_a_table_without_history_and_one_that_cannot_be_read_are_told_apart() -> None:
+    async with opened(lossy_day(line(history=(), gaps=(), proven=())), (80, 24)) as pilot:
+        app_of(pilot).go(Place("versions", "prod"))
+        await until(pilot, lambda: "the table has no history" in text(pilot))
+        await pilot.press("m", "J", "K", "N", "B", "i", "tab", "space", "enter", "c", "y", "escape")
+        assert pilot.app.is_running
+    feed = lossy_day()
+    feed.refusing = {
+        "versions": ServiceError("The warehouse does not answer.", service="databricks", hint="Try again.")
+    }
+    async with opened(feed, (80, 24)) as pilot:
+        app_of(pilot).go(Place("versions", "prod"))
+        await until(pilot, lambda: "✖ The warehouse does not answer." in text(pilot))
+        await pilot.press("m", "J", "N", "i", "R", "c", "escape")
+        assert pilot.app.is_running
+
+
+async def test_a_warehouse_that_hangs_leaves_the_keys_alone() -> None:
+    feed = lossy_day()
+    async with opened(feed) as pilot:
+        feed.let_go.clear()
+        await pilot.press("3", "V")
+        await until(pilot, lambda: "reading the table's history" in text(pilot))
+        await pilot.press("j", "m", "N", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EnvironmentScreen))
+        feed.let_go.set()
+
+
+async def test_in_the_past_the_versions_say_that_they_are_of_now() -> None:
+    feed = lossy_day()
+    feed.keep(replace(feed.snapshots["prod"], taken_at=NOW - timedelta(hours=1)))
+    async with opened(feed, (120, 40)) as pilot:
+        await show(pilot)
+        app_of(pilot).go_to_moment(NOW - timedelta(hours=1))
+        await until(pilot, lambda: "the table's versions are of now; n leads back to now" in text(pilot))
+        await pilot.press("R", "P", "N")
+        assert feed.compared == []
+
+
+def test_ten_thousand_commits_are_laid_out_with_the_state_of_each() -> None:
+    found = laid(line(history=commits(10_000), gaps=(gap(first=9_000, last=9_001),), latest_version=9_999), NOW)
+    by_version = {row.version: row for row in found.rows}
+    assert len(found.rows) == 10_000
+    assert by_version[9_000].mark is MISSING
+    assert by_version[9_002].mark is not MISSING
+    assert by_version[500].mark is PROVEN
+    assert by_version[2].mark.word == "not recorded"
+    assert by_version[9_999].mark.word == "too young to judge"
+
+
+async def test_text_from_outside_stays_text() -> None:
+    found = line(
+        gaps=(gap(company=HOSTILE), gap(company="漢字漢字漢字", first=940, last=941)),
+        history=(commit(1_240), commit(1_239, HOSTILE), *(commit(version) for version in range(1_238, 900, -1))),
+    )
+    feed = lossy_day(found)
+    feed.counts = {HOSTILE: 12, "漢字漢字漢字": 4}
+    async with opened(feed, (80, 24)) as pilot:
+        await show(pilot, "905:1240")
+        await until(pilot, lambda: "[ ] [/] [@click=app" in text(pilot))
+        await pilot.press("tab", "space", "space")
+        await pilot.pause()
+        assert "\x1b" not in text(pilot)
+        assert {len(strip) for strip in (row.rstrip("\n") for row in rows(pilot))} <= set(range(60, 81))
+        assert pilot.app.is_running
+
+
+# Choosing -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_range_is_marked_from_one_version_to_another_and_stays() -> None:
+    async with opened(lossy_day(line(gaps=())), (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press("m", "j", "j", "j")
+        await until(pilot, lambda: "v 1,237 – 1,240 … m ends it" in text(pilot))
+        await pilot.press("m", "j", "j")
+        assert screen.chosen == Versions(1_237, 1_240)
+        await pilot.press("m", "j", "escape")
+        assert screen.choice.anchor is None
+        assert isinstance(pilot.app.screen, VersionsScreen)
+
+
+async def test_shift_and_an_arrow_take_the_next_version_into_the_range() -> None:
+    async with opened(lossy_day(line(gaps=())), (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press("shift+down", "shift+down", "J", "K")
+        assert screen.chosen == Versions(1_238, 1_240)
+
+
+async def test_n_and_b_go_from_gap_to_gap_and_round_the_end() -> None:
+    found = line(
+        gaps=(gap(first=100, last=120), gap("1002", 119, 130), gap(first=910, last=930), gap(first=1_000, last=1_000))
+    )
+    async with opened(lossy_day(found), (120, 40)) as pilot:
+        screen = await show(pilot)
+        assert screen.chosen == Versions(1_000, 1_000)
+        await pilot.press("B")
+        assert screen.chosen == Versions(910, 930)
+        await pilot.press("B")
+        assert screen.chosen == Versions(100, 130)
+        await pilot.press("B")
+        assert screen.chosen == Versions(1_000, 1_000)
+        await pilot.press("N")
+        assert screen.chosen == Versions(100, 130)
+
+
+async def test_i_chooses_what_was_committed_in_the_last_incident() -> None:
+    feed = lossy_day(line(gaps=()))
+    feed.happened = [
+        Turn(committed(700), "prod", "suspect", "asa.saturated", Health.DEGRADED),
+        Turn(committed(720), "prod", "suspect", "asa.saturated", Health.HEALTHY, began=False),
+        Turn(committed(800), "prod", "suspect", "hub.loss", Health.DEGRADED),
+    ]
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press("i")
+        await until(pilot, lambda: app_of(pilot).is_quiet)
+        await pilot.press("i")
+        assert screen.chosen == Versions(700, 720)
+
+
+async def test_the_line_opens_the_versions_of_a_range_and_refuses_what_is_none() -> None:
+    async with opened(lossy_day(), (120, 40)) as pilot:
+        await pilot.press("3", "colon", *"versions 240:118", "enter")
+        await until(pilot, lambda: "Did you mean 118:240?" in text(pilot))
+        await pilot.press(*["backspace"] * 7, *"118:240", "enter")
+        await until(pilot, lambda: "v 118 – 240 · 123 versions" in text(pilot))
+
+
+# Looking again ------------------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_r_looks_at_the_chosen_versions_and_says_what_it_found() -> None:
+    feed = lossy_day(line(gaps=(), proven=()))
+    async with opened(feed, (120, 40)) as pilot:
+        await show(pilot)
+        feed.line = line()
+        await pilot.press("R")
+        await until(pilot, lambda: "412 changes of 1 company did not land, in versions 3:1240" in notices(pilot))
+        assert feed.compared == [Asked()]
+        await until(pilot, lambda: "✖ 412 changes of 1 company missing" in text(pilot))
+        await pilot.press("N", "R")
+        await until(pilot, lambda: len(feed.compared) == 2)
+        assert feed.compared[1] == Asked(Versions(910, 930), again=True)
+        assert "prod" in feed.refreshed
+
+
+async def test_a_look_under_way_says_how_far_it_is_and_r_stops_it() -> None:
+    feed = lossy_day()
+    feed.comparing.clear()
+    async with opened(feed, (120, 40)) as pilot:
+        await show(pilot)
+        await pilot.press("R")
+        await until(pilot, lambda: "reconciling span 1 of 2: versions 0:2000   R stops it" in text(pilot))
+        await pilot.press("R")
+        await until(pilot, lambda: "stopping after this span" in text(pilot))
+        feed.comparing.set()
+        await until(pilot, lambda: "✖ It was stopped." in text(pilot))
+
+
+async def test_the_ticked_companies_alone_are_looked_at() -> None:
+    feed = lossy_day()
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        await until(pilot, lambda: screen.companies.row_count == 4)
+        await pilot.press("tab", "space")
+        await until(pilot, lambda: "[x] 1001" in text(pilot) and "for 1 ticked company" in text(pilot))
+        await pilot.press("R")
+        await until(pilot, lambda: feed.compared == [Asked(Versions(910, 930), None, ("1001",), again=True)])
+
+
+async def test_what_could_not_be_read_is_said_with_what_remains() -> None:
+    feed = lossy_day(line(gaps=()))
+    gone = Unreadable(
+        Versions(3, 40),
+        "VACUUM has removed the files of their changes.",
+        "What remains is to load the table's current rows.",
+    )
+    feed.answering = lambda asked: replace(answer(asked, 0), unreadable=(gone,))
+    async with opened(feed, (120, 40)) as pilot:
+        await show(pilot)
+        await pilot.press("R")
+        await until(pilot, lambda: "versions 3:40: VACUUM has removed the files of their changes." in text(pilot))
+
+
+# To the replay ------------------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_p_opens_the_replay_of_the_chosen_versions_with_its_fields_filled_in() -> None:
+    feed = lossy_day()
+    orders = MemoryOrders(feed)
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot)
+        await pilot.press("P")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen))
+        values = pilot.app.screen.query_one(Fields).values(feed.now())
+        assert (values["from_version"], values["to_version"], values["companies"]) == (910, 930, ["1001"])
+
+
+async def test_with_nothing_chosen_the_replay_takes_what_is_missing() -> None:
+    feed = lossy_day()
+    async with at_work(feed, MemoryOrders(feed), (120, 40)) as pilot:
+        await show(pilot)
+        await pilot.press("c", "P")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen))
+        values = pilot.app.screen.query_one(Fields).values(feed.now())
+        assert (values["from_version"], values["to_version"], values["companies"]) == (None, None, [])
+
+
+async def test_an_app_that_only_looks_says_so_and_copies_the_command_all_the_same() -> None:
+    feed: MemoryFeed = lossy_day()
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press("P")
+        await until(pilot, lambda: "this app only looks" in notices(pilot))
+        found = screen.copyable()
+        assert found is not None
+        assert found.command == "lpmops replay plan -e prod --from-version 910 --to-version 930"
+
+
+async def test_from_a_company_it_is_ticked() -> None:
+    feed = lossy_day()
+    feed.snapshots["prod"] = good("prod", Kind.PROD)
+    async with opened(feed, (120, 40)) as pilot:
+        app_of(pilot).go(Place("company", "prod", "1002"))
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompanyScreen))
+        await pilot.press("V")
+        await until(pilot, lambda: "for 1 ticked company" in text(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompanyScreen))
