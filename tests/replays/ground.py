@@ -133,7 +133,10 @@ class Ground:
 
     def landed_keys(self, first: int | None = None, last: int | None = None) -> Counter[Key]:
         """The same as keys."""
-        return Counter(row for _, row in self._rows(_ONE_OF_A_KEY, first, last))
+        rows = self._rows(_ONE_OF_A_KEY, first, last)
+        return Counter(
+            (str(company), str(record), int(str(version)), str(kind)) for _, (company, record, version, kind) in rows
+        )
 
     def count(self) -> int:
         """How many rows landed of the versions laid."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from lpmops.control.reconciled import Asked, CompanyResult, Gap, Reconciliation
+from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
 from lpmops.control.versionline import VersionLine
 from lpmops.model import Commit, FeedState, Kind
 from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Proofs
@@ -31,14 +31,16 @@ def commit(version: int, operation: str = "MERGE", rows: int | None = None, newe
 def commits(number: int = NEWEST + 1) -> tuple[Commit, ...]:
     """The history, newest first: writes, and what else is done to a table."""
     newest = number - 1
-    other = {
+    other: dict[int, tuple[str, int | None]] = {
         0: ("CREATE TABLE", 0),
         3: ("SET TBLPROPERTIES", 0),
         620: ("ADD COLUMNS", 0),
         840: ("OPTIMIZE", 0),
         1_000: ("VACUUM END", 0),
     }
-    return tuple(commit(version, *other.get(version, ()), newest=newest) for version in range(newest, -1, -1))  # type: ignore[arg-type]
+    return tuple(
+        commit(version, *other.get(version, ("MERGE", None)), newest=newest) for version in range(newest, -1, -1)
+    )
 
 
 def gap(company: str = "1001", first: int = 910, last: int = 930, missing: int = 412, **changes: object) -> OpenGap:
@@ -84,7 +86,9 @@ def lossy_day(found: VersionLine | None = None) -> MemoryFeed:
 def answer(asked: Asked, missing: int = 412) -> Reconciliation:
     """What a reconciliation finds: a company that lacks changes, or none where none are missing."""
     whole = asked.versions or Versions(3, NEWEST)
-    gaps = (Gap("1001", Versions(910, 930), 2_000, 2_000 - missing, missing, repairable=missing),) if missing else ()
+    gaps = (
+        (OpenGap("1001", Versions(910, 930), 2_000, 2_000 - missing, missing, repairable=missing),) if missing else ()
+    )
     company = CompanyResult(
         "1001", "Harbour 911", "lpm-01", 2_000, 2_000 - missing, missing, repairable=missing, gaps=gaps
     )

@@ -23,6 +23,7 @@ class Bounded:
     """A workspace whose bounded runs send into a list."""
 
     def __init__(self, make_world: Callable[..., World]) -> None:
+        self.runs: BoundedRuns
         self.world = make_world(run_task=lambda asked: self.runs.execute(asked))
         self.sent: list[dict[str, Any]] = []
         place = Volumes(self.world.folder / "volumes").place
@@ -48,9 +49,7 @@ class Bounded:
             spark_python_task=jobs.SparkPythonTask(python_file="/lpmops/run.py", parameters=words),
         )
         given: dict[str, Any] = {"run_name": f"lpmops replay {replay_id}", "tasks": [task]}
-        run_id = self.sdk.jobs.submit(**given, **({"idempotency_token": token} if token else {})).response.run_id
-        assert run_id is not None
-        return run_id
+        return int(self.sdk.jobs.submit(**given, idempotency_token=token or None).bind()["run_id"])
 
     def comes_to(self, run_id: int, state: jobs.RunLifeCycleState) -> jobs.Run:
         def there() -> bool:
@@ -95,7 +94,12 @@ def test_a_run_is_made_once_for_a_token_and_sends_what_it_was_asked_for(bounded:
 
 def test_a_cancelled_run_ends_between_slices_and_says_so_in_its_file(bounded: Bounded) -> None:
     run_id = bounded.submit("", "--rate=1")
-    assert eventually(lambda: bool(bounded.world.pass_time(0.4) or bounded.sent))
+
+    def is_sending() -> bool:
+        bounded.world.pass_time(0.4)
+        return bool(bounded.sent)
+
+    assert eventually(is_sending)
     bounded.sdk.jobs.cancel_run(run_id)
     assert bounded.ended(run_id) == (jobs.RunResultState.CANCELED, None)
     assert eventually(lambda: bool(bounded.progress()["state"] == "stopped"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -118,14 +119,15 @@ def test_the_stream_and_the_writer_go_on_over_changed_columns(tmp_path: Path, ta
 
 def test_what_can_not_be_is_refused_and_commits_nothing(table: ChangeTable, rows: Rows) -> None:
     table.insert(rows("a"))
-    for act, says in (
+    refused: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: vacuum_before(table, 9), "its newest is 1"),
         (lambda: clean_log_before(table, -1), "no version"),
         (lambda: add_column(table, "tdr_id"), "source itself"),
         (lambda: add_column(table, "a b"), "can't name a column"),
         (lambda: drop_column(table, "tdr_id"), "can't write without"),
         (lambda: drop_column(table, "colour"), "no column colour; it has tdr_id"),
-    ):
+    )
+    for act, says in refused:
         with pytest.raises(Refused, match=says):
             act()
     assert add_column(table, "priority") == 2
