@@ -19,14 +19,14 @@ from lpmops.services.databricks import RIGHTS, SCOPE
 from lpmops.services.identity import CachedCredential
 from lpmops.services.sqltext import without_comments
 from lpmops.services.transport import Transport
-from lpmops.versions import Versions
+from lpmops.versions import PRESENT_ROWS, Versions
 
 # What one answer holds: some megabytes of keys, well below the 25 MiB that the service gives in line.
 _PAGE = 50_000
 
-_GONE = "They can't be sent again. What remains is to load the table's current rows into the landing tables, without the changes between."
+_GONE = f"They can't be sent again. {PRESENT_ROWS}"
 _SHAPES = "Nothing is lost: shorter ranges can be read, each on one side of the change of the table's columns."
-_NEVER = "Those changes were never recorded. What remains is to load the table's current rows into the landing tables."
+_NEVER = f"Those changes were never recorded. {PRESENT_ROWS}"
 # Delta's error class, or that of the engine where a file is missing: what it means for a range, what remains, and whether its parts may be readable.
 _UNREADABLE: Mapping[str, tuple[str, str, bool]] = {
     "DELTA_MISSING_CHANGE_DATA": ("the change feed was not on for all of these versions", _NEVER, False),
