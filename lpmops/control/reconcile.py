@@ -116,7 +116,7 @@ class _Run:
         spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost)
         self._dead = spans.dead
         self._add_unreadable(wanted, remembered)
-        self._look(spans, timeline, list(self._work(wanted, remembered)))
+        self._look(spans, timeline, list(self._work(wanted, remembered, timeline)))
         self._add_lost()
         for name, why in spans.dead.items():
             remains = "Its companies are looked at again by the next run, once it answers."
@@ -182,7 +182,7 @@ class _Run:
         self._unreadable.append(Unreadable(Versions(wanted.first, min(wanted.last, first - 1)), why, PRESENT_ROWS))
         return Versions(first, wanted.last) if wanted.last >= first else None
 
-    def _work(self, wanted: Versions, remembered: Proofs) -> Iterator[_Work]:
+    def _work(self, wanted: Versions, remembered: Proofs, timeline: Timeline) -> Iterator[_Work]:
         chosen = self._asked.companies
         if self._asked.again:
             yield _Work(wanted, chosen)
@@ -196,7 +196,9 @@ class _Run:
         for hole in holes:
             yield _Work(hole, chosen)
         open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        for span in without(within((gap.versions for gap in open_gaps), wanted), [*holes, *unreadable]):
+        for span in without(
+            timeline.gathered(within((gap.versions for gap in open_gaps), wanted)), [*holes, *unreadable]
+        ):
             concerned = {
                 gap.company_id
                 for gap in open_gaps

@@ -8,18 +8,20 @@ the history is taken to be as old as the oldest known commit.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Commit, FeedState, StreamingJob, StreamProgress, to_data
-from lpmops.versions import Versions
+from lpmops.versions import Versions, merged
 
 # An event that has not landed after this time is late (design: sixty seconds from commit to row).
 LANDING = timedelta(seconds=60)
 ROWS_A_SPAN, VERSIONS_A_SPAN = 250_000, 2_000
+# Asking every database once more costs as much as reading so many rows.
+_ROWS_BETWEEN = 10_000
 # How far back the history is read at most: some hours to a day of commits of every few seconds.
 COMMITS_AT_MOST = 10_000
 _STANDING = frozenset({"stopped", "failed", "stopping", "created"})
@@ -52,6 +54,17 @@ class Timeline:
     def later(self, versions: Versions, moment: datetime) -> int | None:
         """The first of these versions that was committed after a moment; None where none was."""
         return next((each.version for each in self._commits if each.version in versions and each.at > moment), None)
+
+    def gathered(self, ranges: Iterable[Versions]) -> tuple[Versions, ...]:
+        """The ranges in order, each joined with the next where little lies between: many small ones are read together."""
+        kept: list[Versions] = []
+        for one in merged(ranges):
+            between = range(kept[-1].last + 1, one.first) if kept else range(0)
+            if kept and sum(self._rows.get(version, 0) for version in between) <= _ROWS_BETWEEN:
+                kept[-1] = Versions(kept[-1].first, one.last)
+            else:
+                kept.append(one)
+        return tuple(kept)
 
     def spans(self, versions: Versions) -> Iterator[Versions]:
         """The versions in spans of bounded rows; one version that is larger than that is a span of its own."""

@@ -335,6 +335,17 @@ def test_again_looks_at_everything(lake: Lake, store: Store) -> None:
     assert lake.look(store, Asked(again=True)).missing == 1
 
 
+def test_open_gaps_that_lie_close_together_are_read_together_and_only_those_far_apart_each_alone(
+    lake: Lake, store: Store
+) -> None:
+    lake.commit("1001", 12, *(f"many{number}" for number in range(10_001)))
+    unland(lake, "1001", 3, 5, 8, 16)
+    found = lake.look(store)
+    again = lake.look(store)
+    assert lake.asked == [Versions(3, 8), Versions(16, 16)]
+    assert again.companies[0].gaps == found.companies[0].gaps
+
+
 def test_an_open_gap_is_looked_at_again_until_it_is_filled(lake: Lake, store: Store) -> None:
     unland(lake, "1001", 5, 6)
     lake.look(store)
