@@ -52,7 +52,7 @@ class Both:
     store: Store
 
     def everything(self) -> Versions:
-        return Versions(1, self.world.table.latest_version())
+        return Versions(0, self.world.table.latest_version())
 
     def source(self) -> dict[str, Tally]:
         return self.changes.counts(Routing(), self.everything())
@@ -172,4 +172,11 @@ def test_what_is_vacuumed_is_told_as_gone_and_a_table_that_is_made_anew_is_held_
     anew = both.look()
     assert anew.table_id != found.table_id
     assert "4 of them were missing for 1 company" in anew.warnings[0]
-    assert proofs.gaps(both.store, "dev", anew.table_id) == tuple(gap for each in anew.companies for gap in each.gaps)
+    assert anew.complete
+    both.world.table.insert(rows("p", "q"))
+    both.world.table.insert(rows("r"))
+    over = both.look()
+    assert [(each.source, each.missing, each.extra) for each in over.companies if each.company_id == "1001"] == [
+        (3, 3, 1)
+    ]
+    assert "stand under the same numbers of versions, and count as extra" in over.warnings[-1]
