@@ -471,6 +471,27 @@ def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) 
     assert (said.code, "could not be ended: The workspace does not answer." in said.err) == (0, True)
 
 
+def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_once(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", shapes=[4])
+    line.cloud.trouble = lambda *_: line.cloud.put(
+        "stream", held=len(line.cloud.get("stream").get("submitted", {})) == 2
+    )
+    assert line.run(*RUN, *YES, "-o", "json").code == 8
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    asked: list[str] = []
+
+    def away(place: str, verb: str) -> None:
+        if verb == "replay_progress":
+            asked.append(verb)
+            raise DeadlineError("The workspace does not answer.", service="test")
+
+    line.cloud.trouble = away
+    said = line.run("replay", "show", identifier, "-o", "json")
+    assert (said.code, [each["state"] for each in said.data["chunks"]], len(asked)) == (0, ["done", "accepted"], 1)
+    assert "can't be read: The workspace does not answer." in said.out
+
+
 def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
     line.run("asa", "pause", "-e", "prod", "--reason", "x", "--yes", "-o", "json")
     identifier = line.run("op", "list", "-o", "json").data[0]["id"]
