@@ -48,6 +48,8 @@ _START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
 _SECONDS_OF_A_SECOND = 1.5
 # How long what was sent is given to land before the proof is made.
 _LANDING_SECONDS = 600.0
+# A job reads the hub's partitions side by side, and one may be some seconds behind another.
+_ABREAST = timedelta(seconds=5)
 # A run writes down how far it is after each step: in about so many, none of more versions than these.
 _INNER_STEPS, _INNER_VERSIONS = 10, 20
 # Arguments of the stream that a replay does not know.
@@ -270,7 +272,7 @@ def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
     behind = [
         job.name
         for job in bench.services.streamanalytics.jobs()
-        if ended is not None and (job.last_output_at is None or job.last_output_at < ended)
+        if ended is not None and (job.last_output_at is None or job.last_output_at < ended + _ABREAST)
     ]
     if not behind:
         return Observation(Sight.SO, "the jobs have written what came after it")

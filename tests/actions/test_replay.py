@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lpmops.actions import registry, replay_chunks, replay_halt, replay_show
 from lpmops.actions.action import Bench
-from lpmops.control.hands import Outcome, StopRequest
+from lpmops.control.hands import Event, Outcome, StopRequest
 from lpmops.errors import (
     DeadlineError,
     InterruptError,
@@ -24,7 +24,7 @@ from lpmops.errors import (
     StalePlanError,
     UsageError,
 )
-from lpmops.model import Commit, FeedState
+from lpmops.model import Commit, FeedState, to_data
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
@@ -253,6 +253,24 @@ def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Pat
         operation = ended.operation
         assert list(submitted) == [f"lpmops-{operation}-1-0", f"lpmops-{operation}-1-1", f"lpmops-{operation}-2-0"]
         assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
+
+
+def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        ended = START - timedelta(minutes=1)
+        worker.cloud.put(JOB, last_output_at=to_data(ended + timedelta(seconds=1)))
+        said: list[str] = []
+
+        def land(event: Event) -> None:
+            if event.step == "wait until it has landed" and event.said:
+                said.append(event.said)
+                worker.cloud.put(JOB, last_output_at=to_data(ended + timedelta(seconds=6)))
+
+        plan = worker.plan(case)
+        assert worker.desk.apply(plan, worker.approve(plan), tell=land).state == "succeeded"
+        assert said == [f"{JOB} has not written so far", "the jobs have written what came after it"]
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
