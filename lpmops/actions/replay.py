@@ -82,6 +82,8 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     again = replay_wish.is_exact(wish)
     counts = Counts(wish.get("counted")) if again else replay_counts.count(bench, wished, commits, room)
     refusals += counts.refusals
+    if not again:
+        refusals += replay_preflight.rights_that_lack(bench)
     if len(chunks) > _MOST_CHUNKS:
         way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
