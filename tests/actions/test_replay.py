@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -465,6 +466,26 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
     assert line.run("replay", "resume", identifier, "-o", "json").data["state"] == "succeeded"
     over = line.run("replay", "pause", identifier, "-o", "json")
     assert (over.code, "is over: it is succeeded" in over.document["error"]["message"]) == (6, True)
+
+
+def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    operation, _ = journal.read(store, identifier)
+
+    def other_process(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "cancel_replay"):
+            journal.save_operation(store, replace(operation, state="succeeded", result="{}"))
+            lease.release(store, name, "another")
+
+    line.cloud.trouble = other_process
+    said = line.run("replay", "pause", identifier)
+    assert (said.code, "before it could be paused" in said.out, "resume" in said.out) == (0, True, False)
+    store.close()
 
 
 def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
