@@ -198,7 +198,12 @@ def replay_id(operation: str, chunk: int) -> str:
 
 def _runs(bench: Bench, operation: str, chunk: int) -> Iterator[ReplayRun]:
     """The runs of a chunk, newest first."""
-    found: Iterator[ReplayRun] = bench.services.replays.named(run_name(operation, chunk), made_at(operation))
+    name = run_name(operation, chunk)
+    return (run for run in _all_runs(bench, operation) if run.name == name)
+
+
+def _all_runs(bench: Bench, operation: str) -> Iterator[ReplayRun]:
+    found: Iterator[ReplayRun] = bench.services.replays.submitted(f"{RUN_PREFIX}{operation} ", made_at(operation))
     return found
 
 
@@ -299,22 +304,23 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
     proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
     sent = [step for step in plan.steps if step.kind == CHUNK]
-    runs = {step.arguments["n"]: list(_runs(bench, operation, step.arguments["n"])) for step in sent}
+    runs = list(_all_runs(bench, operation))
     return {
         "changed": True,
         "summary": f"{replay_show.verdict(proof)}. The proof: lpmops replay show {operation}",
         "from_version": ranges[0].first,
         "to_version": ranges[-1].last,
         "companies": list(companies),
-        "chunks": [_chunk_data(bench, step, operation, runs[step.arguments["n"]]) for step in sent],
-        "latency": replay_latency.measured(bench, [run for found in runs.values() for run in found]),
+        "chunks": [_chunk_data(bench, step, operation, runs) for step in sent],
+        "latency": replay_latency.measured(bench, runs),
         "proof": proof,
     }
 
 
 def _chunk_data(bench: Bench, step: Step, operation: str, runs: Sequence[ReplayRun]) -> dict[str, Any]:
-    """What became of a chunk. `rate` is in events a second over the run that did it, its cluster's start counted in."""
+    """What became of a chunk, of the runs of all. `rate` is in events a second over the run that did it, its cluster's start counted in."""
     n = step.arguments["n"]
+    runs = [run for run in runs if run.name == run_name(operation, n)]
     progress: ReplayProgress | None = bench.services.replays.progress(replay_id(operation, n))
     rows = None if progress is None else progress.rows
     done = next((run for run in runs if run.state == "done"), None)
