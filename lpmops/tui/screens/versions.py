@@ -223,9 +223,7 @@ class VersionsScreen(CloserScreen):
         if versions is not None and self._answer.value is not None:
             inside = version_rows.rows_in(self._answer.value, versions)
             if inside:
-                self.versions.place(drawn.key(inside[0]))
-                # Once there is room it is known how much of the range can be seen.
-                self.call_after_refresh(self.versions.place, drawn.key(inside[0]), over=_OVER)
+                self.versions.place(drawn.key(inside[0]), over=_OVER)
         self._draw_choice(self.latest())
 
     def on_live_table_moved(self, message: LiveTable.Moved) -> None:
