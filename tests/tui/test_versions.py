@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from textual.pilot import Pilot
 
-from lpmops.control.reconciled import Asked, Unreadable
+from lpmops.control.reconciled import Asked
 from lpmops.errors import ServiceError
 from lpmops.model import Confidence, Health, Kind, Suspect, Turn
+from lpmops.store.proofs import Unreadable
 from lpmops.tui.place import Place
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.environment import EnvironmentScreen

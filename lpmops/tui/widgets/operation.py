@@ -153,7 +153,12 @@ def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
     }
     return [
         *lines,
-        *(_labelled(name, words) for name, each in shown.items() if each != [] for words in _told(to_data(each))),
+        *(
+            _labelled(name, words)
+            for name, each in shown.items()
+            if each not in ([], "")
+            for words in _told(to_data(each))
+        ),
     ]
 
 
