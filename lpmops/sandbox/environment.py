@@ -103,6 +103,8 @@ class SandboxEnvironment:
             tables={plan.table: self.table},
             volumes=volumes,
             stream_job=plan.stream_job,
+            stream_settings=plan.stream_settings,
+            stream_files=plan.stream_files,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
             run_task=self.bounded_runs.execute,

@@ -190,7 +190,6 @@ def ground(size: Size, stand: Stand = Stand.WAITING) -> Iterator[Ground]:
         config = running.folder / "lpmops.toml"
         environment = config_reader.read(config).environments[NAME]
         machine = Machine.at(home, config)
-        machine.done("stream", "deploy", "-e", NAME, "--reason", "a replay runs its code", "--confirm", NAME)
         yield Ground(machine, environment, running.folder, versions, changes, size.a_commit)
 
 
