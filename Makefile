@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 
+# Images of containers often set it, and then each of the hundreds of processes that a run starts compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-failed test-spark soak check format bench bench-spark peers picture clean
 .DEFAULT_GOAL := demo
 

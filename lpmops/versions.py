@@ -13,6 +13,11 @@ from lpmops.errors import UsageError
 
 # No table comes so far, and a number of more digits than these is read by no service.
 LARGEST = 10**18 - 1
+# What is still possible for versions whose changes nobody can read.
+PRESENT_ROWS = (
+    "What remains is what the table holds now: an UPDATE that sets a column to itself makes a change of each row that it touches, which the stream "
+    "sends and which lands; the changes between are gone."
+)
 _RANGE = re.compile(r"([0-9]{1,18})(?::([0-9]{1,18}))?")
 
 

@@ -96,12 +96,17 @@ def _of_the_jobs(bench: Bench) -> Iterator[str]:
 def _of_other_replays(bench: Bench, wished: Exact) -> Iterator[str]:
     for run in bench.services.replays.active(RUN_PREFIX):
         if run.first is None or run.last is None:
-            overlaps = True
+            overlaps, span = True, "versions that it does not tell"
         else:
+            span = f"versions {run.first} to {run.last}"
             overlaps = any(one.first <= run.last and run.first <= one.last for one in wished.ranges)
         others = set(run.companies)
         if overlaps and (not others or not wished.companies or others & set(wished.companies)):
-            yield f"“{run.name}” sends versions {run.first} to {run.last} just now (run {run.run_id}). Wait for it, or cancel it."
+            operation = run.name.removeprefix(RUN_PREFIX).partition(" ")[0]
+            yield (
+                f"Replay {operation} of {run.by or 'somebody'} sends {span} just now (run {run.run_id}). "
+                f"Wait for it; who began it ends it with: lpmops replay cancel {operation} --reason WHY"
+            )
 
 
 def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, commits: Sequence[Commit]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from lpmops.model import to_data
 
 # How often Stream Analytics asks for the route table: the shortest that it can.
 REFRESH_SECONDS = 60.0
+_NAMED_AT_MOST = 200
 
 
 def chosen(bench: Bench, company_ids: Sequence[str]) -> list[RouteEntry]:
@@ -72,6 +73,18 @@ def unrouted_words(company_id: str, found: Unrouted | None) -> str:
         f"{found.events:,} changes of {company_id} found no route (versions {found.first_version} to {found.last_version} of the source table): "
         f"they have not landed, and a replay from version {found.first_version} brings them."
     )
+
+
+def backfill(bench: Bench, left: Mapping[str, Unrouted]) -> str:
+    """The command that brings what no route took of these companies; empty where nothing of them can be brought."""
+    found = {company_id: one for company_id, one in left.items() if one.events and one.first_version is not None}
+    if not found:
+        return ""
+    # So many that no shell takes them all are asked for with all others: what has landed already lands no second time.
+    named = sorted(found) if len(found) <= _NAMED_AT_MOST else []
+    companies = [word for company_id in named for word in ("--company", company_id)]
+    first = min(one.first_version for one in found.values() if one.first_version is not None)
+    return command("lpmops", "replay", "plan", "-e", bench.environment.name, *companies, "--from-version", first)
 
 
 # Fields -------------------------------------------------------------------------------------------------------------------------------------------

@@ -209,6 +209,8 @@ def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draf
     total = sum(found.events for found in left.values())
     if len(new) > _SHOWN and total:
         draft.warnings.append(f"{total:,} changes of these companies found no route so far; a replay brings them.")
+    if later := route.backfill(bench, left):
+        draft.warnings.append(f"What came before is brought, once that is done, by: {later}")
 
 
 def _add_step(wish: Wish, new: Sequence[Mapping[str, Any]]) -> Step:
@@ -384,7 +386,14 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
             }
         )
     stopped = sorted({step.target for step in plan.steps if step.kind == asa.STOP_JOB})
-    return {"changed": True, "routes": shown, "stopped_jobs": stopped, "undo": plan.undo_of(operation)}
+    backfill = route.backfill(bench, left)
+    return {
+        "changed": True,
+        "routes": shown,
+        "stopped_jobs": stopped,
+        "backfill": backfill,
+        "undo": plan.undo_of(operation),
+    }
 
 
 # The action ----------------------------------------------------------------------------------------------------------------------------------------

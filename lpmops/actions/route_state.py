@@ -13,13 +13,21 @@ from typing import Any
 
 from lpmops.actions import asa, inputs, route_prepare
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
-from lpmops.actions.route import REFRESH_SECONDS, chosen, company_input, seen_of_place, unrouted_data, unrouted_words
+from lpmops.actions.route import (
+    REFRESH_SECONDS,
+    backfill,
+    chosen,
+    company_input,
+    seen_of_place,
+    unrouted_data,
+    unrouted_words,
+)
 from lpmops.actions.route_prepare import Draft
 from lpmops.control import guard, routes
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Impact, Plan, Step, pins_of
 from lpmops.control.remedies import command
-from lpmops.control.routes import ACTIVE, PAUSED, REMOVED, RouteEntry
+from lpmops.control.routes import ACTIVE, PAUSED, REMOVED, RouteEntry, Unrouted
 from lpmops.errors import RefusedError
 from lpmops.model import Receipt, to_data
 from lpmops.routing.routes import Route
@@ -47,13 +55,17 @@ def plan_pause(bench: Bench, wish: Wish) -> Plan:
 def plan_resume(bench: Bench, wish: Wish) -> Plan:
     """Let them land again. `wish`: as for a pause."""
     found = chosen(bench, wish["companies"])
-    warnings = []
-    for entry in found:
-        if entry.state == PAUSED:
-            since = entry.since - _UNTIL_NOTED if route_prepare.by_text(bench) else entry.since
-            left = routes.unrouted(bench.control, [entry.company_id], since).get(entry.company_id)
-            warnings.append(unrouted_words(entry.company_id, left))
+    left = {entry.company_id: _left(bench, entry) for entry in found if entry.state == PAUSED}
+    warnings = [unrouted_words(company_id, one) for company_id, one in left.items()]
+    if later := backfill(bench, {company_id: one for company_id, one in left.items() if one is not None}):
+        warnings.append(f"What came meanwhile is brought, once that is done, by: {later}")
     return _plan(bench, wish, "resume", found, ACTIVE, (PAUSED,), [words for words in warnings if words])
+
+
+def _left(bench: Bench, entry: RouteEntry) -> Unrouted | None:
+    """What no route took of a company since it was paused."""
+    since = entry.since - _UNTIL_NOTED if route_prepare.by_text(bench) else entry.since
+    return routes.unrouted(bench.control, [entry.company_id], since).get(entry.company_id)
 
 
 def plan_remove(bench: Bench, wish: Wish) -> Plan:

@@ -451,7 +451,8 @@ def _only_waits(book: Book) -> bool:
         steps = book.plan().steps
     except StoreError:
         return False
-    left = [step for step, row in zip(steps, book.steps, strict=True) if row.state in journal.OPEN_STEPS]
+    # One that failed is left too: whoever resumes does it again.
+    left = [step for step, row in zip(steps, book.steps, strict=True) if row.state not in ("done", "skipped")]
     return bool(left) and all(step.only_waits for step in left)
 
 

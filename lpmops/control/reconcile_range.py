@@ -1,7 +1,8 @@
 """Which versions a reconciliation looks at: what was asked for, how far it is settled, and in which spans it is read.
 
-A version is settled once everything of it can have landed: it is a minute old, the stream has read it, and no Stream Analytics job that stands has
-stopped before it. What is not settled is waiting and judged later; what is too old for the history is taken to be as old as the oldest known commit.
+A version is settled once everything of it can have landed: it is a minute old, the stream has read it, no Stream Analytics job that stands has
+stopped before it, and heartbeats that were sent after it have come through. What is not settled is waiting and judged later; what is too old for
+the history is taken to be as old as the oldest known commit.
 """
 
 from __future__ import annotations
@@ -119,12 +120,19 @@ def settled(
     table_id: str,
     progress: StreamProgress | None,
     jobs: Sequence[StreamingJob],
+    beat: datetime | None,
     now: datetime,
 ) -> Settled:
-    """How far a range can be judged."""
-    limits = [_young(versions, timeline, now), _unread(versions, table_id, progress)]
+    """How far a range can be judged; `beat` is when the newest heartbeat that came through was sent, None where that is not known."""
+    limits = [
+        _young(versions, timeline, now),
+        _unread(versions, table_id, progress),
+        _on_its_way(versions, timeline, beat),
+    ]
     limits += [_standing(versions, timeline, job) for job in jobs]
-    last, why = min((limit for limit in limits if limit is not None), default=(versions.last, ""))
+    last, why = min(
+        (limit for limit in limits if limit is not None), key=lambda limit: limit[0], default=(versions.last, "")
+    )
     if last >= versions.last:
         return Settled(versions.last)
     return Settled(last, max(last + 1, versions.first), why)
@@ -145,6 +153,16 @@ def _unread(versions: Versions, table_id: str, progress: StreamProgress | None) 
     if progress.version >= versions.last:
         return None
     return progress.version, f"the stream has read as far as version {progress.version}"
+
+
+def _on_its_way(versions: Versions, timeline: Timeline, beat: datetime | None) -> tuple[int, str] | None:
+    first = None if beat is None else timeline.later(versions, beat - LANDING)
+    if beat is None or first is None:
+        return None
+    return (
+        first - 1,
+        f"the newest heartbeat that came through was sent at {to_data(beat)}; what came later may be on its way",
+    )
 
 
 def _standing(versions: Versions, timeline: Timeline, job: StreamingJob) -> tuple[int, str] | None:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
@@ -29,7 +29,7 @@ from lpmops.model import Health, Snapshot
 from lpmops.store import lease, proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY
-from lpmops.versions import Versions, within, without
+from lpmops.versions import Versions, merged, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices as Bundle
@@ -44,6 +44,13 @@ _LEASE_SECONDS = 600.0
 _FIRST_SECONDS, _GLANCE_SECONDS = 15.0, 10.0
 _LONGEST_BACK_OFF = timedelta(hours=1)
 _TROUBLES = frozenset({"sql.unreachable", "sql.throttled", "sql.paused", "auth.expired", "auth.forbidden"})
+# In what health of a stage no turn is taken: the source and what landed must be readable, and what is late anywhere would be taken for lost.
+_WAITED_FOR: Mapping[str, tuple[Health, ...]] = {
+    "cdf": (Health.UNKNOWN,),
+    "eventhub": (Health.DEGRADED,),
+    "asa": (Health.DEGRADED, Health.DOWN, Health.UNKNOWN),
+    "sql": (Health.DEGRADED, Health.DOWN, Health.UNKNOWN),
+}
 _STANDING_WAREHOUSE = frozenset({"STOPPED", "STOPPING", "DELETING", "DELETED"})
 
 
@@ -187,13 +194,15 @@ class ReconcileTurns:
         name, now = self._environment.name, self._now()
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
+        gone = merged(each.versions for each in remembered.unreadable)
         reach = [Versions(proven[0].first, max(proven[0].first, settled.last))] if settled and proven else []
         return replace(
             known,
             at=now,
             next_at=now + self._interval,
             proven=proven[-1] if proven else None,
-            left=sum(len(each) for each in without(reach, proven)),
+            left=sum(len(each) for each in without(reach, [*proven, *gone])),
+            gone=sum(len(each) for each in gone),
             missing=sum(gap.missing for gap in gaps),
             doubled=sum(gap.doubled for gap in gaps),
             extra=sum(gap.extra for gap in gaps),
@@ -224,10 +233,10 @@ def in_the_way(snapshot: Snapshot | None) -> str | None:
     for suspect in snapshot.suspects:
         if suspect.id in _TROUBLES:
             return f"it waits while {suspect.id} lasts"
-    for name in ("cdf", "sql"):
+    for name, waited_for in _WAITED_FOR.items():
         stage = snapshot.stages.get(name)
-        if stage is None or stage.health is Health.UNKNOWN:
-            return f"it waits until {name} can be read"
+        if stage is None or stage.health in waited_for:
+            return f"it waits while {name} is {'unknown' if stage is None else stage.health.value}"
     return None
 
 

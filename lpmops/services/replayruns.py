@@ -23,7 +23,10 @@ from lpmops.services.redact import clean
 from lpmops.services.transport import Transport
 
 _RIGHTS = "CAN VIEW on the runs and READ VOLUME on the checkpoint's volume"
-_ORDERING = "the right to submit runs: CAN ATTACH TO on the cluster, or the entitlement to make one"
+_ORDERING = (
+    "to submit runs on the stream job's compute as its identity: a workspace admin grants CAN ATTACH TO on its cluster, or the entitlement to "
+    "create clusters; whoever manages the service principal that it runs as grants Service Principal User on that"
+)
 _PAGE, _PAGES = 25, 40
 # How far the workspace's clock may be behind that of the machine which asks.
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -171,6 +174,7 @@ def _run(fields: Fields) -> ReplayRun:
         first=first,
         last=last,
         companies=companies,
+        by=clean(fields.maybe_text("creator_user_name") or ""),
     )
 
 

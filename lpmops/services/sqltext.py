@@ -17,35 +17,32 @@ _WRITING = frozenset(
     ).split()
 )
 _WORD = re.compile(r"[A-Za-z_@#][\w@#$]*")
+_OPENING = re.compile(r"""--|/\*|['"\[`]""")
 _CLOSING = {"'": "'", '"': '"', "[": "]", "`": "`"}
 
 
 def pieces(text: str) -> Iterator[tuple[bool, str]]:
     """The text in order, cut into code (True) and what is quoted or commented (False); joined again it is the text."""
     start = at = 0
-    while at < len(text):
+    while (opening := _OPENING.search(text, at)) is not None:
+        at = opening.start()
         end = _end_of_quoted(text, at)
-        if end == at:
-            at += 1
-            continue
         if start < at:
             yield True, text[start:at]
         yield False, text[at:end]
         start = at = end
-    if start < at:
-        yield True, text[start:at]
+    if start < len(text):
+        yield True, text[start:]
 
 
 def _end_of_quoted(text: str, at: int) -> int:
-    """Where the string, name or comment that starts at `at` ends; `at` itself where none starts."""
+    """Where the string, name or comment that starts at `at` ends."""
     if text.startswith("--", at):
         line_end = text.find("\n", at)
         return len(text) if line_end < 0 else line_end
     if text.startswith("/*", at):
         return _end_of_comment(text, at)
-    closing = _CLOSING.get(text[at])
-    if closing is None:
-        return at
+    closing = _CLOSING[text[at]]
     end = at + 1
     while (end := text.find(closing, end)) >= 0:
         if text[end : end + 2] != closing * 2:

@@ -803,9 +803,11 @@ class Cloud:
                     run["name"],
                     state if ended else "running",
                     {"failed": "the driver died"}.get(state, ""),
+                    started_at=START - timedelta(minutes=2),
                     ended_at=START - timedelta(minutes=1) if ended else None,
                     first=int(words["--from-version"]),
                     last=int(words["--to-version"]),
+                    by=run.get("by", "ops@lpm.example"),
                 )
             )
             following = moves.get(state, state)

@@ -450,6 +450,14 @@ def test_one_route_is_shown_with_its_first_and_last_row(worker: Operator) -> Non
         route_sight.shown(worker.desk.bench(), "107")
 
 
+def test_what_came_before_a_company_was_on_is_offered_to_be_brought(worker: Operator) -> None:
+    worker.cloud.statement(CONTROL, UNROUTED.format("1007", 5))
+    plan = onboard(worker, COMPANY)
+    bring = "lpmops replay plan -e prod --company 1007 --from-version 5"
+    assert f"What came before is brought, once that is done, by: {bring}" in plan.warnings
+    assert worker.desk.apply(plan, worker.approve(plan)).result["backfill"] == bring
+
+
 def test_companies_that_the_source_has_and_nobody_routes_are_offered_the_busiest_first(worker: Operator) -> None:
     worker.cloud.statement(
         CONTROL,
@@ -477,6 +485,7 @@ def test_a_resumed_company_is_told_what_came_meanwhile(worker: Operator) -> None
     )
     plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
     assert any("1 changes of 1001 found no route (versions 17 to 17" in warning for warning in plan.warnings)
+    assert any("lpmops replay plan -e prod --company 1001 --from-version 17" in warning for warning in plan.warnings)
     outcome = worker.desk.apply(plan, worker.approve(plan))
     assert outcome.result["routes"][0]["state"] == "active"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lpmops.errors import BadAnswerError, ServiceError
+from lpmops.errors import BadAnswerError, ForbiddenError, ServiceError
 from lpmops.services.replayruns import ReplayRunService, submission
 from lpmops.services.transport import Transport
 from tests.services.faulty_server import FaultyServer, Request, answer
@@ -119,13 +119,15 @@ def test_a_run_at_work_says_which_versions_and_companies_it_sends(server: Faulty
         "--company=--rate=1",
     ]
     task = {"task_key": "replay", "spark_python_task": {"python_file": "/V/main.py", "parameters": words}}
-    runs = [run(4, "b", "RUNNING"), run(3, "a 1", "RUNNING", tasks=[task]), run(2, "a 2", "QUEUED")]
+    by = {"creator_user_name": "ops@lpm.example"}
+    runs = [run(4, "b", "RUNNING"), run(3, "a 1", "RUNNING", tasks=[task], **by), run(2, "a 2", "QUEUED")]
     server.route = lambda _: answer(200, {"runs": runs})
     found = service_of(server).active("a ")
     assert [(each.first, each.last, each.companies) for each in found] == [
         (3, 9, ("1001", "-2", "--rate=1")),
         (None, None, ()),
     ]
+    assert [each.by for each in found] == ["ops@lpm.example", ""]
     assert "active_only=true" in server.requests[0].target
 
 
@@ -148,3 +150,13 @@ def test_cancelling_names_the_run(server: FaultyServer) -> None:
     service_of(server).cancel("901")
     (request,) = server.requests
     assert (request.path, json.loads(request.body)) == ("/api/2.2/jobs/runs/cancel", {"run_id": 901})
+
+
+def test_who_may_not_submit_is_told_who_grants_what(server: FaultyServer) -> None:
+    said = "User ops@lpm.example does not have Service Principal User on 00000000-0000-4000-8000-0000000000e2."
+    server.route = lambda _: answer(403, {"error_code": "PERMISSION_DENIED", "message": said})
+    with pytest.raises(ForbiddenError) as caught:
+        service_of(server).submit({"run_name": "x"})
+    assert said in caught.value.message
+    assert "a workspace admin grants CAN ATTACH TO on its cluster" in caught.value.hint
+    assert "whoever manages the service principal that it runs as grants Service Principal User" in caught.value.hint

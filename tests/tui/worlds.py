@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from lpmops.control.access_rows import Right
@@ -401,9 +402,10 @@ def throttled(name: str, kind: Kind) -> Snapshot:
     return replace(base, health=Health.DOWN, stages={**base.stages, "sql": sql}, suspects=(cause, *base.suspects))
 
 
-def a_bad_night() -> MemoryFeed:
-    """A bad day after a worse night: production saturated at 03:04, down at 03:19, well again at 03:39; test signed out from 03:10 to 03:25."""
-    feed = bad_day()
+@cache
+def _looks_of_a_bad_night() -> tuple[tuple[Snapshot, ...], ...]:
+    """What was seen in it, look by look; made once, as moving all moments of hundreds of snapshots takes longer than most tests of it."""
+    looks = []
     for minute in range(120):
         at = night(1, 59, 57) + timedelta(minutes=minute)
         prod = (
@@ -418,10 +420,18 @@ def a_bad_night() -> MemoryFeed:
             if night(3, 9, 57) <= at < night(3, 24, 57)
             else good("test", Kind.TEST, rate=40.0)
         )
-        feed.keep(*(taken(each, at) for each in (good("dev", Kind.DEV), test, prod)))
+        looks.append(tuple(taken(each, at) for each in (good("dev", Kind.DEV), test, prod)))
     for minutes in (90, 30, 1):
         at = NOW - timedelta(minutes=minutes)
-        feed.keep(*(taken(each, at) for each in bad_day().snapshots.values()))
+        looks.append(tuple(taken(each, at) for each in bad_day().snapshots.values()))
+    return tuple(looks)
+
+
+def a_bad_night() -> MemoryFeed:
+    """A bad day after a worse night: production saturated at 03:04, down at 03:19, well again at 03:39; test signed out from 03:10 to 03:25."""
+    feed = bad_day()
+    for look in _looks_of_a_bad_night():
+        feed.keep(*look)
 
     def turn(at: datetime, name: str, what: str, health: Health, *, began: bool = True) -> None:
         kind = "health" if what in {each.value for each in Health} else "suspect"

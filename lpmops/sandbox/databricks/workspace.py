@@ -109,6 +109,10 @@ class Workspace:
         """Whether a run of the stream job is at work."""
         return self.jobs.stream_is_running()
 
+    def stream_arguments(self) -> Sequence[str] | None:
+        """What the run of the stream job that is at work was told; None where none is."""
+        return self.jobs.stream_arguments()
+
     def fail_run(self, message: str) -> None:
         """End the stream job's run as failed; a continuous job restarts after its back-off."""
         self.jobs.fail_stream(message)

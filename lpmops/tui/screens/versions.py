@@ -36,7 +36,7 @@ from lpmops.versions import Versions
 
 # How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
 _STILL, _COUNTED = 0.4, 2_000_000
-_NOTES = 3
+_NOTES, _OVER = 3, 2
 
 
 class VersionsScreen(CloserScreen):
@@ -68,7 +68,7 @@ class VersionsScreen(CloserScreen):
         self.companies.sort_by(drawn.BY_TROUBLE, descending=True)
         self.table: LiveTable[Any] = self.versions
         self._answer: Answer[Laid] = Answer()
-        self._begun = False
+        self._begun: Laid | None = None
         self._counted: Versions | None = None
         self._moving: Versions | None = None
         self._timer: Timer | None = None
@@ -109,8 +109,7 @@ class VersionsScreen(CloserScreen):
         found = self._answer.value
         self.versions.empty_text = self._nothing(scene)
         self.versions.show(found.rows if found is not None else (), scene.now.astimezone(scene.zone))
-        if found is not None and not self._begun:
-            self._begun = True
+        if found is not None:
             self._begin_with(found)
         self._draw_choice(scene)
 
@@ -205,23 +204,28 @@ class VersionsScreen(CloserScreen):
     # What is chosen --------------------------------------------------------------------------------------------------------------------------------
 
     def _begin_with(self, found: Laid) -> None:
-        """Chooses what the place names, else the newest range in which something is missing."""
+        """Chooses what the place names, else the newest range in which something is missing, as soon as one is known."""
+        before, self._begun = self._begun, found
+        if before is found or (before is not None and (before.missing or self.chosen is not None)):
+            return
         wanted: Versions | None = None
-        if self.place is not None and self.place.source:
+        if before is None and self.place is not None and self.place.source:
             try:
                 wanted = ranges.parse(self.place.source)
             except UsageError as error:
                 self.owner.tell(error.message)
-        self.choose(wanted or (found.missing[-1] if found.missing else None))
+        if wanted or found.missing:
+            self.choose(wanted or found.missing[-1])
 
     def choose(self, versions: Versions | None) -> None:
         """Chooses these versions and puts the cursor on the last of them."""
         self.choice.versions, self.choice.anchor = versions, None
         if versions is not None and self._answer.value is not None:
             inside = version_rows.rows_in(self._answer.value, versions)
-            # By way of its oldest row, so that as much of the range as has room is seen.
-            for row in (inside[-1], inside[0]) if inside else ():
-                self.versions.place(drawn.key(row))
+            if inside:
+                self.versions.place(drawn.key(inside[0]))
+                # Once there is room it is known how much of the range can be seen.
+                self.call_after_refresh(self.versions.place, drawn.key(inside[0]), over=_OVER)
         self._draw_choice(self.latest())
 
     def on_live_table_moved(self, message: LiveTable.Moved) -> None:

@@ -235,11 +235,14 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             self._arrange()
             self._repaint()
 
-    def place(self, key: str) -> None:
-        """Puts the cursor on the row of that key, where there is one."""
+    def place(self, key: str, *, over: int | None = None) -> None:
+        """Puts the cursor on the row of that key, where there is one; so many rows stay `over` it where those below are to be seen too."""
         index = next((number for number, row in enumerate(self._rows) if self._key(row) == key), None)
-        if index is not None:
-            self._go(index)
+        if index is None:
+            return
+        self._go(index)
+        if over is not None and self.is_attached:
+            self.scroll_to(y=max(0, index - min(over, self._page - 1)), animate=False, immediate=True)
 
     def _arrange(self) -> None:
         self._lines.clear()
