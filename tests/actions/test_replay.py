@@ -508,8 +508,11 @@ def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) 
             raise DeadlineError("The workspace does not answer.", service="test")
 
     line.cloud.trouble = away
-    said = line.run("op", "abort", identifier, "--reason", "enough")
-    assert (said.code, "could not be ended: The workspace does not answer." in said.err) == (0, True)
+    said = line.run("op", "abort", identifier, "--reason", "enough", "-o", "json")
+    error = said.document["error"]
+    assert (said.code, "given up, but what it has at work could not be ended" in error["message"]) == (9, True)
+    assert "The workspace does not answer." in error["message"]
+    assert line.run("op", "show", identifier, "-o", "json").data["state"] == "cancelled"
 
 
 def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_once(line: Line) -> None:
