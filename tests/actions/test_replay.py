@@ -106,6 +106,17 @@ def test_a_rate_above_what_is_free_is_refused(line: Line) -> None:
     assert (said.code, "more than is free" in said.document["error"]["message"]) == (6, True)
 
 
+def test_a_namespace_without_room_is_waited_for_or_given_more(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("hub", incoming=(72_000_000.0,))
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    message = said.document["error"]["message"]
+    assert (said.code, "the namespace takes 1,000, 1,200 flow now. Wait until less flows" in message) == (6, True), (
+        message
+    )
+    assert "az eventhubs namespace update" in message
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
