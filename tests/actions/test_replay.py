@@ -633,6 +633,23 @@ def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(fol
         assert done.result["proof"]["companies"][0]["source"] == 80
 
 
+class Scattered(Proven):
+    """Something is missing here and there, the most of it close together."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        places = [*range(2, 80, 2), 200]
+        return [OpenGap("1001", Versions(place, place), 1, 0, 1, 0, 0, 1) for place in places]
+
+
+def test_what_is_missing_here_and_there_is_sent_in_few_runs_with_what_lies_between(folder: Path) -> None:
+    with operator(folder, prover=Scattered()) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        worker.cloud.put("feed", versions=210)
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert (len(plan.wish["ranges"]), plan.wish["ranges"][-1]) == (20, [200, 200])
+        assert len(plan.steps) == 21
+
+
 class Lost(Proven):
     """Of what was found missing before some can't be read any more."""
 
