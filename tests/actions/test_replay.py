@@ -23,6 +23,7 @@ from lpmops.errors import (
     LpmopsError,
     PartlyAppliedError,
     StalePlanError,
+    TimedOutError,
     UsageError,
 )
 from lpmops.model import Commit, FeedState, to_data
@@ -267,6 +268,23 @@ def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Pat
         operation = ended.operation
         assert list(submitted) == [f"lpmops-{operation}-1-0", f"lpmops-{operation}-1-1", f"lpmops-{operation}-2-0"]
         assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
+
+
+def test_a_run_that_failed_while_nobody_looked_is_sent_again_by_the_first_resume(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("stream", held=True)
+        plan = worker.plan(case)
+        assert isinstance(worker.attempt(plan), TimedOutError)
+        (token,) = runs = worker.cloud.get("stream")["submitted"]
+        worker.cloud.put("stream", held=False, submitted={token: {**runs[token], "state": "failed"}})
+        told: list[tuple[str, str]] = []
+        (left,) = worker.unfinished()
+        resumed = worker.desk.resume(left, tell=lambda event: told.append((event.state, event.said)))
+        assert resumed.state == "succeeded"
+        assert ("failed", "run 900 ended: the driver died") in told, "it is not said why it is sent again"
+        assert [run["state"] for run in worker.cloud.get("stream")["submitted"].values()] == ["failed", "done"]
 
 
 def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folder: Path) -> None:
