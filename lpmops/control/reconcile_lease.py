@@ -1,7 +1,7 @@
 """Who reconciles an environment from this machine: one at a time, and a person before what runs by itself.
 
-Two that look at once would judge by what the other has just replaced. Whoever takes turns holds the lease for a turn, and gives the turn up before the
-next span where it was taken away; a person takes it at once. Over a store that can't be written there is nothing to share.
+Two that look at once would judge by what the other has just replaced. Whoever takes turns holds the lease for a turn, and gives the turn up before
+the next span where it was taken away; a person takes it at once. Over a store that can't be written there is nothing to share.
 """
 
 from __future__ import annotations
