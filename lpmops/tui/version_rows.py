@@ -28,9 +28,10 @@ UNPROVEN = Mark("─", "not looked at", "muted", 2)
 PARTLY = Mark("┅", "partly looked at", "muted", 3)
 NO_FEED = Mark("·", "not recorded", "faint", 4)
 OLD = Mark("░", "may be gone", "warn", 5)
-DIFFERS = Mark("▲", "differs", "warn", 6)
-MISSING = Mark("✖", "missing", "bad", 7)
-LEGEND = (PROVEN, UNPROVEN, MISSING, DIFFERS, OLD, NO_FEED, YOUNG, PARTLY)
+GONE = Mark("╳", "can't be read any more", "warn", 6)
+DIFFERS = Mark("▲", "differs", "warn", 7)
+MISSING = Mark("✖", "missing", "bad", 8)
+LEGEND = (PROVEN, UNPROVEN, MISSING, DIFFERS, GONE, OLD, NO_FEED, YOUNG, PARTLY)
 # Operations that write rows; every other one is worth a mark of its own on the axis.
 _WRITES = ("WRITE", "MERGE", "UPDATE", "DELETE", "STREAMING UPDATE", "COPY INTO")
 
@@ -126,7 +127,11 @@ def _stretches(
     """Where each stretch begins, and what is known of it."""
     proven = line.proofs.proven if line.proofs is not None else {}
     edges = {0, *(line.feed.first_version or 0,)}
-    for one in (*(gap.versions for gap in gaps), *(each for ranges in proven.values() for each in ranges)):
+    lost = line.proofs.unreadable if line.proofs is not None else ()
+    known = [each for ranges in proven.values() for each in ranges]
+    known += [gap.versions for gap in gaps]
+    known += [each.versions for each in lost]
+    for one in known:
         edges |= {one.first, one.last + 1}
     # Age runs along the versions: the first that is young, and the first whose changes are certain.
     newest_first = line.commits
@@ -146,8 +151,7 @@ def _stretches(
     for border in borders:
         going = [gap for gap in going if gap.versions.last >= border] + opening.get(border, [])
         index = bisect_right(versions, border - 1)
-        known = versions[index] if index < len(versions) else None
-        moment = at[known] if known is not None else line.feed.latest_commit_at
+        moment = at[versions[index]] if index < len(versions) else line.feed.latest_commit_at
         states.append(_state(line, border, moment, now, tuple(going), everyone, some))
     return borders, states
 
@@ -177,6 +181,9 @@ def _state(
     if gaps:
         kinds = [name for name in ("doubled", "extra") if any(getattr(gap, name) for gap in gaps)]
         return DIFFERS, f"{_companies(gaps)}: {' and '.join(kinds)}", gaps
+    lost = line.proofs.unreadable if line.proofs is not None else ()
+    if (gone := next((each for each in lost if version in each.versions), None)) is not None:
+        return GONE, f"{GONE.word}: {gone.why}", ()
     if version in everyone:
         return PROVEN, PROVEN.word, ()
     certainty = replayable(line.feed, version, at, now)

@@ -45,12 +45,17 @@ def replaying(*steps: OperationStep, state: str = "running", **changes: Any) -> 
 def shown(*rows: int | None, proof: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """What `lpmops replay show` gives."""
     chunks = [
-        {"n": n, "from_version": 900 + 20 * n, "to_version": 919 + 20 * n, "rows": sent, "rows_planned": 1_000, "state": "done", "run_id": f"90{n}"}
+        {
+            "n": n, "from_version": 900 + 20 * n, "to_version": 919 + 20 * n, "rows": sent, "rows_planned": 1_000, "state": "done",
+            "run_id": f"90{n}", "rate": None, "quarantined": None,
+        }
         for n, sent in enumerate(rows, 1)
     ]  # fmt: skip
     return {
         "id": ID, "environment": "prod", "state": "succeeded", "from_version": 920, "to_version": 979, "companies": ["1001"], "rate": 500,
-        "chunks": chunks, "proof": proof, "by": "ops@lpm.example", "reason": "hub outage", "ticket": "", "error": "", **changes,
+        "chunks": chunks, "proof": proof, "by": "ops@lpm.example", "reason": "hub outage", "ticket": "", "error": "",
+        "ranges": ["920:979"], "counted": {"1001": 1_237}, "rows": sum(each or 0 for each in rows) or None, "rows_planned": 1_000 * len(rows),
+        "latency": None, "at": "2026-11-23T13:55:12Z", "ended_at": None, **changes,
     }  # fmt: skip
 
 
@@ -106,9 +111,9 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
         drawn = text(pilot)
         assert "v 940:959" in drawn
         assert "250 of at most 1,000  2.5/s  under way  run 902" in drawn
-        assert "total 650 rows" in drawn
+        assert "total 650 of 1,237 rows" in drawn
         assert "1 of 3 chunks" in drawn
-        assert "about 9 min left" in drawn
+        assert "about 6 min left" in drawn
         assert "live latency p99 6.2 s now of 60 s promised  before it began 2 s" in drawn
 
 
@@ -117,8 +122,8 @@ async def test_what_was_not_read_yet_is_no_zero() -> None:
     feed, orders = world(operation, shown(None, None))
     async with at_work(feed, orders, (80, 24)) as pilot:
         await show(pilot, operation)
-        await until(pilot, lambda: "total – rows" in text(pilot))
-        assert "time left not known yet" in text(pilot)
+        await until(pilot, lambda: "total – of 1,237 rows" in text(pilot))
+        assert "time left –" in text(pilot)
         assert "before it began –" in text(pilot)
 
 
@@ -182,7 +187,7 @@ async def test_before_there_is_a_proof_there_is_nothing_to_write() -> None:
     feed, orders = world(operation, shown(None))
     async with at_work(feed, orders, (120, 40)) as pilot:
         await show(pilot, operation)
-        await until(pilot, lambda: "total – rows" in text(pilot))
+        await until(pilot, lambda: "total – of 1,237 rows" in text(pilot))
         assert "write proof" not in text(pilot)
 
 
@@ -193,7 +198,7 @@ async def test_a_replay_whose_progress_cannot_be_read_shows_its_journal() -> Non
     feed.time += timedelta(seconds=1)
     async with at_work(feed, orders, (80, 24)) as pilot:
         await show(pilot, operation)
-        await until(pilot, lambda: "v 920:939" in text(pilot) and "total – rows" in text(pilot))
+        await until(pilot, lambda: "v 920:939" in text(pilot) and "total – of – rows" in text(pilot))
         assert pilot.app.is_running
 
 

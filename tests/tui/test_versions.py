@@ -338,3 +338,21 @@ async def test_from_a_company_it_is_ticked() -> None:
         await until(pilot, lambda: "for 1 ticked" in text(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, CompanyScreen))
+
+
+async def test_what_can_not_be_read_any_more_is_known_again_after_a_restart() -> None:
+    gone = Unreadable(
+        Versions(3, 40), "VACUUM has removed the files of their changes.", "Load the table's current rows."
+    )
+    found = line(gaps=(), proven=(Versions(41, 1_240),))
+    assert found.proofs is not None
+    feed = lossy_day(replace(found, proofs=replace(found.proofs, unreadable=(gone,))))
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        assert "versions 3:40: VACUUM has removed the files of their changes. Load the table's current rows." in text(
+            pilot
+        )
+        assert {row.mark.word for row in screen.versions_shown if row.version in gone.versions} == {
+            "can't be read any more"
+        }
+        assert "╳" in text(pilot)

@@ -20,6 +20,7 @@ from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Route, to_data
 from lpmops.plain_text import plain_line
+from lpmops.store.proofs import Unreadable
 from lpmops.tui import commands, paint, questions, version_rows
 from lpmops.tui.answers import Answer
 from lpmops.tui.paint import Line, Piece
@@ -153,13 +154,12 @@ class VersionsScreen(CloserScreen):
             drawn.next_line(found, rows, self.chosen, work),
         ]
         result = work.result if work is not None and not work.going else None
-        for each in result.unreadable[:_NOTES] if result is not None else ():
-            lines.append(
-                (Piece(" ○ ", "unknown"), paint.piece(f"versions {each.versions}: {each.why} {each.remains}", "muted"))
-            )
-        for text in result.warnings[:_NOTES] if result is not None else ():
-            lines.append((Piece(" ○ ", "unknown"), paint.piece(text, "muted")))
-        return lines
+        lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
+        said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
+        said += result.warnings if result is not None else ()
+        return lines + [
+            (Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]
+        ]
 
     def _counts(self, scene: Scene, chosen: Versions | None) -> Answer[Mapping[str, int]]:
         """Whose rows are in the chosen versions; asked once they stand still, where they are not too many."""
@@ -223,9 +223,7 @@ class VersionsScreen(CloserScreen):
         if versions is not None and self._answer.value is not None:
             inside = version_rows.rows_in(self._answer.value, versions)
             if inside:
-                self.versions.place(drawn.key(inside[0]))
-                # Once there is room it is known how much of the range can be seen.
-                self.call_after_refresh(self.versions.place, drawn.key(inside[0]), over=_OVER)
+                self.versions.place(drawn.key(inside[0]), over=_OVER)
         self._draw_choice(self.latest())
 
     def on_live_table_moved(self, message: LiveTable.Moved) -> None:
@@ -371,6 +369,13 @@ class VersionsScreen(CloserScreen):
         """The rows of the table that has the keys."""
         name = "versions" if self.table is self.versions else "companies"
         return Sheet(f"{self.environment}-{name}", [_data(row) for row in self.table.rows])
+
+
+def _lost(found: Laid, chosen: Versions | None) -> Sequence[Unreadable]:
+    """What is known to be gone for good among the chosen versions."""
+    proofs = found.line.proofs
+    known = proofs.unreadable if proofs is not None else ()
+    return [each for each in known if chosen is None or ranges.within([each.versions], chosen)]
 
 
 def _data(row: VersionRow | CompanyRow) -> dict[str, Any]:

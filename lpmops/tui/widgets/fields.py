@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from lpmops.tui.answers import Answer, Answers
     from lpmops.tui.orders import Orders
 
-# As wide as the styles have a name.
-_NAME = 9
 _ASKED = count(1)
 
 
@@ -66,13 +64,9 @@ class Fields(Vertical):
 
     def compose(self) -> ComposeResult:
         """A row each."""
-        longest = max((len(each.field.title) for each in self.all), default=0)
         for each in self.all:
             with Horizontal(classes="field -looked" if each.field.look is not None else "field"):
-                name = FieldName((Piece(each.field.title, "muted"),))
-                if longest > _NAME:
-                    name.styles.width = longest + 1
-                yield name
+                yield FieldName((Piece(each.field.title, "muted"),))
                 yield each
                 if each.field.look is not None:
                     yield RemarkText(id=f"remark-{each.field.name}")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lpmops.actions import replay_show
+from lpmops.actions import replay_latency, replay_show
 from lpmops.actions.replay import CHUNK
 from lpmops.control.operations import FINISHED_STEPS
 from lpmops.model import parse_time
@@ -100,45 +100,39 @@ def _rate(step: OperationStep, sent: Mapping[str, Any], now: datetime) -> float 
 def total_line(operation: Operation, shown: Mapping[str, Any] | None, now: datetime) -> Line:
     """All chunks together: what was sent, how fast, and about how long the rest takes."""
     chunks = [step for step in operation.steps if step.kind == CHUNK]
-    sent = {each["n"]: each for each in shown["chunks"]} if shown is not None else {}
-    rows = [each["rows"] for each in sent.values() if each["rows"] is not None]
     begun = [step.begun_at for step in chunks if step.begun_at is not None]
     ended = [step.ended_at for step in chunks if step.ended_at is not None]
     done = sum(step.state in FINISHED_STEPS for step in chunks)
-    over = done == len(chunks)
-    seconds = ((max(ended) if over and ended else now) - min(begun)).total_seconds() if begun else 0.0
-    rate = sum(rows) / seconds if rows and seconds > 0 else None
+    is_over = done == len(chunks)
+    seconds = ((max(ended) if is_over and ended else now) - min(begun)).total_seconds() if begun else 0.0
+    rows, wanted = (shown["rows"], _wanted(shown)) if shown is not None else (None, None)
     said = [
-        (Piece("    total ", "muted"), Piece(f"{words.count(sum(rows) if rows else None)} rows", "strong")),
+        (
+            Piece("    total ", "muted"),
+            Piece(words.count(rows), "strong"),
+            Piece(f" of {words.count(wanted)} rows", "muted"),
+        ),
         (Piece(f"{done} of {counted(len(chunks), 'chunk', 'chunks')}", "muted"),),
-        (Piece(words.rate(rate), "text"),) if rate is not None else (),
-        (Piece(f"took {words.duration(seconds)}", "muted"),)
-        if over and seconds
-        else _left(operation, chunks, sent, now),
+        (Piece(words.rate(rows / seconds), "text"),) if rows and seconds > 0 else (),
     ]
+    if is_over and seconds:
+        said.append((Piece(f"took {words.duration(seconds)}", "muted"),))
+    elif operation.state in ("approved", "running"):
+        said.append(_left(rows, wanted, seconds))
     return paint.joined(said, Piece("  ·  ", "faint"))
 
 
-def _left(
-    operation: Operation,
-    chunks: Sequence[OperationStep],
-    sent: Mapping[int, Mapping[str, Any]],
-    now: datetime,
-) -> Line:
-    """How long the rest takes, by the share of the planned rows that is done."""
-    if operation.state not in ("approved", "running"):
-        return ()
-    planned = sum(int(step.arguments["rows"]) for step in chunks)
-    through = 0.0
-    for step in chunks:
-        given = int(step.arguments["rows"])
-        rows = sent.get(step.arguments["n"], {}).get("rows") or 0
-        through += given if step.state in FINISHED_STEPS else min(given, rows)
-    begun = [step.begun_at for step in chunks if step.begun_at is not None]
-    if not begun or not through or not planned:
-        return (Piece("time left not known yet", "muted"),)
-    seconds = (now - min(begun)).total_seconds() * (planned - through) / through
-    return (Piece(f"about {words.age(max(1.0, seconds))} left", "strong"),)
+def _wanted(shown: Mapping[str, Any]) -> int:
+    """How many rows there are to send: those that were counted, else at most as many as the versions wrote."""
+    counts = shown["counted"]
+    return sum(counts.values()) if counts else shown["rows_planned"]
+
+
+def _left(rows: int | None, wanted: int | None, seconds: float) -> Line:
+    """How long the rest takes, at the rate so far."""
+    if not rows or not wanted or seconds <= 0:
+        return (Piece(f"time left {words.UNKNOWN}", "muted"),)
+    return (Piece(f"about {words.age(max(1.0, seconds * max(0, wanted - rows) / rows))} left", "strong"),)
 
 
 def latency_line(operation: Operation, scene: Scene, points: Points) -> Line:
@@ -169,9 +163,8 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene) -> Iterator[Line]:
     mark = _verdict_mark(proof)
     yield (Piece(f"{mark.glyph} ", mark.role), paint.piece(replay_show.verdict(proof), mark.role))
     yield (paint.piece(f"  {_about(shown, scene)}", "muted"),)
-    latency = _latency(shown)
-    if latency:
-        yield (paint.piece(f"  {latency}", "muted"),)
+    if shown["latency"] is not None:
+        yield (paint.piece(f"  live latency: {replay_latency.words(shown['latency'])}", "muted"),)
     yield paint.BLANK
     yield (Piece("  company".ljust(24), "muted"), *(Piece(name.rjust(8), "muted") for name in _COUNTS))
     # Whatever differs comes first, and of those that are whole some stand for all.
@@ -204,25 +197,9 @@ def _verdict_mark(proof: Mapping[str, Any]) -> Mark:
 
 def _about(shown: Mapping[str, Any], scene: Scene) -> str:
     """Range, companies, by whom and when."""
-    ranges = shown.get("ranges") or []
-    span = ", ".join(ranges) if len(ranges) > 1 else f"{shown['from_version']} to {shown['to_version']}"
     whom = counted(len(shown["companies"]), "company", "companies") if shown["companies"] else "every company"
-    at = shown.get("ended_at") or shown.get("at")
-    when = f", {words.moment(parse_time(at), scene.zone)}" if at else ""
-    return f"versions {span} · {whom} · by {shown['by']}{when}"
-
-
-def _latency(shown: Mapping[str, Any]) -> str:
-    """What the replay did to the live latency, where that was measured."""
-    found = shown.get("latency")
-    if not found or found.get("note"):
-        return ""
-    phases = [(name, found[name]["p95"]) for name in ("before", "during", "after") if found.get(name)]
-    return (
-        "live records, 95 % landed in: " + ", ".join(f"{words.duration(p95)} {name}" for name, p95 in phases)
-        if phases
-        else ""
-    )
+    when = words.moment(parse_time(shown["ended_at"] or shown["at"]), scene.zone)
+    return f"versions {replay_show.span(shown)} · {whom} · by {shown['by']}, {when}"
 
 
 def _is_whole(each: Mapping[str, Any]) -> bool:
