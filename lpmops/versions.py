@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lpmops.errors import UsageError
 
@@ -64,6 +65,16 @@ def merged(ranges: Iterable[Versions]) -> tuple[Versions, ...]:
         else:
             kept.append(one)
     return tuple(kept)
+
+
+def in_at_most(count: int, ranges: Iterable[Versions]) -> tuple[Versions, ...]:
+    """The same versions in so many ranges at most, with as few others between them as that takes."""
+    found = merged(ranges)
+    if len(found) <= count:
+        return found
+    widest = sorted(range(1, len(found)), key=lambda at: found[at - 1].last - found[at].first)[: count - 1]
+    borders = (0, *sorted(widest), len(found))
+    return tuple(Versions(found[at].first, found[end - 1].last) for at, end in pairwise(borders))
 
 
 def without(ranges: Iterable[Versions], taken: Iterable[Versions]) -> tuple[Versions, ...]:

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("lpmops", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How many examples a property is tried with that asks for no number of its own; the long form asks for far more.
+EXAMPLES = int(os.environ.get("LPMOPS_TEST_EXAMPLES", "40"))
+settings.register_profile("lpmops", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lpmops")
 
 _MAY_SKIP = ("LPMOPS_TEST_MSSQL",)

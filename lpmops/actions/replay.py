@@ -48,6 +48,8 @@ _START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
 _SECONDS_OF_A_SECOND = 1.5
 # How long what was sent is given to land before the proof is made.
 _LANDING_SECONDS = 600.0
+# A job reads the hub's partitions side by side, and one may be some seconds behind another.
+_ABREAST = timedelta(seconds=5)
 # A run writes down how far it is after each step: in about so many, none of more versions than these.
 _INNER_STEPS, _INNER_VERSIONS = 10, 20
 # Arguments of the stream that a replay does not know.
@@ -80,6 +82,8 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     again = replay_wish.is_exact(wish)
     counts = Counts(wish.get("counted")) if again else replay_counts.count(bench, wished, commits, room)
     refusals += counts.refusals
+    if not again:
+        refusals += replay_preflight.rights_that_lack(bench)
     if len(chunks) > _MOST_CHUNKS:
         way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
@@ -194,7 +198,12 @@ def replay_id(operation: str, chunk: int) -> str:
 
 def _runs(bench: Bench, operation: str, chunk: int) -> Iterator[ReplayRun]:
     """The runs of a chunk, newest first."""
-    found: Iterator[ReplayRun] = bench.services.replays.named(run_name(operation, chunk), made_at(operation))
+    name = run_name(operation, chunk)
+    return (run for run in _all_runs(bench, operation) if run.name == name)
+
+
+def _all_runs(bench: Bench, operation: str) -> Iterator[ReplayRun]:
+    found: Iterator[ReplayRun] = bench.services.replays.submitted(f"{RUN_PREFIX}{operation} ", made_at(operation))
     return found
 
 
@@ -270,7 +279,7 @@ def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
     behind = [
         job.name
         for job in bench.services.streamanalytics.jobs()
-        if ended is not None and (job.last_output_at is None or job.last_output_at < ended)
+        if ended is not None and (job.last_output_at is None or job.last_output_at < ended + _ABREAST)
     ]
     if not behind:
         return Observation(Sight.SO, "the jobs have written what came after it")
@@ -295,22 +304,23 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
     proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
     sent = [step for step in plan.steps if step.kind == CHUNK]
-    runs = {step.arguments["n"]: list(_runs(bench, operation, step.arguments["n"])) for step in sent}
+    runs = list(_all_runs(bench, operation))
     return {
         "changed": True,
         "summary": f"{replay_show.verdict(proof)}. The proof: lpmops replay show {operation}",
         "from_version": ranges[0].first,
         "to_version": ranges[-1].last,
         "companies": list(companies),
-        "chunks": [_chunk_data(bench, step, operation, runs[step.arguments["n"]]) for step in sent],
-        "latency": replay_latency.measured(bench, [run for found in runs.values() for run in found]),
+        "chunks": [_chunk_data(bench, step, operation, runs) for step in sent],
+        "latency": replay_latency.measured(bench, runs),
         "proof": proof,
     }
 
 
 def _chunk_data(bench: Bench, step: Step, operation: str, runs: Sequence[ReplayRun]) -> dict[str, Any]:
-    """What became of a chunk. `rate` is in events a second over the run that did it, its cluster's start counted in."""
+    """What became of a chunk, of the runs of all. `rate` is in events a second over the run that did it, its cluster's start counted in."""
     n = step.arguments["n"]
+    runs = [run for run in runs if run.name == run_name(operation, n)]
     progress: ReplayProgress | None = bench.services.replays.progress(replay_id(operation, n))
     rows = None if progress is None else progress.rows
     done = next((run for run in runs if run.state == "done"), None)

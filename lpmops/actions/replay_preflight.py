@@ -9,7 +9,7 @@ from typing import Any
 from lpmops.actions import jobs, route_databases
 from lpmops.actions.action import Bench
 from lpmops.actions.replay_wish import MOST_VERSIONS, Exact, HeadRoom
-from lpmops.control import remedies, routes
+from lpmops.control import access, remedies, rights, routes
 from lpmops.control.routes import REMOVED
 from lpmops.errors import LpmopsError, SignInError
 from lpmops.model import Commit, FeedState, to_data
@@ -44,6 +44,13 @@ def entry_of(job: Mapping[str, Any]) -> str:
     task = (job.get("tasks") or [{}])[0]
     python = task.get("spark_python_task") or {}
     return str(python.get("python_file") or "") if list(python.get("parameters") or ())[:1] == ["stream"] else ""
+
+
+def rights_that_lack(bench: Bench) -> Iterator[str]:
+    """What the job's identity, as which a run goes, may not do in Unity Catalog: who gives it, by which words. What can't be told is left out."""
+    for right in access.look(bench.services, bench.now, needs=access.chosen((rights.STREAM,), ("unity",))):
+        if right.state == "lacks":
+            yield f"{right.who} lacks {right.right} on {right.on}: {right.why}. Hand this to {right.giver}: {right.grant}"
 
 
 def _of_the_feed(bench: Bench, wished: Exact, feed: FeedState) -> Iterator[str]:

@@ -17,7 +17,7 @@ from lpmops.errors import ServiceError, SignInError, UsageError
 from lpmops.model import Commit, FeedState, parse_time, to_data
 from lpmops.plain_text import counted
 from lpmops.store.proofs import OpenGap
-from lpmops.versions import Versions, merged
+from lpmops.versions import Versions, in_at_most, merged
 
 # How far back a history is read: each version of a range is looked at.
 MOST_VERSIONS = 10_000
@@ -25,6 +25,8 @@ _FIRST_LOOK = 1_000
 # The stream of commits goes on while one looks: without room for them the oldest of the range would fall out.
 _MARGIN = 100
 MOST_ROWS, LARGEST_RATE = 250_000, 100_000
+# A loss here and there has hundreds of gaps; each range is a run of its own, whose cluster takes minutes to come, and a proof of its own.
+_MOST_RANGES = 20
 # What a throughput unit takes in a second, and how large an event is where nothing flows that would show it.
 _UNIT_EVENTS, _UNIT_BYTES, _USUAL_BYTES = 1_000.0, 1_000_000.0, 1_000.0
 
@@ -137,7 +139,7 @@ def _missing(bench: Bench, feed: FeedState, companies: tuple[str, ...]) -> tuple
     """The ranges that open gaps name, and their companies; of those of `companies` where some are named."""
     wanted = [gap for gap in _gaps(bench, feed, companies) if gap.repairable]
     named = tuple(dict.fromkeys(gap.company_id for gap in wanted if gap.company_id))
-    return merged(gap.versions for gap in wanted), named or companies
+    return in_at_most(_MOST_RANGES, (gap.versions for gap in wanted)), named or companies
 
 
 def lost(bench: Bench, wish: Wish, feed: FeedState) -> Iterator[str]:

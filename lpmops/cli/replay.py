@@ -189,6 +189,9 @@ def show(
         warnings: list[str] = []
 
         def progress(chunk: int) -> Any:
+            if warnings:
+                # A workspace that did not answer once is not waited for once a chunk.
+                return None
             try:
                 return desk.services.replays.progress(replay.replay_id(operation.id, chunk))
             except LpmopsError as error:

@@ -349,7 +349,9 @@ class Engine:
                 hint=f"Wait on: lpmops op resume {book.id}\nOr leave it at that: lpmops op abort {book.id} --reason WHY",
             )
         if self._stop.requested:
-            raise InterruptError(f"Operation {book.id} was stopped while it waited, as asked: {seen.said}.")
+            raise InterruptError(
+                f"Operation {book.id} was stopped while it waited, as asked: {seen.said}. What it waits for goes on."
+            )
         if seen.said != told:
             self._say(book, step, "accepted", seen.said)
         self._sleep(self._timing.poll)

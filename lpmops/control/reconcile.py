@@ -8,7 +8,7 @@ goes on where it was. Nothing is called complete that could not be read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -80,6 +80,7 @@ class _Run:
         self._store, self._asked, self._now, self._tell, self._stop = store, asked, now, tell, stop
         self._totals: dict[str, Found] = defaultdict(Found)
         self._looked_at: list[Versions] = []
+        self._former: Mapping[str, Sequence[OpenGap]] = {}
         self._lost: list[tuple[OpenGap, OpenGap]] = []
         self._unreadable: list[Unreadable] = []
         self._warnings: list[str] = []
@@ -196,9 +197,8 @@ class _Run:
         for hole in holes:
             yield _Work(hole, chosen)
         open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        for span in without(
-            timeline.gathered(within((gap.versions for gap in open_gaps), wanted)), [*holes, *unreadable]
-        ):
+        open_ranges = without(within((gap.versions for gap in open_gaps), wanted), unreadable)
+        for span in without(timeline.gathered(open_ranges), [*holes, *unreadable]):
             concerned = {
                 gap.company_id
                 for gap in open_gaps
@@ -298,7 +298,8 @@ class _Run:
 
     def _tell_of_former(self) -> None:
         """Proofs are of a table, and not of its name: what its former self lost is told apart, and can't be sent again."""
-        for table_id, gaps in proofs.former(self._store, self._environment.name, self._table_id).items():
+        self._former = proofs.former(self._store, self._environment.name, self._table_id)
+        for table_id, gaps in self._former.items():
             missing = sum(gap.missing for gap in gaps)
             if not missing:
                 continue
@@ -322,6 +323,10 @@ class _Run:
         listed = chosen or sorted(
             {*self._totals, *(c for c, route in self._places.routes.items() if route.state != routes.REMOVED)}
         )
+        if self._former and any(self._totals[each].difference.extra for each in listed):
+            self._warnings.append(
+                "Rows that landed from the table's former self stand under the same numbers of versions, and count as extra."
+            )
         return Reconciliation(
             environment=self._environment.name,
             table_id=self._table_id,

@@ -20,6 +20,7 @@ from lpmops.config import Config, Environment
 from lpmops.control import reconcile_standing as standings
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.reconcile_range import LANDING
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconciled import Asked, Reconciliation
 from lpmops.control.shared import whole
@@ -42,7 +43,7 @@ _SPAN_OF_VERSIONS = 2_000
 _LEASE_SECONDS = 600.0
 # The first looks go first, so that what is seen at a start is not held up.
 _FIRST_SECONDS, _GLANCE_SECONDS = 15.0, 10.0
-_LONGEST_BACK_OFF = timedelta(hours=1)
+_LONGEST_BACK_OFF, _STALE = timedelta(hours=1), timedelta(minutes=2)
 _TROUBLES = frozenset({"sql.unreachable", "sql.throttled", "sql.paused", "auth.expired", "auth.forbidden"})
 # In what health of a stage no turn is taken: the source and what landed must be readable, and what is late anywhere would be taken for lost.
 _WAITED_FOR: Mapping[str, tuple[Health, ...]] = {
@@ -136,7 +137,7 @@ class ReconcileTurns:
 
     def _turn(self, store: Store, known: Standing, now: datetime) -> Standing:
         newest = self._watcher.latest
-        if (trouble := in_the_way(newest)) is not None:
+        if (trouble := in_the_way(newest, now)) is not None:
             return replace(known, trouble=trouble)
         fresh, window = self._is_anything_new(store, known, newest), self._window(store, known, now)
         if not fresh and window is None:
@@ -195,11 +196,14 @@ class ReconcileTurns:
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
         gone = merged(each.versions for each in remembered.unreadable)
-        reach = [Versions(proven[0].first, max(proven[0].first, settled.last))] if settled and proven else []
+        # As far back as a turn looks: the history and the first turn bound it.
+        reach = (
+            within([settled], Versions(min(proven[0].first, settled.last), settled.last)) if settled and proven else ()
+        )
         return replace(
             known,
             at=now,
-            next_at=now + self._interval,
+            next_at=now + (self._interval if proven else min(self._interval, LANDING)),
             proven=proven[-1] if proven else None,
             left=sum(len(each) for each in without(reach, [*proven, *gone])),
             gone=sum(len(each) for each in gone),
@@ -226,10 +230,10 @@ class ReconcileTurns:
         )
 
 
-def in_the_way(snapshot: Snapshot | None) -> str | None:
+def in_the_way(snapshot: Snapshot | None, now: datetime) -> str | None:
     """Why now is no time to read much, as the last look has it; None where it is."""
-    if snapshot is None:
-        return "it was not looked at yet"
+    if snapshot is None or abs(now - snapshot.taken_at) > _STALE:
+        return "it waits for a look"
     for suspect in snapshot.suspects:
         if suspect.id in _TROUBLES:
             return f"it waits while {suspect.id} lasts"

@@ -58,10 +58,10 @@ class ReplayRunService:
         )
         return Receipt(answer.request_id, str(answer.fields().integer("run_id")))
 
-    def named(self, name: str, since: datetime) -> Iterator[ReplayRun]:
-        """The runs of that name, newest first, that began since a moment of this machine's clock; read no further than it is asked for."""
+    def submitted(self, prefix: str, since: datetime) -> Iterator[ReplayRun]:
+        """The runs whose name begins so, newest first, that began since a moment of this machine's clock; read no further than it is asked for."""
         began = int((since - _CLOCKS_DIFFER).timestamp() * 1000)
-        return (run for run in self._runs({"start_time_from": str(began)}) if run.name == name)
+        return (run for run in self._runs({"start_time_from": str(began)}) if run.name.startswith(prefix))
 
     def active(self, prefix: str) -> list[ReplayRun]:
         """The runs that are not over and whose name begins so."""

@@ -89,10 +89,10 @@ def unreadable(store: Store, environment: str, table_id: str) -> tuple[Unreadabl
 
 
 def former(store: Store, environment: str, table_id: str) -> dict[str, tuple[OpenGap, ...]]:
-    """The open gaps of the tables that were there before this one, by their ids. Raises StoreError."""
+    """The other tables of which something was looked at under this name, by their ids, with their open gaps. Raises StoreError."""
     with store.reading() as connection, believing(store.path):
         rows = connection.execute(
-            "SELECT DISTINCT table_id FROM open_gap WHERE environment = ? AND table_id <> ? ORDER BY table_id",
+            "SELECT DISTINCT table_id FROM proven WHERE environment = ? AND table_id <> ? ORDER BY table_id",
             (environment, table_id),
         ).fetchall()
         return {str(each): _gaps(connection, environment, each) for (each,) in rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from lpmops.actions import registry, replay_chunks, replay_halt, replay_show
 from lpmops.actions.action import Bench
-from lpmops.control.hands import Outcome, StopRequest
+from lpmops.control.hands import Event, Outcome, StopRequest
 from lpmops.errors import (
     DeadlineError,
     InterruptError,
@@ -24,12 +25,13 @@ from lpmops.errors import (
     StalePlanError,
     UsageError,
 )
-from lpmops.model import Commit, FeedState
+from lpmops.model import Commit, FeedState, to_data
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
 from tests.actions.cloud import CONTROL, JOB, START, Act, Cloud, quiet
+from tests.actions.cloud_access import without_rights
 from tests.actions.line import Line
 from tests.actions.operator import Proven, operator
 
@@ -84,6 +86,7 @@ def _not_unique(cloud: Cloud) -> None:
         (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
         (lambda cloud: cloud.put("lpmops.route", **{"1001": None}), "no route of company 1001"),
         (_not_unique, "IGNORE_DUP_KEY"),
+        (without_rights, "GRANT SELECT ON TABLE `lpm`.`gold`.`tdr_streaming` TO `application-1`"),
     ],
 )
 def test_what_speaks_against_it_is_said_before_anything_is_sent(
@@ -253,6 +256,24 @@ def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Pat
         operation = ended.operation
         assert list(submitted) == [f"lpmops-{operation}-1-0", f"lpmops-{operation}-1-1", f"lpmops-{operation}-2-0"]
         assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
+
+
+def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        ended = START - timedelta(minutes=1)
+        worker.cloud.put(JOB, last_output_at=to_data(ended + timedelta(seconds=1)))
+        said: list[str] = []
+
+        def land(event: Event) -> None:
+            if event.step == "wait until it has landed" and event.said:
+                said.append(event.said)
+                worker.cloud.put(JOB, last_output_at=to_data(ended + timedelta(seconds=6)))
+
+        plan = worker.plan(case)
+        assert worker.desk.apply(plan, worker.approve(plan), tell=land).state == "succeeded"
+        assert said == [f"{JOB} has not written so far", "the jobs have written what came after it"]
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
@@ -447,6 +468,26 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
     assert (over.code, "is over: it is succeeded" in over.document["error"]["message"]) == (6, True)
 
 
+def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    operation, _ = journal.read(store, identifier)
+
+    def other_process(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "cancel_replay"):
+            journal.save_operation(store, replace(operation, state="succeeded", result="{}"))
+            lease.release(store, name, "another")
+
+    line.cloud.trouble = other_process
+    said = line.run("replay", "pause", identifier)
+    assert (said.code, "before it could be paused" in said.out, "resume" in said.out) == (0, True, False)
+    store.close()
+
+
 def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("stream", held=True)
@@ -469,6 +510,27 @@ def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) 
     line.cloud.trouble = away
     said = line.run("op", "abort", identifier, "--reason", "enough")
     assert (said.code, "could not be ended: The workspace does not answer." in said.err) == (0, True)
+
+
+def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_once(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", shapes=[4])
+    line.cloud.trouble = lambda *_: line.cloud.put(
+        "stream", held=len(line.cloud.get("stream").get("submitted", {})) == 2
+    )
+    assert line.run(*RUN, *YES, "-o", "json").code == 8
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    asked: list[str] = []
+
+    def away(place: str, verb: str) -> None:
+        if verb == "replay_progress":
+            asked.append(verb)
+            raise DeadlineError("The workspace does not answer.", service="test")
+
+    line.cloud.trouble = away
+    said = line.run("replay", "show", identifier, "-o", "json")
+    assert (said.code, [each["state"] for each in said.data["chunks"]], len(asked)) == (0, ["done", "accepted"], 1)
+    assert "can't be read: The workspace does not answer." in said.out
 
 
 def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
@@ -555,6 +617,23 @@ def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(fol
         done = worker.desk.apply(plan, worker.approve(plan))
         assert done.result["proof"]["complete"] is True
         assert done.result["proof"]["companies"][0]["source"] == 80
+
+
+class Scattered(Proven):
+    """Something is missing here and there, the most of it close together."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        places = [*range(2, 80, 2), 200]
+        return [OpenGap("1001", Versions(place, place), 1, 0, 1, 0, 0, 1) for place in places]
+
+
+def test_what_is_missing_here_and_there_is_sent_in_few_runs_with_what_lies_between(folder: Path) -> None:
+    with operator(folder, prover=Scattered()) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        worker.cloud.put("feed", versions=210)
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert (len(plan.wish["ranges"]), plan.wish["ranges"][-1]) == (20, [200, 200])
+        assert len(plan.steps) == 21
 
 
 class Lost(Proven):

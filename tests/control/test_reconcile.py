@@ -504,8 +504,8 @@ def test_open_gaps_are_suspects_with_the_next_step_until_they_are_filled(lake: L
     evidence = suspects()["sql.rows_lost"].evidence
     assert evidence[1:3] == (
         "1 of them can't be sent again",
-        "versions 9:9: VACUUM has removed the files of their changes. What remains is a load. What reached the hub is kept there for 7 days: "
-        "pause the jobs, and begin again at that time with lpmops asa start -e test --mode custom --from 2026-11-23T12:00:09.000Z",
+        "versions 5:9: VACUUM has removed the files of their changes. What remains is a load. What reached the hub is kept there for 7 days: "
+        "pause the jobs, and begin again at that time with lpmops asa start -e test --mode custom --from 2026-11-23T12:00:05.000Z",
     )
     assert "in the backups of their database" in evidence[-1]
     lake.gone_before = 0

@@ -52,6 +52,7 @@ class Watching:
     environment: Environment = HERE
     suspects: tuple[Suspect, ...] = ()
     health: dict[str, Health] = field(default_factory=dict)
+    looked_ago: timedelta = timedelta()
     opened: list[str] = field(default_factory=list)
 
     @property
@@ -61,7 +62,9 @@ class Watching:
             name: Stage(name, self.health.get(name, Health.HEALTHY), "", readings=readings if name == "cdf" else ())
             for name in STAGES
         }
-        return Snapshot("test", Kind.TEST, self.lake.now, Health.HEALTHY, found, suspects=self.suspects)
+        return Snapshot(
+            "test", Kind.TEST, self.lake.now - self.looked_ago, Health.HEALTHY, found, suspects=self.suspects
+        )
 
     def open(self, environment: Environment, _: float) -> Any:
         self.opened.append(environment.name)
@@ -91,6 +94,22 @@ def test_a_turn_proves_what_has_settled_and_says_when_the_next_one_comes(lake: L
     assert (standing.proven, standing.left, standing.missing) == (Versions(0, 20), 0, 0)
     assert standing.words == "proven to version 20 at 12:10Z, next at 12:15Z"
     assert (standing.statements, reconcile_standing.recall(store, "test")) == (4, standing)
+
+
+def test_what_is_too_young_for_the_first_turn_is_looked_at_as_soon_as_it_has_settled(lake: Lake, store: Store) -> None:
+    lake.now = lake.at(1) + timedelta(seconds=30)
+    turns = Watching(lake).turns(store)
+    standing = take(turns)
+    assert (standing.proven, standing.next_at) == (None, lake.now + MINUTE)
+    assert "nothing is proven yet, next at 12:01Z; Versions from 0 on are not judged yet" in standing.words
+    later(lake, 1)
+    assert take(turns).proven == Versions(0, 20)
+
+
+def test_a_look_of_long_ago_is_no_ground_for_a_turn(lake: Lake, store: Store) -> None:
+    watching = Watching(lake, looked_ago=3 * MINUTE)
+    assert take(watching.turns(store)).trouble == "it waits for a look"
+    assert watching.opened == []
 
 
 def test_a_turn_that_is_not_due_is_not_taken_and_costs_nothing(lake: Lake, store: Store) -> None:

@@ -28,6 +28,7 @@ from tests.services.worlds import environment
 pytest.importorskip("uvicorn", reason="the sandbox's own dependencies are not installed")
 pytest.importorskip("databricks.sdk", reason="the workspace is served by a fixture that also knows the official client")
 
+from lpmops.sandbox.lake.alterations import vacuum_before
 from tests.sandbox.databricks.conftest import World, rows
 from tests.services import test_databricks_against_the_sandbox as workspaces
 from tests.services import test_sql_against_the_sandbox as servers
@@ -51,7 +52,7 @@ class Both:
     store: Store
 
     def everything(self) -> Versions:
-        return Versions(1, self.world.table.latest_version())
+        return Versions(0, self.world.table.latest_version())
 
     def source(self) -> dict[str, Tally]:
         return self.changes.counts(Routing(), self.everything())
@@ -151,3 +152,31 @@ def test_what_landed_is_complete_and_what_is_missing_is_told_from_what_was_taken
     both.land("1002")
     assert both.look().complete
     assert proofs.gaps(both.store, "dev", first.table_id) == ()
+
+
+def test_what_is_vacuumed_is_told_as_gone_and_a_table_that_is_made_anew_is_held_against_nothing_of_the_old(
+    both: Both,
+) -> None:
+    both.take_away("1001", 1)
+    both.look()
+    vacuum_before(both.world.table, 3)
+    found = both.look(again=True)
+    assert [(str(each.versions), each.why) for each in found.unreadable] == [
+        ("0:2", "VACUUM has removed the files of their changes.")
+    ]
+    assert "an UPDATE that sets a column to itself" in found.unreadable[0].remains
+    assert [(gap.missing, gap.repairable) for gap in found.companies[0].gaps] == [(4, 0)]
+    assert found.looked_at == (Versions(3, both.everything().last),)
+
+    both.world.table.recreate()
+    anew = both.look()
+    assert anew.table_id != found.table_id
+    assert "4 of them were missing for 1 company" in anew.warnings[0]
+    assert anew.complete
+    both.world.table.insert(rows("p", "q"))
+    both.world.table.insert(rows("r"))
+    over = both.look()
+    assert [(each.source, each.missing, each.extra) for each in over.companies if each.company_id == "1001"] == [
+        (3, 3, 1)
+    ]
+    assert "stand under the same numbers of versions, and count as extra" in over.warnings[-1]

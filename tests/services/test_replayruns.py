@@ -75,7 +75,7 @@ def test_a_submission_is_sent_once_and_gives_the_number_of_its_run(server: Fault
     assert [request.path for request in server.requests[before:]] == [SUBMIT]
 
 
-def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server: FaultyServer) -> None:
+def test_runs_are_found_by_how_their_name_begins_on_every_page_and_told_in_our_words(server: FaultyServer) -> None:
     pages = {
         "": {"runs": [run(4, "b", "RUNNING"), run(3, "a", "RUNNING")], "next_page_token": "two"},
         "two": {
@@ -91,7 +91,7 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
         return answer(200, pages["two" if "page_token=two" in request.target else ""])
 
     server.route = route
-    found = list(service_of(server).named("a", SINCE))
+    found = list(service_of(server).submitted("a", SINCE))
     assert [(each.run_id, each.state) for each in found] == [
         ("3", "running"),
         ("2", "failed"),
@@ -103,7 +103,7 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
     # An hour before, as clocks differ; whatever was submitted earlier is not read.
     assert all("start_time_from=1795431600000" in request.target for request in server.requests)
     asked = len(server.requests)
-    assert next(service_of(server).named("b", SINCE)).run_id == "4"
+    assert next(service_of(server).submitted("b", SINCE)).run_id == "4"
     assert len(server.requests) == asked + 1, "it reads on though it has what was wanted"
 
 

@@ -15,9 +15,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.lake import errors, log
 from lpmops.sandbox.lake import events as stand_in
-from lpmops.sandbox.lake import log
 from lpmops.sandbox.lake.errors import DeltaFeedError
+from lpmops.sandbox.lake.job_words import explained
 from lpmops.sandbox.lake.records import CallRecords, companies_of
 from lpmops.sandbox.lake.replay import Replay
 from lpmops.sandbox.lake.table import OPERATION, ChangeTable
@@ -179,6 +180,19 @@ def test_both_read_and_refuse_the_same_ranges_around_columns_that_come_and_go(sp
     found = {each: of_the_job(*each) for each in asked}
     assert {each: of_the_stand_in(*each) for each in asked} == found
     assert len({answer.partition(" ")[0] for answer in found.values()}) == 3
+
+
+def test_both_say_the_same_of_a_range_that_can_not_be_read() -> None:
+    for error in (
+        errors.missing_change_data(1, 9, 3),
+        errors.change_file_not_found("_change_data/cdc-0.parquet"),
+        errors.start_after_latest(9, 3),
+        errors.invalid_range(9, 3),
+        errors.version_not_found(1, 5, 9),
+        errors.incompatible_schema_change(1, 9, "{}", 9, 4),
+        errors.incompatible_data_schema(1, 9, "{}", 9, 1),
+    ):
+        assert explained(error) == str(failures.explain(RuntimeError(str(error))))
 
 
 def test_what_is_too_large_is_put_aside_by_both_in_the_same_words(spark: SparkSession, lake: Lake) -> None:
