@@ -18,9 +18,9 @@ test: .venv/dev ## every test; four at a time, because the stories wait more tha
 test-failed: .venv/dev ## the tests that failed last, one at a time
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1 $(PYTEST_FLAGS)
 
-soak: .venv/dev ## the proofs of changing things in their long form: kills twice over, every fault, 200 races of each action, 1,000 flipped bits, 500 nights; properties with 2,000 examples
+soak: .venv/dev ## the proofs of changing things in their long form: kills twice over, every fault, 200 races of each action, 1,000 flipped bits, 500 nights, every script of a replay; properties with 2,000 examples
 	LPMOPS_TEST_KILL_PAIRS=200 LPMOPS_TEST_FAULTS_EACH=11 LPMOPS_TEST_RACES=200 LPMOPS_TEST_JOURNAL_FLIPS=1000 LPMOPS_TEST_DISK_SIZES=42 \
-	LPMOPS_TEST_MACHINE=500 LPMOPS_TEST_ROUTES=1000 LPMOPS_TEST_WIRE=all $(BIN)/python -m pytest tests/actions -n 4 --dist worksteal $(PYTEST_FLAGS)
+	LPMOPS_TEST_MACHINE=500 LPMOPS_TEST_ROUTES=1000 LPMOPS_TEST_WIRE=all LPMOPS_TEST_REPLAYS=all $(BIN)/python -m pytest tests/actions tests/stories/test_replays_end_alike.py -n 4 --dist worksteal $(PYTEST_FLAGS)
 	LPMOPS_TEST_EXAMPLES=2000 $(BIN)/python -m pytest -m hypothesis -n 4 --dist worksteal $(PYTEST_FLAGS)
 
 test-spark: .venv/spark ## the stream job on real Spark, Delta and Kafka; needs a JDK (17) and Maven

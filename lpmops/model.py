@@ -306,7 +306,7 @@ class StreamRun:
 class ReplayRun:
     """A bounded run that sends versions again. `state` is running, done or failed, as which a cancelled one counts; `message` the service's words.
 
-    `first`, `last` and `companies` (none: every company) are what its arguments say, None where they say nothing.
+    `first`, `last` and `companies` (none: every company) are what its arguments say, None where they say nothing; `by` is who submitted it.
     """
 
     run_id: str
@@ -319,6 +319,7 @@ class ReplayRun:
     first: int | None = None
     last: int | None = None
     companies: tuple[str, ...] = ()
+    by: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

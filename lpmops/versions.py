@@ -8,11 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lpmops.errors import UsageError
 
 # No table comes so far, and a number of more digits than these is read by no service.
 LARGEST = 10**18 - 1
+# What is still possible for versions whose changes nobody can read.
+PRESENT_ROWS = (
+    "What remains is what the table holds now: an UPDATE that sets a column to itself makes a change of each row that it touches, which the stream "
+    "sends and which lands; the changes between are gone."
+)
 _RANGE = re.compile(r"([0-9]{1,18})(?::([0-9]{1,18}))?")
 
 
@@ -59,6 +65,16 @@ def merged(ranges: Iterable[Versions]) -> tuple[Versions, ...]:
         else:
             kept.append(one)
     return tuple(kept)
+
+
+def in_at_most(count: int, ranges: Iterable[Versions]) -> tuple[Versions, ...]:
+    """The same versions in so many ranges at most, with as few others between them as that takes."""
+    found = merged(ranges)
+    if len(found) <= count:
+        return found
+    widest = sorted(range(1, len(found)), key=lambda at: found[at - 1].last - found[at].first)[: count - 1]
+    borders = (0, *sorted(widest), len(found))
+    return tuple(Versions(found[at].first, found[end - 1].last) for at, end in pairwise(borders))
 
 
 def without(ranges: Iterable[Versions], taken: Iterable[Versions]) -> tuple[Versions, ...]:

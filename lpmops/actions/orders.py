@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from lpmops.config import Config
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
+from lpmops.control.engine import state_of
 from lpmops.control.guard import Arming
 from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobody
-from lpmops.control.operations import Operation, operation_of, operations
+from lpmops.control.operations import FINISHED_STEPS, Operation, operation_of, operations
 from lpmops.control.plan import Danger, Plan
 from lpmops.control.poller import Opener, open_services
+from lpmops.model import ReplayProgress
 from lpmops.store import audit, journal
 from lpmops.store.audit import Entry
 from lpmops.store.connection import Store
@@ -51,6 +53,7 @@ class ActionOrders:
         self._timing = timing
         self._lock = threading.Lock()
         self._armed: dict[str, Arming] = {}
+        self._sent: dict[tuple[str, int], ReplayProgress] = {}
 
     # Arming ----------------------------------------------------------------------------------------------------------------------------------------
 
@@ -145,6 +148,29 @@ class ActionOrders:
         """The newest entries of this machine's audit, newest first; the whole chain is checked. Raises StoreError."""
         with self._store() as store:
             return tuple(reversed(audit.entries(store, limit=_AUDIT_SHOWN)))
+
+    def replay(self, identifier: str) -> Mapping[str, Any]:
+        """A replay's chunks with what was sent of each, and its proof; a chunk that is done is asked about once. Raises lpmops.errors types."""
+        from lpmops.actions import replay, replay_show
+
+        with self._store() as store:
+            row, steps = journal.read(store, identifier)
+            state = state_of(store, row, self._now())
+        done = {number for number, step in enumerate(steps, 1) if step.state in FINISHED_STEPS}
+        with ExitStack() as opened:
+            desks: list[Desk] = []
+
+            def progress(chunk: int) -> ReplayProgress | None:
+                known = self._sent.get((row.id, chunk))
+                if known is None:
+                    if not desks:
+                        desks.append(opened.enter_context(self._desk(row.environment)))
+                    known = desks[0].services.replays.progress(replay.replay_id(row.id, chunk))
+                    if known is not None and chunk in done:
+                        self._sent[row.id, chunk] = known
+                return known
+
+            return replay_show.data(row, steps, state, progress)
 
     # Inside ----------------------------------------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from lpmops.actions import (
     replay_counts,
     replay_halt,
     replay_inputs,
+    replay_latency,
     replay_preflight,
     replay_show,
     replay_wish,
@@ -26,12 +27,13 @@ from lpmops.actions.replay_counts import Counts
 from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.actions.replay_wish import Exact
 from lpmops.control import guard
+from lpmops.control.book import made_at
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import Commit, FeedState, Receipt, ReplayRun, parse_time, to_data
+from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
@@ -46,7 +48,10 @@ _START_SECONDS, _PATIENCE, _LEEWAY = 240.0, 3, 1_800.0
 _SECONDS_OF_A_SECOND = 1.5
 # How long what was sent is given to land before the proof is made.
 _LANDING_SECONDS = 600.0
-_INNER_VERSIONS = 20
+# A job reads the hub's partitions side by side, and one may be some seconds behind another.
+_ABREAST = timedelta(seconds=5)
+# A run writes down how far it is after each step: in about so many, none of more versions than these.
+_INNER_STEPS, _INNER_VERSIONS = 10, 20
 # Arguments of the stream that a replay does not know.
 _OF_THE_STREAM = ("--checkpoint", "--starting-version", "--accept-schema-version", "--trigger-seconds")
 
@@ -66,8 +71,10 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
         "job.id": job.job_id if job is not None else None,
         "job.code": replay_preflight.entry_of(settings or {}),
     }
+    lost = tuple(replay_wish.lost(bench, wish, feed)) if replay_wish.is_of_gaps(wish) else ()
     if not wished.ranges:
-        return _plan(bench, wish, wished, (), seen, "Nothing is known to be missing.", Impact())
+        said = "Nothing is known to be missing that could be sent again." if lost else "Nothing is known to be missing."
+        return _plan(bench, wish, wished, (), seen, said, Impact(), refusals=lost)
     commits = replay_wish.commits(bench, feed, wished.ranges)
     chunks = _chunks(wished, commits)
     refusals = list(replay_preflight.refusals(bench, wished, feed, room, settings))
@@ -75,11 +82,13 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     again = replay_wish.is_exact(wish)
     counts = Counts(wish.get("counted")) if again else replay_counts.count(bench, wished, commits, room)
     refusals += counts.refusals
+    if not again:
+        refusals += replay_preflight.rights_that_lack(bench)
     if len(chunks) > _MOST_CHUNKS:
         way = "Take one range" if len(wished.ranges) > _MOST_CHUNKS else "Take a larger --chunk"
         refusals.append(f"That would be {len(chunks):,} runs; at most {_MOST_CHUNKS} are made. {way}.")
-    warnings = (*counts.words, *replay_preflight.warnings(bench, wished, feed, room, commits))
-    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, wished, len(chunks)))
+    warnings = (*counts.words, *lost, *replay_preflight.warnings(bench, wished, feed, room, commits))
+    steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
     # Nothing is skipped by it, so it says no events, which are those that are.
     impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)
     summary = _summary(bench, wished, chunks, counts)
@@ -126,15 +135,17 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rows": chunk.rows,
         "companies": list(wished.companies),
         "rate": wished.rate,
-        "asked_at": to_data(wished.asked_at),
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
-    change = Change("events", None, f"at most {chunk.rows:,} sent again")
+    said = f"at most {chunk.rows:,} sent again"
+    if wished.companies:
+        said = f"of {chunk.rows:,} those of {counted(len(wished.companies), 'company', 'companies')} sent again"
+    change = Change("events", None, said)
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
-def _landing_step(bench: Bench, wished: Exact, last: int) -> Step:
-    arguments = {"after": last, "asked_at": to_data(wished.asked_at), "seconds": _LANDING_SECONDS}
+def _landing_step(bench: Bench, last: int) -> Step:
+    arguments = {"after": last, "seconds": _LANDING_SECONDS}
     return Step("wait until it has landed", LANDED, bench.environment.name, arguments)
 
 
@@ -185,17 +196,20 @@ def replay_id(operation: str, chunk: int) -> str:
     return f"{operation}-{chunk}"
 
 
-def _runs(bench: Bench, step: Step, operation: str, chunk: int) -> Iterator[ReplayRun]:
+def _runs(bench: Bench, operation: str, chunk: int) -> Iterator[ReplayRun]:
     """The runs of a chunk, newest first."""
-    found: Iterator[ReplayRun] = bench.services.replays.named(
-        run_name(operation, chunk), parse_time(step.arguments["asked_at"])
-    )
+    name = run_name(operation, chunk)
+    return (run for run in _all_runs(bench, operation) if run.name == name)
+
+
+def _all_runs(bench: Bench, operation: str) -> Iterator[ReplayRun]:
+    found: Iterator[ReplayRun] = bench.services.replays.submitted(f"{RUN_PREFIX}{operation} ", made_at(operation))
     return found
 
 
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     n = step.arguments["n"]
-    newest = next(_runs(bench, step, row.operation, n), None)
+    newest = next(_runs(bench, row.operation, n), None)
     is_out = row.state in ("begun", "accepted", "in_doubt")
     answered = receipt.location if receipt is not None and is_out else None
     if answered and (newest is None or newest.run_id != answered):
@@ -221,11 +235,6 @@ def _rows_so_far(bench: Bench, operation: str, chunk: int) -> str:
     return "" if found is None else f", {found.rows:,} rows sent"
 
 
-def _rows_sent(bench: Bench, operation: str, chunk: int) -> int | None:
-    found = bench.services.replays.progress(replay_id(operation, chunk))
-    return None if found is None else found.rows
-
-
 def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
     # The app loads the actions at its start and the services when they are needed.
     from lpmops.services import replayruns
@@ -234,7 +243,7 @@ def _act_chunk(bench: Bench, step: Step, operation: str) -> Receipt:
     settings = bench.services.databricks.job_settings(job.job_id)
     n, name = step.arguments["n"], run_name(operation, step.arguments["n"])
     # Asked again after a lost answer the service gives the run it made; after a run that failed it makes another.
-    failed = sum(run.state == "failed" for run in _runs(bench, step, operation, n))
+    failed = sum(run.state == "failed" for run in _runs(bench, operation, n))
     token = f"lpmops-{operation}-{n}-{failed}"
     given = parameters(settings, step, replay_id(operation, n), replayruns.folder_of(bench.environment))
     operators = bench.environment.databricks.operators
@@ -254,7 +263,7 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
         "--from-version": given["first"],
         "--to-version": given["last"],
         "--rate": given["rate"],
-        "--chunk-versions": min(_INNER_VERSIONS, given["last"] - given["first"] + 1),
+        "--chunk-versions": min(_INNER_VERSIONS, (given["last"] - given["first"]) // _INNER_STEPS + 1),
         "--folder": folder,
     }
     companies = [("--company", company) for company in given["companies"]]
@@ -265,12 +274,12 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
 def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     """Whether the jobs have written what came after the last run's end; once its time is over the proof says what has not landed."""
     del receipt
-    runs = _runs(bench, step, row.operation, step.arguments["after"])
+    runs = _runs(bench, row.operation, step.arguments["after"])
     ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
     behind = [
         job.name
         for job in bench.services.streamanalytics.jobs()
-        if ended is not None and (job.last_output_at is None or job.last_output_at < ended)
+        if ended is not None and (job.last_output_at is None or job.last_output_at < ended + _ABREAST)
     ]
     if not behind:
         return Observation(Sight.SO, "the jobs have written what came after it")
@@ -294,23 +303,41 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     companies = tuple(plan.wish["companies"])
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
     proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
+    sent = [step for step in plan.steps if step.kind == CHUNK]
+    runs = list(_all_runs(bench, operation))
     return {
         "changed": True,
+        "summary": f"{replay_show.verdict(proof)}. The proof: lpmops replay show {operation}",
         "from_version": ranges[0].first,
         "to_version": ranges[-1].last,
         "companies": list(companies),
-        "chunks": [
-            {
-                "n": step.arguments["n"],
-                "from_version": step.arguments["first"],
-                "to_version": step.arguments["last"],
-                "rows": _rows_sent(bench, operation, step.arguments["n"]),
-                "state": "done",
-            }
-            for step in plan.steps
-            if step.kind == CHUNK
-        ],
+        "chunks": [_chunk_data(bench, step, operation, runs) for step in sent],
+        "latency": replay_latency.measured(bench, runs),
         "proof": proof,
+    }
+
+
+def _chunk_data(bench: Bench, step: Step, operation: str, runs: Sequence[ReplayRun]) -> dict[str, Any]:
+    """What became of a chunk, of the runs of all. `rate` is in events a second over the run that did it, its cluster's start counted in."""
+    n = step.arguments["n"]
+    runs = [run for run in runs if run.name == run_name(operation, n)]
+    progress: ReplayProgress | None = bench.services.replays.progress(replay_id(operation, n))
+    rows = None if progress is None else progress.rows
+    done = next((run for run in runs if run.state == "done"), None)
+    seconds = None
+    if done is not None and done.started_at is not None and done.ended_at is not None:
+        seconds = (done.ended_at - done.started_at).total_seconds()
+    return {
+        "n": n,
+        "from_version": step.arguments["first"],
+        "to_version": step.arguments["last"],
+        "rows": rows,
+        "quarantined": None if progress is None else progress.quarantined,
+        "state": "done",
+        "run_id": None if done is None else done.run_id,
+        "runs": len(runs),
+        "seconds": seconds,
+        "rate": round(rows / seconds, 1) if rows is not None and seconds else None,
     }
 
 

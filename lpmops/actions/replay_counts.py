@@ -12,6 +12,7 @@ from lpmops.actions.replay_wish import Exact, HeadRoom
 from lpmops.errors import ServiceError, SignInError, UnreadableChangesError
 from lpmops.model import Commit
 from lpmops.plain_text import counted, size
+from lpmops.versions import Versions
 
 _SHOWN = 10
 
@@ -38,7 +39,7 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
                     if not wished.companies or company in wished.companies:
                         found[company] += tally.changes
             except UnreadableChangesError as error:
-                refusals.append(f"{error.message} {error.remains}")
+                refusals.append(f"{error.message} {error.remains}{_what_is_left(bench, piece.versions, error)}")
     except SignInError:
         raise
     except ServiceError as error:
@@ -48,14 +49,35 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
     return Counts(dict(found), tuple(_words(found, wished, room)))
 
 
+def _what_is_left(bench: Bench, versions: Versions, error: UnreadableChangesError) -> str:
+    """Which of these versions can still be read: what is cleaned up is cleaned up from the oldest on. Raises ServiceError types."""
+    if error.divisible:
+        return ""
+
+    def is_readable(first: int) -> bool:
+        try:
+            bench.services.changes.counts(bench.config.routing, Versions(first, versions.last))
+        except UnreadableChangesError:
+            return False
+        return True
+
+    if len(versions) == 1 or not is_readable(versions.last):
+        return ""
+    lost, first = versions.first, versions.last
+    while first - lost > 1:
+        middle = (lost + first) // 2
+        lost, first = (lost, middle) if is_readable(middle) else (middle, first)
+    return f" Those from {first} on can be: --versions {Versions(first, versions.last)}."
+
+
 def _words(found: Counter[str], wished: Exact, room: HeadRoom) -> Iterator[str]:
     shown = [
         f"{company or 'no company'} {rows:,} ({size(rows * room.event_bytes)})"
         for company, rows in found.most_common(_SHOWN)
     ]
     more = f" and {counted(len(found) - _SHOWN, 'company', 'companies')} more" if len(found) > _SHOWN else ""
-    how = "as large as those that flow now" if room.is_measured else "if usual, as none flows now that shows its size"
+    how = "as those that flow now have" if room.is_measured else "which is a guess, as none flows now to measure"
     if shown:
-        yield f"Changes by company: {', '.join(shown)}{more}; an event has {room.event_bytes:,.0f} bytes, {how}."
+        yield f"Changes by company: {', '.join(shown)}{more}, at {room.event_bytes:,.0f} bytes an event, {how}."
     if silent := [company for company in wished.companies if company not in found]:
         yield f"These versions hold no change of {', '.join(silent)}."

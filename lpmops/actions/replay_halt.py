@@ -37,6 +37,8 @@ def pause(desk: Desk, identifier: str, reason: str) -> dict[str, Any]:
     """End the run that is at work and leave the rest to be resumed; how it stands then. Raises what `cancel` raises."""
     ended = _end(desk, identifier)
     operation, steps = journal.read(desk.store, identifier)
+    if operation.state not in UNFINISHED:
+        return _data(desk, operation.id, "it had come to its end before it could be paused.")
     if any(step.state in _UNDER_WAY for step in steps):
         # The run that was under way is known to be over: whoever resumes sends its chunk again.
         desk.resolve(operation.id, "not-done", reason or "paused")

@@ -9,7 +9,7 @@ from typing import Any
 from lpmops.actions import jobs, route_databases
 from lpmops.actions.action import Bench
 from lpmops.actions.replay_wish import MOST_VERSIONS, Exact, HeadRoom
-from lpmops.control import remedies, routes
+from lpmops.control import access, remedies, rights, routes
 from lpmops.control.routes import REMOVED
 from lpmops.errors import LpmopsError, SignInError
 from lpmops.model import Commit, FeedState, to_data
@@ -44,6 +44,13 @@ def entry_of(job: Mapping[str, Any]) -> str:
     task = (job.get("tasks") or [{}])[0]
     python = task.get("spark_python_task") or {}
     return str(python.get("python_file") or "") if list(python.get("parameters") or ())[:1] == ["stream"] else ""
+
+
+def rights_that_lack(bench: Bench) -> Iterator[str]:
+    """What the job's identity, as which a run goes, may not do in Unity Catalog: who gives it, by which words. What can't be told is left out."""
+    for right in access.look(bench.services, bench.now, needs=access.chosen((rights.STREAM,), ("unity",))):
+        if right.state == "lacks":
+            yield f"{right.who} lacks {right.right} on {right.on}: {right.why}. Hand this to {right.giver}: {right.grant}"
 
 
 def _of_the_feed(bench: Bench, wished: Exact, feed: FeedState) -> Iterator[str]:
@@ -96,12 +103,17 @@ def _of_the_jobs(bench: Bench) -> Iterator[str]:
 def _of_other_replays(bench: Bench, wished: Exact) -> Iterator[str]:
     for run in bench.services.replays.active(RUN_PREFIX):
         if run.first is None or run.last is None:
-            overlaps = True
+            overlaps, span = True, "versions that it does not tell"
         else:
+            span = f"versions {run.first} to {run.last}"
             overlaps = any(one.first <= run.last and run.first <= one.last for one in wished.ranges)
         others = set(run.companies)
         if overlaps and (not others or not wished.companies or others & set(wished.companies)):
-            yield f"“{run.name}” sends versions {run.first} to {run.last} just now (run {run.run_id}). Wait for it, or cancel it."
+            operation = run.name.removeprefix(RUN_PREFIX).partition(" ")[0]
+            yield (
+                f"Replay {operation} of {run.by or 'somebody'} sends {span} just now (run {run.run_id}). "
+                f"Wait for it; who began it ends it with: lpmops replay cancel {operation} --reason WHY"
+            )
 
 
 def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, commits: Sequence[Commit]) -> Iterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from lpmops.actions import replay_latency
 from lpmops.control.reconciled import CompanyResult, Reconciliation
-from lpmops.model import ReplayProgress
+from lpmops.model import ReplayProgress, to_data
 from lpmops.plain_text import plain
+from lpmops.store import codec
 from lpmops.store.journal import OperationRow, StepRow
 
 _COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable")
@@ -65,7 +67,8 @@ def data(
         given = step["arguments"]
         if "n" not in given:
             continue
-        rows = done[given["n"]]["rows"] if given["n"] in done else None
+        ended = done.get(given["n"], {})
+        rows = ended.get("rows")
         if rows is None and row.attempt:
             sent = progress(given["n"])
             rows = None if sent is None else sent.rows
@@ -77,6 +80,9 @@ def data(
                 "rows": rows,
                 "rows_planned": given["rows"],
                 "state": "done" if row.state == "skipped" else row.state,
+                "rate": ended.get("rate"),
+                "run_id": ended.get("run_id"),
+                "quarantined": ended.get("quarantined"),
             }
         )
     ranges = plan["wish"].get("ranges") or []
@@ -87,14 +93,34 @@ def data(
         "from_version": ranges[0][0] if ranges else None,
         "to_version": ranges[-1][1] if ranges else None,
         "companies": list(plan["wish"].get("companies") or ()),
+        "ranges": [f"{first}:{last}" for first, last in ranges],
         "rate": plan["wish"].get("rate"),
+        "counted": plan["wish"].get("counted"),
+        "rows": _sum(chunk["rows"] for chunk in chunks),
+        "rows_planned": sum(chunk["rows_planned"] for chunk in chunks),
         "chunks": chunks,
+        "latency": result.get("latency"),
         "proof": result.get("proof"),
         "by": operation.who,
+        "at": to_data(codec.moment(operation.created_at)),
+        "ended_at": None if operation.ended_at is None else to_data(codec.moment(operation.ended_at)),
         "reason": operation.reason,
         "ticket": operation.ticket,
         "error": operation.error,
     }
+
+
+def _sum(rows: Iterable[int | None]) -> int | None:
+    """The sum of what is known; None where nothing is."""
+    known = [each for each in rows if each is not None]
+    return sum(known) if known else None
+
+
+def span(shown: Mapping[str, Any]) -> str:
+    """Its versions: those of its range, or its ranges where they are several."""
+    if len(shown["ranges"]) > 1:
+        return ", ".join(shown["ranges"])
+    return f"{shown['from_version']} to {shown['to_version']}"
 
 
 def markdown(shown: Mapping[str, Any]) -> list[str]:
@@ -103,14 +129,17 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
     lines = [
         f"## Replay {_cell(shown['id'])} in {_cell(shown['environment'])}: {shown['state']}",
         "",
-        f"Versions {shown['from_version']} to {shown['to_version']}, {whom}, by {_cell(shown['by'])}.",
+        f"Versions {span(shown)}, {whom}, by {_cell(shown['by'])}, {shown['at']}.",
     ]
     lines += [f"{name.capitalize()}: {_cell(shown[name])}" for name in ("reason", "ticket", "error") if shown[name]]
-    lines += ["", "| run | versions | sent | state |", "|---|---|---|---|"]
+    lines += ["", "| chunk | versions | sent | events a second | run | state |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {each['n']} | {each['from_version']} to {each['to_version']} | {_count(each['rows'])} | {each['state']} |"
+        f"| {each['n']} | {each['from_version']} to {each['to_version']} | {_count(each['rows'])} | {_count(each['rate'])} "
+        f"| {_cell(each['run_id'] or '-')} | {each['state']} |"
         for each in shown["chunks"]
     ]
+    if shown["latency"] is not None:
+        lines += ["", f"Live latency: {_cell(replay_latency.words(shown['latency']))}."]
     proof = shown["proof"]
     if proof is None:
         return [*lines, "", "There is no proof yet: it is made once all runs are done."]
@@ -137,7 +166,7 @@ def verdict(proof: Mapping[str, Any]) -> str:
     return "Not proven: some versions could not be judged"
 
 
-def _count(rows: int | None) -> str:
+def _count(rows: float | None) -> str:
     return "-" if rows is None else f"{rows:,}"
 
 

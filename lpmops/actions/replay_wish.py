@@ -6,7 +6,7 @@ what came of it: a plan that is made again from that wish is the same plan, howe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,9 @@ from lpmops.actions.action import Bench, Wish
 from lpmops.control import readers
 from lpmops.errors import ServiceError, SignInError, UsageError
 from lpmops.model import Commit, FeedState, parse_time, to_data
-from lpmops.versions import Versions, merged
+from lpmops.plain_text import counted
+from lpmops.store.proofs import OpenGap
+from lpmops.versions import Versions, in_at_most, merged
 
 # How far back a history is read: each version of a range is looked at.
 MOST_VERSIONS = 10_000
@@ -23,6 +25,8 @@ _FIRST_LOOK = 1_000
 # The stream of commits goes on while one looks: without room for them the oldest of the range would fall out.
 _MARGIN = 100
 MOST_ROWS, LARGEST_RATE = 250_000, 100_000
+# A loss here and there has hundreds of gaps; each range is a run of its own, whose cluster takes minutes to come, and a proof of its own.
+_MOST_RANGES = 20
 # What a throughput unit takes in a second, and how large an event is where nothing flows that would show it.
 _UNIT_EVENTS, _UNIT_BYTES, _USUAL_BYTES = 1_000.0, 1_000_000.0, 1_000.0
 
@@ -47,16 +51,12 @@ class HeadRoom:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """A wish as numbers. `companies` none is every company, `chunk` the most rows of one run, `rate` events a second.
-
-    `asked_at` is when it was made exact: no run of it is older.
-    """
+    """A wish as numbers. `companies` none is every company, `chunk` the most rows of one run, `rate` events a second."""
 
     ranges: tuple[Versions, ...]
     companies: tuple[str, ...]
     rate: int
     chunk: int
-    asked_at: datetime
 
     @property
     def wish(self) -> dict[str, Any]:
@@ -66,7 +66,6 @@ class Exact:
             "companies": list(self.companies),
             "rate": self.rate,
             "chunk": self.chunk,
-            "asked_at": to_data(self.asked_at),
             "missing": False,
             **dict.fromkeys(("from_version", "to_version")),
         }
@@ -84,8 +83,14 @@ class Exact:
 
 
 def is_exact(wish: Wish) -> bool:
-    """Whether a plan was made of it before."""
-    return wish.get("asked_at") is not None
+    """Whether a plan was made of it before, which keeps beside it what was counted then."""
+    return "counted" in wish
+
+
+def is_of_gaps(wish: Wish) -> bool:
+    """Whether it asks for what reconciliations have found missing; a wish that names nothing does."""
+    names = ("ranges", "from_version", "to_version")
+    return bool(wish.get("missing")) or all(wish.get(name) in (None, []) for name in names)
 
 
 def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
@@ -96,13 +101,12 @@ def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
         ranges = merged(Versions(int(first), int(last)) for first, last in given)
         if not is_exact(wish):
             _check_there(ranges[-1].last, feed)
-    elif is_exact(wish) or wish.get("missing") or (wish.get("from_version") is None and wish.get("to_version") is None):
+    elif is_exact(wish) or is_of_gaps(wish):
         ranges, companies = _missing(bench, feed, companies)
     else:
         ranges = (_bounds(bench, wish, feed),)
     rate = wish.get("rate") or max(1, min(LARGEST_RATE, room.free // 2))
-    asked_at = parse_time(wish["asked_at"]) if is_exact(wish) else bench.now()
-    return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS), asked_at)
+    return Exact(ranges, companies, int(rate), int(wish.get("chunk") or MOST_ROWS))
 
 
 def head_room(bench: Bench) -> HeadRoom:
@@ -133,10 +137,24 @@ def commits(bench: Bench, feed: FeedState, ranges: Sequence[Versions]) -> list[C
 
 def _missing(bench: Bench, feed: FeedState, companies: tuple[str, ...]) -> tuple[tuple[Versions, ...], tuple[str, ...]]:
     """The ranges that open gaps name, and their companies; of those of `companies` where some are named."""
-    gaps = [gap for gap in bench.prover.gaps(bench, feed.table_id) if gap.missing]
-    wanted = [gap for gap in gaps if not companies or gap.company_id in companies]
+    wanted = [gap for gap in _gaps(bench, feed, companies) if gap.repairable]
     named = tuple(dict.fromkeys(gap.company_id for gap in wanted if gap.company_id))
-    return merged(gap.versions for gap in wanted), named or companies
+    return in_at_most(_MOST_RANGES, (gap.versions for gap in wanted)), named or companies
+
+
+def lost(bench: Bench, wish: Wish, feed: FeedState) -> Iterator[str]:
+    """What is known to be missing of those that were asked for and no replay brings back, in words."""
+    for gap in _gaps(bench, feed, wish.get("companies") or ()):
+        if gone := gap.missing - gap.repairable:
+            changes = counted(gone, "change", "changes")
+            why = f" ({gap.why.rstrip('.')})" if gap.why else ""
+            yield f"{changes} of {gap.company_id or 'no company'} in versions {gap.versions} can't be sent again{why}: load the table's current rows."
+
+
+def _gaps(bench: Bench, feed: FeedState, companies: Collection[str]) -> list[OpenGap]:
+    """What was found missing, of these companies where some are named."""
+    found = bench.prover.gaps(bench, feed.table_id)
+    return [gap for gap in found if gap.missing and (not companies or gap.company_id in companies)]
 
 
 def _bounds(bench: Bench, wish: Wish, feed: FeedState) -> Versions:
@@ -171,7 +189,15 @@ def _version(bench: Bench, end: int | str, *, is_first: bool) -> int:
         return end
     moment = parse_time(end)
     if is_first:
-        later = [each.version for each in _back_to(bench, moment) if each.at >= moment]
+        found = _back_to(bench, moment)
+        oldest = found[-1] if found else None
+        if oldest is not None and oldest.version > 0 and oldest.at > moment:
+            raise UsageError(
+                f"The table's log begins with version {oldest.version}, committed at {to_data(oldest.at)}: what was committed between {end} "
+                "and then was cleaned up and can't be sent again.",
+                hint=f"Take what is there: --from-version {oldest.version}. For the rest load the table's current rows.",
+            )
+        later = [each.version for each in found if each.at >= moment]
         if later:
             return min(later)
         raise UsageError(f"The table has no version since {end}.", hint="lpmops cdf versions shows them.")

@@ -16,7 +16,7 @@ from lpmops import resources
 from lpmops.actions import inputs, stream
 from lpmops.actions.action import Action, Bench, Handler, Wish, why_words
 from lpmops.actions.inputs import Choice, Input
-from lpmops.config import Environment
+from lpmops.config import Environment, Routing
 from lpmops.control import guard
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Plan, Step, pins_of
@@ -67,9 +67,10 @@ def folder_of(environment: Environment, content: Mapping[str, bytes]) -> str:
     return f"{dirname(environment.databricks.checkpoint.rstrip('/'))}/code/{whole.hexdigest()[:16]}"
 
 
-def parameters(bench: Bench, present: Sequence[str], from_version: int | None) -> list[str]:
+def parameters(
+    environment: Environment, routing: Routing, present: Sequence[str], from_version: int | None
+) -> list[str]:
     """The job's arguments: what the configuration says, and what else stands in `present`. Raises UsageError where the configuration lacks one."""
-    environment, routing = bench.environment, bench.config.routing
     namespace = environment.eventhub.namespace
     managed = {
         "--table": environment.databricks.table,
@@ -113,15 +114,26 @@ def _sign_in(environment: Environment) -> dict[str, str]:
     )
 
 
-def _wished(bench: Bench, live: Mapping[str, Any] | None, file: str, from_version: int | None) -> dict[str, Any]:
-    """The settings that are set: the whole of a new job, the managed part of one that is there."""
+def settings_of(
+    environment: Environment,
+    routing: Routing,
+    *,
+    live: Mapping[str, Any] | None = None,
+    from_version: int | None = None,
+) -> dict[str, Any]:
+    """The settings that are set: the whole of a new job, the managed part of one that is there. Raises UsageError as `parameters` does."""
+    file = f"{folder_of(environment, files())}/{resources.STREAM_JOB_ENTRY}"
     tasks = list(live.get("tasks") or ()) if live is not None else []
     task: dict[str, Any] = dict(tasks[0]) if tasks else {"task_key": _TASK, "job_cluster_key": "stream"}
     present = list((task.get("spark_python_task") or {}).get("parameters") or ())
-    python = {"python_file": file, "source": "WORKSPACE", "parameters": parameters(bench, present, from_version)}
+    python = {
+        "python_file": file,
+        "source": "WORKSPACE",
+        "parameters": parameters(environment, routing, present, from_version),
+    }
     settings: dict[str, Any] = {"tasks": [{**task, "spark_python_task": python}], "max_concurrent_runs": 1}
     if live is None:
-        settings |= {"name": bench.environment.databricks.job, "job_clusters": [_CLUSTER]}
+        settings |= {"name": environment.databricks.job, "job_clusters": [_CLUSTER]}
     if live is None or not live.get("continuous"):
         settings["continuous"] = {"pause_status": "PAUSED"}
     return settings
@@ -162,7 +174,7 @@ def plan_deploy(bench: Bench, wish: Wish) -> Plan:
     there = {name: service.file_hash(f"{folder}/{name}") for name in hashes}
     job: StreamJob | None = service.stream_job()
     live = service.job_settings(job.job_id) if job is not None else None
-    wished = _wished(bench, live, f"{folder}/{resources.STREAM_JOB_ENTRY}", wish["from_version"])
+    wished = settings_of(environment, bench.config.routing, live=live, from_version=wish["from_version"])
     steps, refusals = list[Step](), list[str]()
     missing = sorted(name for name, value in hashes.items() if there[name] != value)
     if missing:

@@ -372,7 +372,9 @@ def _outcome_lines(data: dict[str, Any]) -> list[str]:
     head = (
         f"{data['state']}: operation {data['operation']}" if data["operation"] else "Nothing to do: it is so already."
     )
-    return [head, *(f"  {state:9} {name}" for state, name in rows)]
+    lines = [head, *(f"  {state:9} {name}" for state, name in rows)]
+    summary = data["result"].get("summary") if data["operation"] else None
+    return [*lines, plain(summary)] if summary else lines
 
 
 def _value(value: Any) -> str:

@@ -125,6 +125,7 @@ def data_of(found: Reconciliation) -> dict[str, Any]:
         "from_version": None if found.versions is None else found.versions.first,
         "to_version": None if found.versions is None else found.versions.last,
         "waiting_from": found.waiting_from,
+        "statements": found.statements,
         "looked_at": [{"from_version": each.first, "to_version": each.last} for each in found.looked_at],
         "companies": [_company_data(each) for each in found.companies],
         "unreadable": [
@@ -196,6 +197,7 @@ def _lines(found: Reconciliation) -> Iterator[str]:
         yield (
             f"{name}: versions {found.versions.first} to {found.versions.last}, {looked_at:,} looked at now"
             + (f", {before:,} not looked at again" if before > 0 else "")
+            + f"; {counted(found.statements, 'statement', 'statements')} and {found.warehouse_seconds:.1f} s on the warehouse"
         )
     rows = [_row(each) for each in found.companies]
     if rows:

@@ -152,14 +152,18 @@ def list_replays(
             ]
         finally:
             store.close()
-        head = ("id", "environment", "state", "versions", "runs", "complete")
+        head = ("id", "when", "by", "environment", "state", "versions", "companies", "chunks", "rows", "complete")
         rows = [
             [
                 plain(each["id"]),
+                each["at"][:16],
+                plain(each["by"]),
                 plain(each["environment"]),
                 each["state"],
-                f"{each['from_version']} to {each['to_version']}",
+                replay_show.span(each),
+                _few(each["companies"]),
                 f"{sum(chunk['state'] == 'done' for chunk in each['chunks'])} of {len(each['chunks'])}",
+                f"{each['rows_planned']:,} at most" if each["rows"] is None else f"{each['rows']:,}",
                 "-" if each["proof"] is None else "yes" if each["proof"]["complete"] else "no",
             ]
             for each in items
@@ -185,6 +189,9 @@ def show(
         warnings: list[str] = []
 
         def progress(chunk: int) -> Any:
+            if warnings:
+                # A workspace that did not answer once is not waited for once a chunk.
+                return None
             try:
                 return desk.services.replays.progress(replay.replay_id(operation.id, chunk))
             except LpmopsError as error:
@@ -266,6 +273,13 @@ def _end(verb: str, version: int | None, text: str | None, flag: str) -> int | s
     return _moment(text, flag) if version is None else version
 
 
+def _few(companies: list[str]) -> str:
+    """The companies, or how many they are where those are many."""
+    if len(companies) > 3:
+        return f"{len(companies)} companies"
+    return plain(", ".join(companies)) or "all"
+
+
 def _moment(text: str | None, flag: str) -> str | None:
     """A time of the past as RFC 3339. Raises UsageError."""
     from lpmops import moments
@@ -281,16 +295,21 @@ def _moment(text: str | None, flag: str) -> str | None:
 
 def _lines(data: dict[str, Any]) -> list[str]:
     whom = ", ".join(plain(each) for each in data["companies"]) or "every company"
-    from lpmops.actions import replay_show
+    from lpmops.actions import replay_latency, replay_show
 
     lines = [
-        f"{data['id']}  {data['state']}: versions {data['from_version']} to {data['to_version']} in {plain(data['environment'])}, {whom}"
+        f"{data['id']}  {data['state']}: versions {replay_show.span(data)} in {plain(data['environment'])}, {whom}",
+        f"  by {plain(data['by'])}, {data['at']}" + (f" to {data['ended_at']}" if data["ended_at"] else ""),
     ]
     lines += [
         f"  {each['state']:9} {each['n']}. versions {each['from_version']} to {each['to_version']}, "
         + (f"at most {each['rows_planned']:,} rows" if each["rows"] is None else f"{each['rows']:,} rows sent")
+        + (f", {each['rate']:,} a second" if each["rate"] is not None else "")
+        + (f", {each['quarantined']:,} too large and put aside" if each["quarantined"] else "")
         for each in data["chunks"]
     ]
+    if data["latency"] is not None:
+        lines.append(f"  live latency: {plain(replay_latency.words(data['latency']))}")
     lines += [f"  {name}: {plain(data[name])}" for name in ("reason", "ticket", "error") if data[name]]
     proof = data["proof"]
     if proof is None:

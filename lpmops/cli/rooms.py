@@ -56,7 +56,7 @@ SECTIONS: tuple[tuple[str, tuple[Room, ...]], ...] = (
                 "provision",
                 "The environment in Azure: see it, make or adopt it, write it as Bicep, compare two.",
             ),
-            Room("replay", "replay", "Send versions of the source table again: plan, run, see, resume, cancel."),
+            Room("replay", "replay", "Send versions of the source table again: plan, run, see, pause, resume, cancel."),
             Room("apply", "op", "Run exactly the plan of a file."),
             Room("op", "op", "Operations: see them, and finish those that were interrupted."),
             Room("freeze", "lock", "Let no operation begin or go on in an environment."),

@@ -1,7 +1,7 @@
 """Describes the sandbox twice from one source: as the `lpmops.toml` that points at it, and as the deployment it is started with.
 
 The configuration is rendered first and read back by the ordinary reader; the deployment is derived from what was read, so the two can't disagree. The
-texts that are deployed are those that `routing` renders for any environment.
+texts that are deployed are those that `routing` renders for any environment, and the stream is the one that `stream deploy` ships.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpmops import config_reader
+from lpmops.actions import stream_deploy
 from lpmops.config import Config, Environment
 from lpmops.resources import query
 from lpmops.routing.query import job_query
@@ -173,6 +174,8 @@ def _deployment(config: Config, wish: Wish, folder: Path) -> deployment.Deployme
 
 def _environment(config: Config, environment: Environment, wish: Wish) -> deployment.Environment:
     port = int(environment.databricks.host.rpartition(":")[2])
+    files = stream_deploy.files()
+    code = stream_deploy.folder_of(environment, files)
     return deployment.Environment(
         name=environment.name,
         subscription_id=environment.subscription_id,
@@ -183,6 +186,8 @@ def _environment(config: Config, environment: Environment, wish: Wish) -> deploy
         warehouse=environment.databricks.warehouse,
         table=environment.databricks.table,
         stream_job=environment.databricks.job,
+        stream_settings=stream_deploy.settings_of(environment, config.routing, from_version=0),
+        stream_files={f"{code}/{name}": content.decode() for name, content in files.items()},
         checkpoint=environment.databricks.checkpoint,
         amqp_port=port + 1,
         namespace=environment.eventhub.namespace,

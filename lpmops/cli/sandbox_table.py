@@ -20,13 +20,6 @@ Environments = Annotated[
 ]
 
 
-def register(group: typer.Typer) -> None:
-    """Add the commands."""
-    group.command()(vacuum)
-    group.command("change-schema")(change_schema)
-    group.command("recreate-table")(recreate_table)
-
-
 def vacuum(
     environments: Environments = None,
     before: Annotated[

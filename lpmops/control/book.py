@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from lpmops.control.guard import Approval
@@ -200,6 +200,11 @@ class Book:
 def new_id(now: datetime) -> str:
     """An id that sorts by time and can be typed."""
     return f"{now:%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def made_at(identifier: str) -> datetime:
+    """When an operation was made, as its id says: nothing of it is older. Raises ValueError for what is no id."""
+    return datetime.strptime(identifier[:13], "%y%m%d-%H%M%S").replace(tzinfo=UTC)
 
 
 def write_failed(error: StoreError, identifier: str) -> str:

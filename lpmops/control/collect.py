@@ -213,4 +213,6 @@ class Collector:
         # The id that the stream's checkpoint holds, by which proofs are kept; while that can't be read, the one that was proven last.
         table_id = facts.progress.table_id if facts.progress is not None else None
         table_id = table_id or (standing.table_id if standing is not None else None)
-        return replace(facts, gaps=self.memory.open_gaps(table_id), standing=standing)
+        gaps = self.memory.open_gaps(table_id)
+        unreadable = self.memory.unreadable(table_id) if any(gap.repairable < gap.missing for gap in gaps) else ()
+        return replace(facts, gaps=gaps, unreadable=unreadable, standing=standing)

@@ -349,7 +349,9 @@ class Engine:
                 hint=f"Wait on: lpmops op resume {book.id}\nOr leave it at that: lpmops op abort {book.id} --reason WHY",
             )
         if self._stop.requested:
-            raise InterruptError(f"Operation {book.id} was stopped while it waited, as asked: {seen.said}.")
+            raise InterruptError(
+                f"Operation {book.id} was stopped while it waited, as asked: {seen.said}. What it waits for goes on."
+            )
         if seen.said != told:
             self._say(book, step, "accepted", seen.said)
         self._sleep(self._timing.poll)
@@ -451,7 +453,8 @@ def _only_waits(book: Book) -> bool:
         steps = book.plan().steps
     except StoreError:
         return False
-    left = [step for step, row in zip(steps, book.steps, strict=True) if row.state in journal.OPEN_STEPS]
+    # One that failed is left too: whoever resumes does it again.
+    left = [step for step, row in zip(steps, book.steps, strict=True) if row.state not in ("done", "skipped")]
     return bool(left) and all(step.only_waits for step in left)
 
 

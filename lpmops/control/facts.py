@@ -27,7 +27,7 @@ from lpmops.model import (
     StreamRun,
     TableState,
 )
-from lpmops.store.proofs import OpenGap
+from lpmops.store.proofs import OpenGap, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,7 @@ class Facts:
     clock_skew: float | None = None
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     gaps: tuple[OpenGap, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
     standing: Standing | None = None
 
     def versions_behind(self) -> int | None:

@@ -25,7 +25,9 @@ def stages(facts: Facts, thresholds: Thresholds) -> dict[str, Stage]:
 
 
 def overall(facts: Facts, by_stage: Mapping[str, Stage], thresholds: Thresholds) -> Health:
-    """The environment: as its worst stage; degraded at best where records come late, heartbeats fail to arrive or no route takes a record."""
+    """The environment: as its worst stage; degraded at best where records come late, heartbeats fail to arrive, no route takes a record, or one is
+    known to be lost that can be sent again.
+    """
     worst = worst_of(stage.health for stage in by_stage.values())
     late = facts.recent_hops.get("total")
     if late is not None and late.p95 is not None and late.p95 > thresholds.latency:
@@ -34,6 +36,9 @@ def overall(facts: Facts, by_stage: Mapping[str, Stage], thresholds: Thresholds)
     if (beat is not None and beat > thresholds.heartbeat_age) or (
         facts.unrouted is not None and facts.unrouted.events > 0
     ):
+        worst = worst_of((worst, Health.DEGRADED))
+    # What nothing brings back is no reason to call anybody again.
+    if any(gap.repairable for gap in facts.gaps):
         worst = worst_of((worst, Health.DEGRADED))
     return worst
 

@@ -20,7 +20,7 @@ from lpmops.model import PartitionState, Snapshot
 from lpmops.store import codec, marks, proofs, samples, snapshots, upkeep
 from lpmops.store.connection import Store
 from lpmops.store.marks import Increment, Mark
-from lpmops.store.proofs import OpenGap
+from lpmops.store.proofs import OpenGap, Unreadable
 
 RECENT_MILLISECONDS = 30_000
 _RATE_REACH = timedelta(minutes=5)
@@ -72,6 +72,16 @@ class Memory:
             return ()
         try:
             return proofs.gaps(self.store, self.environment, table_id)
+        except StoreError as error:
+            self._lose(error)
+            return ()
+
+    def unreadable(self, table_id: str | None) -> tuple[Unreadable, ...]:
+        """The versions of a table whose changes can't be read any more, as far as somebody tried."""
+        if self.store is None or not table_id:
+            return ()
+        try:
+            return proofs.unreadable(self.store, self.environment, table_id)
         except StoreError as error:
             self._lose(error)
             return ()

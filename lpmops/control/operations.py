@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from lpmops.control.engine import state_of
 from lpmops.control.hands import Event
@@ -22,7 +23,7 @@ FINISHED_STEPS = ("done", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class OperationStep:
-    """One step. `observed` is what was last seen of it."""
+    """One step. `observed` is what was last seen of it, `arguments` are those of its plan."""
 
     name: str
     state: str = "planned"
@@ -30,6 +31,7 @@ class OperationStep:
     ended_at: datetime | None = None
     observed: str = ""
     kind: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,16 @@ def operation_of(store: Store, row: OperationRow, steps: Sequence[StepRow], now:
         environment=row.environment,
         state=state_of(store, row, now),
         steps=tuple(
-            OperationStep(step.name, step.state, _at(step.begun_at), _at(step.ended_at), step.observed, str(kind))
-            for step, kind in zip(steps, (each["kind"] for each in plan["steps"]), strict=True)
+            OperationStep(
+                step.name,
+                step.state,
+                _at(step.begun_at),
+                _at(step.ended_at),
+                step.observed,
+                str(planned["kind"]),
+                planned["arguments"],
+            )
+            for step, planned in zip(steps, plan["steps"], strict=True)
         ),
         started_at=codec.moment(row.created_at),
         who=row.who,
@@ -115,7 +125,7 @@ def planned(plan: Plan, now: datetime) -> Operation:
         action=plan.action,
         environment=plan.environment,
         state="approved",
-        steps=tuple(OperationStep(step.name, kind=step.kind) for step in plan.steps),
+        steps=tuple(OperationStep(step.name, kind=step.kind, arguments=step.arguments) for step in plan.steps),
         started_at=now,
         who=plan.who,
         danger=plan.danger,

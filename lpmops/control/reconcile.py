@@ -10,29 +10,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lpmops.config import Config, Environment
 from lpmops.control import reconcile_range as ranges
-from lpmops.control import routes
+from lpmops.control import remedies, routes
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.readers import CONTROL_REACH, read_control
 from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
-from lpmops.control.reconcile_spans import Cost, Counted, Found, Places, Spans, combined, read_places
-from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation, Unreadable
-from lpmops.errors import NotFoundError, UnreadableChangesError
+from lpmops.control.reconcile_results import joined, result_of, sentence, without_counts
+from lpmops.control.reconcile_spans import Cost, Counted, Found, Spans, read_places
+from lpmops.control.reconciled import Asked, Reconciliation
+from lpmops.errors import ForbiddenError, NotFoundError, StatementError, UnreadableChangesError
 from lpmops.model import FeedState
+from lpmops.plain_text import counted
 from lpmops.store import proofs
 from lpmops.store.connection import Store
-from lpmops.store.proofs import EVERY_COMPANY, Proofs
-from lpmops.versions import Versions, merged, within, without
+from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Proofs, Unreadable
+from lpmops.versions import PRESENT_ROWS, Versions, merged, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices
-
-_LOAD = "What remains is to load the table's current rows into the landing tables, without the changes between."
 
 
 def reconcile(
@@ -79,6 +80,8 @@ class _Run:
         self._store, self._asked, self._now, self._tell, self._stop = store, asked, now, tell, stop
         self._totals: dict[str, Found] = defaultdict(Found)
         self._looked_at: list[Versions] = []
+        self._former: Mapping[str, Sequence[OpenGap]] = {}
+        self._lost: list[tuple[OpenGap, OpenGap]] = []
         self._unreadable: list[Unreadable] = []
         self._warnings: list[str] = []
         self._dead: dict[str, str] = {}
@@ -90,12 +93,13 @@ class _Run:
         self._table_id = feed.table_id or self._environment.databricks.table
         self._places = read_places(self._services, self._environment)
         self._check_companies()
+        self._tell_of_former()
         if feed.kind == "off":
             why = "The change feed is off: nothing of the table is recorded."
-            self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, _LOAD))
+            self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, PRESENT_ROWS))
             return self._reconciliation(None, None)
         remembered = proofs.read(self._store, self._environment.name, self._table_id)
-        timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
+        self._timeline = timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
             return self._reconciliation(None, None)
@@ -104,7 +108,7 @@ class _Run:
             return self._reconciliation(None, None)
         wanted = self._in_reach(wanted, remembered)
         jobs = self._services.streamanalytics.jobs()
-        settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._now)
+        settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._beat(), self._now)
         if settled.waiting_from is not None:
             self._warnings.append(f"Versions from {settled.waiting_from} on are not judged yet: {settled.why}.")
         if settled.last < wanted.first:
@@ -112,7 +116,9 @@ class _Run:
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
         spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost)
         self._dead = spans.dead
-        self._look(spans, timeline, list(self._work(wanted, remembered)))
+        self._add_unreadable(wanted, remembered)
+        self._look(spans, timeline, list(self._work(wanted, remembered, timeline)))
+        self._add_lost()
         for name, why in spans.dead.items():
             remains = "Its companies are looked at again by the next run, once it answers."
             self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains, later=True))
@@ -133,6 +139,15 @@ class _Run:
                 hint=f"See those that have a route: lpmops route list -e {self._environment.name}",
             )
 
+    def _beat(self) -> datetime | None:
+        """When the newest heartbeat was sent that came through to the control database, as far back as is looked; None where that can't be told."""
+        earliest = self._now - CONTROL_REACH
+        try:
+            control = read_control(self._services.sql, self._environment.sql.control_database, self._now)
+        except (StatementError, ForbiddenError):
+            return None
+        return max((beat.sent_at for beat in control.beats), default=earliest)
+
     def _commits(self, feed: FeedState, remembered: Proofs) -> int:
         """How many commits of the history are needed to bound the spans and to know how old each version is."""
         if self._asked.since is not None:
@@ -146,8 +161,9 @@ class _Run:
             lowest = max(each for each in known if each is not None)
             if self._asked.spans is not None:
                 lowest = max(lowest, proven[0].first)
-            holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], proven)
-            gaps = (gap.versions.first for gap in remembered.gaps)
+            known_of = [*proven, *(each.versions for each in remembered.unreadable)]
+            holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], known_of)
+            gaps = (gap.versions.first for gap in remembered.gaps if gap.repairable or not gap.missing)
             oldest = min([holes[0].first if holes else feed.latest_version, *gaps])
         return max(1, min(COMMITS_AT_MOST, feed.latest_version - oldest + 1))
 
@@ -164,22 +180,25 @@ class _Run:
         if first is None or wanted.first >= first:
             return wanted
         why = f"The change feed is on since version {first}: these were never recorded."
-        self._unreadable.append(Unreadable(Versions(wanted.first, min(wanted.last, first - 1)), why, _LOAD))
+        self._unreadable.append(Unreadable(Versions(wanted.first, min(wanted.last, first - 1)), why, PRESENT_ROWS))
         return Versions(first, wanted.last) if wanted.last >= first else None
 
-    def _work(self, wanted: Versions, remembered: Proofs) -> Iterator[_Work]:
+    def _work(self, wanted: Versions, remembered: Proofs, timeline: Timeline) -> Iterator[_Work]:
         chosen = self._asked.companies
         if self._asked.again:
             yield _Work(wanted, chosen)
             return
+        unreadable = [each.versions for each in remembered.unreadable]
+        readable = without([wanted], unreadable)
         if chosen:
-            holes = merged(piece for each in chosen for piece in without([wanted], remembered.of(each)))
+            holes = merged(piece for each in chosen for piece in without(readable, remembered.of(each)))
         else:
-            holes = without([wanted], remembered.of(EVERY_COMPANY))
+            holes = without(readable, remembered.of(EVERY_COMPANY))
         for hole in holes:
             yield _Work(hole, chosen)
         open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        for span in without(within((gap.versions for gap in open_gaps), wanted), holes):
+        open_ranges = without(within((gap.versions for gap in open_gaps), wanted), unreadable)
+        for span in without(timeline.gathered(open_ranges), [*holes, *unreadable]):
             concerned = {
                 gap.company_id
                 for gap in open_gaps
@@ -232,17 +251,67 @@ class _Run:
         ))  # fmt: skip
 
     def _give_up(self, versions: Versions, error: UnreadableChangesError) -> None:
-        self._unreadable.append(Unreadable(versions, _sentence(error.why), error.remains))
-        if error.divisible or not self._store.writable:
+        remains = f"{error.remains} {self._of_the_hub(versions)}".strip()
+        gone = Unreadable(versions, sentence(error.why), remains)
+        self._unreadable.append(gone)
+        if not error.divisible and self._store.writable:
+            self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
+
+    def _of_the_hub(self, versions: Versions) -> str:
+        """What the hub may still have of versions whose changes are gone from the table."""
+        at, kept = self._timeline.at(versions.first), timedelta(days=self._environment.eventhub.retention_days)
+        if at is None or self._now - at >= kept:
+            return ""
+        start = remedies.start_from(self._environment, at)
+        return f"What reached the hub is kept there for {kept.days} days: pause the jobs, and begin again at that time with {start}"
+
+    def _add_lost(self) -> None:
+        """Count the gaps that nothing fills any more, of one that was cut what is not found beyond."""
+        for before, after in self._lost:
+            beyond = without([before.versions], [Versions(0, after.versions.last)])
+            rest = [
+                gap
+                for gap in self._totals[before.company_id].difference.gaps
+                if within([gap.versions], before.versions)
+            ]
+            if beyond and not without(beyond, self._looked_at):
+                lost = without_counts(after, rest)
+                proofs.correct(self._store, self._environment.name, self._table_id, after, lost, self._now)
+                after = lost
+            self._add_known(after)
+
+    def _add_known(self, gap: OpenGap) -> None:
+        if gap.missing and (not self._asked.companies or gap.company_id in self._asked.companies):
+            known = Difference(gap.missing, gap.doubled, gap.extra, gaps=(gap,))
+            self._totals[gap.company_id] = self._totals[gap.company_id].plus(Found(gap.source, gap.landed, known))
+
+    def _add_unreadable(self, wanted: Versions, remembered: Proofs) -> None:
+        """What is known to be unreadable is told again, with the gaps in it, and not asked for."""
+        if self._asked.again:
             return
-        lost = proofs.beyond_repair(
-            self._store, self._environment.name, self._table_id, versions, "its changes can't be read any more"
-        )
-        for gap in lost:
-            if not self._asked.companies or gap.company_id in self._asked.companies:
-                known = Difference(gap.missing, gap.doubled, gap.extra, gaps=(gap,))
-                found = Found(gap.source, gap.landed, known)
-                self._totals[gap.company_id] = self._totals[gap.company_id].plus(found)
+        for each in remembered.unreadable:
+            for part in within([each.versions], wanted):
+                self._unreadable.append(replace(each, versions=part))
+                for gap in remembered.gaps:
+                    if not gap.repairable and within([gap.versions], part):
+                        self._add_known(gap)
+
+    def _tell_of_former(self) -> None:
+        """Proofs are of a table, and not of its name: what its former self lost is told apart, and can't be sent again."""
+        self._former = proofs.former(self._store, self._environment.name, self._table_id)
+        for table_id, gaps in self._former.items():
+            missing = sum(gap.missing for gap in gaps)
+            if not missing:
+                continue
+            companies = len({gap.company_id for gap in gaps if gap.missing})
+            why = f"The table was made anew, and the changes of its former self ({table_id}) went with it."
+            self._warnings.append(
+                f"{why} {counted(missing, 'of them was', 'of them were')} missing for {counted(companies, 'company', 'companies')}. {PRESENT_ROWS}"
+            )
+            if self._store.writable and any(gap.repairable for gap in gaps):
+                whole = Versions(min(gap.versions.first for gap in gaps), max(gap.versions.last for gap in gaps))
+                gone = Unreadable(whole, why, PRESENT_ROWS)
+                proofs.give_up(self._store, self._environment.name, table_id, gone, self._now)
 
     def _remember(self, write: Callable[[], None]) -> None:
         # A store that can't be written has said so itself; the next run only looks again.
@@ -254,80 +323,20 @@ class _Run:
         listed = chosen or sorted(
             {*self._totals, *(c for c, route in self._places.routes.items() if route.state != routes.REMOVED)}
         )
+        if self._former and any(self._totals[each].difference.extra for each in listed):
+            self._warnings.append(
+                "Rows that landed from the table's former self stand under the same numbers of versions, and count as extra."
+            )
         return Reconciliation(
             environment=self._environment.name,
             table_id=self._table_id,
             at=self._now,
             versions=versions,
             looked_at=merged(self._looked_at),
-            companies=tuple(_result(each, self._totals[each], self._places, self._dead) for each in listed),
-            unreadable=_joined(self._unreadable),
+            companies=tuple(result_of(each, self._totals[each], self._places, self._dead) for each in listed),
+            unreadable=joined(self._unreadable),
             waiting_from=waiting_from,
             warnings=tuple(self._warnings),
             statements=self._cost.statements,
             warehouse_seconds=self._cost.seconds,
         )
-
-
-def _result(company_id: str, total: Found, places: Places, dead: Mapping[str, str]) -> CompanyResult:
-    route = places.routes.get(company_id)
-    unlike, gaps = total.difference, combined(total.difference.gaps)
-    unread = dead.get(places.home(company_id) or "", "")
-    return CompanyResult(
-        company_id=company_id,
-        company="" if route is None else route.company,
-        database=places.home(company_id) or "",
-        source=total.source,
-        landed=total.landed,
-        missing=unlike.missing,
-        doubled=unlike.doubled,
-        extra=unlike.extra,
-        repairable=sum(gap.repairable for gap in gaps),
-        quarantined=unlike.quarantined,
-        before=unlike.before,
-        gaps=gaps,
-        note=_note(company_id, unlike, route, unread),
-        unread=unread,
-        kept_once=unlike.kept_once,
-    )
-
-
-def _note(company_id: str, unlike: Difference, route: routes.RouteEntry | None, unread: str) -> str:
-    said = []
-    if not company_id:
-        said.append("these changes name no company and go to unrouted")
-    elif route is None:
-        said.append("no route takes it: its changes go to unrouted")
-    elif route.state == routes.REMOVED:
-        said.append("its route was removed: what comes goes to unrouted")
-    elif route.state == routes.PAUSED and unlike.missing:
-        said.append("its route is paused: resume it before what is missing is sent again")
-    if unlike.kept_once:
-        said.append(
-            f"{unlike.kept_once} of the missing are in the source more than once, and a landing table keeps one"
-        )
-    if unread:
-        said.append(f"its landing table can't be read: {unread}")
-    return "; ".join(said)
-
-
-def _joined(found: Sequence[Unreadable]) -> tuple[Unreadable, ...]:
-    """In order, neighbours of one reason as one."""
-    kept: list[Unreadable] = []
-    for each in sorted(found, key=lambda one: (one.why, one.versions)):
-        last = kept[-1] if kept else None
-        if (
-            last is not None
-            and (last.why, last.remains) == (each.why, each.remains)
-            and last.versions.last + 1 >= each.versions.first
-        ):
-            kept[-1] = replace(
-                last, versions=Versions(last.versions.first, max(last.versions.last, each.versions.last))
-            )
-        else:
-            kept.append(each)
-    return tuple(sorted(kept, key=lambda one: one.versions))
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."

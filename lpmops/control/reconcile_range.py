@@ -1,24 +1,27 @@
 """Which versions a reconciliation looks at: what was asked for, how far it is settled, and in which spans it is read.
 
-A version is settled once everything of it can have landed: it is a minute old, the stream has read it, and no Stream Analytics job that stands has
-stopped before it. What is not settled is waiting and judged later; what is too old for the history is taken to be as old as the oldest known commit.
+A version is settled once everything of it can have landed: it is a minute old, the stream has read it, no Stream Analytics job that stands has
+stopped before it, and heartbeats that were sent after it have come through. What is not settled is waiting and judged later; what is too old for
+the history is taken to be as old as the oldest known commit.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Commit, FeedState, StreamingJob, StreamProgress, to_data
-from lpmops.versions import Versions
+from lpmops.versions import Versions, merged
 
 # An event that has not landed after this time is late (design: sixty seconds from commit to row).
 LANDING = timedelta(seconds=60)
 ROWS_A_SPAN, VERSIONS_A_SPAN = 250_000, 2_000
+# Asking every database once more costs as much as reading so many rows.
+_ROWS_BETWEEN = 10_000
 # How far back the history is read at most: some hours to a day of commits of every few seconds.
 COMMITS_AT_MOST = 10_000
 _STANDING = frozenset({"stopped", "failed", "stopping", "created"})
@@ -51,6 +54,17 @@ class Timeline:
     def later(self, versions: Versions, moment: datetime) -> int | None:
         """The first of these versions that was committed after a moment; None where none was."""
         return next((each.version for each in self._commits if each.version in versions and each.at > moment), None)
+
+    def gathered(self, ranges: Iterable[Versions]) -> tuple[Versions, ...]:
+        """The ranges in order, each joined with the next where little lies between: many small ones are read together."""
+        kept: list[Versions] = []
+        for one in merged(ranges):
+            between = range(kept[-1].last + 1, one.first) if kept else range(0)
+            if kept and sum(self._rows.get(version, 0) for version in between) <= _ROWS_BETWEEN:
+                kept[-1] = Versions(kept[-1].first, one.last)
+            else:
+                kept.append(one)
+        return tuple(kept)
 
     def spans(self, versions: Versions) -> Iterator[Versions]:
         """The versions in spans of bounded rows; one version that is larger than that is a span of its own."""
@@ -106,12 +120,19 @@ def settled(
     table_id: str,
     progress: StreamProgress | None,
     jobs: Sequence[StreamingJob],
+    beat: datetime | None,
     now: datetime,
 ) -> Settled:
-    """How far a range can be judged."""
-    limits = [_young(versions, timeline, now), _unread(versions, table_id, progress)]
+    """How far a range can be judged; `beat` is when the newest heartbeat that came through was sent, None where that is not known."""
+    limits = [
+        _young(versions, timeline, now),
+        _unread(versions, table_id, progress),
+        _on_its_way(versions, timeline, beat),
+    ]
     limits += [_standing(versions, timeline, job) for job in jobs]
-    last, why = min((limit for limit in limits if limit is not None), default=(versions.last, ""))
+    last, why = min(
+        (limit for limit in limits if limit is not None), key=lambda limit: limit[0], default=(versions.last, "")
+    )
     if last >= versions.last:
         return Settled(versions.last)
     return Settled(last, max(last + 1, versions.first), why)
@@ -132,6 +153,16 @@ def _unread(versions: Versions, table_id: str, progress: StreamProgress | None) 
     if progress.version >= versions.last:
         return None
     return progress.version, f"the stream has read as far as version {progress.version}"
+
+
+def _on_its_way(versions: Versions, timeline: Timeline, beat: datetime | None) -> tuple[int, str] | None:
+    first = None if beat is None else timeline.later(versions, beat - LANDING)
+    if beat is None or first is None:
+        return None
+    return (
+        first - 1,
+        f"the newest heartbeat that came through was sent at {to_data(beat)}; what came later may be on its way",
+    )
 
 
 def _standing(versions: Versions, timeline: Timeline, job: StreamingJob) -> tuple[int, str] | None:

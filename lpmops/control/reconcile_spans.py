@@ -304,11 +304,22 @@ def _lies_in(ranges: Sequence[Versions], version: int) -> bool:
 
 
 def combined(gaps: Sequence[OpenGap]) -> tuple[OpenGap, ...]:
-    """Gaps in order, neighbours of one cause as one: a loss that goes over the border of two spans is one loss."""
+    """Gaps in order, neighbours of one cause as one: a loss that goes over the border of two spans is one loss.
+
+    What can be sent again and what can't stay apart.
+    """
+
+    def is_lost(gap: OpenGap) -> bool:
+        return gap.missing > 0 and not gap.repairable
+
     kept: list[OpenGap] = []
     for gap in sorted(gaps, key=lambda each: (each.why, each.versions)):
         last = kept[-1] if kept else None
-        if last is not None and last.why == gap.why and last.versions.last + 1 == gap.versions.first:
+        if (
+            last is not None
+            and (last.why, is_lost(last)) == (gap.why, is_lost(gap))
+            and last.versions.last + 1 == gap.versions.first
+        ):
             kept[-1] = OpenGap(
                 gap.company_id,
                 Versions(last.versions.first, gap.versions.last),

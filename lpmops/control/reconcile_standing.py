@@ -23,7 +23,8 @@ _NAME = "reconcile"
 class Standing:
     """What is known after a turn.
 
-    `proven` is the newest range of versions that was looked at without a hole, `left` how many versions of the change feed wait for later turns.
+    `proven` is the newest range of versions that was looked at without a hole, `left` how many versions of the change feed wait for later turns,
+    `gone` how many can't be read any more.
     `missing`, `doubled` and `extra` are open, of `companies`, over all that was ever looked at. `again` is the range that was looked at once more,
     at `again_at`. The turn ran `statements` on the warehouse, for `seconds`. `trouble` says why nothing could be looked at lately.
     """
@@ -33,6 +34,7 @@ class Standing:
     table_id: str = ""
     proven: Versions | None = None
     left: int = 0
+    gone: int = 0
     missing: int = 0
     doubled: int = 0
     extra: int = 0
@@ -58,6 +60,8 @@ class Standing:
             said += f"; {open_ones} for {counted(self.companies, 'company', 'companies')}"
         if self.left:
             said += f"; {counted(self.left, 'older version waits', 'older versions wait')}"
+        if self.gone:
+            said += f"; {counted(self.gone, 'version', 'versions')} can't be read any more"
         return f"{said}; {self.trouble}" if self.trouble else said
 
 

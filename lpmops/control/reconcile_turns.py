@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
@@ -20,6 +20,7 @@ from lpmops.config import Config, Environment
 from lpmops.control import reconcile_standing as standings
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.reconcile_range import LANDING
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconciled import Asked, Reconciliation
 from lpmops.control.shared import whole
@@ -29,7 +30,7 @@ from lpmops.model import Health, Snapshot
 from lpmops.store import lease, proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY
-from lpmops.versions import Versions, within, without
+from lpmops.versions import Versions, merged, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices as Bundle
@@ -42,8 +43,15 @@ _SPAN_OF_VERSIONS = 2_000
 _LEASE_SECONDS = 600.0
 # The first looks go first, so that what is seen at a start is not held up.
 _FIRST_SECONDS, _GLANCE_SECONDS = 15.0, 10.0
-_LONGEST_BACK_OFF = timedelta(hours=1)
+_LONGEST_BACK_OFF, _STALE = timedelta(hours=1), timedelta(minutes=2)
 _TROUBLES = frozenset({"sql.unreachable", "sql.throttled", "sql.paused", "auth.expired", "auth.forbidden"})
+# In what health of a stage no turn is taken: the source and what landed must be readable, and what is late anywhere would be taken for lost.
+_WAITED_FOR: Mapping[str, tuple[Health, ...]] = {
+    "cdf": (Health.UNKNOWN,),
+    "eventhub": (Health.DEGRADED,),
+    "asa": (Health.DEGRADED, Health.DOWN, Health.UNKNOWN),
+    "sql": (Health.DEGRADED, Health.DOWN, Health.UNKNOWN),
+}
 _STANDING_WAREHOUSE = frozenset({"STOPPED", "STOPPING", "DELETING", "DELETED"})
 
 
@@ -129,7 +137,7 @@ class ReconcileTurns:
 
     def _turn(self, store: Store, known: Standing, now: datetime) -> Standing:
         newest = self._watcher.latest
-        if (trouble := in_the_way(newest)) is not None:
+        if (trouble := in_the_way(newest, now)) is not None:
             return replace(known, trouble=trouble)
         fresh, window = self._is_anything_new(store, known, newest), self._window(store, known, now)
         if not fresh and window is None:
@@ -187,13 +195,18 @@ class ReconcileTurns:
         name, now = self._environment.name, self._now()
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
-        reach = [Versions(proven[0].first, max(proven[0].first, settled.last))] if settled and proven else []
+        gone = merged(each.versions for each in remembered.unreadable)
+        # As far back as a turn looks: the history and the first turn bound it.
+        reach = (
+            within([settled], Versions(min(proven[0].first, settled.last), settled.last)) if settled and proven else ()
+        )
         return replace(
             known,
             at=now,
-            next_at=now + self._interval,
+            next_at=now + (self._interval if proven else min(self._interval, LANDING)),
             proven=proven[-1] if proven else None,
-            left=sum(len(each) for each in without(reach, proven)),
+            left=sum(len(each) for each in without(reach, [*proven, *gone])),
+            gone=sum(len(each) for each in gone),
             missing=sum(gap.missing for gap in gaps),
             doubled=sum(gap.doubled for gap in gaps),
             extra=sum(gap.extra for gap in gaps),
@@ -217,17 +230,17 @@ class ReconcileTurns:
         )
 
 
-def in_the_way(snapshot: Snapshot | None) -> str | None:
+def in_the_way(snapshot: Snapshot | None, now: datetime) -> str | None:
     """Why now is no time to read much, as the last look has it; None where it is."""
-    if snapshot is None:
-        return "it was not looked at yet"
+    if snapshot is None or abs(now - snapshot.taken_at) > _STALE:
+        return "it waits for a look"
     for suspect in snapshot.suspects:
         if suspect.id in _TROUBLES:
             return f"it waits while {suspect.id} lasts"
-    for name in ("cdf", "sql"):
+    for name, waited_for in _WAITED_FOR.items():
         stage = snapshot.stages.get(name)
-        if stage is None or stage.health is Health.UNKNOWN:
-            return f"it waits until {name} can be read"
+        if stage is None or stage.health in waited_for:
+            return f"it waits while {name} is {'unknown' if stage is None else stage.health.value}"
     return None
 
 

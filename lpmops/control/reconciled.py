@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lpmops.store.proofs import OpenGap
+from lpmops.store.proofs import OpenGap, Unreadable
 from lpmops.versions import Versions
 
 # The cause of a gap in versions that were complete when they were looked at before.
@@ -60,16 +60,6 @@ class CompanyResult:
     def complete(self) -> bool:
         """Whether each change of the source is known to have landed once, and nothing else did."""
         return not (self.unread or self.missing or self.doubled or self.extra)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Versions that could not be held against anything, why, and what is still possible; `later` where the next run looks at them by itself."""
-
-    versions: Versions
-    why: str
-    remains: str
-    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lpmops.control import remedies, signs
 from lpmops.control.case import CAUSE, NAMED, Case, Found
@@ -10,6 +10,7 @@ from lpmops.control.reconciled import HAD_LANDED
 from lpmops.model import Confidence, Suspect
 from lpmops.plain_text import counted
 from lpmops.store.proofs import OpenGap
+from lpmops.versions import within
 
 
 def lost(case: Case) -> Found:
@@ -36,11 +37,26 @@ def _suspect(case: Case, name: str, stage: str, what: str, gaps: Sequence[OpenGa
     if len(largest) > NAMED:
         evidence.append(f"and {counted(len(largest) - NAMED, 'further gap', 'further gaps')}")
     repairable = sum(gap.repairable for gap in gaps)
-    if repairable < _missing(gaps):
-        evidence.append(f"{_missing(gaps) - repairable:,} of them can't be sent again")
+    evidence += _beyond_repair(case, gaps, _missing(gaps) - repairable)
     steps = [remedies.plan_replay(environment)] if repairable else []
     summary = f"{what} {'They can be sent again from the table.' if repairable else 'No replay brings them back.'}"
     return Suspect(name, stage, Confidence.SURE, summary, tuple(evidence), (*steps, remedies.reconcile(environment)))
+
+
+def _beyond_repair(case: Case, gaps: Sequence[OpenGap], number: int) -> Iterator[str]:
+    """How many can't be sent again, why, and what remains possible for them."""
+    if not number:
+        return
+    lost = [gap.versions for gap in gaps if gap.repairable < gap.missing]
+    known = [each for each in case.facts.unreadable if within(lost, each.versions)]
+    if not known:
+        yield f"{number:,} of them can't be sent again: they have the key of another change, of which a landing table keeps one"
+        return
+    yield f"{number:,} of them can't be sent again"
+    for why, remains in dict.fromkeys((each.why, each.remains) for each in known):
+        yield f"versions {', '.join(str(each.versions) for each in known if each.why == why)}: {why} {remains}"
+    if any(gap.why == HAD_LANDED and gap.repairable < gap.missing for gap in gaps):
+        yield "rows that had landed are also in the backups of their database, up to the moment at which they went"
 
 
 def _missing(gaps: Sequence[OpenGap]) -> int:

@@ -31,7 +31,7 @@ class BoundedRuns:
         self.breaks = False
 
     def execute(self, asked: TaskRun) -> str:
-        """What the run has to say. Raises ReplayError and DeltaFeedError for one that fails."""
+        """What the run has to say. Raises ReplayError for one that fails."""
         tasks = [task["spark_python_task"] for task in asked.tasks if "spark_python_task" in task]
         if len(tasks) != 1 or list(tasks[0].get("parameters") or ())[:1] != ["replay"]:
             raise ReplayError("The sandbox executes the stream job's replay, and no other task.")

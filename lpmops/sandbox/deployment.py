@@ -7,8 +7,10 @@ there, as a cloud would, and knows none by itself.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lpmops.sandbox.files import write_whole
 
@@ -27,7 +29,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment: its ids, ports and what is deployed in it. `rate` is changes a second."""
+    """One environment: its ids, ports and what is deployed in it. `rate` is changes a second, `stream_files` the stream job's code by path."""
 
     name: str
     subscription_id: str
@@ -38,6 +40,8 @@ class Environment:
     warehouse: str
     table: str
     stream_job: str
+    stream_settings: Mapping[str, Any]
+    stream_files: Mapping[str, str]
     checkpoint: str
     amqp_port: int
     namespace: str

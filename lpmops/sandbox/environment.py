@@ -18,15 +18,12 @@ from lpmops.sandbox import deploy, people
 from lpmops.sandbox.analytics import AnalyticsRuntime
 from lpmops.sandbox.asa.joblog import LogRecord
 from lpmops.sandbox.azure.account import Account, ResourceGroup, Subscription
-from lpmops.sandbox.azure.activity import Happening
-from lpmops.sandbox.azure.faults import HttpFault
 from lpmops.sandbox.azure.identity import DATABRICKS, TokenAuthority
-from lpmops.sandbox.azure.jobs import STANDING, Job, JobKey, Match
-from lpmops.sandbox.azure.stream_analytics import JOB_TYPE
+from lpmops.sandbox.azure.jobs import Job, JobKey, Match
 from lpmops.sandbox.bounded_runs import BoundedRuns
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.databricks import Workspace
-from lpmops.sandbox.databricks.catalog import EVERYONE
+from lpmops.sandbox.databricks.errors import ApiError
 from lpmops.sandbox.databricks.volumes import Volumes
 from lpmops.sandbox.deployment import Environment
 from lpmops.sandbox.growth import CompanySource, Newcomers
@@ -35,13 +32,14 @@ from lpmops.sandbox.hub_errors import CATEGORY, TABLE, HubErrors
 from lpmops.sandbox.hub_provider import LiveHubs, Namespaces
 from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.feeder import Feeder
-from lpmops.sandbox.lake.records import CallRecords, Company, day_curve
+from lpmops.sandbox.lake.records import CallRecords, Company
 from lpmops.sandbox.lake.schema import RECORD_SCHEMA
-from lpmops.sandbox.lake.streamjob import StreamJob
+from lpmops.sandbox.lake.streamjob import NoStartingVersion
 from lpmops.sandbox.lake.table import ChangeTable
 from lpmops.sandbox.metering import Meter
 from lpmops.sandbox.sending import Sender
 from lpmops.sandbox.sql import SqlServer
+from lpmops.sandbox.streaming import Streaming
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +50,6 @@ RETENTION = timedelta(days=7)
 # Real seconds between two looks for work; the latency of the stream is made of these.
 _BUSY_PAUSE, _IDLE_PAUSE, _AFTER_FAILURE = 0.02, 0.1, 1.0
 _METER_SECONDS = 5.0
-# A throttled hub takes a fifth of what comes in.
-_THROTTLED_SHARE = 0.2
-EVENTS_PER_UNIT = 1_000.0
-_HANG_SECONDS = 300.0
-# How long an event waits in the hub while its events expire: seconds in the place of days, and longer than a job that runs takes to read it.
-_PASSING = timedelta(seconds=15)
-# How far back rows are lost.
-_ROWS_LOST = timedelta(minutes=5)
-# assumed: the service's text for a job that it gives up
-_ENGINE_FAILED = "The streaming job failed: the job has exceeded its memory limit. Increase the streaming units of the job, then start it again."
-_JOB_FAILED = (
-    "[STREAM_FAILED] Query tdr_stream terminated with exception: the driver ran out of memory. SQLSTATE: XXKST"
-)
 
 
 class SandboxEnvironment:
@@ -83,8 +68,8 @@ class SandboxEnvironment:
     ) -> None:
         self.name = plan.name
         self.plan = plan
-        self._clock = clock
-        self._authority = authority
+        self.clock = clock
+        self.authority = authority
         self._namespaces = namespaces
         self._companies = {company.id: company for company in companies}
         self._databases = {
@@ -105,12 +90,11 @@ class SandboxEnvironment:
         self._calls = CallRecords(seed, (*companies, *self._newcomers.come()))
         self.feeder = Feeder(self.table, self._calls, clock, plan.rate)
         volumes = folder / "volumes"
+        place = Volumes(volumes).place
         checkpoint = volumes / plan.checkpoint.removeprefix("/Volumes/")
         self.sender = Sender(self.hub)
-        self.stream_job = StreamJob(self.table, self.sender.send, checkpoint, clock, starting_version=1)
-        self._bounded_runs = BoundedRuns(
-            self.table, self.sender.send, self.stream_job.put_aside, Volumes(volumes).place, clock
-        )
+        self._streaming = Streaming(self.table, self.sender.send, place, clock, checkpoint)
+        self.bounded_runs = BoundedRuns(self.table, self.sender.send, self._streaming.put_aside, place, clock)
         self.workspace = Workspace(
             clock=clock,
             folder=folder / "workspace",
@@ -119,9 +103,11 @@ class SandboxEnvironment:
             tables={plan.table: self.table},
             volumes=volumes,
             stream_job=plan.stream_job,
+            stream_settings=plan.stream_settings,
+            stream_files=plan.stream_files,
             authorize=lambda token: authority.check(token, DATABRICKS, self.name),
             base_url=f"http://127.0.0.1:{plan.databricks_port}",
-            run_task=self._bounded_runs.execute,
+            run_task=self.bounded_runs.execute,
             grants=people.grants(plan.table.partition(".")[0]),
             directory=people.directory(plan.name),
             credentials={people.CREDENTIAL: self._connector},
@@ -130,7 +116,6 @@ class SandboxEnvironment:
         )
         self.runtimes: dict[str, AnalyticsRuntime] = {}
         self._account: Account | None = None
-        self._faults: dict[str, int] = {}
         self._meters: list[tuple[Meter, Hub | AnalyticsRuntime]] = []
         self._made_meters: dict[str, Meter] = {}
         self._hub_errors: HubErrors | None = None
@@ -149,13 +134,15 @@ class SandboxEnvironment:
         """Make the databases with their tables and routes. Raises SqlError, OSError."""
         for database in (self.plan.control_database, *self.plan.databases):
             self.sql.create_database(database)
-        deploy.deploy_databases(self.plan, list(self._companies.values()), self._databases, self._execute)
-        people.give_databases(self.plan, self._run_sql)
+        deploy.deploy_databases(self.plan, list(self._companies.values()), self._databases, self.execute)
+        people.give_databases(self.plan, self.run_sql)
 
-    def _run_sql(self, database: str, statement: str) -> object:
-        return self._execute(database, statement, {})
+    def run_sql(self, database: str, statement: str) -> object:
+        """Execute a statement in a database as its owner. Raises SqlError."""
+        return self.execute(database, statement, {})
 
-    def _execute(self, database: str, statement: str, parameters: Mapping[str, Any]) -> object:
+    def execute(self, database: str, statement: str, parameters: Mapping[str, Any]) -> object:
+        """The same with parameters."""
         return self.sql.database(database).execute(statement, parameters)
 
     def join(self, account: Account) -> None:
@@ -172,7 +159,7 @@ class SandboxEnvironment:
         self._hub_errors = HubErrors(
             plan.namespace,
             self.hub,
-            self._clock,
+            self.clock,
             lambda row, at: account.write_log(namespace, CATEGORY, TABLE, row, at.timestamp()),
         )
         crew = people.crew_of(plan.name)
@@ -183,6 +170,12 @@ class SandboxEnvironment:
         there = (database.name for database in self.sql.databases() if database.name != "master")
         for name in dict.fromkeys((plan.control_database, *plan.databases, *there)):
             self._show_database(account, name)
+
+    @property
+    def account(self) -> Account:
+        """The account that it has joined."""
+        assert self._account is not None
+        return self._account
 
     def _show_database(self, account: Account, name: str) -> None:
         plan = self.plan
@@ -219,7 +212,7 @@ class SandboxEnvironment:
             account.stream_analytics.start(key, "JobStartTime", None)
         for given in people.roles(plan, identities).values():
             people.give_roles(account, given)
-        (self.folder / "deployed").write_text(self._clock.now().isoformat(), encoding="utf-8")
+        (self.folder / "deployed").write_text(self.clock.now().isoformat(), encoding="utf-8")
 
     def _to_workspace(self, *categories: str) -> dict[str, Any]:
         """The properties of a diagnostic setting that sends these logs to the environment's workspace."""
@@ -235,7 +228,7 @@ class SandboxEnvironment:
             key,
             self.sql,
             self.find_hub,
-            self._clock,
+            self.clock,
             self.folder / "jobs" / key.name,
             lambda record: write_log(key, record),
             seed,
@@ -294,9 +287,8 @@ class SandboxEnvironment:
 
     def make_database(self, name: str, collation: str, max_size_bytes: int) -> None:
         """An empty database on the server, as somebody with the portal open would make it. Raises SqlError."""
-        assert self._account is not None
         self.sql.create_database(name, collation=collation, max_size_bytes=max_size_bytes)
-        self._show_database(self._account, name)
+        self._show_database(self.account, name)
 
     # Moving records ----------------------------------------------------------------------------------------------------------------------------
 
@@ -342,11 +334,12 @@ class SandboxEnvironment:
 
     def _stream(self) -> float:
         self.workspace.tick()
-        if not self.workspace.stream_is_running():
+        arguments = self.workspace.stream_arguments()
+        if arguments is None:
             return _IDLE_PAUSE
         try:
-            progress = self.stream_job.step()
-        except DeltaFeedError as error:
+            progress = self._streaming.step(arguments)
+        except (DeltaFeedError, NoStartingVersion, ApiError) as error:
             self.workspace.fail_run(str(error))
             return _IDLE_PAUSE
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE
@@ -366,11 +359,10 @@ class SandboxEnvironment:
 
     def _measure_made(self) -> None:
         """The same for the namespaces that somebody made."""
-        assert self._account is not None
-        for document in self._account.event_hubs.namespaces(self.plan.subscription_id):
+        for document in self.account.event_hubs.namespaces(self.plan.subscription_id):
             if str(document["name"]).lower() == self.plan.namespace.lower():
                 continue
-            meter = self._made_meters.setdefault(document["id"], Meter(self._account.metrics, document["id"]))
+            meter = self._made_meters.setdefault(document["id"], Meter(self.account.metrics, document["id"]))
             for hub in self.hubs_of(document["name"]).values():
                 meter.read_hub(hub)
                 hub.expire()
@@ -379,7 +371,7 @@ class SandboxEnvironment:
         """What is going on, for people and tests."""
         tables = [database for database in self.sql.databases() if database.catalog.find("lpm", "tdr") is not None]
         landed = sum(database.row_count("lpm.tdr") for database in tables)
-        states = [f"{job.key.name} {job.state}" for job in self._deployed_jobs()]
+        states = [f"{job.key.name} {job.state}" for job in self.deployed_jobs()]
         return {
             "environment": self.name,
             "version": self.table.latest_version(),
@@ -390,144 +382,17 @@ class SandboxEnvironment:
             "troubles": dict(self._troubles),
         }
 
-    # Breaking things ---------------------------------------------------------------------------------------------------------------------------
-
     def database_of(self, company: str) -> str | None:
-        """The database that a company is routed to."""
-        rows = (
-            self.sql.database(self.plan.control_database)
-            .execute("SELECT database_name FROM lpmops.route WHERE company_id = @id", {"id": company})[-1]
-            .rows
-        )
+        """The database that a company is routed to, or None where there is no such company."""
+        statement = "SELECT database_name FROM lpmops.route WHERE company_id = @id"
+        rows = self.sql.database(self.plan.control_database).execute(statement, {"id": company})[-1].rows
         return str(rows[0][0]) if rows else None
 
-    def stop_analytics(self) -> None:
-        """Stop the jobs at once, whatever they were about to do, as somebody with the portal open would."""
-        assert self._account is not None
-        for job in self._deployed_jobs():
-            self._jobs().halt(job.key)
-            for status in ("Accepted", "Succeeded"):
-                self._account.activity.write(
-                    Happening(job.id, f"{JOB_TYPE}/stop/action", status, caller="operator@lpm.example")
-                )
-
-    def fail_analytics(self) -> None:
-        """Put the jobs into Failed, as an error does that the engine can't get over, and write down why."""
-        for job in self._deployed_jobs():
-            self._jobs().fail(job.key)
-            if (runtime := self.runtimes.get(job.key.text)) is not None:
-                runtime.complain("Process Events", _ENGINE_FAILED)
-
-    def start_analytics(self) -> None:
-        """Start them again where they left off; one that somebody else has started meanwhile is left alone."""
-        for job in self._deployed_jobs():
-            if job.state not in STANDING:
-                continue
-            if job.last_output_event_time is not None:
-                self._jobs().start(job.key, "LastOutputEventTime", None)
-            elif job.start_time is not None:
-                # It never wrote anything: what came in since it was first started still waits.
-                self._jobs().start(job.key, "CustomTime", job.start_time.isoformat())
-
-    def throttle_hub(self, on: bool) -> None:
-        """Leave the hub a part of what comes in at this hour, or as much as the namespace was given."""
-        events = self.plan.rate * day_curve(self._clock.now())
-        self.hub.throughput_units = events * _THROTTLED_SHARE / EVENTS_PER_UNIT if on else self._capacity()
-
-    def lose_events(self, companies: frozenset[str], on: bool) -> None:
-        """Let the events of companies (all where none is named) get their numbers and come to no reader; what was lost stays lost."""
-        self.sender.lose(companies, on)
-
-    def double_events(self, on: bool) -> None:
-        """Send each event twice."""
-        self.sender.double(on)
-
-    def break_replays(self, on: bool) -> None:
-        """Let each bounded run end midway."""
-        self._bounded_runs.breaks = on
-
-    def expire_events(self, on: bool) -> None:
-        """Let the hub's events expire within seconds, or after its retention again; what has expired stays gone."""
-        self.hub.passing = _PASSING if on else None
-
-    def lose_rows(self, companies: frozenset[str]) -> None:
-        """Delete what landed in the last minutes for companies (all where none is named), as a careless hand would. Raises SqlError."""
-        since = (self._clock.now() - _ROWS_LOST).replace(tzinfo=None)
-        for company in companies:
-            self._execute(
-                self.database_of(company) or "",
-                "DELETE FROM lpm.tdr WHERE company_id = @id AND landed_at >= @since",
-                {"id": company, "since": since},
-            )
-        for database in () if companies else self.plan.databases:
-            self._execute(database, "DELETE FROM lpm.tdr WHERE landed_at >= @since", {"since": since})
-
-    def close_databases(self, names: Iterable[str], on: bool) -> None:
-        """Make databases refuse every login."""
-        for name in list(names) or self.plan.databases:
-            self.sql.database(name).state = "unavailable" if on else "online"
-
-    def fail_stream_job(self, on: bool) -> None:
-        """Let every run of the streaming job fail."""
-        if on:
-            self.workspace.break_runs(_JOB_FAILED)
-        else:
-            self.workspace.mend_runs()
-
-    def expire_sign_in(self, on: bool) -> None:
-        """Refuse every token here."""
-        if on:
-            self._authority.expire_sign_in(environment=self.name)
-        else:
-            self._authority.renew_sign_in(environment=self.name)
-
-    def throttle_management(self, on: bool) -> None:
-        """Answer 429."""
-        self._wire_fault("throttle", HttpFault("throttle", seconds=5.0), on)
-
-    def hang_management(self, on: bool) -> None:
-        """Take calls and keep silent."""
-        self._wire_fault("slow", HttpFault("slow", seconds=_HANG_SECONDS), on)
-
-    def take_right(self, kind: str, databases: Iterable[str], on: bool) -> None:
-        """Take a right away, or give it back: asa, monitor, eventhub, send, operator (all of the operator's in Azure), unity, jobs or sql."""
-        assert self._account is not None
-        if kind == "unity":
-            self.workspace.catalog.allow(self.plan.table.partition(".")[0], EVERYONE, "SELECT", not on)
-        elif kind == "jobs":
-            self.workspace.set_job_levels(self.plan.stream_job, people.job_levels(group=not on))
-        elif kind == "sql":
-            (people.take_users if on else people.give_users)(
-                self.plan, list(databases) or self.plan.databases, self._run_sql
-            )
-        else:
-            identities = [str(job.identity["principalId"]) for job in self._deployed_jobs() if job.identity is not None]
-            held = people.roles(self.plan, identities)
-            given = [*held["operator"], *held["asa"], *held["monitor"]] if kind == "operator" else held[kind]
-            (people.take_roles if on else people.give_roles)(self._account, given)
-
-    def _wire_fault(self, name: str, fault: HttpFault, on: bool) -> None:
-        assert self._account is not None
-        if name in self._faults:
-            self._account.faults.remove(self._faults.pop(name))
-        if on:
-            self._faults[name] = self._account.faults.add(self.plan.subscription_id, fault)
-
-    def _capacity(self) -> float:
-        assert self._account is not None
-        plan = self.plan
-        namespace = self._account.event_hubs.namespace(plan.subscription_id, plan.resource_group, plan.namespace)
-        return float(namespace["sku"]["capacity"])
-
-    def _deployed_jobs(self) -> list[Job]:
+    def deployed_jobs(self) -> list[Job]:
         """The planned jobs that nobody has deleted."""
         names = {job.name.lower() for job in self.plan.jobs}
-        found: list[Job] = self._jobs().jobs(self.plan.subscription_id, self.plan.resource_group)
+        found: list[Job] = self.account.stream_analytics.jobs(self.plan.subscription_id, self.plan.resource_group)
         return [job for job in found if job.key.name.lower() in names]
-
-    def _jobs(self) -> Any:
-        assert self._account is not None
-        return self._account.stream_analytics
 
 
 def _table(folder: Path, name: str, clock: Clock) -> ChangeTable:

@@ -27,6 +27,7 @@ from lpmops.sandbox.azure.gateway import AzureGateway
 from lpmops.sandbox.azure.identity import EVENT_HUBS, SQL, TokenAuthority, TokenError
 from lpmops.sandbox.azure.jobs import JobKey
 from lpmops.sandbox.azure.routes import azure_routes
+from lpmops.sandbox.breaking import Breaking
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.control import control_routes
 from lpmops.sandbox.databricks import workspace_routes
@@ -80,7 +81,7 @@ class World:
             identity_secret=Path(plan.identity_header_file).read_text(encoding="utf-8").strip(),
         )
         self.account.access.govern(OPERATOR.id)
-        self.board = FaultBoard(self.environments.values(), folder / "faults.json")
+        self.board = FaultBoard(map(Breaking, self.environments.values()), folder / "faults.json")
         self._made = MadeNamespaces(
             self.environments.values(),
             self.account.event_hubs,

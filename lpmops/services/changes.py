@@ -19,20 +19,22 @@ from lpmops.services.databricks import RIGHTS, SCOPE
 from lpmops.services.identity import CachedCredential
 from lpmops.services.sqltext import without_comments
 from lpmops.services.transport import Transport
-from lpmops.versions import Versions
+from lpmops.versions import PRESENT_ROWS, Versions
 
 # What one answer holds: some megabytes of keys, well below the 25 MiB that the service gives in line.
 _PAGE = 50_000
 
-_GONE = "Its changes can't be sent again. What remains is to load the table's current rows into the landing tables, without the changes between."
+_GONE = f"They can't be sent again. {PRESENT_ROWS}"
 _SHAPES = "Nothing is lost: shorter ranges can be read, each on one side of the change of the table's columns."
-_NEVER = "Those changes were never recorded. What remains is to load the table's current rows into the landing tables."
-# Delta's error class: what it means for a range, what remains, and whether its parts may be readable.
+_NEVER = f"Those changes were never recorded. {PRESENT_ROWS}"
+# Delta's error class, or that of the engine where a file is missing: what it means for a range, what remains, and whether its parts may be readable.
 _UNREADABLE: Mapping[str, tuple[str, str, bool]] = {
     "DELTA_MISSING_CHANGE_DATA": ("the change feed was not on for all of these versions", _NEVER, False),
     "DELTA_CHANGE_DATA_FILE_NOT_FOUND": ("VACUUM has removed the files of their changes", _GONE, False),
     "DELTA_FILE_NOT_FOUND": ("VACUUM has removed files that they need", _GONE, False),
     "DELTA_FILE_NOT_FOUND_DETAILED": ("VACUUM has removed files that they need", _GONE, False),
+    "FAILED_READ_FILE.DBR_FILE_NOT_EXIST": ("VACUUM has removed files that they need", _GONE, False),
+    "FAILED_READ_FILE.FILE_NOT_EXIST": ("VACUUM has removed files that they need", _GONE, False),
     "DELTA_VERSION_NOT_FOUND": ("the table's log does not reach back to them any more", _GONE, False),
     "DELTA_VERSIONS_NOT_CONTIGUOUS": ("the table's log has a hole there", _GONE, False),
     "DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION": ("the table's log does not reach back to them", _GONE, False),
@@ -145,7 +147,8 @@ class ChangeService:
                 self._client, self._settings.warehouse, text, parameters or {}, Deadline.after(self._seconds)
             )
         except StatementError as error:
-            known = _UNREADABLE.get((error.error_class or "").partition(".")[0])
+            named = error.error_class or ""
+            known = _UNREADABLE.get(named) or _UNREADABLE.get(named.partition(".")[0])
             if known is None:
                 raise
             why, remains, divisible = known

@@ -23,7 +23,10 @@ from lpmops.services.redact import clean
 from lpmops.services.transport import Transport
 
 _RIGHTS = "CAN VIEW on the runs and READ VOLUME on the checkpoint's volume"
-_ORDERING = "the right to submit runs: CAN ATTACH TO on the cluster, or the entitlement to make one"
+_ORDERING = (
+    "to submit runs on the stream job's compute as its identity: a workspace admin grants CAN ATTACH TO on its cluster, or the entitlement to "
+    "create clusters; whoever manages the service principal that it runs as grants Service Principal User on that"
+)
 _PAGE, _PAGES = 25, 40
 # How far the workspace's clock may be behind that of the machine which asks.
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -55,10 +58,10 @@ class ReplayRunService:
         )
         return Receipt(answer.request_id, str(answer.fields().integer("run_id")))
 
-    def named(self, name: str, since: datetime) -> Iterator[ReplayRun]:
-        """The runs of that name, newest first, that began since a moment of this machine's clock; read no further than it is asked for."""
+    def submitted(self, prefix: str, since: datetime) -> Iterator[ReplayRun]:
+        """The runs whose name begins so, newest first, that began since a moment of this machine's clock; read no further than it is asked for."""
         began = int((since - _CLOCKS_DIFFER).timestamp() * 1000)
-        return (run for run in self._runs({"start_time_from": str(began)}) if run.name == name)
+        return (run for run in self._runs({"start_time_from": str(began)}) if run.name.startswith(prefix))
 
     def active(self, prefix: str) -> list[ReplayRun]:
         """The runs that are not over and whose name begins so."""
@@ -171,6 +174,7 @@ def _run(fields: Fields) -> ReplayRun:
         first=first,
         last=last,
         companies=companies,
+        by=clean(fields.maybe_text("creator_user_name") or ""),
     )
 
 

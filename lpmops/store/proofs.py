@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lpmops.store import codec
@@ -37,11 +37,22 @@ class OpenGap:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Versions that could not be held against anything, why, and what is still possible; `later` where the next run looks at them by itself."""
+
+    versions: Versions
+    why: str
+    remains: str
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Proofs:
-    """What is remembered of one table. `proven` is by company, EVERY_COMPANY for what holds for all."""
+    """What is remembered of one table. `proven` is by company, EVERY_COMPANY for what holds for all; `unreadable` stays so."""
 
     proven: Mapping[str, tuple[Versions, ...]]
     gaps: tuple[OpenGap, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
     def of(self, company_id: str) -> tuple[Versions, ...]:
         """The versions that were looked at for a company, alone or with all others."""
@@ -61,6 +72,7 @@ def read(store: Store, environment: str, table_id: str) -> Proofs:
         return Proofs(
             {company_id: merged(ranges) for company_id, ranges in found.items()},
             _gaps(connection, environment, table_id),
+            _unreadable(connection, environment, table_id),
         )
 
 
@@ -68,6 +80,30 @@ def gaps(store: Store, environment: str, table_id: str) -> tuple[OpenGap, ...]:
     """The open gaps alone, as every look at the environment needs them. Raises StoreError."""
     with store.reading() as connection, believing(store.path):
         return _gaps(connection, environment, table_id)
+
+
+def unreadable(store: Store, environment: str, table_id: str) -> tuple[Unreadable, ...]:
+    """The versions alone whose changes can't be read any more. Raises StoreError."""
+    with store.reading() as connection, believing(store.path):
+        return _unreadable(connection, environment, table_id)
+
+
+def former(store: Store, environment: str, table_id: str) -> dict[str, tuple[OpenGap, ...]]:
+    """The other tables of which something was looked at under this name, by their ids, with their open gaps. Raises StoreError."""
+    with store.reading() as connection, believing(store.path):
+        rows = connection.execute(
+            "SELECT DISTINCT table_id FROM proven WHERE environment = ? AND table_id <> ? ORDER BY table_id",
+            (environment, table_id),
+        ).fetchall()
+        return {str(each): _gaps(connection, environment, each) for (each,) in rows}
+
+
+def _unreadable(connection: sqlite3.Connection, environment: str, table_id: str) -> tuple[Unreadable, ...]:
+    rows = connection.execute(
+        "SELECT first, last, why, remains FROM unreadable WHERE environment = ? AND table_id = ? ORDER BY first",
+        (environment, table_id),
+    ).fetchall()
+    return tuple(Unreadable(Versions(first, last), why, remains) for first, last, why, remains in rows)
 
 
 def _gaps(connection: sqlite3.Connection, environment: str, table_id: str) -> tuple[OpenGap, ...]:
@@ -90,10 +126,14 @@ def keep(
 ) -> None:
     """Note that a range was looked at for these companies (EVERY_COMPANY for all), and what differed. Raises StoreError.
 
-    Their older gaps within the range are gone; one that reaches out of it stays until it is looked at whole.
+    Their older gaps within the range are gone; one that reaches out of it stays until it is looked at whole. What could be read is not unreadable.
     """
     moment = codec.milliseconds(at)
     with store.writing() as connection:
+        connection.execute(
+            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ?",
+            (environment, table_id, looked_at.first, looked_at.last),
+        )
         for company_id in companies:
             _prove(connection, (environment, table_id, company_id), looked_at, moment)
             connection.execute(
@@ -103,26 +143,66 @@ def keep(
         for gap in differing:
             place = (environment, table_id, gap.company_id, gap.versions.first, gap.versions.last)
             if not _overlaps(connection, place, looked_at):
-                connection.execute(
-                    "INSERT OR REPLACE INTO open_gap VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*place, gap.source, gap.landed, gap.missing, gap.doubled, gap.extra, gap.repairable, gap.why, moment),
-                )  # fmt: skip
+                _insert(connection, (environment, table_id), gap, moment)
 
 
-def beyond_repair(store: Store, environment: str, table_id: str, versions: Versions, why: str) -> tuple[OpenGap, ...]:
-    """Note of the gaps within a range that no replay fills them any more; those gaps. Raises StoreError."""
+def give_up(
+    store: Store, environment: str, table_id: str, gone: Unreadable, at: datetime
+) -> tuple[tuple[OpenGap, OpenGap], ...]:
+    """Note that versions can't be read any more, and so that no replay fills the gaps among them. Raises StoreError.
+
+    Gives those gaps as they were and as they are: one that reached out of the range ends with it and keeps its counts, as nobody can tell which of
+    them lie where; what is beyond is looked at anew.
+    """
+    first, last = gone.versions.first, gone.versions.last
+    place = (environment, table_id)
     with store.writing() as connection:
         connection.execute(
-            "UPDATE OR REPLACE open_gap SET repairable = 0, why = ?"
-            " WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ? AND missing > 0",
-            (why, environment, table_id, versions.first, versions.last),
+            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ?",
+            (*place, first, last),
         )
-    found = gaps(store, environment, table_id)
-    return tuple(
-        gap
-        for gap in found
-        if gap.missing and gap.versions.first >= versions.first and gap.versions.last <= versions.last
+        connection.execute(
+            "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*place, first, last, gone.why, gone.remains, codec.milliseconds(at)),
+        )
+        found = [
+            gap
+            for gap in _gaps(connection, *place)
+            if gap.missing and gap.versions.first <= last and gap.versions.last >= first
+        ]
+        lost = [(gap, replace(gap, versions=_cut(gap.versions, gone.versions), repairable=0)) for gap in found]
+        for before, after in lost:
+            _put(connection, place, before, after, codec.milliseconds(at))
+    return tuple(lost)
+
+
+def correct(store: Store, environment: str, table_id: str, before: OpenGap, after: OpenGap, at: datetime) -> None:
+    """Put a gap in the place of another of its company; one in which nothing differs any more is gone. Raises StoreError."""
+    with store.writing() as connection:
+        _put(connection, (environment, table_id), before, after, codec.milliseconds(at))
+
+
+def _cut(versions: Versions, bounds: Versions) -> Versions:
+    return Versions(max(versions.first, bounds.first), min(versions.last, bounds.last))
+
+
+def _put(connection: sqlite3.Connection, place: tuple[str, str], before: OpenGap, after: OpenGap, moment: int) -> None:
+    connection.execute(
+        "DELETE FROM open_gap WHERE environment = ? AND table_id = ? AND company_id = ? AND first = ? AND last = ? AND why = ?",
+        (*place, before.company_id, before.versions.first, before.versions.last, before.why),
     )
+    if after.missing or after.doubled or after.extra:
+        _insert(connection, place, after, moment)
+
+
+def _insert(connection: sqlite3.Connection, place: tuple[str, str], gap: OpenGap, moment: int) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO open_gap VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *place, gap.company_id, gap.versions.first, gap.versions.last, gap.source, gap.landed, gap.missing, gap.doubled, gap.extra,
+            gap.repairable, gap.why, moment,
+        ),
+    )  # fmt: skip
 
 
 def _prove(connection: sqlite3.Connection, place: tuple[str, str, str], looked_at: Versions, moment: int) -> None:

@@ -57,6 +57,7 @@ class Answers:
         self._aside = Aside(self._failed)
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[Hashable, ...], Answer[Any]] = OrderedDict()
+        self._outdated: set[tuple[Hashable, ...]] = set()
 
     @property
     def asking(self) -> bool:
@@ -75,6 +76,15 @@ class Answers:
         self._aside.run(repr(question.name), lambda: self._ask(question))
         return cast("Answer[T]", known)
 
+    def outdate(self, question: Question[Any]) -> None:
+        """What is known of it is of before something happened, what is being read just now too: whoever asks next has it read again."""
+        with self._lock:
+            known = self._known.get(question.name)
+            if known is not None and known.asking:
+                self._outdated.add(question.name)
+            elif known is not None:
+                self._known[question.name] = replace(known, tried_at=None)
+
     def _failed(self, name: str, error: Exception) -> None:
         report(None, name, error)
 
@@ -89,6 +99,9 @@ class Answers:
             sentence = report(None, f"asking for {question.name[0]}", error)
             answer = replace(before, asking=False, fault=sentence, hint="")
         with self._lock:
+            if question.name in self._outdated:
+                self._outdated.discard(question.name)
+                answer = replace(answer, tried_at=None)
             self._keep(question, answer)
         self._wake()
 

@@ -312,7 +312,7 @@ class LpmopsApp(Deeds):
         """Says what a reconciliation found, and has everything read again that may show it."""
         self._heard |= {ended.number}
         (self.tell if ended.fault or ended.result is None or not ended.result.complete else self.say)(ended.verdict)
-        self.answers.get(questions.versions(ended.environment), self.feed.now(), anew=True)
+        self.answers.outdate(questions.versions(ended.environment))
         self.reader.refresh(ended.environment)
 
     def _activity(self) -> Activity:
@@ -324,6 +324,9 @@ class LpmopsApp(Deeds):
         if self.orders is None or self.runs is None:
             return Activity(going=compared)
         ended = frozenset(run.key for run in self.runs.all if not run.going)
+        for run in self.runs.all:
+            if run.key in ended - self._ended:
+                self.answers.outdate(questions.versions(run.operation.environment))
         known = self.operations()
         if ended != self._ended and not known.asking:
             # What is being read already may be of before the end, so it is read once more after that.

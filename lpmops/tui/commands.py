@@ -177,6 +177,7 @@ OPERATION: tuple[Command, ...] = (
     Command("operation.not_done", "screen.say_not_done", "n", "it is not", "Say of the step in doubt that it did not", shown=True, in_palette=False),
     Command("operation.abort", "screen.give_up", "X", "give up", "Give it up: no further step, what was done stays", shown=True, in_palette=False),
     Command("operation.company", "screen.open_company", "enter", "open company", "Show the company that it was about", shown=True, in_palette=False),
+    Command("operation.proof", "screen.write_proof", "w", "write proof", "Write the proof down, and copy it", shown=True, in_palette=False),
     Command("operation.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
 )  # fmt: skip
 

@@ -41,8 +41,8 @@ def copy(app: LpmopsApp, what: str) -> None:
     take(app, what, text)
 
 
-def take(app: LpmopsApp, what: str, text: str) -> None:
-    """Copies `text`, and keeps it in a file too."""
+def take(app: LpmopsApp, what: str, text: str, *, name: str = "copied.txt") -> None:
+    """Copies `text`, and keeps it in a file of that name too."""
     fits = len(text.encode()) <= _MOST_FOR_A_TERMINAL
     if fits:
         app.copy_to_clipboard(text)
@@ -51,7 +51,7 @@ def take(app: LpmopsApp, what: str, text: str) -> None:
         app.say(f"copied the {what}, {size}")
         return
     try:
-        path = _write(app, "copied.txt", text)
+        path = _write(app, name, text)
     except OSError as error:
         app.tell(f"copied the {what}, {size}; not in a file as well: {error.strerror}")
         return

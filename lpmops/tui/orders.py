@@ -70,6 +70,10 @@ class Orders(Protocol):
         """The newest operations of this machine, newest first."""
         ...
 
+    def replay(self, identifier: str) -> Mapping[str, Any]:
+        """A replay as `lpmops replay show` gives it: its chunks with what was sent of each, and the proof."""
+        ...
+
     def audit(self) -> Sequence[Entry]:
         """The newest entries of the audit, newest first."""
         ...

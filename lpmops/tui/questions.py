@@ -36,6 +36,7 @@ OPERATIONS_EVERY = 5.0
 AUDIT_EVERY = 15.0
 TURNS_EVERY = 10.0
 VERSIONS_EVERY = 20.0
+REPLAY_EVERY = 3.0
 
 Points = Sequence[tuple[datetime, float]]
 
@@ -142,6 +143,11 @@ def _every(scene: Scene, seconds: float) -> float | None:
 def operations(orders: Orders) -> Question[Sequence[Operation]]:
     """The newest operations of this machine; they are of today, whatever moment is shown."""
     return Question(("operations",), lambda _: orders.operations(), OPERATIONS_EVERY)
+
+
+def replay(orders: Orders, identifier: str, *, going: bool) -> Question[Mapping[str, Any]]:
+    """How far a replay is, and its proof; asked again while it goes on."""
+    return Question(("replay", identifier, going), lambda _: orders.replay(identifier), REPLAY_EVERY if going else None)
 
 
 def audit(orders: Orders) -> Question[Sequence[Entry]]:

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lpmops.actions.cdf import replayable
 from lpmops.actions.replay_chunks import changes_shape
@@ -23,14 +23,15 @@ from lpmops.versions import Versions, merged, within, without
 
 # What is known of a version; the worst of a cell is drawn on the axis.
 PROVEN = Mark("━", "proven", "ok", 0)
-YOUNG = Mark("╌", "too young to judge", "muted", 1)
+YOUNG = Mark("╌", "too young", "muted", 1)
 UNPROVEN = Mark("─", "not looked at", "muted", 2)
-PARTLY = Mark("┅", "looked at for some companies", "muted", 3)
+PARTLY = Mark("┅", "partly looked at", "muted", 3)
 NO_FEED = Mark("·", "not recorded", "faint", 4)
 OLD = Mark("░", "may be gone", "warn", 5)
-DIFFERS = Mark("▲", "differs", "warn", 6)
-MISSING = Mark("✖", "missing", "bad", 7)
-LEGEND = (PROVEN, UNPROVEN, MISSING, DIFFERS, PARTLY, YOUNG, NO_FEED, OLD)
+GONE = Mark("╳", "can't be read any more", "warn", 6)
+DIFFERS = Mark("▲", "differs", "warn", 7)
+MISSING = Mark("✖", "missing", "bad", 8)
+LEGEND = (PROVEN, UNPROVEN, MISSING, DIFFERS, GONE, OLD, NO_FEED, YOUNG, PARTLY)
 # Operations that write rows; every other one is worth a mark of its own on the axis.
 _WRITES = ("WRITE", "MERGE", "UPDATE", "DELETE", "STREAMING UPDATE", "COPY INTO")
 
@@ -51,12 +52,21 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Vacuum:
+    """When the table was vacuumed last, and the first version whose changes it had to leave; None where it left all that are known."""
+
+    at: datetime
+    kept_from: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Laid:
     """A reading laid out: its rows, newest first, and the ranges in which something is missing, oldest first."""
 
     line: VersionLine
     rows: tuple[VersionRow, ...]
     missing: tuple[Versions, ...]
+    vacuum: Vacuum | None = None
 
     @property
     def bounds(self) -> Versions | None:
@@ -96,7 +106,19 @@ def laid(line: VersionLine, now: datetime) -> Laid:
     for commit in line.commits:
         mark, said, here = states[bisect_right(borders, commit.version) - 1]
         rows.append(VersionRow(commit, mark, said, here))
-    return Laid(line, tuple(rows), merged(gap.versions for gap in gaps if gap.missing))
+    return Laid(line, tuple(rows), merged(gap.versions for gap in gaps if gap.missing), _vacuum(line))
+
+
+def _vacuum(line: VersionLine) -> Vacuum | None:
+    """The newest VACUUM, and what it may have taken with it."""
+    last = next((each for each in line.commits if each.operation.upper().startswith("VACUUM")), None)
+    if last is None:
+        return None
+    if line.feed.retention is None:
+        return Vacuum(last.at, None)
+    since = last.at - timedelta(seconds=line.feed.retention)
+    kept = sum(each.at > since for each in line.commits)
+    return Vacuum(last.at, line.commits[kept - 1].version if 0 < kept < len(line.commits) else None)
 
 
 def _stretches(
@@ -105,7 +127,11 @@ def _stretches(
     """Where each stretch begins, and what is known of it."""
     proven = line.proofs.proven if line.proofs is not None else {}
     edges = {0, *(line.feed.first_version or 0,)}
-    for one in (*(gap.versions for gap in gaps), *(each for ranges in proven.values() for each in ranges)):
+    lost = line.proofs.unreadable if line.proofs is not None else ()
+    known = [each for ranges in proven.values() for each in ranges]
+    known += [gap.versions for gap in gaps]
+    known += [each.versions for each in lost]
+    for one in known:
         edges |= {one.first, one.last + 1}
     # Age runs along the versions: the first that is young, and the first whose changes are certain.
     newest_first = line.commits
@@ -125,8 +151,7 @@ def _stretches(
     for border in borders:
         going = [gap for gap in going if gap.versions.last >= border] + opening.get(border, [])
         index = bisect_right(versions, border - 1)
-        known = versions[index] if index < len(versions) else None
-        moment = at[known] if known is not None else line.feed.latest_commit_at
+        moment = at[versions[index]] if index < len(versions) else line.feed.latest_commit_at
         states.append(_state(line, border, moment, now, tuple(going), everyone, some))
     return borders, states
 
@@ -156,6 +181,9 @@ def _state(
     if gaps:
         kinds = [name for name in ("doubled", "extra") if any(getattr(gap, name) for gap in gaps)]
         return DIFFERS, f"{_companies(gaps)}: {' and '.join(kinds)}", gaps
+    lost = line.proofs.unreadable if line.proofs is not None else ()
+    if (gone := next((each for each in lost if version in each.versions), None)) is not None:
+        return GONE, f"{GONE.word}: {gone.why}", ()
     if version in everyone:
         return PROVEN, PROVEN.word, ()
     certainty = replayable(line.feed, version, at, now)
@@ -164,8 +192,8 @@ def _state(
     if certainty == "may be gone":
         return OLD, "not looked at; its changes may be gone", ()
     if version in some:
-        return PARTLY, PARTLY.word, ()
-    return (YOUNG, YOUNG.word, ()) if at > now - LANDING else (UNPROVEN, UNPROVEN.word, ())
+        return PARTLY, "looked at for some companies", ()
+    return (YOUNG, "too young to judge", ()) if at > now - LANDING else (UNPROVEN, UNPROVEN.word, ())
 
 
 def _said_missing(gaps: Sequence[OpenGap]) -> str:

@@ -778,11 +778,11 @@ class Cloud:
         self.trouble("after", "submit_run")
         return Receipt("request-9", str(submitted[token]["run_id"]))
 
-    def named(self, name: str, since: datetime) -> Iterator[ReplayRun]:
+    def submitted(self, prefix: str, since: datetime) -> Iterator[ReplayRun]:
         """Each look finds a run a step further: at work, then over, unless it is `held`."""
         assert since.tzinfo is not None
         self.trouble("before", "replay_runs")
-        return iter([run for run in self._replay_runs() if run.name == name])
+        return iter([run for run in self._replay_runs() if run.name.startswith(prefix)])
 
     def active(self, prefix: str) -> list[ReplayRun]:
         self.trouble("before", "replay_runs")
@@ -803,9 +803,11 @@ class Cloud:
                     run["name"],
                     state if ended else "running",
                     {"failed": "the driver died"}.get(state, ""),
+                    started_at=START - timedelta(minutes=2),
                     ended_at=START - timedelta(minutes=1) if ended else None,
                     first=int(words["--from-version"]),
                     last=int(words["--to-version"]),
+                    by=run.get("by", "ops@lpm.example"),
                 )
             )
             following = moves.get(state, state)
@@ -870,7 +872,12 @@ class Replays:
     """The bounded runs of the workspace, whose progress is another than the stream's."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self.submit, self.named, self.active, self.cancel = cloud.submit, cloud.named, cloud.active, cloud.cancel
+        self.submit, self.submitted, self.active, self.cancel = (
+            cloud.submit,
+            cloud.submitted,
+            cloud.active,
+            cloud.cancel,
+        )
         self._cloud = cloud
 
     def progress(self, replay_id: str) -> ReplayProgress | None:

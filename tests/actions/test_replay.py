@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,17 +15,28 @@ from hypothesis import strategies as st
 
 from lpmops.actions import registry, replay_chunks, replay_halt, replay_show
 from lpmops.actions.action import Bench
-from lpmops.control.hands import StopRequest
-from lpmops.errors import DeadlineError, InterruptError, LpmopsError, PartlyAppliedError, UsageError
-from lpmops.model import FeedState
+from lpmops.control.hands import Event, Outcome, StopRequest
+from lpmops.errors import (
+    DeadlineError,
+    InterruptError,
+    LockedError,
+    LpmopsError,
+    PartlyAppliedError,
+    StalePlanError,
+    UsageError,
+)
+from lpmops.model import Commit, FeedState, to_data
 from lpmops.store import journal, lease
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
-from tests.actions.cloud import JOB, Act, Cloud, quiet
+from tests.actions.cloud import CONTROL, JOB, START, Act, Cloud, quiet
+from tests.actions.cloud_access import without_rights
 from tests.actions.line import Line
 from tests.actions.operator import Proven, operator
 
+A_BEAT = """INSERT INTO lpmops.heartbeat (beat_id, commit_timestamp, sent_at, enqueued_at, hub_partition, hub_sequence, landed_at)
+    VALUES ('{number}', {sent}, {sent}, {sent}, 0, {number}, {landed})"""
 RUN = ("replay", "run", "-e", "prod", "--from-version", "2", "--to-version", "5", "--company", "1001")
 YES = ("--reason", "lost", "--confirm", "prod", "--no-input")
 
@@ -73,6 +86,7 @@ def _not_unique(cloud: Cloud) -> None:
         (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
         (lambda cloud: cloud.put("lpmops.route", **{"1001": None}), "no route of company 1001"),
         (_not_unique, "IGNORE_DUP_KEY"),
+        (without_rights, "GRANT SELECT ON TABLE `lpm`.`gold`.`tdr_streaming` TO `application-1`"),
     ],
 )
 def test_what_speaks_against_it_is_said_before_anything_is_sent(
@@ -136,6 +150,97 @@ def test_a_change_of_the_columns_splits_the_range(folder: Path) -> None:
         assert [step.name for step in steps[:-1]] == ["send versions 2 to 3", "send versions 4 to 5"]
 
 
+@pytest.mark.parametrize(
+    ("operation", "splits"),
+    [
+        ("WRITE", False),
+        ("ADD COLUMNS", False),
+        ("OPTIMIZE", False),
+        ("RENAME COLUMN", True),
+        ("DROP COLUMNS", True),
+        ("CHANGE COLUMN", True),
+        ("CREATE OR REPLACE TABLE AS SELECT", True),
+    ],
+)
+def test_only_a_change_that_one_read_can_not_span_begins_a_chunk(operation: str, splits: bool) -> None:
+    assert replay_chunks.changes_shape(Commit(4, START, operation)) is splits
+
+
+def test_a_table_that_was_made_anew_is_no_more_the_one_of_the_plan(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        plan = worker.plan(case)
+        worker.cloud.put("feed", table_id="t-2")
+        ended = worker.attempt(plan)
+        assert isinstance(ended, StalePlanError)
+        assert "table.id was t-1 and is t-2" in ended.message
+        assert not worker.cloud.acts()
+
+
+def test_a_replay_of_a_table_that_was_made_anew_is_not_gone_on_with(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("stream", replays_fail=1)
+        assert isinstance(worker.attempt(worker.plan(case)), PartlyAppliedError)
+        worker.cloud.put("feed", table_id="t-2")
+        with pytest.raises(StalePlanError, match=r"table\.id was t-1 and is t-2"):
+            worker.desk.resume(worker.unfinished()[0])
+        assert len(worker.cloud.get("stream")["submitted"]) == 1
+
+
+def test_a_second_operator_learns_whose_replay_has_the_environment(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as first, operator(folder, machine="desktop", cloud=first.cloud) as second:
+        case.prepare(first.cloud)
+        first_plan, second_plan = first.plan(case), second.plan(case)
+        met: list[Outcome | LpmopsError] = []
+
+        def between_two_runs(place: str, verb: str) -> None:
+            if (place, verb) == ("before", "submit_run") and not met:
+                met.append(second.attempt(second_plan))
+
+        first.cloud.trouble = between_two_runs
+        assert first.desk.apply(first_plan, first.approve(first_plan)).state == "succeeded"
+        (refused,) = met
+        assert isinstance(refused, LockedError)
+        ((mine, _),) = journal.operations(first.store)
+        assert re.search(rf"locked by ops@lpm.example on .* for operation {mine.id}", refused.message)
+        assert len(first.cloud.get("stream")["submitted"]) == 1
+
+
+@pytest.mark.parametrize("text", ["2026-11-23 11:57", "2026-11-23T12:57:00+01:00", "2026-11-23T11:57:00Z"])
+def test_a_time_on_the_command_line_is_utc_unless_it_names_its_zone(text: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", "--from", text, "--to", "2026-11-23 11:58", "-o", "json")
+    assert (said.code, said.data["wish"]["ranges"]) == (0, [[4, 5]])
+    times = "These versions were committed from 2026-11-23T11:57:00.000Z to 2026-11-23T11:58:00.000Z (UTC)."
+    assert times in said.data["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("2999-01-01 00:00", "in the future"), ("2026-13-45", "no moment"), ("2026-11-23 12:00:01", "no version since")],
+)
+def test_a_time_without_versions_is_a_usage_error(text: str, what: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run("replay", "plan", "-e", "prod", "--from", text, "-o", "json")
+    assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
+
+
+def test_a_time_before_the_tables_log_is_not_taken_for_the_oldest_version_that_is_left(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", oldest=4)
+    said = line.run("replay", "plan", "-e", "prod", "--from", "2026-11-23 11:55", "-o", "json")
+    error = said.document["error"]
+    assert (said.code, "log begins with version 4, committed at 2026-11-23T11:57:00.000Z" in error["message"]) == (
+        2,
+        True,
+    )
+    assert "--from-version 4" in error["hint"]
+
+
 def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Path) -> None:
     case = CASES["replay"]
     with operator(folder) as worker:
@@ -151,6 +256,24 @@ def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Pat
         operation = ended.operation
         assert list(submitted) == [f"lpmops-{operation}-1-0", f"lpmops-{operation}-1-1", f"lpmops-{operation}-2-0"]
         assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
+
+
+def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        ended = START - timedelta(minutes=1)
+        worker.cloud.put(JOB, last_output_at=to_data(ended + timedelta(seconds=1)))
+        said: list[str] = []
+
+        def land(event: Event) -> None:
+            if event.step == "wait until it has landed" and event.said:
+                said.append(event.said)
+                worker.cloud.put(JOB, last_output_at=to_data(ended + timedelta(seconds=6)))
+
+        plan = worker.plan(case)
+        assert worker.desk.apply(plan, worker.approve(plan), tell=land).state == "succeeded"
+        assert said == [f"{JOB} has not written so far", "the jobs have written what came after it"]
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
@@ -191,10 +314,12 @@ def test_another_replay_on_the_same_versions_is_waited_for(folder: Path) -> None
         plan = worker.plan(case)
         words = ["replay", "--from-version=5", "--to-version=9", "--replay-id=x"]
         run = {"run_id": 7, "name": "lpmops replay x chunk 1", "state": "running", "fails": False, "words": words}
+        run["by"] = "another@lpm.example"
         worker.cloud.put("stream", submitted={"t": run}, held=True)
         ended = worker.attempt(plan)
         assert isinstance(ended, LpmopsError)
-        assert "sends versions 5 to 9 just now" in ended.message
+        assert "Replay x of another@lpm.example sends versions 5 to 9 just now (run 7)" in ended.message
+        assert "lpmops replay cancel x" in ended.message
         assert not worker.cloud.acts()
 
 
@@ -205,12 +330,61 @@ def test_a_replay_is_run_shown_listed_and_written_for_a_ticket(line: Line) -> No
     identifier = done.data["operation"]
     shown = line.run("replay", "show", identifier, "-o", "json").data
     assert (shown["state"], shown["from_version"], shown["to_version"]) == ("succeeded", 2, 5)
-    assert [(each["n"], each["rows"], each["state"]) for each in shown["chunks"]] == [(1, 40, "done")]
-    assert [each["id"] for each in line.run("replay", "list", "-o", "json").data] == [identifier]
-    assert f"## Replay {identifier} in prod: succeeded" in line.run("replay", "show", identifier, "-o", "md").out
+    (chunk,) = shown["chunks"]
+    assert (chunk["n"], chunk["rows"], chunk["state"], chunk["rate"], chunk["run_id"]) == (1, 40, "done", 0.7, "900")
+    (listed,) = line.run("replay", "list", "-o", "json").data
+    assert (listed["id"], listed["rows"], listed["companies"], listed["state"]) == (
+        identifier,
+        40,
+        ["1001"],
+        "succeeded",
+    )
+    assert (listed["by"], bool(listed["at"])) == (shown["by"], True)
+    table = line.run("replay", "list").out
+    assert all(word in table for word in (identifier, listed["by"], listed["at"][:16], "2 to 5", "1001", "40", "yes"))
+    written = line.run("replay", "show", identifier, "-o", "md").out
+    assert f"## Replay {identifier} in prod: succeeded" in written
+    assert "| 1 | 2 to 5 | 40 | 0.7 | 900 | done |" in written
     (task,) = [run["words"] for run in line.cloud.get("stream")["submitted"].values()]
     assert task[:2] == ["replay", "--table=lpm.gold.tdr_streaming"]
     assert not [word for word in task if word.startswith("--checkpoint")]
+
+
+def test_the_proof_says_what_the_replay_did_to_what_flows_live(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    # Its run is at work in the minute from two minutes before START on.
+    for number, (minutes, seconds) in enumerate(((-5, 1), (-3, 1), (-1.5, 3), (-0.5, 2))):
+        landed = START + timedelta(minutes=minutes)
+        sent, landed_at = (f"'{each:%Y-%m-%dT%H:%M:%S}'" for each in (landed - timedelta(seconds=seconds), landed))
+        line.cloud.statement(CONTROL, A_BEAT.format(number=number, sent=sent, landed=landed_at))
+    identifier = line.run(*RUN, *YES, "-o", "json").data["operation"]
+    latency = line.run("replay", "show", identifier, "-o", "json").data["latency"]
+    assert [latency[phase]["beats"] for phase in ("before", "during", "after")] == [2, 1, 1]
+    assert [round(latency[phase]["p95"]) for phase in ("before", "during", "after")] == [1, 3, 2]
+    assert re.search(
+        r"live latency: before 1\.\d s .*, during 3\.\d s .*, after 2", line.run("replay", "show", identifier).out
+    )
+    assert "Live latency: before 1." in line.run("replay", "show", identifier, "-o", "md").out
+
+
+def test_beats_that_can_not_be_read_are_no_reason_against_the_proof(folder: Path) -> None:
+    case = CASES["replay"]
+
+    def unreadable(place: str, verb: str) -> None:
+        if verb == "heartbeat_between":
+            raise DeadlineError("The control database does not answer.", service="test")
+
+    with operator(folder, trouble=unreadable) as worker:
+        case.prepare(worker.cloud)
+        done = worker.run(case)
+        assert (done.state, done.result["proof"]["complete"]) == ("succeeded", True)
+        assert "does not answer" in done.result["latency"]["note"]
+
+
+def test_the_end_of_a_run_says_what_the_proof_says_and_where_it_is(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    said = line.run(*RUN, *YES)
+    assert "Complete: each change of the source landed once. The proof: lpmops replay show" in said.out
 
 
 def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Path) -> None:
@@ -294,6 +468,26 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
     assert (over.code, "is over: it is succeeded" in over.document["error"]["message"]) == (6, True)
 
 
+def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("stream", held=True)
+    line.run(*RUN, *YES, "-o", "json")
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    operation, _ = journal.read(store, identifier)
+
+    def other_process(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "cancel_replay"):
+            journal.save_operation(store, replace(operation, state="succeeded", result="{}"))
+            lease.release(store, name, "another")
+
+    line.cloud.trouble = other_process
+    said = line.run("replay", "pause", identifier)
+    assert (said.code, "before it could be paused" in said.out, "resume" in said.out) == (0, True, False)
+    store.close()
+
+
 def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("stream", held=True)
@@ -318,6 +512,27 @@ def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) 
     assert (said.code, "could not be ended: The workspace does not answer." in said.err) == (0, True)
 
 
+def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_once(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", shapes=[4])
+    line.cloud.trouble = lambda *_: line.cloud.put(
+        "stream", held=len(line.cloud.get("stream").get("submitted", {})) == 2
+    )
+    assert line.run(*RUN, *YES, "-o", "json").code == 8
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    asked: list[str] = []
+
+    def away(place: str, verb: str) -> None:
+        if verb == "replay_progress":
+            asked.append(verb)
+            raise DeadlineError("The workspace does not answer.", service="test")
+
+    line.cloud.trouble = away
+    said = line.run("replay", "show", identifier, "-o", "json")
+    assert (said.code, [each["state"] for each in said.data["chunks"]], len(asked)) == (0, ["done", "accepted"], 1)
+    assert "can't be read: The workspace does not answer." in said.out
+
+
 def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
     line.run("asa", "pause", "-e", "prod", "--reason", "x", "--yes", "-o", "json")
     identifier = line.run("op", "list", "-o", "json").data[0]["id"]
@@ -331,7 +546,8 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
         "id": "1", "environment": "prod", "state": "succeeded", "from_version": 1, "to_version": 2, "companies": [], "chunks": [],
-        "proof": proof, "by": "x", "reason": "see [this](http://evil.example)", "ticket": "", "error": None,
+        "ranges": ["1:2"], "at": "",
+        "latency": None, "proof": proof, "by": "x", "reason": "see [this](http://evil.example)", "ticket": "", "error": None,
     }  # fmt: skip
     lines = replay_show.markdown(shown)
     assert "**Not complete.**" in lines
@@ -346,6 +562,10 @@ def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None
     said = line.run("replay", "plan", *RUN[2:], "-o", "json")
     assert said.code == 6
     assert "What remains is to load" in said.document["error"]["message"]
+    assert "Those from 4 on can be: --versions 4:5." in said.document["error"]["message"]
+    line.cloud.put("feed", vacuumed=6)
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    assert "on can be" not in said.document["error"]["message"]
 
 
 def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
@@ -355,7 +575,7 @@ def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_h
     assert ": 40 changes in 1 run at 495 a second, about 4 min." in said.data["summary"]
     counts, times, *_ = said.data["warnings"]
     assert counts == (
-        "Changes by company: 1001 36 (35 KB), 1002 4 (4 KB); an event has 1,000 bytes, as large as those that flow now."
+        "Changes by company: 1001 36 (35 KB), 1002 4 (4 KB), at 1,000 bytes an event, as those that flow now have."
     )
     assert times == "These versions were committed from 2026-11-23T11:55:00.000Z to 2026-11-23T11:58:00.000Z (UTC)."
 
@@ -399,13 +619,57 @@ def test_what_is_known_to_be_missing_is_a_range_of_its_own_for_its_companies(fol
         assert done.result["proof"]["companies"][0]["source"] == 80
 
 
+class Scattered(Proven):
+    """Something is missing here and there, the most of it close together."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        places = [*range(2, 80, 2), 200]
+        return [OpenGap("1001", Versions(place, place), 1, 0, 1, 0, 0, 1) for place in places]
+
+
+def test_what_is_missing_here_and_there_is_sent_in_few_runs_with_what_lies_between(folder: Path) -> None:
+    with operator(folder, prover=Scattered()) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        worker.cloud.put("feed", versions=210)
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert (len(plan.wish["ranges"]), plan.wish["ranges"][-1]) == (20, [200, 200])
+        assert len(plan.steps) == 21
+
+
+class Lost(Proven):
+    """Of what was found missing before some can't be read any more."""
+
+    def __init__(self, *, some: bool) -> None:
+        self._some = some
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        gone = OpenGap("1001", Versions(2, 3), 20, 11, 9, 0, 0, 0, "VACUUM has removed the files of their changes.")
+        return [gone, OpenGap("1002", Versions(6, 6), 10, 1, 9, 0, 0, 9)] if self._some else [gone]
+
+
+@pytest.mark.parametrize("some", [True, False])
+def test_what_is_missing_and_lost_for_good_is_said_and_keeps_nothing_else_from_being_sent(
+    some: bool, folder: Path
+) -> None:
+    said = "9 changes of 1001 in versions 2:3 can't be sent again (VACUUM has removed the files of their changes): load the table's current rows."
+    with operator(folder, prover=Lost(some=some)) as worker:
+        CASES["replay"].prepare(worker.cloud)
+        two = {"company_id": "1002", "company": "Lake", "database_name": "lpm-01", "changed_by": "x"}
+        worker.cloud.put("lpmops.route", **{"1002": two})
+        plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
+        assert said in (plan.warnings if some else plan.refusals)
+        assert (plan.wish["ranges"], plan.applyable) == ([[6, 6]] if some else [], some)
+        if some:
+            assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+
+
 def test_the_command_of_a_plan_of_several_ranges_makes_exactly_this_plan(folder: Path, line: Line) -> None:
     with operator(folder, prover=Missing(), cloud=line.cloud) as worker:
         CASES["replay"].prepare(worker.cloud)
         plan = worker.desk.plan(registry.action("replay.run"), {**FEED, "missing": True})
         assert "--versions 2:3 --versions 6:6 --company 1001" in plan.command
         again = line.run(*shlex.split(plan.command)[1:], "--dry-run", "-o", "json")
-        kept = {**again.data["wish"], "asked_at": plan.wish["asked_at"]}
+        kept = again.data["wish"]
         assert {name: kept[name] for name in ("ranges", "companies", "rate", "chunk")} == {
             name: plan.wish[name] for name in ("ranges", "companies", "rate", "chunk")
         }

@@ -173,7 +173,8 @@ def _with(**databricks: str) -> Environment:
 def test_each_way_to_sign_in_gives_arguments_that_the_job_takes(sign_in: str, words: str, folder: Path) -> None:
     cloud = Cloud(folder, _with(sign_in=sign_in))
     with operator(folder, cloud=cloud) as worker:
-        given = stream_deploy.parameters(worker.desk.bench(), [], 3)
+        bench = worker.desk.bench()
+        given = stream_deploy.parameters(bench.environment, bench.config.routing, [], 3)
     cloud.close()
     assert words in " ".join(given)
     settings = parse(given)

@@ -56,6 +56,7 @@ class Lake:
     gone_before: int = 0
     shapes_change_at: int = 0
     dead: set[str] = field(default_factory=set)
+    beat: datetime | None = None
     warehouse_state: str = "RUNNING"
     jobs_there: list[StreamingJob] = field(default_factory=list)
     now: datetime = START + timedelta(minutes=10)
@@ -151,8 +152,20 @@ class Lake:
             raise DatabaseUnavailableError(f"{database} does not answer.", service="azuresql")
         if query_name == "route_list":
             return list(self.routes.values())
-        if query_name == "company_databases":
+        if query_name in ("company_databases", "unrouted_since", "pauses"):
             return []
+        if query_name == "heartbeat":
+            beat = self.now if self.beat is None else self.beat
+            return [
+                {
+                    "server_time": self.now,
+                    "hub_partition": "0",
+                    "hub_sequence": 1,
+                    "sent_at": beat,
+                    "enqueued_at": beat,
+                    "landed_at": beat,
+                }
+            ]
         raise AssertionError(query_name)
 
     def search(self, database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:

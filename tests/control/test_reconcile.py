@@ -16,9 +16,10 @@ from lpmops.control import reconcile_range
 from lpmops.control.diagnose import diagnose
 from lpmops.control.facts import Facts
 from lpmops.control.hands import StopRequest
+from lpmops.control.health import overall
 from lpmops.control.reconciled import HAD_LANDED, Asked
 from lpmops.errors import NotFoundError, UsageError
-from lpmops.model import Kind, StreamingJob, Suspect
+from lpmops.model import STAGES, Health, Kind, Stage, StreamingJob, Suspect
 from lpmops.services.changes import Key
 from lpmops.store import proofs
 from lpmops.store.connection import Store, open_store
@@ -180,7 +181,8 @@ def test_vacuumed_versions_are_named_and_the_rest_is_judged(lake: Lake, store: S
     lake.gone_before = 7
     found = lake.look(store)
     (gone,) = found.unreadable
-    assert (str(gone.versions), gone.remains) == ("0:6", "What remains is a load.")
+    assert (str(gone.versions), gone.why) == ("0:6", "VACUUM has removed the files of their changes.")
+    assert gone.remains.startswith("What remains is a load. What reached the hub is kept there for 7 days")
     assert found.looked_at == (Versions(7, 20),)
     assert found.missing == 1
 
@@ -191,7 +193,50 @@ def test_a_gap_whose_changes_are_vacuumed_is_beyond_repair(lake: Lake, store: St
     lake.gone_before = 21
     company = lake.of("1001", store)
     assert (company.missing, company.repairable) == (1, 0)
-    assert "can't be read any more" in company.gaps[0].why
+    lake.now += timedelta(days=9)
+    (gone,) = lake.look(store, Asked(again=True)).unreadable
+    assert (str(gone.versions), gone.remains) == ("0:20", "What remains is a load.")
+
+
+def test_what_can_not_be_read_any_more_is_told_again_and_not_asked_for_again(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 3, 15)
+    lake.look(store)
+    lake.gone_before = 7
+    lake.look(store, Asked(again=True))
+    found = lake.look(store)
+    assert ([str(each.versions) for each in found.unreadable], lake.asked) == (["0:6"], [Versions(15, 15)])
+    assert [(str(gap.versions), gap.repairable) for gap in found.companies[0].gaps] == [("3:3", 0), ("15:15", 1)]
+    assert lake.look(store, Asked(versions=Versions(4, 5))).unreadable[0].versions == Versions(4, 5)
+
+
+def test_of_a_gap_that_is_vacuumed_in_part_only_the_rest_can_be_sent_again(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5, 6, 7, 8)
+    lake.look(store)
+    lake.gone_before = 7
+    for _ in range(2):
+        company = lake.of("1001", store)
+        assert (company.missing, company.repairable) == (4, 2)
+        assert [(str(gap.versions), gap.missing, gap.repairable) for gap in company.gaps] == [
+            ("5:6", 2, 0),
+            ("7:8", 2, 2),
+        ]
+
+
+def test_what_a_former_table_lost_is_told_apart_and_not_taken_for_the_new_ones(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 5, 6)
+    lake.look(store)
+    for version in (5, 6):
+        lake.land("1001", version, f"a{version}")
+    lake.table_id = "table-2"
+    for _ in range(2):
+        found = lake.look(store)
+        assert found.complete
+        assert (
+            "its former self (table-1) went with it. 2 of them were missing for 1 company. What remains"
+            in found.warnings[0]
+        )
+    (gap,) = proofs.gaps(store, "test", "table-1")
+    assert (gap.missing, gap.repairable) == (2, 0)
 
 
 def test_a_change_of_columns_is_read_on_both_sides_of_it(lake: Lake, store: Store) -> None:
@@ -233,6 +278,14 @@ def test_what_waits_in_the_hub_for_a_job_that_stands_is_not_missing(lake: Lake, 
     found = lake.look(store)
     assert (found.waiting_from, found.missing) == (11, 0)
     assert "asa-01 stands since" in found.warnings[0]
+
+
+def test_what_came_after_the_newest_heartbeat_that_is_through_may_be_on_its_way(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
+    lake.beat = START + timedelta(seconds=70)
+    found = lake.look(store)
+    assert (found.waiting_from, found.missing) == (11, 0)
+    assert "may be on its way" in found.warnings[0]
 
 
 # What is asked for --------------------------------------------------------------------------------------------------------------------------------
@@ -280,6 +333,17 @@ def test_again_looks_at_everything(lake: Lake, store: Store) -> None:
     unland(lake, "1001", 5)
     assert lake.look(store).complete
     assert lake.look(store, Asked(again=True)).missing == 1
+
+
+def test_open_gaps_that_lie_close_together_are_read_together_and_only_those_far_apart_each_alone(
+    lake: Lake, store: Store
+) -> None:
+    lake.commit("1001", 12, *(f"many{number}" for number in range(10_001)))
+    unland(lake, "1001", 3, 5, 8, 16)
+    found = lake.look(store)
+    again = lake.look(store)
+    assert lake.asked == [Versions(3, 8), Versions(16, 16)]
+    assert again.companies[0].gaps == found.companies[0].gaps
 
 
 def test_an_open_gap_is_looked_at_again_until_it_is_filled(lake: Lake, store: Store) -> None:
@@ -374,6 +438,22 @@ def test_rows_that_had_landed_and_are_gone_are_told_from_those_that_never_came(l
         assert [(str(gap.versions), gap.why) for gap in gaps] == [("5:5", ""), ("9:9", HAD_LANDED)]
 
 
+def test_an_environment_that_lacks_what_can_be_sent_again_is_not_healthy(lake: Lake, store: Store) -> None:
+    def health() -> Health:
+        facts = Facts("test", Kind.TEST, lake.now, gaps=proofs.gaps(store, "test", "table-1"))
+        well = {name: Stage(name, Health.HEALTHY, "") for name in STAGES}
+        return overall(facts, well, Thresholds())
+
+    lake.look(store)
+    assert health() is Health.HEALTHY
+    unland(lake, "1001", 5)
+    lake.look(store, Asked(again=True))
+    assert health() is Health.DEGRADED
+    lake.gone_before = 21
+    lake.look(store)
+    assert health() is Health.HEALTHY
+
+
 def causes(lake: Lake, store: Store, company: str, asked: Asked) -> list[tuple[str, str]]:
     return [(str(gap.versions), gap.why) for gap in lake.of(company, store, asked).gaps]
 
@@ -406,8 +486,8 @@ def test_what_was_proven_for_one_company_tells_nothing_of_another(lake: Lake, st
 
 def test_open_gaps_are_suspects_with_the_next_step_until_they_are_filled(lake: Lake, store: Store) -> None:
     def suspects() -> dict[str, Suspect]:
-        gaps = proofs.read(store, "test", "table-1").gaps
-        facts = Facts("test", Kind.TEST, lake.now, gaps=gaps)
+        remembered = proofs.read(store, "test", "table-1")
+        facts = Facts("test", Kind.TEST, lake.now, gaps=remembered.gaps, unreadable=remembered.unreadable)
         return {each.id: each for each in diagnose(facts, HERE, Thresholds())}
 
     unland(lake, "1001", 5, 6)
@@ -421,9 +501,16 @@ def test_open_gaps_are_suspects_with_the_next_step_until_they_are_filled(lake: L
     lake.gone_before = 21
     lake.look(store)
     assert "No replay brings them back" in suspects()["hub.loss"].summary
+    evidence = suspects()["sql.rows_lost"].evidence
+    assert evidence[1:3] == (
+        "1 of them can't be sent again",
+        "versions 5:9: VACUUM has removed the files of their changes. What remains is a load. What reached the hub is kept there for 7 days: "
+        "pause the jobs, and begin again at that time with lpmops asa start -e test --mode custom --from 2026-11-23T12:00:05.000Z",
+    )
+    assert "in the backups of their database" in evidence[-1]
     lake.gone_before = 0
     for version in (5, 6):
         lake.land("1001", version, f"a{version}")
     lake.land("1002", 9, "b9", database="lpm-02")
-    lake.look(store)
+    lake.look(store, Asked(again=True))
     assert suspects() == {}

@@ -17,7 +17,7 @@ from lpmops.control.health import stages
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconcile_turns import ReconcileTurns
 from lpmops.control.reconciled import HAD_LANDED
-from lpmops.model import Confidence, Health, Kind, Reading, Snapshot, Stage, Suspect
+from lpmops.model import STAGES, Confidence, Health, Kind, Reading, Snapshot, Stage, Suspect
 from lpmops.store import lease, marks, proofs
 from lpmops.store.connection import Store, open_store
 from lpmops.versions import Versions
@@ -51,14 +51,20 @@ class Watching:
     lake: Lake
     environment: Environment = HERE
     suspects: tuple[Suspect, ...] = ()
-    health: Health = Health.HEALTHY
+    health: dict[str, Health] = field(default_factory=dict)
+    looked_ago: timedelta = timedelta()
     opened: list[str] = field(default_factory=list)
 
     @property
     def latest(self) -> Snapshot:
         readings = (Reading("latest_version", self.lake.versions, "version", None, "databricks"),)
-        found = {"cdf": Stage("cdf", self.health, "running", readings=readings), "sql": Stage("sql", self.health, "")}
-        return Snapshot("test", Kind.TEST, self.lake.now, self.health, found, suspects=self.suspects)
+        found = {
+            name: Stage(name, self.health.get(name, Health.HEALTHY), "", readings=readings if name == "cdf" else ())
+            for name in STAGES
+        }
+        return Snapshot(
+            "test", Kind.TEST, self.lake.now - self.looked_ago, Health.HEALTHY, found, suspects=self.suspects
+        )
 
     def open(self, environment: Environment, _: float) -> Any:
         self.opened.append(environment.name)
@@ -88,6 +94,22 @@ def test_a_turn_proves_what_has_settled_and_says_when_the_next_one_comes(lake: L
     assert (standing.proven, standing.left, standing.missing) == (Versions(0, 20), 0, 0)
     assert standing.words == "proven to version 20 at 12:10Z, next at 12:15Z"
     assert (standing.statements, reconcile_standing.recall(store, "test")) == (4, standing)
+
+
+def test_what_is_too_young_for_the_first_turn_is_looked_at_as_soon_as_it_has_settled(lake: Lake, store: Store) -> None:
+    lake.now = lake.at(1) + timedelta(seconds=30)
+    turns = Watching(lake).turns(store)
+    standing = take(turns)
+    assert (standing.proven, standing.next_at) == (None, lake.now + MINUTE)
+    assert "nothing is proven yet, next at 12:01Z; Versions from 0 on are not judged yet" in standing.words
+    later(lake, 1)
+    assert take(turns).proven == Versions(0, 20)
+
+
+def test_a_look_of_long_ago_is_no_ground_for_a_turn(lake: Lake, store: Store) -> None:
+    watching = Watching(lake, looked_ago=3 * MINUTE)
+    assert take(watching.turns(store)).trouble == "it waits for a look"
+    assert watching.opened == []
 
 
 def test_a_turn_that_is_not_due_is_not_taken_and_costs_nothing(lake: Lake, store: Store) -> None:
@@ -192,7 +214,9 @@ def test_one_process_takes_the_turns_and_another_goes_on_when_it_is_gone(lake: L
     ("seen", "words"),
     [
         ({"suspects": (Suspect("sql.throttled", "sql", Confidence.SURE, "x"),)}, "it waits while sql.throttled lasts"),
-        ({"health": Health.UNKNOWN}, "it waits until cdf can be read"),
+        ({"health": {"cdf": Health.UNKNOWN}}, "it waits while cdf is unknown"),
+        ({"health": {"asa": Health.DEGRADED}}, "it waits while asa is degraded"),
+        ({"health": {"sql": Health.DEGRADED}}, "it waits while sql is degraded"),
     ],
 )
 def test_a_turn_gives_way_while_something_fails_and_is_taken_afterwards(
@@ -201,9 +225,13 @@ def test_a_turn_gives_way_while_something_fails_and_is_taken_afterwards(
     watching = Watching(lake, **seen)
     turns = watching.turns(store)
     assert (take(turns).trouble, watching.opened) == (words, [])
-    watching.suspects, watching.health = (), Health.HEALTHY
+    watching.suspects, watching.health = (), {}
     standing = take(turns)
     assert (standing.trouble, standing.proven) == ("", Versions(0, 20))
+
+
+def test_a_stream_that_does_not_run_keeps_nobody_from_looking_at_what_it_sent(lake: Lake, store: Store) -> None:
+    assert take(Watching(lake, health={"cdf": Health.DOWN}).turns(store)).proven == Versions(0, 20)
 
 
 def test_a_warehouse_that_stands_is_not_started(lake: Lake, store: Store) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pyarrow as pa
@@ -65,6 +66,8 @@ _ONE_OF_A_KEY = "company_id, record_id, commit_version, change_type"
 
 # company, record, commit version, change type
 Key = tuple[str, str, int, str]
+# commit version, database, a hash of the row without what tells of its way
+Row = tuple[int, str, int]
 
 
 class Stand(Enum):
@@ -127,9 +130,9 @@ class Ground:
             found.update(zip(*(sent[name].to_pylist() for name in columns), strict=True))
         return found
 
-    def landed(self, first: int | None = None, last: int | None = None) -> Counter[tuple[str, int]]:
-        """What landed of some versions, as a multiset: (database, a hash of the row without what tells of its way)."""
-        return Counter((database, hash(row)) for database, row in self._rows("*", first, last))
+    def landed(self) -> Counter[Row]:
+        """What landed of the versions laid, as a multiset."""
+        return Counter((row[2], database, hash(row)) for database, row in self._rows("*", None, None))
 
     def landed_keys(self, first: int | None = None, last: int | None = None) -> Counter[Key]:
         """The same as keys."""
@@ -140,7 +143,7 @@ class Ground:
 
     def count(self) -> int:
         """How many rows landed of the versions laid."""
-        return sum(int(str(row[0])) for _, row in self._rows("COUNT(*)", None, None))
+        return sum(int(row[0]) for _, row in self._rows("COUNT(*)", None, None))
 
     def empty(self) -> None:
         """Take all that landed of the versions laid out of the landing tables, as somebody with a SQL client would."""
@@ -154,15 +157,15 @@ class Ground:
 
         def is_through() -> bool:
             text = 'SELECT DISTINCT hub_partition AS place FROM "lpm.tdr" WHERE enqueued_at > ? AND commit_version > ?'
-            return {int(str(row[0])) for _, row in self._read(text, (since, self.versions[1]))} >= wanted
+            return {int(row[0]) for _, row in self._read(text, (since, self.versions[1]))} >= wanted
 
         wait_until(is_through, "what the hub held has been written", seconds)
 
-    def _rows(self, columns: str, first: int | None, last: int | None) -> Iterator[tuple[str, tuple[object, ...]]]:
+    def _rows(self, columns: str, first: int | None, last: int | None) -> Iterator[tuple[str, Any]]:
         bounds = (self.versions[0] if first is None else first, self.versions[1] if last is None else last)
         return self._read(f'SELECT {columns} FROM "lpm.tdr" WHERE commit_version BETWEEN ? AND ?', bounds)
 
-    def _read(self, text: str, parameters: tuple[object, ...]) -> Iterator[tuple[str, tuple[object, ...]]]:
+    def _read(self, text: str, parameters: tuple[object, ...]) -> Iterator[tuple[str, Any]]:
         """Rows of all landing tables with their database, without what tells of their way, in a column that is named."""
         for database in self.environment.sql.databases:
             (path,) = (self.folder / NAME / "sql").glob(f"*-{database}.sqlite")
@@ -187,7 +190,6 @@ def ground(size: Size, stand: Stand = Stand.WAITING) -> Iterator[Ground]:
         config = running.folder / "lpmops.toml"
         environment = config_reader.read(config).environments[NAME]
         machine = Machine.at(home, config)
-        machine.done("stream", "deploy", "-e", NAME, "--reason", "a replay runs its code", "--confirm", NAME)
         yield Ground(machine, environment, running.folder, versions, changes, size.a_commit)
 
 

@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.replays.ground import NAME, Ground
+from tests.replays.ground import NAME, Ground, Row
 from tests.stories.machine import Done, Machine, wait_until
 
 # Of a script that waits for events to be read and written: an event takes a second, a million of them minutes.
 _SECONDS, _SECONDS_A_CHANGE = 60.0, 0.002
-Landed = Counter[tuple[str, int]]
+Landed = Counter[Row]
 
 
 @dataclass(slots=True)
@@ -93,13 +93,14 @@ class Trial:
         self.ground.settle(self.patience)
         self.ground.empty()
 
-    def difference(self) -> Landed:
-        """Wait until as much has landed as by the clean run; then what differs from it, as a multiset."""
+    def difference(self, since: int | None = None) -> Landed:
+        """Wait until as much has landed as by the clean run, from version `since` on where one is named; then what differs, as a multiset."""
+        wanted = Counter({row: times for row, times in self.clean.items() if since is None or row[0] >= since})
         # What is missing when the time is over is told with the rest.
         with suppress(AssertionError):
-            wait_until(lambda: self.ground.count() >= self.clean.total(), "it has landed", self.patience)
+            wait_until(lambda: self.ground.count() >= wanted.total(), "it has landed", self.patience)
         landed = self.ground.landed()
-        return (landed - self.clean) + (self.clean - landed)
+        return (landed - wanted) + (wanted - landed)
 
 
 _AGREED = ("--reason", "a trial of replays", "--confirm", NAME)
@@ -234,7 +235,38 @@ def rows_lost(trial: Trial) -> None:
     trial.send("replay", "run", "-e", NAME, "--missing", "--rate", trial.rate, *_AGREED)
 
 
-SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
+def run_fails(trial: Trial) -> None:
+    """Every run fails midway, its events in the hub and no answer; once that is mended the replay is resumed."""
+    with trial.broken("replay.run_fails"):
+        ended = trial.run(*trial.in_runs())
+    assert ended.code != 0, "no run failed"
+    trial.send("replay", "resume", ended.document["error"]["operation"])
+
+
+def columns_change(trial: Trial) -> None:
+    """A column is dropped, and what was committed before it and after it is sent in one replay."""
+    said = trial.machine.done("sandbox", "change-schema", "-e", NAME, "--drop", "trunk", "-o", "json")
+    dropped = said.document["data"]["tables"][0]["version"]
+    wait_until(lambda: trial.ground.latest() > dropped, "the source goes on without the column", trial.patience)
+    last, behind = trial.ground.latest(), trial.ground.versions[1] + 1
+    trial.send(*trial.words(None, last))
+    live = trial.ground.source(behind, dropped - 1) + trial.ground.source(dropped, last)
+    wait_until(lambda: not live - trial.ground.landed_keys(behind, last), "what came after has landed", trial.patience)
+
+
+def vacuumed(trial: Trial) -> int:
+    """VACUUM takes the older half: the whole is refused in words, and what can be read lands as in the clean run."""
+    first, last = trial.ground.versions
+    middle = (first + last) // 2
+    trial.machine.done("sandbox", "vacuum", "-e", NAME, "--before", middle)
+    refused = trial.run(*trial.words())
+    assert (refused.code, "What remains" in refused.document["error"]["message"]) == (6, True), refused
+    trial.send(*trial.words(middle, last))
+    return middle
+
+
+# Each returns the version from which on all must be as in the clean run; None for all. What can't be undone comes last.
+SCRIPTS: Mapping[str, Callable[[Trial], int | None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         once,
@@ -248,6 +280,9 @@ SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
         hub_loss,
         hub_doubled,
         rows_lost,
+        run_fails,
+        columns_change,
+        vacuumed,
     )
 }
 

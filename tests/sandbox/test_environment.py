@@ -14,6 +14,7 @@ from lpmops.cli.sandbox_setup import Wish, prepare
 from lpmops.sandbox import deployment
 from lpmops.sandbox.azure.account import Account
 from lpmops.sandbox.azure.identity import TokenAuthority
+from lpmops.sandbox.breaking import Breaking
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.environment import SandboxEnvironment
 from lpmops.sandbox.hub_provider import Namespaces
@@ -48,6 +49,7 @@ class Life:
             runtimes=lambda key: self.environment.runtime(key, lambda _, __: None),
         )
         self.environment.join(self.account)
+        self.breaking = Breaking(self.environment)
 
     def deploy(self) -> None:
         self.environment.deploy_data()
@@ -170,18 +172,18 @@ def send(life: Life, *companies: str) -> None:
 
 def test_lost_events_leave_a_gap_that_healing_does_not_fill(lives: Callable[[], Life]) -> None:
     life = lives()
-    life.environment.lose_events(frozenset({"1001"}), True)
+    life.breaking.lose_events(frozenset({"1001"}), True)
     send(life, "1001", "1002")
-    life.environment.lose_events(frozenset({"1001"}), False)
+    life.breaking.lose_events(frozenset({"1001"}), False)
     send(life, "1001")
     assert bodies_in(life) == [(1, {"info_companyid": "1002"}), (2, {"info_companyid": "1001"})]
 
 
 def test_doubled_events_come_twice_until_it_is_healed(lives: Callable[[], Life]) -> None:
     life = lives()
-    life.environment.double_events(True)
+    life.breaking.double_events(True)
     send(life, "1001")
-    life.environment.double_events(False)
+    life.breaking.double_events(False)
     send(life, "1002")
     assert [body["info_companyid"] for _, body in bodies_in(life)] == ["1001", "1001", "1002"]
 
@@ -189,10 +191,10 @@ def test_doubled_events_come_twice_until_it_is_healed(lives: Callable[[], Life])
 def test_expired_events_are_gone_for_good_and_what_comes_after_the_healing_waits(lives: Callable[[], Life]) -> None:
     life = lives()
     send(life, "1001")
-    life.environment.expire_events(True)
+    life.breaking.expire_events(True)
     life.environment.hub.clock.advance(16)
     send(life, "1002")
-    life.environment.expire_events(False)
+    life.breaking.expire_events(False)
     life.environment.hub.clock.advance(86_400)
     assert bodies_in(life) == [(1, {"info_companyid": "1002"})]
 
@@ -201,7 +203,7 @@ def test_rows_are_lost_of_one_company_and_of_the_last_minutes_only(lives: Callab
     life = lives()
     life.deploy()
     environment = life.environment
-    database = environment.sql.database(environment.database_of("1001") or "")
+    database = environment.sql.database(life.environment.database_of("1001") or "")
     now = datetime.now(UTC).replace(tzinfo=None)
     columns = ("company_id", "record_id", "commit_version", "change_type", "commit_timestamp", "sent_at", "enqueued_at")
     landed = [("1001", "old", now - timedelta(hours=1)), ("1001", "new", now), ("1002", "new", now)]
@@ -210,6 +212,6 @@ def test_rows_are_lost_of_one_company_and_of_the_last_minutes_only(lives: Callab
         (*columns, "hub_partition", "hub_sequence", "landed_at"),
         [(company, record, 1, "insert", now, now, now, 0, 0, at) for company, record, at in landed],
     )
-    environment.lose_rows(frozenset({"1001"}))
+    life.breaking.lose_rows(frozenset({"1001"}))
     left = database.execute("SELECT company_id, record_id FROM lpm.tdr ORDER BY company_id")[-1].rows
     assert left == [("1001", "old"), ("1002", "new")]

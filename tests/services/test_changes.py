@@ -123,7 +123,9 @@ def test_a_table_without_quarantine_has_nothing_in_it(server: FaultyServer) -> N
         ("DELTA_MISSING_CHANGE_DATA", "was not on", False),
         ("DELTA_CHANGE_DATA_FILE_NOT_FOUND", "VACUUM", False),
         ("DELTA_VERSION_NOT_FOUND", "log does not reach", False),
+        ("FAILED_READ_FILE.DBR_FILE_NOT_EXIST", "VACUUM", False),
         ("DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE", "columns changed", True),
+        ("DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_DATA_SCHEMA", "columns changed", True),
     ],
 )
 def test_what_can_not_be_read_says_why_and_what_remains(

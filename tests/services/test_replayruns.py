@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lpmops.errors import BadAnswerError, ServiceError
+from lpmops.errors import BadAnswerError, ForbiddenError, ServiceError
 from lpmops.services.replayruns import ReplayRunService, submission
 from lpmops.services.transport import Transport
 from tests.services.faulty_server import FaultyServer, Request, answer
@@ -75,7 +75,7 @@ def test_a_submission_is_sent_once_and_gives_the_number_of_its_run(server: Fault
     assert [request.path for request in server.requests[before:]] == [SUBMIT]
 
 
-def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server: FaultyServer) -> None:
+def test_runs_are_found_by_how_their_name_begins_on_every_page_and_told_in_our_words(server: FaultyServer) -> None:
     pages = {
         "": {"runs": [run(4, "b", "RUNNING"), run(3, "a", "RUNNING")], "next_page_token": "two"},
         "two": {
@@ -91,7 +91,7 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
         return answer(200, pages["two" if "page_token=two" in request.target else ""])
 
     server.route = route
-    found = list(service_of(server).named("a", SINCE))
+    found = list(service_of(server).submitted("a", SINCE))
     assert [(each.run_id, each.state) for each in found] == [
         ("3", "running"),
         ("2", "failed"),
@@ -103,7 +103,7 @@ def test_runs_are_found_by_their_name_on_every_page_and_told_in_our_words(server
     # An hour before, as clocks differ; whatever was submitted earlier is not read.
     assert all("start_time_from=1795431600000" in request.target for request in server.requests)
     asked = len(server.requests)
-    assert next(service_of(server).named("b", SINCE)).run_id == "4"
+    assert next(service_of(server).submitted("b", SINCE)).run_id == "4"
     assert len(server.requests) == asked + 1, "it reads on though it has what was wanted"
 
 
@@ -119,13 +119,15 @@ def test_a_run_at_work_says_which_versions_and_companies_it_sends(server: Faulty
         "--company=--rate=1",
     ]
     task = {"task_key": "replay", "spark_python_task": {"python_file": "/V/main.py", "parameters": words}}
-    runs = [run(4, "b", "RUNNING"), run(3, "a 1", "RUNNING", tasks=[task]), run(2, "a 2", "QUEUED")]
+    by = {"creator_user_name": "ops@lpm.example"}
+    runs = [run(4, "b", "RUNNING"), run(3, "a 1", "RUNNING", tasks=[task], **by), run(2, "a 2", "QUEUED")]
     server.route = lambda _: answer(200, {"runs": runs})
     found = service_of(server).active("a ")
     assert [(each.first, each.last, each.companies) for each in found] == [
         (3, 9, ("1001", "-2", "--rate=1")),
         (None, None, ()),
     ]
+    assert [each.by for each in found] == ["ops@lpm.example", ""]
     assert "active_only=true" in server.requests[0].target
 
 
@@ -148,3 +150,13 @@ def test_cancelling_names_the_run(server: FaultyServer) -> None:
     service_of(server).cancel("901")
     (request,) = server.requests
     assert (request.path, json.loads(request.body)) == ("/api/2.2/jobs/runs/cancel", {"run_id": 901})
+
+
+def test_who_may_not_submit_is_told_who_grants_what(server: FaultyServer) -> None:
+    said = "User ops@lpm.example does not have Service Principal User on 00000000-0000-4000-8000-0000000000e2."
+    server.route = lambda _: answer(403, {"error_code": "PERMISSION_DENIED", "message": said})
+    with pytest.raises(ForbiddenError) as caught:
+        service_of(server).submit({"run_name": "x"})
+    assert said in caught.value.message
+    assert "a workspace admin grants CAN ATTACH TO on its cluster" in caught.value.hint
+    assert "whoever manages the service principal that it runs as grants Service Principal User" in caught.value.hint

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import re
+import threading
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,19 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lpmops.sandbox.clock import Clock
+from lpmops.sandbox.lake import errors, log
 from lpmops.sandbox.lake import events as stand_in
-from lpmops.sandbox.lake import log
+from lpmops.sandbox.lake.errors import DeltaFeedError
+from lpmops.sandbox.lake.job_words import explained
 from lpmops.sandbox.lake.records import CallRecords, companies_of
+from lpmops.sandbox.lake.replay import Replay
 from lpmops.sandbox.lake.table import OPERATION, ChangeTable
-from lpmops.streamjob import events, source
+from lpmops.streamjob import events, failures, replay, source
 from tests.spark.lake import Lake
 
 SENT = datetime(2026, 3, 2, 12, 0, 0, 123456, UTC)
 ODD = 'it\'s "odd" \\ / \x01 \u2028 {} ; DROP TABLE ünï 🚑 <&>'
+_DIVIDED = re.compile(r"incompatible (?:schema change|data schema) at version (\d+)")
 Event = tuple[str | None, list[tuple[str, Any]]]
 
 
@@ -105,6 +111,88 @@ def test_a_table_that_the_sandbox_writes_gives_both_the_same_events(spark: Spark
     job = of_the_job(spark, table.folder, 1, last)
     assert job == of_the_stand_in(table, 1, last)
     assert len(job) > 400
+
+
+def test_a_replay_of_both_goes_in_the_same_slices(spark: SparkSession, lake: Lake, tmp_path: Path) -> None:
+    lake.create()
+    lake.insert(0, 20)
+    lake.sql(
+        f"MERGE INTO {{t}} AS target USING ({lake.rows(15, 10)}) AS source ON target.tdr_id = source.tdr_id "
+        "WHEN MATCHED AND source.tdr_id IN ('r16', 'r19') THEN DELETE WHEN MATCHED THEN UPDATE SET disposition = 'ended' "
+        "WHEN NOT MATCHED THEN INSERT *"
+    )
+    lake.sql("UPDATE {t} SET tdr_id = null WHERE tdr_id IN ('r1', 'r11')")
+    table, last = opened(lake.path), lake.version()
+
+    rows = events.changes(source.between(spark, str(lake.path), 1, last), "info_companyid", ["1001", "1002"])
+    job: dict[int, list[tuple[Any, ...]]] = {}
+    for row in replay.in_slices(rows, "tdr_id", 7).collect():
+        job.setdefault(row["_slice"], []).append((row["_commit_version"], row["_change_type"], row["tdr_id"] or ""))
+    stand_ins: list[list[tuple[Any, ...]]] = []
+
+    def send(sent: Sequence[stand_in.OutgoingEvent]) -> None:
+        bodies = [json.loads(one.body) for one in sent]
+        stand_ins.append([(body["_commit_version"], body["_change_type"], body["tdr_id"] or "") for body in bodies])
+
+    asked = [
+        *(
+            "replay",
+            f"--table={table.full_name}",
+            "--namespace=lpm.example",
+            "--hub=tdr",
+            "--sign-in=service-credential",
+        ),
+        *("--credential=lpm", "--replay-id=r1", "--from-version=1", f"--to-version={last}", "--folder=/replays"),
+        *("--company=1001", "--company=1002", "--rate=7"),
+    ]
+    fast = Clock(speed=2_000.0)
+    Replay(asked, table, send, lambda _: None, lambda path: tmp_path / path.lstrip("/"), fast).run(threading.Event())
+    assert len(stand_ins) > 3
+    assert [sorted(one) for one in stand_ins] == [sorted(job[number]) for number in range(len(job))]
+
+
+def test_both_read_and_refuse_the_same_ranges_around_columns_that_come_and_go(spark: SparkSession, lake: Lake) -> None:
+    lake.create()
+    lake.insert(0, 2)
+    lake.sql("ALTER TABLE {t} ADD COLUMN priority STRING")
+    mapped = "'delta.columnMapping.mode' = 'name', 'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5'"
+    lake.sql(f"ALTER TABLE {{t}} SET TBLPROPERTIES ({mapped})")
+    lake.sql("ALTER TABLE {t} DROP COLUMN trunk")
+    lake.sql("UPDATE {t} SET priority = 'high'")
+    lake.sql("ALTER TABLE {t} DROP COLUMN queue")
+    table, last = opened(lake.path), lake.version()
+
+    def of_the_job(first: int, end: int) -> str:
+        try:
+            source.between(spark, str(lake.path), first, end).collect()
+        except failures.SPARK_ERRORS as error:
+            return f"{failures.error_class(error)} {_DIVIDED.findall(str(error))}"
+        return "read"
+
+    def of_the_stand_in(first: int, end: int) -> str:
+        try:
+            table.ranges.checked(first, end)
+        except DeltaFeedError as error:
+            return f"{error.error_class} {_DIVIDED.findall(str(error))}"
+        return "read"
+
+    asked = [(first, end) for first in range(1, last + 1) for end in range(first, last + 1)]
+    found = {each: of_the_job(*each) for each in asked}
+    assert {each: of_the_stand_in(*each) for each in asked} == found
+    assert len({answer.partition(" ")[0] for answer in found.values()}) == 3
+
+
+def test_both_say_the_same_of_a_range_that_can_not_be_read() -> None:
+    for error in (
+        errors.missing_change_data(1, 9, 3),
+        errors.change_file_not_found("_change_data/cdc-0.parquet"),
+        errors.start_after_latest(9, 3),
+        errors.invalid_range(9, 3),
+        errors.version_not_found(1, 5, 9),
+        errors.incompatible_schema_change(1, 9, "{}", 9, 4),
+        errors.incompatible_data_schema(1, 9, "{}", 9, 1),
+    ):
+        assert explained(error) == str(failures.explain(RuntimeError(str(error))))
 
 
 def test_what_is_too_large_is_put_aside_by_both_in_the_same_words(spark: SparkSession, lake: Lake) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from lpmops.store import proofs
 from lpmops.store.connection import Store, open_store
-from lpmops.store.proofs import EVERY_COMPANY, OpenGap
+from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Unreadable
 from lpmops.versions import Versions
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -71,9 +72,28 @@ def test_part_of_a_gap_that_stays_open_is_not_counted_twice(store: Store) -> Non
 
 def test_what_no_replay_can_fill_says_so(store: Store) -> None:
     keep(store, 10, 19, gap(12, 15), gap(18, 19))
-    (lost,) = proofs.beyond_repair(store, "test", "t-1", Versions(0, 17), "gone")
-    assert (lost.versions, lost.missing, lost.repairable, lost.why) == (Versions(12, 15), 2, 0, "gone")
-    assert [each.repairable for each in proofs.read(store, "test", "t-1").gaps] == [0, 2]
+    gone = Unreadable(Versions(0, 17), "It is gone.", "What remains is a load.")
+    ((before, lost),) = proofs.give_up(store, "test", "t-1", gone, NOW)
+    assert (before, lost) == (gap(12, 15), replace(gap(12, 15), repairable=0))
+    found = proofs.read(store, "test", "t-1")
+    assert ([each.repairable for each in found.gaps], found.unreadable) == ([0, 2], (gone,))
+    assert proofs.unreadable(store, "test", "t-1") == (gone,)
+
+
+def test_a_gap_that_is_gone_in_part_ends_where_the_changes_begin_again(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 15))
+    proofs.give_up(store, "test", "t-1", Unreadable(Versions(0, 13), "gone", ""), NOW)
+    keep(store, 14, 19, gap(15, 15))
+    lost = replace(gap(12, 13), repairable=0)
+    assert proofs.gaps(store, "test", "t-1") == (lost, gap(15, 15))
+    proofs.correct(store, "test", "t-1", lost, replace(lost, missing=0), NOW)
+    assert proofs.gaps(store, "test", "t-1") == (gap(15, 15),)
+
+
+def test_the_gaps_of_former_tables_are_told_by_their_ids(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 15))
+    assert proofs.former(store, "test", "t-2") == {"t-1": (gap(12, 15),)}
+    assert proofs.former(store, "test", "t-1") == proofs.former(store, "prod", "t-2") == {}
 
 
 def test_the_gaps_alone_are_those_of_the_whole(store: Store) -> None:

@@ -88,6 +88,7 @@ class MemoryOrders:
         self.said: list[tuple[str, ...]] = []
         self.journal: list[Operation] = []
         self.entries: list[Entry] = []
+        self.replays: dict[str, Mapping[str, Any]] = {}
         self.modes: list[Choice] = [
             Choice("last-output", "skips 0, repeats 1,200"),
             Choice("now", "skips 41,204, repeats 0"),
@@ -149,6 +150,10 @@ class MemoryOrders:
     def operations(self) -> Sequence[Operation]:
         self._answer("operations")
         return tuple(self.journal)
+
+    def replay(self, identifier: str) -> Mapping[str, Any]:
+        self._answer("replay")
+        return self.replays[identifier]
 
     def audit(self) -> Sequence[Entry]:
         self._answer("audit")

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from textual.pilot import Pilot
 
-from lpmops.control.reconciled import Asked, Unreadable
+from lpmops.control.reconciled import Asked
 from lpmops.errors import ServiceError
 from lpmops.model import Confidence, Health, Kind, Suspect, Turn
+from lpmops.store.proofs import Unreadable
 from lpmops.tui.place import Place
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.environment import EnvironmentScreen
@@ -154,7 +155,7 @@ def test_ten_thousand_commits_are_laid_out_with_the_state_of_each() -> None:
     assert by_version[9_002].mark is not MISSING
     assert by_version[500].mark is PROVEN
     assert by_version[2].mark.word == "not recorded"
-    assert by_version[9_999].mark.word == "too young to judge"
+    assert by_version[9_999].mark.word == "too young"
 
 
 async def test_text_from_outside_stays_text() -> None:
@@ -273,7 +274,7 @@ async def test_the_ticked_companies_alone_are_looked_at() -> None:
         screen = await show(pilot)
         await until(pilot, lambda: screen.companies.row_count == 4)
         await pilot.press("tab", "space")
-        await until(pilot, lambda: "[x] 1001" in text(pilot) and "for 1 ticked company" in text(pilot))
+        await until(pilot, lambda: "[x] 1001" in text(pilot) and "for 1 ticked" in text(pilot))
         await pilot.press("R")
         await until(pilot, lambda: feed.compared == [Asked(Versions(910, 930), None, ("1001",), again=True)])
 
@@ -334,6 +335,24 @@ async def test_from_a_company_it_is_ticked() -> None:
         app_of(pilot).go(Place("company", "prod", "1002"))
         await until(pilot, lambda: isinstance(pilot.app.screen, CompanyScreen))
         await pilot.press("V")
-        await until(pilot, lambda: "for 1 ticked company" in text(pilot))
+        await until(pilot, lambda: "for 1 ticked" in text(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, CompanyScreen))
+
+
+async def test_what_can_not_be_read_any_more_is_known_again_after_a_restart() -> None:
+    gone = Unreadable(
+        Versions(3, 40), "VACUUM has removed the files of their changes.", "Load the table's current rows."
+    )
+    found = line(gaps=(), proven=(Versions(41, 1_240),))
+    assert found.proofs is not None
+    feed = lossy_day(replace(found, proofs=replace(found.proofs, unreadable=(gone,))))
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        assert "versions 3:40: VACUUM has removed the files of their changes. Load the table's current rows." in text(
+            pilot
+        )
+        assert {row.mark.word for row in screen.versions_shown if row.version in gone.versions} == {
+            "can't be read any more"
+        }
+        assert "╳" in text(pilot)

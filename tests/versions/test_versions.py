@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpmops.errors import UsageError
-from lpmops.versions import Versions, merged, parse, within, without
+from lpmops.versions import Versions, in_at_most, merged, parse, within, without
 
 _RANGE = st.tuples(st.integers(0, 40), st.integers(0, 12)).map(lambda pair: Versions(pair[0], pair[0] + pair[1]))
 _RANGES = st.lists(_RANGE, max_size=8)
@@ -30,6 +30,15 @@ def test_merging_keeps_each_version_and_leaves_no_neighbours(ranges: list[Versio
 @given(_RANGES, _RANGES)
 def test_taking_away_leaves_what_sets_leave(ranges: list[Versions], taken: list[Versions]) -> None:
     assert _numbers(without(ranges, taken)) == _numbers(ranges) - _numbers(taken)
+
+
+@given(_RANGES, st.integers(1, 6))
+def test_fewer_ranges_hold_the_same_versions_and_as_few_more_as_can_be(ranges: list[Versions], count: int) -> None:
+    whole, found = merged(ranges), in_at_most(count, ranges)
+    assert len(found) == min(count, len(whole))
+    assert _numbers(found) >= _numbers(whole)
+    holes = sorted(right.first - left.last - 1 for left, right in itertools.pairwise(whole))
+    assert len(_numbers(found) - _numbers(whole)) == sum(holes[: len(whole) - len(found)])
 
 
 @given(_RANGES, _RANGE)

@@ -108,7 +108,7 @@ class JobSettings:
     start_seconds: float = 5.0
     stop_seconds: float = 2.0
     events_per_streaming_unit: float = 10_000.0
-    events_per_step: int = 1_000
+    events_per_step: int = 5_000
     rows_per_write: int = 10_000
     writes_per_step: int = 200
     redelivery: float = 0.002

@@ -372,10 +372,18 @@ class Jobs:
 
     def stream_is_running(self) -> bool:
         """Whether a run of the stream job works; a run that is about to fail does not."""
+        return self.stream_arguments() is not None
+
+    def stream_arguments(self) -> Sequence[str] | None:
+        """The arguments of the stream job's run that works; None where none does."""
         with self._lock:
             if self._broken is not None:
-                return False
-            return any(run.phase == life.RUNNING and self._is_stream(run) for run in self._runs.values())
+                return None
+            for run in self._runs.values():
+                if run.phase == life.RUNNING and self._is_stream(run):
+                    python = [task["spark_python_task"] for task in run.tasks if "spark_python_task" in task]
+                    return [str(word) for word in (python[0].get("parameters") if python else None) or ()]
+            return None
 
     def fail_stream(self, message: str) -> None:
         """End the stream job's running run as failed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lpmops.sandbox.azure.faults import HttpFault, WireFaults
 from lpmops.sandbox.azure.identity import Principal
@@ -34,8 +35,9 @@ Authorize = Callable[[str], Principal]
 class Workspace:
     """A workspace. `tables` go by full name; `volumes` holds catalog/schema/volume folders; `run_task` executes what is not the stream job.
 
-    On its first start the continuous job named `stream_job` is created and runs, as the application `run_as`, with these levels on it; later its jobs
-    are as they were left. `directory` are the groups of everybody by name, `credentials` the access connector behind each service credential.
+    On its first start the continuous job of `stream_settings` is created and runs `stream_files`, as the application `run_as`, with these levels on
+    it; later its jobs are as they were left. `directory` are the groups of everybody by name, `credentials` the access connector behind each service
+    credential.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Workspace:
         tables: Mapping[str, ChangeTable],
         volumes: Path,
         stream_job: str,
+        stream_settings: Mapping[str, Any],
         authorize: Authorize,
         base_url: str,
         durations: Durations | None = None,
@@ -55,6 +58,7 @@ class Workspace:
         grants: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
         directory: Mapping[str, Sequence[str]] | None = None,
         credentials: Mapping[str, str] | None = None,
+        stream_files: Mapping[str, str] | None = None,
         run_as: str = "",
         job_levels: Mapping[str, str] | None = None,
     ) -> None:
@@ -67,6 +71,7 @@ class Workspace:
         metastore_id = str(uuid.uuid5(_NAMESPACE, workspace_id))
         self.directory = Directory(directory or {})
         self.catalog = Catalog(tables, volumes, folder, metastore_id, grants, self.directory, credentials or {})
+        self._volumes = Volumes(volumes)
         self._statements = Statements(clock, self.warehouse, self._find)
         self.operations = OperationTable(
             [
@@ -75,12 +80,23 @@ class Workspace:
                 *self.warehouse.operations(),
                 *JobRoutes(self.jobs, base_url, workspace_id).operations(),
                 *self.catalog.operations(),
-                *Volumes(volumes).operations(),
+                *self._volumes.operations(),
             ]
         )
         if not (folder / "jobs.json").exists():
-            job = self.jobs.create(_stream_settings(stream_job, run_as), OWNER)
-            self.jobs.permit(job, dict(job_levels or {}))
+            self._deploy(stream_settings, stream_files or {}, run_as, job_levels or {})
+
+    def _deploy(
+        self, settings: Mapping[str, Any], files: Mapping[str, str], run_as: str, levels: Mapping[str, str]
+    ) -> None:
+        """The stream's code in its volume and the job that runs it, as a team would have left them."""
+        for path, text in files.items():
+            target = self._volumes.place(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        identity = {"run_as": {"service_principal_name": run_as}} if run_as else {}
+        job = self.jobs.create({**identity, **settings, "continuous": {"pause_status": "UNPAUSED"}}, OWNER)
+        self.jobs.permit(job, dict(levels))
 
     def _find(self, parts: Sequence[str]) -> ChangeTable:
         name = ".".join(part for part in parts if part)
@@ -109,6 +125,10 @@ class Workspace:
         """Whether a run of the stream job is at work."""
         return self.jobs.stream_is_running()
 
+    def stream_arguments(self) -> Sequence[str] | None:
+        """What the run of the stream job that is at work was told; None where none is."""
+        return self.jobs.stream_arguments()
+
     def fail_run(self, message: str) -> None:
         """End the stream job's run as failed; a continuous job restarts after its back-off."""
         self.jobs.fail_stream(message)
@@ -133,30 +153,3 @@ class Workspace:
             self.faults.clear()
         else:
             self.faults.remove(number)
-
-
-def _stream_settings(name: str, run_as: str) -> dict[str, object]:
-    """The stream job as a team would have deployed it."""
-    return {
-        **({"run_as": {"service_principal_name": run_as}} if run_as else {}),
-        "name": name,
-        "continuous": {"pause_status": "UNPAUSED"},
-        "max_concurrent_runs": 1,
-        "tasks": [
-            {
-                "task_key": "tdr_stream",
-                "spark_python_task": {"python_file": "/Workspace/Shared/lpm/tdr_stream.py", "source": "WORKSPACE"},
-                "job_cluster_key": "stream",
-            }
-        ],
-        "job_clusters": [
-            {
-                "job_cluster_key": "stream",
-                "new_cluster": {
-                    "spark_version": "16.4.x-scala2.12",
-                    "node_type_id": "Standard_D4ds_v5",
-                    "num_workers": 1,
-                },
-            }
-        ],
-    }

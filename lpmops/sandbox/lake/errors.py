@@ -98,13 +98,25 @@ def change_file_not_found(path: str) -> DeltaFeedError:
 
 
 def incompatible_schema_change(start: int, end: int, read: str, read_version: int, version: int) -> DeltaFeedError:
-    """A column went or changed its type at `version`, and the range reaches over that."""
+    """The commit `version` within the range has columns that went or changed their type before its end."""
     return DeltaFeedError(
         "DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE",
         "0AKDC",
         f"Retrieving table changes between version {start} and {end} failed because of an incompatible schema change.\n"
         f"Your read schema is {read} at version {read_version}, but we found an incompatible schema change at version {version}.\n"
         f"If possible, please query table changes separately from version {start} to {version} - 1, and from version {version} to {end}.",
+    )
+
+
+def incompatible_data_schema(start: int, end: int, read: str, read_version: int, version: int) -> DeltaFeedError:
+    """The range begins with columns that went or changed their type before its end, and none of its commits says so but by the change itself."""
+    return DeltaFeedError(
+        "DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_DATA_SCHEMA",
+        "0AKDC",
+        f"Retrieving table changes between version {start} and {end} failed because of an incompatible data schema.\n"
+        f"Your read schema is {read} at version {read_version}, but we found an incompatible data schema at version {version}.\n"
+        "If possible, please retrieve the table changes using the end version's schema by setting "
+        "spark.databricks.delta.changeDataFeed.defaultSchemaModeForColumnMappingTable to `endVersion`, or contact support.",
     )
 
 

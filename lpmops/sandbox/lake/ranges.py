@@ -65,9 +65,11 @@ class Ranges:
     def _check_shape(self, start: int, end: int, metadata: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         read_at = self._read_at(end)
         first, read = (self._table.snapshot(version).schema().to_json() for version in (start, read_at))
-        divided = shapes.divided_at(shapes.shape_of(first), metadata, shapes.shape_of(read))
+        divided = shapes.divided_at(metadata, shapes.shape_of(read))
         if divided is not None:
             raise errors.incompatible_schema_change(start, end, read, read_at, divided)
+        if not shapes.is_readable(shapes.shape_of(first), shapes.shape_of(read)):
+            raise errors.incompatible_data_schema(start, end, read, read_at, start)
 
     def _read_at(self, end: int) -> int:
         """The version whose columns a range that ends so is read with."""

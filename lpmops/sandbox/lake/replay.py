@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.files import write_whole
+from lpmops.sandbox.lake.errors import DeltaFeedError
 from lpmops.sandbox.lake.events import PREIMAGE, STAMPS, EventWriter, OutgoingEvent, Oversized
+from lpmops.sandbox.lake.job_words import explained
 from lpmops.sandbox.lake.replay_arguments import ReplayError, parsed
 from lpmops.sandbox.lake.table import ChangeTable
 
@@ -67,7 +69,7 @@ class Replay:
         self._writer = EventWriter(self._given.record, self._given.company)
 
     def run(self, cancelled: threading.Event) -> str:
-        """Send what is asked for and not done yet; ends between two slices once `cancelled` is set. Raises ReplayError, DeltaFeedError."""
+        """Send what is asked for and not done yet; ends between two slices once `cancelled` is set. Raises ReplayError and what `send` does."""
         given = self._given
         plan = self._resumed() or [
             Chunk(n, first, min(first + given.chunk - 1, given.last))
@@ -87,6 +89,10 @@ class Replay:
                 done = self._chunk(chunk, cancelled)
                 if place + 1 == len(plan):
                     self._break_after(1)
+            except DeltaFeedError as error:
+                said = explained(error)
+                self._write(plan, "failed", said)
+                raise ReplayError(said) from error
             except Exception as error:
                 self._write(plan, "failed", str(error))
                 raise

@@ -75,12 +75,22 @@ class _Batch:
     sent: int = 0
 
 
+class NoStartingVersion(ValueError):
+    """A checkpoint without a finished batch and nothing that says where to begin."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        super().__init__(
+            f"[STARTING_VERSION_NEEDED] {checkpoint.name} has no finished batch and needs --starting-version: "
+            "without one the whole table would be sent."
+        )
+
+
 class StreamJob:
     """Streams one table. `append` takes a sequence of events and raises an exception with `retry_after` (seconds) when the hub is
     throttled.
 
     `starting_version` counts for a new checkpoint only, as in Spark. `quarantine` is made beside the table when it is first needed.
-    Raises ValueError for a new checkpoint without a starting version.
+    Raises NoStartingVersion for a new checkpoint without a starting version.
     """
 
     def __init__(
@@ -110,9 +120,7 @@ class StreamJob:
         self._broken = False
         latest = self._checkpoint.latest_batch()
         if latest is None and self._starting_version is None:
-            raise ValueError(
-                f"the checkpoint {self._folder} is new and needs a starting version: without one the whole table would be sent"
-            )
+            raise NoStartingVersion(self._folder)
         self._number = 0 if latest is None else latest + self._checkpoint.is_committed(latest)
         if self._number > 0:
             self._offset: SourceOffset | None = self._checkpoint.offset(self._number - 1)
@@ -120,7 +128,7 @@ class StreamJob:
             self._offset = None
         self._replanned = self._checkpoint.offset(latest) if latest is not None and latest == self._number else None
         if self._offset is None and self._starting_version is None:
-            raise ValueError(f"the checkpoint {self._folder} has no finished batch and needs a starting version")
+            raise NoStartingVersion(self._folder)
 
     @property
     def query_id(self) -> str:

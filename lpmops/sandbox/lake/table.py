@@ -370,7 +370,7 @@ class ChangeTable:
         `_commit_timestamp` (UTC).
 
         `end` None is the latest version. Raises DeltaFeedError DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_INVALID_CDC_RANGE,
-        DELTA_VERSION_NOT_FOUND, DELTA_MISSING_CHANGE_DATA, DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE or
+        DELTA_VERSION_NOT_FOUND, DELTA_MISSING_CHANGE_DATA, DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE or _DATA_SCHEMA, or
         DELTA_CHANGE_DATA_FILE_NOT_FOUND.
         """
         end = self.ranges.checked(start, end)

@@ -14,7 +14,7 @@ from typing import Any
 from lpmops.sandbox.sql import errors, moments
 from lpmops.sandbox.sql.catalog import Column, Table
 from lpmops.sandbox.sql.errors import SqlError
-from lpmops.sandbox.sql.python_values import from_python
+from lpmops.sandbox.sql.python_values import from_python, stored_of
 from lpmops.sandbox.sql.translate.fragment import name
 from lpmops.sandbox.sql.translate.storage import conflict_target
 from lpmops.sandbox.sql.types import INTEGER_RANGE, MAX, SqlType, utf16_length
@@ -97,6 +97,8 @@ def _fast(kind: SqlType, types: set[type]) -> Callable[[Sequence[Any]], Sequence
         return lambda values: [None if value is None else int(value) for value in values]
     if kind.name == "float" and types <= {int}:
         return lambda values: [None if value is None else float(value) for value in values]
+    if kind.name == "float" and types <= {float}:
+        return lambda values: [stored_of(value) for value in values]
     if kind.name == "datetime2" and types <= {datetime} and kind.scale >= 6:
         return lambda values: [None if value is None else _moment(value) for value in values]
     return None

@@ -14,16 +14,17 @@ from textual.widgets import Input
 
 from lpmops.actions import registry
 from lpmops.control import guard
-from lpmops.tui import commands, hands, paint, reasons
+from lpmops.tui import commands, hands, paint, questions, reasons
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.place import Place
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.key_bar import KeyBar
-from lpmops.tui.widgets.operation import line_of, mark_of, operation_lines
+from lpmops.tui.widgets.operation import Notes, line_of, mark_of, operation_lines
 from lpmops.tui.widgets.pager import Pager
 from lpmops.tui.widgets.plain_input import PlainInput
 from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
+from lpmops.tui.widgets.replay import is_replay
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 # Behind an action's fields and its plan.
 _STEPS_STAGE = 2
-_END = 0
+_END, _PROVEN = 0, -1
 _ASKS = {"done": "it took effect", "not-done": "it took no effect", "abort": "it is given up"}
 
 
@@ -72,6 +73,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         self._shown: list[Line] = []
         self._followed = 1
         self.standing: Operation | None = None
+        self.notes: Notes | None = None
         self.run: Run | None = None
 
     def compose(self) -> ComposeResult:
@@ -110,15 +112,35 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         trail = _trail(operation)
         self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)), trail)
         self.query_one(".panel").set_class(bool(trail), "-led")
-        lines = operation_lines(operation, self.run, scene)
+        self.notes = self._notes(operation) if is_replay(operation) and operation.id else None
+        lines = operation_lines(operation, self.run, scene, self.notes)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)
         self._follow(operation)
         self.refresh_bindings()
         self.query_one(KeyBar).redraw()
 
+    def _notes(self, operation: Operation) -> Notes:
+        """What is known of a replay beside its journal, as far as it has come."""
+        orders, now = self.owner.orders, self.owner.feed.now()
+        if orders is None:
+            return Notes()
+        answers = self.owner.answers
+        shown = answers.get(questions.replay(orders, operation.id, going=operation.unfinished), now).value
+        if shown is None and not operation.unfinished:
+            # Until the end was read, what was read on the way.
+            shown = answers.get(questions.replay(orders, operation.id, going=True), now).value
+        points = answers.get(questions.series(self.owner.live, operation.environment, "latency.p99"), now).value
+        return Notes(shown, points or ())
+
     def _follow(self, operation: Operation) -> None:
         """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
+        if self.notes is not None and self.notes.proof is not None:
+            # What it was all for stands above everything else.
+            if self._followed != _PROVEN:
+                self._followed = _PROVEN
+                self.query_one(Pager).action_scroll_edge(-1)
+            return
         if self.run is None:
             return
         number = operation.finished_steps + 1 if self.run.going else _END
@@ -155,6 +177,8 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             return waits and operation is not None and operation.state == "in_doubt"
         if action == "open_company":
             return bool(self.company)
+        if action == "write_proof":
+            return self.notes is not None and self.notes.proof is not None
         if action == "arm_here":
             return waits and operation is not None and guard.needs_arming(operation.danger)
         return super().check_action(action, parameters)
@@ -248,6 +272,14 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         operation, company = self.standing, self.company
         if operation is not None and company:
             self.owner.go(Place("company", operation.environment, company))
+
+    def action_write_proof(self) -> None:
+        """Writes the proof down as Markdown, and copies it."""
+        from lpmops.actions import replay_show
+
+        if self.notes is not None and self.notes.shown is not None:
+            text = "\n".join(replay_show.markdown(self.notes.shown)) + "\n"
+            hands.take(self.owner, "proof", text, name=f"replay-{self.notes.shown['id']}.md")
 
     def action_take_command(self) -> None:
         """Copies the equal command line, or the one that goes on."""

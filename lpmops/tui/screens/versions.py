@@ -20,6 +20,7 @@ from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Route, to_data
 from lpmops.plain_text import plain_line
+from lpmops.store.proofs import Unreadable
 from lpmops.tui import commands, paint, questions, version_rows
 from lpmops.tui.answers import Answer
 from lpmops.tui.paint import Line, Piece
@@ -36,7 +37,7 @@ from lpmops.versions import Versions
 
 # How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
 _STILL, _COUNTED = 0.4, 2_000_000
-_NOTES = 3
+_NOTES, _OVER = 3, 2
 
 
 class VersionsScreen(CloserScreen):
@@ -68,7 +69,7 @@ class VersionsScreen(CloserScreen):
         self.companies.sort_by(drawn.BY_TROUBLE, descending=True)
         self.table: LiveTable[Any] = self.versions
         self._answer: Answer[Laid] = Answer()
-        self._begun = False
+        self._begun: Laid | None = None
         self._counted: Versions | None = None
         self._moving: Versions | None = None
         self._timer: Timer | None = None
@@ -109,8 +110,7 @@ class VersionsScreen(CloserScreen):
         found = self._answer.value
         self.versions.empty_text = self._nothing(scene)
         self.versions.show(found.rows if found is not None else (), scene.now.astimezone(scene.zone))
-        if found is not None and not self._begun:
-            self._begun = True
+        if found is not None:
             self._begin_with(found)
         self._draw_choice(scene)
 
@@ -154,13 +154,12 @@ class VersionsScreen(CloserScreen):
             drawn.next_line(found, rows, self.chosen, work),
         ]
         result = work.result if work is not None and not work.going else None
-        for each in result.unreadable[:_NOTES] if result is not None else ():
-            lines.append(
-                (Piece(" ○ ", "unknown"), paint.piece(f"versions {each.versions}: {each.why} {each.remains}", "muted"))
-            )
-        for text in result.warnings[:_NOTES] if result is not None else ():
-            lines.append((Piece(" ○ ", "unknown"), paint.piece(text, "muted")))
-        return lines
+        lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
+        said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
+        said += result.warnings if result is not None else ()
+        return lines + [
+            (Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]
+        ]
 
     def _counts(self, scene: Scene, chosen: Versions | None) -> Answer[Mapping[str, int]]:
         """Whose rows are in the chosen versions; asked once they stand still, where they are not too many."""
@@ -205,23 +204,26 @@ class VersionsScreen(CloserScreen):
     # What is chosen --------------------------------------------------------------------------------------------------------------------------------
 
     def _begin_with(self, found: Laid) -> None:
-        """Chooses what the place names, else the newest range in which something is missing."""
+        """Chooses what the place names, else the newest range in which something is missing, as soon as one is known."""
+        before, self._begun = self._begun, found
+        if before is found or (before is not None and (before.missing or self.chosen is not None)):
+            return
         wanted: Versions | None = None
-        if self.place is not None and self.place.source:
+        if before is None and self.place is not None and self.place.source:
             try:
                 wanted = ranges.parse(self.place.source)
             except UsageError as error:
                 self.owner.tell(error.message)
-        self.choose(wanted or (found.missing[-1] if found.missing else None))
+        if wanted or found.missing:
+            self.choose(wanted or found.missing[-1])
 
     def choose(self, versions: Versions | None) -> None:
         """Chooses these versions and puts the cursor on the last of them."""
         self.choice.versions, self.choice.anchor = versions, None
         if versions is not None and self._answer.value is not None:
             inside = version_rows.rows_in(self._answer.value, versions)
-            # By way of its oldest row, so that as much of the range as has room is seen.
-            for row in (inside[-1], inside[0]) if inside else ():
-                self.versions.place(drawn.key(row))
+            if inside:
+                self.versions.place(drawn.key(inside[0]), over=_OVER)
         self._draw_choice(self.latest())
 
     def on_live_table_moved(self, message: LiveTable.Moved) -> None:
@@ -367,6 +369,13 @@ class VersionsScreen(CloserScreen):
         """The rows of the table that has the keys."""
         name = "versions" if self.table is self.versions else "companies"
         return Sheet(f"{self.environment}-{name}", [_data(row) for row in self.table.rows])
+
+
+def _lost(found: Laid, chosen: Versions | None) -> Sequence[Unreadable]:
+    """What is known to be gone for good among the chosen versions."""
+    proofs = found.line.proofs
+    known = proofs.unreadable if proofs is not None else ()
+    return [each for each in known if chosen is None or ranges.within([each.versions], chosen)]
 
 
 def _data(row: VersionRow | CompanyRow) -> dict[str, Any]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lpmops.actions.replay import CHUNK
 from lpmops.model import to_data
 from lpmops.tui import paint, words
 from lpmops.tui.marks import Mark
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.view import Scene
+from lpmops.tui.widgets import replay
 from lpmops.tui.widgets.plan import value
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation, OperationStep
+    from lpmops.tui.questions import Points
     from lpmops.tui.runs import Run
 
 _STEPS = {
@@ -36,6 +40,22 @@ _STATES = {
     "interrupted": Mark("▲", "interrupted", "warn", 2),
     "cancelled": Mark("○", "given up", "muted", 0),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is known of a replay beside its journal: what `lpmops replay show` gives (None: not read yet), and the live p99 of the last hour."""
+
+    shown: Mapping[str, Any] | None = None
+    latency: Points = ()
+
+    @property
+    def proof(self) -> Mapping[str, Any] | None:
+        """The proof, where there is one."""
+        found: Mapping[str, Any] | None = self.shown.get("proof") if self.shown is not None else None
+        return found
+
+
 _UNKNOWN = Mark("○", "unknown", "unknown", 0)
 
 
@@ -51,11 +71,21 @@ def mark_of(operation: Operation, run: Run | None = None) -> Mark:
     return _STATES.get(operation.state, _UNKNOWN)
 
 
-def operation_lines(operation: Operation, run: Run | None, scene: Scene) -> list[Line]:
-    """The operation, to be folded by whoever shows it."""
+def operation_lines(operation: Operation, run: Run | None, scene: Scene, notes: Notes | None = None) -> list[Line]:
+    """The operation, to be folded by whoever shows it; `notes` are what more is known of a replay."""
     lines: list[Line] = [(paint.piece(operation.summary, "strong"),), paint.BLANK]
+    sends = replay.is_replay(operation)
+    if notes is not None and notes.proof is not None and notes.shown is not None:
+        lines += [*replay.proof_lines(notes.shown, scene), paint.BLANK]
+    if sends:
+        lines += replay.chunk_lines(operation, notes.shown if notes else None, _today(scene), mark_of_step)
     for number, step in enumerate(operation.steps, 1):
-        lines += _step_lines(number, step, scene)
+        if not sends or step.kind != CHUNK:
+            lines += _step_lines(number, step, scene)
+    if sends and operation.id:
+        lines.append(replay.total_line(operation, notes.shown if notes else None, _today(scene)))
+        if operation.unfinished:
+            lines.append(replay.latency_line(operation, scene, notes.latency if notes else ()))
     lines.append(paint.BLANK)
     if run is not None and run.fault and operation.state not in ("succeeded", "cancelled"):
         lines.append((Piece("✖ ", "bad"), paint.piece(run.fault, "bad")))
@@ -117,7 +147,9 @@ def _next_lines(operation: Operation, run: Run | None) -> list[Line]:
     result: Mapping[str, Any] = run.result if run is not None else {}
     lines = [line for each in result.get("routes") or () for line in _first_row_lines(each)]
     shown = {
-        name: each for name, each in result.items() if name not in ("undo", "changed", *(["routes"] if lines else []))
+        name: each
+        for name, each in result.items()
+        if name not in ("undo", "changed", *(["routes"] if lines else []), *(result if "proof" in result else ()))
     }
     return [
         *lines,

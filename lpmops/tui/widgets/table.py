@@ -158,6 +158,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._haystack = haystack
         self._now = now
         self._follows, self._pinned = follows, False
+        self._over: int | None = None
         self._all: Sequence[Row] = ()
         self._rows: list[Row] = []
         self._sized: list[tuple[Column[Row], int]] = []
@@ -235,14 +236,15 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             self._arrange()
             self._repaint()
 
-    def place(self, key: str) -> None:
-        """Puts the cursor on the row of that key, where there is one."""
+    def place(self, key: str, *, over: int | None = None) -> None:
+        """Puts the cursor on the row of that key, where there is one; so many rows stay `over` it where those below are to be seen too."""
         index = next((number for number, row in enumerate(self._rows) if self._key(row) == key), None)
         if index is not None:
-            self._go(index)
+            self._go(index, over)
 
     def _arrange(self) -> None:
         self._lines.clear()
+        self._over = None
         place = self._cursor - round(self.scroll_y)
         self._rows = arranged(
             self._all,
@@ -277,9 +279,10 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
     def _page(self) -> int:
         return max(1, self.size.height - 1)
 
-    def _go(self, index: int) -> None:
+    def _go(self, index: int, over: int | None = None) -> None:
         if not self._rows:
             return
+        self._over = over
         self._pinned = index > 0
         before, self._cursor = self._cursor, max(0, min(index, len(self._rows) - 1))
         self._cursor_key = self.cursor_key
@@ -292,6 +295,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
     def _keep_cursor_in_sight(self) -> None:
         top = round(self.scroll_y)
         wanted = min(max(top, self._cursor - self._page + 1), self._cursor)
+        if self._over is not None:
+            wanted = max(0, self._cursor - min(self._over, self._page - 1))
         if wanted != top and self.is_attached:
             self.scroll_to(y=wanted, animate=False, immediate=True)
 

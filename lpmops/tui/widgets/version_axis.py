@@ -87,8 +87,12 @@ def axis_lines(axis: Axis, chosen: Versions | None, cursor: int | None, now: dat
 
 def legend(width: int) -> Line:
     """What the signs of the axis mean."""
-    signs = [(Piece(mark.glyph, mark.role), Piece(f" {mark.word}", "muted")) for mark in LEGEND]
-    return paint.crop(paint.joined(signs, Piece("   ")), width)
+    line: Line = ()
+    for mark in LEGEND:
+        longer = paint.joined((line, (Piece(mark.glyph, mark.role), Piece(f" {mark.word}", "muted"))), Piece("   "))
+        # What does not fit whole is left out.
+        line = longer if paint.width_of(longer) <= width else line
+    return line
 
 
 def _weight(row: VersionRow) -> int:

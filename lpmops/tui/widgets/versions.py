@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
 from lpmops.control.versionline import VersionLine
-from lpmops.model import Commit
 from lpmops.plain_text import counted
 from lpmops.store.proofs import EVERY_COMPANY
 from lpmops.tui import answered, frame, paint, words
@@ -19,7 +18,7 @@ from lpmops.tui.answers import Answer
 from lpmops.tui.comparisons import Comparison
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.questions import VERSIONS_EVERY
-from lpmops.tui.version_rows import MISSING, PROVEN, CompanyRow, Laid, VersionRow, rows_in, special
+from lpmops.tui.version_rows import MISSING, PROVEN, CompanyRow, Laid, Vacuum, VersionRow, rows_in, special
 from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.tui.widgets.table import Column, natural
@@ -230,7 +229,7 @@ class VersionFrame(Drawn):
 
 def fact_lines(found: Laid, now: datetime, width: int, most: int) -> list[Line]:
     """Since when there is a change feed, what VACUUM may have taken, how far all is proven, and what is missing."""
-    parts = [_feed(found.line, now), *_vacuumed(found.line, now), _proven(found), *_missing(found)]
+    parts = [_feed(found.line, now), *_missing(found), *_vacuumed(found.vacuum, now), _proven(found)]
     lines: list[Line] = []
     for part in parts:
         together = paint.joined([lines[-1], part], Piece("  ·  ", "faint")) if lines else part
@@ -253,19 +252,12 @@ def _feed(line: VersionLine, now: datetime) -> Line:
     return (Piece("change feed since ", "muted"), Piece(f"v {words.count(feed.first_version)}"), Piece(at, "muted"))
 
 
-def _vacuumed(line: VersionLine, now: datetime) -> list[Line]:
+def _vacuumed(vacuum: Vacuum | None, now: datetime) -> list[Line]:
     """What the last VACUUM may have taken with it."""
-    last = next((each for each in line.commits if each.operation.upper().startswith("VACUUM")), None)
-    if last is None:
+    if vacuum is None:
         return []
-    kept = [each for each in line.commits if _outlasts(line, each, last)]
-    before = f"before v {words.count(kept[-1].version)}" if kept and len(kept) < len(line.commits) else ""
-    said = f"vacuumed {words.row_time(last.at, now)}"
-    return [(Piece(said, "muted"), Piece(f", may be gone {before}" if before else "", "warn"))]
-
-
-def _outlasts(line: VersionLine, commit: Commit, vacuum: Commit) -> bool:
-    return line.feed.retention is None or commit.at > vacuum.at - timedelta(seconds=line.feed.retention)
+    gone = f", may be gone before v {words.count(vacuum.kept_from)}" if vacuum.kept_from is not None else ""
+    return [(Piece(f"vacuumed {words.row_time(vacuum.at, now)}", "muted"), Piece(gone, "warn"))]
 
 
 def _proven(found: Laid) -> Line:
@@ -323,7 +315,7 @@ def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) 
     if choice.ticked:
         whose = (
             Piece(" · for ", "muted"),
-            Piece(counted(len(choice.ticked), "ticked company", "ticked companies"), "key"),
+            Piece(f"{len(choice.ticked):,} ticked", "key"),
         )
     if versions is None:
         return (Piece(" nothing chosen", "strong"), Piece(": all that is known  ", "muted"), *whose)
@@ -362,7 +354,7 @@ def next_line(found: Laid, rows: Sequence[CompanyRow], versions: Versions | None
         head = (Piece(" ✖ ", "bad"), Piece(f"{counted(missing, 'change', 'changes')} of {whom} missing", "bad"))
         if not repairable:
             return (*head, Piece("; no replay brings them back. ", "muted"), *_why(lacking, found))
-        some = "" if repairable == missing else f", {repairable:,} can be sent again"
+        some = "" if repairable == missing else f" ({repairable:,} repairable)"
         return (
             *head,
             Piece(f"{some}  → ", "muted"),

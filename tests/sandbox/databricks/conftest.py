@@ -26,6 +26,23 @@ from lpmops.sandbox.lake.table import ChangeTable
 TABLE = "lpm_dev.gold.tdr_streaming"
 JOB = "lpm-tdr-stream-dev"
 WAREHOUSE = "0123456789abcdef"
+STREAM = {
+    "name": JOB,
+    "max_concurrent_runs": 1,
+    "tasks": [
+        {
+            "task_key": "tdr_stream",
+            "spark_python_task": {"python_file": "/Workspace/Shared/lpm/tdr_stream.py", "source": "WORKSPACE"},
+            "job_cluster_key": "stream",
+        }
+    ],
+    "job_clusters": [
+        {
+            "job_cluster_key": "stream",
+            "new_cluster": {"spark_version": "16.4.x-scala2.12", "node_type_id": "Standard_D4ds_v5", "num_workers": 1},
+        }
+    ],
+}
 APPLICATION = "00000000-0000-4000-8000-000000000ab1"
 CONNECTOR = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/accessConnectors/dbac-lpm-dev"
 TENANT = "00000000-0000-4000-8000-0000000000aa"
@@ -78,6 +95,7 @@ class World:
             tables={TABLE: self.table},
             volumes=folder / "volumes",
             stream_job=JOB,
+            stream_settings=STREAM,
             authorize=lambda token: self.authority.check(token, DATABRICKS, "dev"),
             base_url=self.url,
             durations=durations,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lpmops.sandbox.clock import Clock
-from lpmops.sandbox.lake.errors import DeltaFeedError
+from lpmops.sandbox.lake.alterations import drop_column
 from lpmops.sandbox.lake.events import OutgoingEvent
 from lpmops.sandbox.lake.replay import Replay
 from lpmops.sandbox.lake.replay_arguments import ReplayError
@@ -186,7 +186,7 @@ def test_a_run_that_breaks_leaves_what_it_sent_and_the_next_one_goes_on(
     assert (progress(tmp_path)["state"], progress(tmp_path)["error"]) == ("done", "")
 
 
-def test_vacuumed_changes_fail_the_replay_by_deltas_own_name(
+def test_vacuumed_changes_fail_the_replay_by_deltas_class_in_the_jobs_words(
     table: ChangeTable, rows: Rows, tmp_path: Path, clock: Clock
 ) -> None:
     table.insert(rows("a"))
@@ -194,7 +194,22 @@ def test_vacuumed_changes_fail_the_replay_by_deltas_own_name(
     clock.advance(8 * 86_400)
     table.vacuum(0)
     hub = Hub()
-    with pytest.raises(DeltaFeedError, match="DELTA_CHANGE_DATA_FILE_NOT_FOUND"):
+    with pytest.raises(
+        ReplayError, match=r"^\[DELTA_CHANGE_DATA_FILE_NOT_FOUND\] Files of these versions were vacuumed"
+    ):
         replay(table, hub, tmp_path, arguments(last=2)).run(threading.Event())
     assert "DELTA_CHANGE_DATA_FILE_NOT_FOUND" in progress(tmp_path)["error"]
     assert hub.events == []
+
+
+def test_a_dropped_column_in_the_range_fails_the_replay_before_anything_is_sent(
+    table: ChangeTable, rows: Rows, tmp_path: Path
+) -> None:
+    table.insert(rows("a"))
+    dropped = drop_column(table, "trunk")
+    hub = Hub()
+    with pytest.raises(ReplayError, match=r"^\[DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE\] A column was"):
+        replay(table, hub, tmp_path, arguments(last=dropped)).run(threading.Event())
+    assert (hub.events, progress(tmp_path)["state"]) == ([], "failed")
+    replay(table, hub, tmp_path, arguments("--replay-id=r2", last=dropped - 1)).run(threading.Event())
+    assert hub.keys == ["a"]

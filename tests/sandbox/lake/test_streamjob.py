@@ -159,7 +159,7 @@ def test_a_new_checkpoint_without_a_starting_version_is_refused(
     table: ChangeTable, rows: Rows, hub: Hub, tmp_path: Path, clock: Clock
 ) -> None:
     table.insert(rows("a"))
-    with pytest.raises(ValueError, match="starting version"):
+    with pytest.raises(ValueError, match="STARTING_VERSION_NEEDED"):
         job(table, hub, tmp_path, clock, starting_version=None)
     assert hub.events == []
 
