@@ -84,6 +84,7 @@ def _not_unique(cloud: Cloud) -> None:
         (_off, "change feed is off"),
         (lambda cloud: cloud.put("feed", first=3), "recorded since version 3"),
         (lambda cloud: cloud.put("feed", first=None, oldest=4), "log begins with version 4"),
+        (lambda cloud: cloud.put("feed", table_id="t-2"), "made anew since the stream's checkpoint"),
         (lambda cloud: cloud.put("stream", gone=True), "There is no stream job"),
         (lambda cloud: cloud.put("stream", tasks=[{"task_key": "x"}]), "does not run the code of lpmops"),
         (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
