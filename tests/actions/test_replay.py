@@ -399,6 +399,17 @@ def test_the_proof_says_what_the_replay_did_to_what_flows_live(line: Line) -> No
     assert "Live latency: before 1." in line.run("replay", "show", identifier, "-o", "md").out
 
 
+def test_a_run_whose_changes_were_vacuumed_away_meanwhile_says_what_remains(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("stream", replays_fail=1, why_failed="[DELTA_CHANGE_DATA_FILE_NOT_FOUND] File x not found.")
+        ended = worker.attempt(worker.plan(case))
+        assert isinstance(ended, PartlyAppliedError)
+        assert "VACUUM has removed the files of their changes. They can't be sent again." in ended.message
+        assert "Another run of them would end the same way" in ended.message
+
+
 class Lacking(Proven):
     """One change is found missing after all."""
 
