@@ -7,6 +7,7 @@ is read-only, and an environment that is not armed, are refused here, whatever a
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -170,7 +171,12 @@ class ActionOrders:
                         self._sent[row.id, chunk] = known
                 return known
 
-            return replay_show.data(row, steps, state, progress)
+            found = replay_show.data(row, steps, state, progress)
+        for chunk in found["chunks"]:
+            # What a run that goes on is called only its receipt knows.
+            receipt = json.loads(steps[chunk["n"] - 1].receipt or "{}")
+            chunk["run_id"] = chunk["run_id"] or receipt.get("location")
+        return found
 
     # Inside ----------------------------------------------------------------------------------------------------------------------------------------
 

@@ -164,6 +164,7 @@ PLAN: tuple[Command, ...] = (
     Command("plan.yes", "screen.yes", "y", "yes, do it", "Do what the plan says", shown=True, in_palette=False),
     Command("plan.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
     Command("plan.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
+    Command("plan.first", "screen.do_first", "x", "that first", "Open the action that has to be done first", shown=True, in_palette=False),
     Command("plan.next", "app.focus_next", "tab", "next", "To the next field", shown=True, in_palette=False),
     Command("plan.before", "app.focus_previous", "shift+tab", "before", "To the field before", in_palette=False),
 )  # fmt: skip

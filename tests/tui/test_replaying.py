@@ -15,9 +15,11 @@ from lpmops.control.plan import Danger
 from lpmops.errors import ServiceError
 from lpmops.model import Kind
 from lpmops.tui.screens.operation import OperationScreen
+from lpmops.tui.screens.plan import PlanScreen
+from lpmops.tui.widgets.field import FieldInput
 from lpmops.tui.widgets.operation import Notes, operation_lines
 from tests.tui.driving import app_of, text, until
-from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
+from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pause_plan
 from tests.tui.worlds import NOW, MemoryFeed, ago, good
 
 ID = "261123-135512-920e"
@@ -107,10 +109,10 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
     ]
     async with at_work(feed, orders, (120, 40)) as pilot:
         await show(pilot, operation)
-        await until(pilot, lambda: "400 sent of 1,000 read  4/s  done  run 901" in text(pilot))
+        await until(pilot, lambda: "400 sent  4/s  done  run 901" in text(pilot))
         drawn = text(pilot)
         assert "v 940:959" in drawn
-        assert "250 of at most 1,000  2.5/s  under way  run 902" in drawn
+        assert "250 of about 412  2.5/s  under way  run 902" in drawn
         assert "total 650 of 1,237 rows" in drawn
         assert "1 of 3 chunks" in drawn
         assert "about 6 min left" in drawn
@@ -212,3 +214,23 @@ async def test_of_many_companies_those_that_lack_something_come_first_and_the_re
         await until(pilot, lambda: "and 789 companies more, 789 of them complete" in text(pilot))
         drawn = text(pilot)
         assert drawn.index("1999 Harbour 911") < drawn.index("1000 Harbour 911")
+
+
+async def test_what_a_refused_plan_names_as_coming_first_opens_with_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lpmops.tui.screens.plan.DEAF_SECONDS", 0.0)
+    feed = MemoryFeed(good("prod", Kind.PROD))
+    orders = MemoryOrders(feed)
+    refusal = (
+        "The job lpm-tdr-stream-prod does not run the code of lpmops. Deploy it first: lpmops stream deploy -e prod"
+    )
+    orders.plans["prod", "replay.run"] = pause_plan(action="replay.run", refusals=(refusal,))
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        pilot.app.push_screen(PlanScreen("prod", "replay.run", given={"from_version": "910", "to_version": "930"}))
+        await until(
+            pilot, lambda: isinstance(pilot.app.screen, PlanScreen) and bool(pilot.app.screen.query(FieldInput))
+        )
+        for _ in [each for each in pilot.app.screen.query(FieldInput) if not each.value]:
+            await pilot.press("enter")
+        await until(pilot, lambda: "not now: x opens stream deploy, which comes first" in text(pilot))
+        await pilot.press("x")
+        await until(pilot, lambda: "stream deploy · PROD" in text(pilot))

@@ -38,6 +38,7 @@ from lpmops.versions import Versions
 # How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
 _STILL, _COUNTED = 0.4, 2_000_000
 _NOTES, _OVER = 3, 2
+_RECENT = 120.0
 
 
 class VersionsScreen(CloserScreen):
@@ -151,9 +152,12 @@ class VersionsScreen(CloserScreen):
         now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
         lines = [
             drawn.chosen_line(found, self.choice, self._cursor, now),
-            drawn.next_line(found, rows, self.chosen, work),
+            drawn.next_line(found, rows, self.chosen, work, now),
         ]
         result = work.result if work is not None and not work.going else None
+        if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
+            # What could not be judged then has settled since, or is remembered.
+            result = None
         lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
         said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
         said += result.warnings if result is not None else ()

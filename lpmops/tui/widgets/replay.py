@@ -43,6 +43,8 @@ def chunk_lines(
 ) -> Iterator[Line]:
     """A line for each chunk around the one under way; those far from it as one line."""
     sent = {each["n"]: each for each in shown["chunks"]} if shown is not None else {}
+    # The versions hold the rows of all companies: what was counted says how many of them are meant.
+    part = _wanted(shown) / shown["rows_planned"] if shown is not None and shown["rows_planned"] else None
     chunks = [step for step in operation.steps if step.kind == CHUNK]
     here = next((number for number, step in enumerate(chunks) if step.state not in FINISHED_STEPS), len(chunks) - 1)
     first, last = max(0, here - _AROUND), min(len(chunks), here + _AROUND + 1)
@@ -50,7 +52,7 @@ def chunk_lines(
         yield _many(chunks[:first], sent, "done")
     for step in chunks[first:last]:
         mark = _UNDER_WAY if step.state in ("begun", "accepted") else mark_of_step(step.state)
-        yield _chunk(step, sent.get(step.arguments["n"], {}), now, mark)
+        yield _chunk(step, sent.get(step.arguments["n"], {}), part, now, mark)
     if last < len(chunks):
         yield _many(chunks[last:], sent, "to do")
 
@@ -62,9 +64,9 @@ def _many(steps: Sequence[OperationStep], sent: Mapping[int, Mapping[str, Any]],
     return (Piece(f"    … {counted(len(steps), 'chunk', 'chunks')} {word}, {span}{known}", "muted"),)
 
 
-def _chunk(step: OperationStep, sent: Mapping[str, Any], now: datetime, mark: Mark) -> Line:
+def _chunk(step: OperationStep, sent: Mapping[str, Any], part: float | None, now: datetime, mark: Mark) -> Line:
     given = step.arguments
-    rows, planned = sent.get("rows"), int(given["rows"])
+    rows, planned = sent.get("rows"), round(int(given["rows"]) * (1.0 if part is None else part))
     is_done = step.state in FINISHED_STEPS
     share = 1.0 if is_done else min(1.0, (rows or 0) / planned) if planned else 0.0
     full = round(share * _BAR)
@@ -78,7 +80,7 @@ def _chunk(step: OperationStep, sent: Mapping[str, Any], now: datetime, mark: Ma
         Piece("░" * (_BAR - full), "faint"),
         Piece(f" {words.count(rows)}", "text" if rows is not None else "unknown"),
         Piece(
-            f" of at most {words.count(planned)}" if not is_done else f" sent of {words.count(planned)} read",
+            " sent" if is_done else f" of {'at most' if part in (None, 1.0) else 'about'} {words.count(planned)}",
             "muted",
         ),
         Piece(f"  {rate}", "text"),
