@@ -137,10 +137,8 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rate": wished.rate,
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
-    said = f"at most {chunk.rows:,} sent again"
-    if wished.companies:
-        said = f"of {chunk.rows:,} those of {counted(len(wished.companies), 'company', 'companies')} sent again"
-    change = Change("events", None, said)
+    whose = f"those of {counted(len(wished.companies), 'company', 'companies')}" if wished.companies else "all"
+    change = Change("changes", f"{chunk.rows:,} at most", f"{whose} sent again")
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
