@@ -10,15 +10,17 @@ from typing import Any, cast
 import pytest
 
 from lpmops.actions.orders import ActionOrders
+from lpmops.config import Environment
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import Event
 from lpmops.control.operations import Operation, after, planned
 from lpmops.control.plan import Danger
-from lpmops.errors import DeclinedError, RefusedError
+from lpmops.errors import DeclinedError, PartlyAppliedError, RefusedError, ServiceError
 from lpmops.model import Kind
 from lpmops.store import audit
 from lpmops.store.connection import open_store
+from tests.actions.cases import CASES
 from tests.actions.cloud import JOB, Cloud, config, quiet
 from tests.actions.operator import QUICK, operator
 
@@ -183,3 +185,38 @@ def test_outside_production_one_key_is_enough_and_hard_things_want_their_name() 
     assert guard.needed(hard, guard.answers_of(hard, " prod ")) is None
     with pytest.raises(DeclinedError):
         guard.needed(hard, guard.answers_of(hard, "yes"))
+
+
+def test_a_replay_is_followed_chunk_by_chunk_to_its_proof(cloud: Cloud, folder: Path, clock: Clock) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        outcome = worker.run(case)
+    found = orders_of(cloud, folder, clock).replay(str(outcome.operation))
+    assert [chunk["state"] for chunk in found["chunks"]] == ["done", "done"]
+    assert all(chunk["run_id"] for chunk in found["chunks"])
+    assert found["proof"]["complete"]
+
+
+def test_of_a_replay_whose_workspace_is_silent_the_journal_is_shown_and_it_is_asked_once(
+    cloud: Cloud, folder: Path
+) -> None:
+    case, asked = CASES["replay"], list[str]()
+
+    def silent(environment: Environment, deadline: float) -> Any:
+        asked.append(environment.name)
+        raise ServiceError("The workspace does not answer.", service="databricks")
+
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        worker.cloud.put("stream", replays_fail=1)
+        ended = worker.attempt(worker.plan(case))
+        assert isinstance(ended, PartlyAppliedError)
+    path = folder / "laptop" / "lpmops.db"
+    orders = ActionOrders(config(cloud.environment), lambda _: open_store(path), opener=silent)
+    found = orders.replay(str(ended.operation))
+    assert [(chunk["n"], chunk["rows"]) for chunk in found["chunks"]] == [(1, None), (2, None)]
+    assert found["proof"] is None
+    assert asked == ["prod"]
