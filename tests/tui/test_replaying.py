@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -182,6 +183,9 @@ async def test_w_writes_the_proof_down_and_copies_it(tmp_path: Path, monkeypatch
         assert "**Complete: each change of the source landed once.**" in written.read_text()
         assert "\x1b" not in written.read_text()
         assert pilot.app.clipboard == written.read_text()
+        assert hashlib.sha256(written.read_bytes()).hexdigest() in text(pilot).replace("║", "").replace(
+            " ", ""
+        ).replace("\n", "")
 
 
 async def test_before_there_is_a_proof_there_is_nothing_to_write() -> None:

@@ -5,6 +5,7 @@ What was sent comes from the replay's own notes, as `lpmops replay show` gives t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
@@ -157,8 +158,18 @@ def latency_line(operation: Operation, scene: Scene, points: Points) -> Line:
 # The proof ----------------------------------------------------------------------------------------------------------------------------------------
 
 
-def proof_lines(shown: Mapping[str, Any], scene: Scene) -> Iterator[Line]:
-    """The proof: its verdict, what it is about, each company's counts, and where its written form is."""
+def written(shown: Mapping[str, Any]) -> str:
+    """The proof as it is written down: what `lpmops replay show ID -o md` prints."""
+    return "".join(f"{line}\n" for line in replay_show.markdown(shown))
+
+
+def digest(shown: Mapping[str, Any]) -> str:
+    """The SHA-256 of the written form, by which a copy of it is known again."""
+    return hashlib.sha256(written(shown).encode()).hexdigest()
+
+
+def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator[Line]:
+    """The proof: its verdict, what it is about, each company's counts, and where its written form is; `digest` is that one's."""
     proof = shown.get("proof")
     if proof is None:
         return
@@ -185,6 +196,7 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene) -> Iterator[Line]:
             paint.piece(f"versions {each['versions']}: {each['why']} {each['remains']}"),
         )
     yield paint.BLANK
+    yield (paint.piece(f"  sha256 of the written form {digest}", "muted"),)
     yield (
         Piece("  w", "key"), Piece(" writes it down for a ticket   ", "accent"),
         paint.piece(f"the same as lpmops replay show {shown['id']} -o md", "muted"),
