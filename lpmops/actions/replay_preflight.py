@@ -32,11 +32,10 @@ def refusals(
     yield from _of_the_jobs(bench)
     yield from _of_other_replays(bench, wished)
     if wished.rate > room.free:
-        yield (
-            f"{wished.rate:,} events a second are more than is free: the namespace takes {room.capacity:,.0f}, "
-            + (f"{room.flow:,.0f} flow now." if room.flow is not None else "and what flows now is not known.")
-            + " Take a lower --rate."
-        )
+        flow = f"{room.flow:,.0f} flow now" if room.flow is not None else "and what flows now is not known"
+        more = f"give it more: {remedies.add_throughput(bench.environment, room.namespace)}"
+        way = f"Take a lower --rate, or {more}" if room.free else f"Wait until less flows, or {more}"
+        yield f"{wished.rate:,} events a second are more than is free: the namespace takes {room.capacity:,.0f}, {flow}. {way}"
 
 
 def entry_of(job: Mapping[str, Any]) -> str:

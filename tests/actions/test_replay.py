@@ -23,6 +23,7 @@ from lpmops.errors import (
     LpmopsError,
     PartlyAppliedError,
     StalePlanError,
+    TimedOutError,
     UsageError,
 )
 from lpmops.model import Commit, FeedState, to_data
@@ -104,6 +105,17 @@ def test_a_rate_above_what_is_free_is_refused(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     said = line.run("replay", "plan", *RUN[2:], "--rate", "3000", "-o", "json")
     assert (said.code, "more than is free" in said.document["error"]["message"]) == (6, True)
+
+
+def test_a_namespace_without_room_is_waited_for_or_given_more(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("hub", incoming=(72_000_000.0,))
+    said = line.run("replay", "plan", *RUN[2:], "-o", "json")
+    message = said.document["error"]["message"]
+    assert (said.code, "the namespace takes 1,000, 1,200 flow now. Wait until less flows" in message) == (6, True), (
+        message
+    )
+    assert "az eventhubs namespace update" in message
 
 
 @pytest.mark.parametrize(
@@ -256,6 +268,23 @@ def test_a_run_that_failed_is_sent_again_alone_once_somebody_resumes(folder: Pat
         operation = ended.operation
         assert list(submitted) == [f"lpmops-{operation}-1-0", f"lpmops-{operation}-1-1", f"lpmops-{operation}-2-0"]
         assert [run["state"] for run in submitted.values()] == ["failed", "done", "done"]
+
+
+def test_a_run_that_failed_while_nobody_looked_is_sent_again_by_the_first_resume(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("stream", held=True)
+        plan = worker.plan(case)
+        assert isinstance(worker.attempt(plan), TimedOutError)
+        (token,) = runs = worker.cloud.get("stream")["submitted"]
+        worker.cloud.put("stream", held=False, submitted={token: {**runs[token], "state": "failed"}})
+        told: list[tuple[str, str]] = []
+        (left,) = worker.unfinished()
+        resumed = worker.desk.resume(left, tell=lambda event: told.append((event.state, event.said)))
+        assert resumed.state == "succeeded"
+        assert ("failed", "run 900 ended: the driver died") in told, "it is not said why it is sent again"
+        assert [run["state"] for run in worker.cloud.get("stream")["submitted"].values()] == ["failed", "done"]
 
 
 def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folder: Path) -> None:
@@ -508,8 +537,11 @@ def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) 
             raise DeadlineError("The workspace does not answer.", service="test")
 
     line.cloud.trouble = away
-    said = line.run("op", "abort", identifier, "--reason", "enough")
-    assert (said.code, "could not be ended: The workspace does not answer." in said.err) == (0, True)
+    said = line.run("op", "abort", identifier, "--reason", "enough", "-o", "json")
+    error = said.document["error"]
+    assert (said.code, "given up, but what it has at work could not be ended" in error["message"]) == (9, True)
+    assert "The workspace does not answer." in error["message"]
+    assert line.run("op", "show", identifier, "-o", "json").data["state"] == "cancelled"
 
 
 def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_once(line: Line) -> None:
