@@ -573,7 +573,7 @@ def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
 
 
 def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
-    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": ""}
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": "", "missing_before": None}
     counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
@@ -585,7 +585,7 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     assert "**Not complete.**" in lines
     assert replay_show.verdict({"complete": False, "companies": []}).startswith("Not proven")
     assert "Reason: see \\[this](http://evil.example)" in lines
-    assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
+    assert lines[-1].startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | - | 1 |")
 
 
 def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None:

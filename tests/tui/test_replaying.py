@@ -72,6 +72,7 @@ def company(name: str = "1001", **counts: Any) -> dict[str, Any]:
         "extra": 0,
         "repairable": 0,
         "note": "",
+        "missing_before": 61,
         **counts,
     }
     return {"company_id": name, "company": "Harbour 911", "database": "lpm-01", **found}
@@ -165,6 +166,7 @@ async def test_the_proof_is_drawn_with_its_verdict_and_each_company(found: dict[
         await until(pilot, lambda: words in text(pilot))
         assert "versions 920 to 979 · 1 company · by ops@lpm.example, 2026-11-23 14:02:42Z" in text(pilot)
         assert "1001 Harbour 911" in text(pilot)
+        assert "source  landed  lacked missing doubled   extra" in text(pilot)
         assert "complete true" not in text(pilot)
         for each in found["unreadable"]:
             assert each["why"] in text(pilot)

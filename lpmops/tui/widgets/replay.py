@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _BAR, _AROUND, _COMPANIES = 8, 3, 12
 _BEFORE = timedelta(minutes=10)
-_COUNTS = ("source", "landed", "missing", "doubled", "extra")
+# The columns of the proof: as wide as a narrow terminal lets them be.
+_NAMED = 16
 _UNDER_WAY = Mark("▶", "under way", "accent", 1)
 
 
@@ -179,7 +180,10 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator
     if shown["latency"] is not None:
         yield (paint.piece(f"  live latency: {replay_latency.words(shown['latency'])}", "muted"),)
     yield paint.BLANK
-    yield (Piece("  company".ljust(24), "muted"), *(Piece(name.rjust(8), "muted") for name in _COUNTS))
+    yield (
+        Piece("  company".ljust(_NAMED + 4), "muted"),
+        *(Piece(_titled(name), "muted") for name in replay_show.SHOWN),
+    )
     # Whatever differs comes first, and of those that are whole some stand for all.
     companies = sorted(proof["companies"], key=_is_whole)
     for each in companies[:_COMPANIES]:
@@ -222,15 +226,25 @@ def _is_whole(each: Mapping[str, Any]) -> bool:
 
 def _company(each: Mapping[str, Any]) -> Line:
     mark = marks.FINE if _is_whole(each) else marks.UNKNOWN if each["note"] else marks.DOWN
-    name = paint.fit_text(paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text, 20)
+    name = paint.fit_text(paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text, _NAMED)
     return (
         Piece(f"  {mark.glyph} ", mark.role),
         Piece(name, "strong"),
-        *(Piece(words.count(each[count]).rjust(8), _role(count, each[count])) for count in _COUNTS),
+        *(
+            Piece(words.count(each[count]).rjust(len(_titled(count))), _role(count, each[count]))
+            for count in replay_show.SHOWN
+        ),
     )
 
 
-def _role(count: str, number: int) -> str:
-    if count in ("source", "landed") or not number:
-        return "text" if count in ("source", "landed") else "muted"
+def _titled(count: str) -> str:
+    """The heading of a count; `lacked` is what was missing before."""
+    return ("lacked" if count == "missing_before" else count).rjust(8)
+
+
+def _role(count: str, number: int | None) -> str:
+    if count in ("source", "landed", "missing_before"):
+        return "unknown" if number is None else "text"
+    if not number:
+        return "muted"
     return "bad" if count == "missing" else "warn"
