@@ -605,7 +605,7 @@ def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
 
 
 def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
-    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": ""}
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": "", "missing_before": None}
     counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
@@ -618,7 +618,7 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     assert replay_show.verdict({"complete": False, "companies": []}).startswith("Not proven")
     assert "Reason: see \\[this](http://evil.example)" in lines
     (row,) = [line for line in lines if line.startswith("| a")]
-    assert row.startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
+    assert row.startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | - | 1 |")
 
 
 def test_a_proof_says_how_and_when_it_was_judged_and_what_the_stream_rightly_did_not_bring() -> None:
