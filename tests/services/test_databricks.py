@@ -236,6 +236,23 @@ def test_the_newest_run_is_read_in_either_form(
     assert server.requests[0].target == "/api/2.2/jobs/list?name=lpm-tdr-stream-dev&limit=2"
 
 
+def test_a_run_comes_with_the_one_that_ended_last_before_it_and_costs_no_further_call(server: FaultyServer) -> None:
+    failed = {"state": "TERMINATED", "termination_details": {"code": "RUN_EXECUTION_ERROR", "message": "boom"}}
+    runs = [
+        {"run_id": 9, "start_time": 3_000, "status": {"state": "PENDING"}},
+        {"run_id": 8, "start_time": 2_000, "status": {"state": "TERMINATING"}},
+        {"run_id": 7, "start_time": 1_000, "end_time": 1_500, "status": failed},
+        {"run_id": 6, "start_time": 500, "end_time": 900, "state": {"life_cycle_state": "TERMINATED"}},
+    ]
+    server.route = routes({"/api/2.2/jobs/list": {"jobs": [job()]}, "/api/2.2/jobs/runs/list": {"runs": runs}})
+    found = service_of(server).stream_run()
+    assert found.before is not None
+    assert (found.state, found.run_id) == ("starting", "9")
+    assert (found.before.state, found.before.run_id, found.before.message) == ("failed", "7", "boom")
+    assert found.before.ended_at == datetime.fromtimestamp(1.5, UTC)
+    assert len(server.requests) == 2
+
+
 def test_a_paused_job_an_unrun_one_and_none_are_told_apart(server: FaultyServer) -> None:
     over = {"runs": [{"run_id": 1, "status": {"state": "TERMINATED", "termination_details": {"code": "CANCELED"}}}]}
     paused = {"jobs": [job(continuous={"pause_status": "PAUSED"})]}
