@@ -417,8 +417,9 @@ class DatabricksService:
     def progress(self) -> StreamProgress | None:
         """How far the stream is; None where it has left no trace yet."""
         deadline = Deadline.after(self._seconds)
-        written = self._file(f"{dirname(self._settings.checkpoint.rstrip('/'))}/progress/tdr_stream.json", deadline)
-        if written is not None:
+        folder, _, checkpoint = self._settings.checkpoint.rstrip("/").rpartition("/")
+        written = self._file(f"{folder}/progress/tdr_stream.json", deadline)
+        if written is not None and streamprogress.belongs_to(written, checkpoint):
             return streamprogress.written(written)
         newest = self._newest_offset(deadline)
         if newest is None:

@@ -319,6 +319,16 @@ def test_progress_is_read_from_the_newest_offset_where_nothing_is_written(server
     assert progress.at == datetime.fromtimestamp(1_700_000_000, UTC)
 
 
+def test_the_progress_of_another_checkpoint_of_the_folder_is_not_taken_for_this_ones(server: FaultyServer) -> None:
+    beside = "/api/2.0/fs/files/Volumes/lpm_dev/ops/checkpoints/progress/tdr_stream.json"
+    server.route = routes({beside: {**PROGRESS, "checkpoint": "tdr-stream-2"}})
+    assert service_of(server).progress() is None
+    server.route = routes({beside: {**PROGRESS, "checkpoint": CHECKPOINT.rpartition("/")[2]}})
+    found = service_of(server).progress()
+    assert found is not None
+    assert found.version == 41
+
+
 def test_a_part_of_the_progress_that_is_unreadable_costs_that_part_alone_and_is_told(server: FaultyServer) -> None:
     [source] = PROGRESS["sources"]
     garbled = {**PROGRESS, "inputRowsPerSecond": "fast", "timestamp": 12, "sources": [{**source, "metrics": "none"}]}
