@@ -156,10 +156,8 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rate": wished.rate,
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
-    said = f"at most {chunk.rows:,} sent again"
-    if wished.companies:
-        said = f"of {chunk.rows:,} those of {counted(len(wished.companies), 'company', 'companies')} sent again"
-    change = Change("events", None, said)
+    whose = f"those of {counted(len(wished.companies), 'company', 'companies')}" if wished.companies else "all"
+    change = Change("changes", f"{chunk.rows:,} at most", f"{whose} sent again")
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
@@ -239,10 +237,20 @@ def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | No
         return Observation(Sight.MOVING, f"run {newest.run_id} is at work{_rows_so_far(bench, row.operation, n)}")
     if newest.state == "done":
         return Observation(Sight.SO, f"run {newest.run_id} is done{_rows_so_far(bench, row.operation, n)}")
-    said = f"run {newest.run_id} ended: {newest.message.rstrip('.') or 'it does not say why'}"
+    said = f"run {newest.run_id} ended: {_why_ended(newest)}"
     # What was seen before an act names the run that had failed by then; another one is of this attempt.
     is_new = is_out and f"run {newest.run_id} " not in row.observed
     return Observation(Sight.OTHERWISE if is_new else Sight.ABSENT, said)
+
+
+def _why_ended(run: ReplayRun) -> str:
+    """What its run says of its end, and for changes that can't be read what that means: each further run would end so."""
+    # The app loads the actions at its start and the services when they are needed.
+    from lpmops.services import changes
+
+    said = run.message.rstrip(".") or "it does not say why"
+    meaning = changes.why_unreadable(run.message)
+    return f"{said}: {meaning} Another run of them would end the same way" if meaning else said
 
 
 def _rows_so_far(bench: Bench, operation: str, chunk: int) -> str:

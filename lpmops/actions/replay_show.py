@@ -15,11 +15,16 @@ from lpmops.store.journal import OperationRow, StepRow
 
 # What is shown of a company, in order.
 SHOWN = ("source", "landed", "missing_before", "missing", "doubled", "extra")
-_COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable")
+_COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable", "quarantined", "before")
+# What the source has and the stream rightly did not bring.
+_EXCUSED = {
+    "quarantined": "larger than the hub takes, and in the quarantine table",
+    "before": "older than the company's route",
+}
 
 
 def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
-    """Reconciliations of the ranges of a replay as one proof: the counts of each company over all of them."""
+    """Reconciliations of the ranges of a replay, at least one, as one proof: the counts of each company over all of them."""
     found: dict[str, dict[str, Any]] = {}
     for proof in proofs:
         for each in proof.companies:
@@ -41,6 +46,8 @@ def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
         if proof.waiting_from is not None
     ]
     return {
+        "at": to_data(max(proof.at for proof in proofs)),
+        "table_id": proofs[0].table_id,
         "complete": all(proof.complete and proof.waiting_from is None for proof in proofs),
         "companies": [found[key] for key in sorted(found)],
         "unreadable": unreadable,
@@ -153,12 +160,11 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
     proof = shown["proof"]
     if proof is None:
         return [*lines, "", "There is no proof yet: it is made once all runs are done."]
-    said = f"**{verdict(proof)}.**"
     lines += [
         "",
         "### Proof",
         "",
-        said,
+        f"**{verdict(proof)}.**",
         "",
         "| company | database | source | landed | missing before | missing | doubled | extra |",
     ]
@@ -168,10 +174,31 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"| {_cell(each['company'])} ({_cell(each['company_id'])}) | {_cell(each['database'])} | {counts} |"
         )
-    lines += [
+    said = [
+        f"- {_cell(each['company'])} ({_cell(each['company_id'])}): {_cell(words)}"
+        for each in proof["companies"]
+        for words in notes(each)
+    ]
+    said += [
         f"- versions {each['versions']}: {_cell(each['why'])} {_cell(each['remains'])}" for each in proof["unreadable"]
     ]
-    return lines
+    return [*lines, *(["", *said] if said else []), "", _cell(method(proof))]
+
+
+def notes(company: Mapping[str, Any]) -> list[str]:
+    """What its counts don't say: why it could not be asked, and why less landed than its source has although nothing is missing."""
+    unread = [f"It could not be asked: {company['note']}"] if company["note"] else []
+    return [*unread, *(f"{company[name]:,} {why}." for name, why in _EXCUSED.items() if company.get(name))]
+
+
+def method(proof: Mapping[str, Any]) -> str:
+    """How and when it was judged, for whoever has to believe it; a proof that was kept before this was noted says only how."""
+    when = f" at {proof['at']}" if proof.get("at") else ""
+    table = f" (table id {proof['table_id']})" if proof.get("table_id") else ""
+    return (
+        f"Judged{when}: the change feed of the source{table} against the landing tables, company by company, by the number of changes "
+        "and by the sum of the SHA-256 of their keys (record, version, kind)."
+    )
 
 
 def verdict(proof: Mapping[str, Any]) -> str:

@@ -36,7 +36,8 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
         lines.append((Piece("    nothing to do: it is so already", "ok"),))
     lines.append(paint.BLANK)
     lines += [(Piece("✖ ", "bad"), paint.piece(refusal, "bad")) for refusal in plan.refusals]
-    lines += [_labelled("who waits", text) for text in _impact(plan)]
+    waits = plan.impact.pause_seconds is not None or plan.impact.events is not None
+    lines += [_labelled("who waits" if waits else "concerns", text) for text in _impact(plan)]
     lines += [(Piece("▲ ", "warn"), paint.piece(warning)) for warning in plan.warnings]
     if plan.undo and plan.steps:
         lines.append(_labelled("undo", plan.undo))
