@@ -110,10 +110,7 @@ class Runs:
         return True
 
     def pause(self, operation: Operation, told: Callable[[str], None]) -> bool:
-        """Ends what an operation has at work elsewhere, and begins no further step; False where it does so already. `told` hears why it can't."""
-        run = self.of(operation.id)
-        if run is not None and run.going:
-            self.stop(run.key)
+        """Ends what an operation has at work elsewhere, by which its run ends too; False where it does so already. `told` hears why it can't."""
         return self._aside.run(f"pause of {operation.id}", lambda: self._pause(operation.id, told))
 
     def _pause(self, identifier: str, told: Callable[[str], None]) -> None:
