@@ -13,6 +13,8 @@ from lpmops.plain_text import plain
 from lpmops.store import codec
 from lpmops.store.journal import OperationRow, StepRow
 
+# What is shown of a company, in order.
+SHOWN = ("source", "landed", "missing_before", "missing", "doubled", "extra")
 _COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable", "quarantined", "before")
 # What the source has and the stream rightly did not bring.
 _EXCUSED = {
@@ -107,7 +109,7 @@ def data(
         "rows_planned": sum(chunk["rows_planned"] for chunk in chunks),
         "chunks": chunks,
         "latency": result.get("latency"),
-        "proof": result.get("proof"),
+        "proof": _beside_before(result.get("proof"), plan["wish"].get("known") or {}),
         "by": operation.who,
         "at": to_data(codec.moment(operation.created_at)),
         "ended_at": None if operation.ended_at is None else to_data(codec.moment(operation.ended_at)),
@@ -115,6 +117,14 @@ def data(
         "ticket": operation.ticket,
         "error": operation.error,
     }
+
+
+def _beside_before(proof: Mapping[str, Any] | None, known: Mapping[str, int]) -> dict[str, Any] | None:
+    """The proof, beside each company how much was known to be missing when the replay was planned; None where nobody had seen any missing."""
+    if proof is None:
+        return None
+    companies = [{**each, "missing_before": known.get(each["company_id"])} for each in proof["companies"]]
+    return {**proof, "companies": companies}
 
 
 def _sum(rows: Iterable[int | None]) -> int | None:
@@ -156,11 +166,11 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         "",
         f"**{verdict(proof)}.**",
         "",
-        "| company | database | source | landed | missing | doubled | extra |",
+        "| company | database | source | landed | missing before | missing | doubled | extra |",
     ]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|---|---|")
     for each in proof["companies"]:
-        counts = " | ".join(f"{each[name]:,}" for name in _COUNTS[:5])
+        counts = " | ".join(_count(each[name]) for name in SHOWN)
         lines.append(
             f"| {_cell(each['company'])} ({_cell(each['company_id'])}) | {_cell(each['database'])} | {counts} |"
         )

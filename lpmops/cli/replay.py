@@ -293,6 +293,11 @@ def _moment(text: str | None, flag: str) -> str | None:
         raise UsageError(f"{flag}: {error.message}", hint=error.hint) from None
 
 
+def _before(each: dict[str, Any]) -> str:
+    """What was known to be missing of a company before the replay, where anything was."""
+    return "" if each["missing_before"] is None else f"{each['missing_before']:,} before, now "
+
+
 def _lines(data: dict[str, Any]) -> list[str]:
     whom = ", ".join(plain(each) for each in data["companies"]) or "every company"
     from lpmops.actions import replay_latency, replay_show
@@ -321,7 +326,7 @@ def _lines(data: dict[str, Any]) -> list[str]:
     ]
     for each in proof["companies"]:
         lines.append(
-            f"    {plain(each['company_id'])}: source {each['source']:,}, landed {each['landed']:,}, missing {each['missing']:,}, "
+            f"    {plain(each['company_id'])}: source {each['source']:,}, landed {each['landed']:,}, missing {_before(each)}{each['missing']:,}, "
             f"doubled {each['doubled']:,}, extra {each['extra']:,}"
         )
         lines += [f"      {plain(why)}" for why in replay_show.notes(each)]

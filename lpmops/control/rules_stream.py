@@ -66,6 +66,8 @@ def hub(case: Case) -> Found:
     if evidence := signs.lost(facts):
         old = facts.hub is not None and (facts.age(facts.landed_enqueued_at) or 0.0) > facts.hub.retention
         summary = "The hub dropped events by age before they landed: they must be replayed from the table."
+        known = any(gap.repairable for gap in facts.gaps)
+        steps = (*((remedies.plan_replay(environment),) if known else ()), remedies.reconcile(environment))
         yield (
             CAUSE,
             Suspect(
@@ -74,7 +76,7 @@ def hub(case: Case) -> Found:
                 Confidence.SURE if old else Confidence.LIKELY,
                 summary,
                 tuple(evidence),
-                (remedies.look(environment),),
+                steps,
             ),
         )
     if evidence := signs.throttled(facts):

@@ -399,6 +399,17 @@ def test_the_proof_says_what_the_replay_did_to_what_flows_live(line: Line) -> No
     assert "Live latency: before 1." in line.run("replay", "show", identifier, "-o", "md").out
 
 
+def test_a_run_whose_changes_were_vacuumed_away_meanwhile_says_what_remains(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("stream", replays_fail=1, why_failed="[DELTA_CHANGE_DATA_FILE_NOT_FOUND] File x not found.")
+        ended = worker.attempt(worker.plan(case))
+        assert isinstance(ended, PartlyAppliedError)
+        assert "VACUUM has removed the files of their changes. They can't be sent again." in ended.message
+        assert "Another run of them would end the same way" in ended.message
+
+
 class Lacking(Proven):
     """One change is found missing after all."""
 
@@ -594,7 +605,7 @@ def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
 
 
 def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
-    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": ""}
+    company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": "", "missing_before": None}
     counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
     proof = {"complete": False, "companies": [{**company, **counts}], "unreadable": []}
     shown = {
@@ -607,7 +618,7 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     assert replay_show.verdict({"complete": False, "companies": []}).startswith("Not proven")
     assert "Reason: see \\[this](http://evil.example)" in lines
     (row,) = [line for line in lines if line.startswith("| a")]
-    assert row.startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | 1 |")
+    assert row.startswith("| a\\|b\\<c> (1001) | lpm-01 | 1 | 1 | - | 1 |")
 
 
 def test_a_proof_says_how_and_when_it_was_judged_and_what_the_stream_rightly_did_not_bring() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lpmops.control.collect import Collector
 from lpmops.errors import ForbiddenError, StatementError, ThrottledError
-from lpmops.model import Health, HubState, Snapshot, Suspect
+from lpmops.model import Health, HubState, Snapshot, StreamRun, Suspect
 from tests.control.pretend import FAULTS, World, environment
 
 # What comes first when two are broken: a sign-in that is over hides all, then the hops in their order, then what only blinds.
@@ -237,22 +237,36 @@ def test_a_busy_hub_is_known_from_its_own_words_before_any_metric_comes() -> Non
     assert first(looks(world, ())[-1]).id == "hub.throttled"
 
 
-def test_a_job_that_restarts_again_and_again_is_not_taken_for_a_running_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("state", "seconds", "before", "fails"),
+    [
+        ("starting", 1, "failed", True),
+        # A cluster takes minutes to start.
+        ("starting", 300, "failed", True),
+        ("running", 5, "failed", True),
+        ("running", 40, "failed", False),
+        ("stopping", 5, "failed", False),
+        ("starting", 1, "stopped", False),
+        ("running", 5, "stopped", False),
+        ("starting", 1, None, False),
+    ],
+)
+def test_one_look_knows_a_job_that_fails_again_and_again_while_its_next_run_begins(
+    state: str, seconds: int, before: str | None, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
-    collector = Collector(world.environment, world, now=lambda: world.now)
-    world.faults = {"cdf.job_failed"}
-    collector.refresh(2.0)
-    world.faults = set()
-    world.step(5)
-    starting = world.stream_run()
-    monkeypatch.setattr(
-        world,
-        "stream_run",
-        lambda: type(starting)("77", "lpm-tdr-stream", "starting", run_id="10", started_at=world.now),
-    )
-    snapshot = collector.refresh(2.0)
-    collector.close()
-    assert first(snapshot).id == "cdf.job_failed"
+
+    def run() -> StreamRun:
+        began = world.now - timedelta(seconds=seconds)
+        former = StreamRun("77", "lpm-tdr-stream", before or "", "Task failed", "9", ended_at=began) if before else None
+        return StreamRun("77", "lpm-tdr-stream", state, run_id="10", started_at=began, before=former)
+
+    monkeypatch.setattr(world, "stream_run", run)
+    snapshot = looks(world, (), 1)[-1]
+    assert ("cdf.job_failed" in [suspect.id for suspect in snapshot.suspects]) is fails
+    if fails:
+        assert snapshot.stages["cdf"].health is Health.DOWN
+        assert "Task failed" in first(snapshot).evidence
 
 
 def test_hostile_names_stay_one_word_of_a_command() -> None:

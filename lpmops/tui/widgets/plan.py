@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _LABEL = 13
 _WIDEST = 36
-# What becomes of the events that an action is about, where they are not skipped.
-_EVENTS = {"replay.run": "changes sent again"}
 _DIFF = {"+": "ok", "-": "bad", "@": "accent"}
 DANGERS = ("only looks", "can be undone", "can be undone, in production", "hard to undo")
 
@@ -77,7 +75,7 @@ def _impact(plan: Plan) -> list[str]:
     if impact.pause_seconds is not None:
         parts.append(f"{words.duration(impact.pause_seconds)} without delivery")
     if impact.events is not None:
-        parts.append(f"{words.count(impact.events)} {_EVENTS.get(plan.action, 'events skipped')}")
+        parts.append(f"{words.count(impact.events)} events skipped")
     if impact.budget_share is not None:
         parts.append(f"{100 * impact.budget_share:.1f} % of the error budget")
     return [", ".join(parts)] if parts else []
