@@ -56,7 +56,9 @@ def ahead(store: Store, environment: str, now: Callable[[], datetime]) -> Iterat
         take(store, environment, owner, now())
 
     def renew() -> None:
-        take(store, environment, owner, now())
+        # A store that is locked for a moment ends no look of a person.
+        with contextlib.suppress(StoreError):
+            take(store, environment, owner, now())
 
     try:
         yield renew

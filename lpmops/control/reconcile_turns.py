@@ -189,7 +189,7 @@ class ReconcileTurns:
         if fresh:
             found.append(self._reconcile(store, services, Asked(spans=SPANS_A_TURN)))
             settled = found[0].versions
-            waits = " ".join(found[0].warnings) if settled is None else ""
+            waits = found[0].warnings[-1] if settled is None and found[0].warnings else ""
             if found[0].table_id != known.table_id:
                 known = replace(known, table_id=found[0].table_id, again=None, again_at=self._now())
         window = self._window(store, known)
