@@ -39,7 +39,7 @@ def written(answer: Answer) -> StreamProgress:
 
 def belongs_to(answer: Answer, checkpoint: str) -> bool:
     """Whether a progress is that of the checkpoint of this name in the same folder; one that names none is taken for it."""
-    return answer.fields().values.get("checkpoint", checkpoint) == checkpoint
+    return bool(answer.fields().values.get("checkpoint", checkpoint) == checkpoint)
 
 
 class _Parts:
