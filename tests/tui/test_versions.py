@@ -51,7 +51,7 @@ async def test_from_a_suspected_loss_one_key_leads_to_the_versions_that_lack_som
                       ("lpmops replay plan -e prod --missing",))  # fmt: skip
     feed.snapshots["prod"] = replace(feed.snapshots["prod"], suspects=(suspect,))
     async with opened(feed, (120, 40)) as pilot:
-        assert "→ enter opens PROD, then V shows what is missing" in text(pilot)
+        assert "→ 3 opens PROD, then V shows what is missing" in text(pilot)
         await pilot.press("3")
         await until(pilot, lambda: "→ V shows what is missing" in text(pilot))
         await pilot.press("V")
