@@ -139,6 +139,14 @@ class ActionOrders:
         with self._desk(operation.environment) as desk:
             desk.abort(operation.id, reason)
 
+    def pause(self, identifier: str) -> None:
+        """End what a replay has at work, and leave the rest to be resumed. Raises DeclinedError and what replay_halt.pause raises."""
+        from lpmops.actions import replay_halt
+
+        operation = self._guarded(identifier)
+        with self._desk(operation.environment) as desk:
+            replay_halt.pause(desk, operation.id, "paused")
+
     # What was done ---------------------------------------------------------------------------------------------------------------------------------
 
     def operations(self) -> Sequence[Operation]:

@@ -172,6 +172,7 @@ PLAN: tuple[Command, ...] = (
 OPERATION: tuple[Command, ...] = (
     Command("operation.leave", "screen.leave", "escape", "leave", "Leave the panel; what runs goes on", shown=True, in_palette=False),
     Command("operation.stop", "screen.stop_run", "s", "stop after step", "Begin no further step; it can be resumed", shown=True, in_palette=False),
+    Command("operation.pause", "screen.pause_run", "p", "pause", "End what it has at work now; it can be resumed", shown=True, in_palette=False),
     Command("operation.resume", "screen.resume", "r", "resume", "Look at what is there, and go on", shown=True, in_palette=False),
     Command("operation.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
     Command("operation.done", "screen.say_done", "d", "it is done", "Say of the step in doubt that it did", shown=True, in_palette=False),

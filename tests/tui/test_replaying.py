@@ -199,6 +199,32 @@ async def test_before_there_is_a_proof_there_is_nothing_to_write() -> None:
         assert "write proof" not in text(pilot)
 
 
+async def test_p_pauses_a_replay_that_is_at_work_wherever_it_runs_and_says_why_it_cannot() -> None:
+    operation = replaying(chunk(1, "accepted", 10))
+    feed, orders = world(operation, shown(None))
+    orders.refusing["pause"] = ServiceError("The workspace does not answer.", service="databricks")
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "p pause" in text(pilot))
+        await pilot.press("p")
+        await until(pilot, lambda: "The workspace does not answer." in text(pilot))
+        assert orders.said == []
+        del orders.refusing["pause"]
+        await until(pilot, lambda: not app_of(pilot).going)
+        await pilot.press("p")
+        await until(pilot, lambda: orders.said == [("pause", ID)])
+        assert "is being paused" in text(pilot)
+
+
+async def test_a_replay_that_is_over_is_not_paused() -> None:
+    operation = replaying(chunk(1, "done", 400, 300), state="succeeded", ended_at=ago(30))
+    feed, orders = world(operation, shown(412, proof=proof()))
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "write proof" in text(pilot))
+        assert "p pause" not in text(pilot)
+
+
 async def test_a_replay_whose_progress_cannot_be_read_shows_its_journal() -> None:
     operation = replaying(chunk(1, "accepted", 10), chunk(2, "planned"))
     feed, orders = world(operation)

@@ -176,6 +176,14 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         waits = operation is not None and operation.waits and not going
         if action in ("resume", "give_up"):
             return waits
+        if action == "pause_run":
+            return (
+                operation is not None
+                and bool(operation.id)
+                and operation.unfinished
+                and not waits
+                and _has_more_at_work(operation)
+            )
         if action in ("say_done", "say_not_done"):
             return waits and operation is not None and operation.state == "in_doubt"
         if action == "open_company":
@@ -199,6 +207,15 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         why = self.owner.why_not("screen.stop_run")
         if why is not None or self.owner.runs is None or self.run is None or not self.owner.runs.stop(self.run.key):
             self.owner.tell(why or "it has ended just now")
+        self.show(self.latest())
+
+    def action_pause_run(self) -> None:
+        """Ends what it has at work elsewhere, which a stop would wait for."""
+        operation, runs = self.standing, self.owner.runs
+        if operation is None or runs is None:
+            return
+        begun = runs.pause(operation, self.owner.tell)
+        self.owner.tell(f"{operation.id} is being paused: its run is ended" if begun else "it is being paused already")
         self.show(self.latest())
 
     def action_resume(self) -> None:
@@ -291,6 +308,12 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 def command_of(operation: Operation) -> str:
     """What goes on with it, or what did the same."""
     return f"lpmops op resume {operation.id}" if operation.waits and operation.id else operation.command
+
+
+def _has_more_at_work(operation: Operation) -> bool:
+    """Whether it has something at work elsewhere that can be ended."""
+    entry = registry.ACTIONS.get(operation.action)
+    return entry is not None and entry.halt is not None
 
 
 def _trail(operation: Operation) -> Line:
