@@ -808,7 +808,7 @@ class Cloud:
                     str(run["run_id"]),
                     run["name"],
                     state if ended else "running",
-                    {"failed": "the driver died"}.get(state, ""),
+                    held.get("why_failed", "the driver died") if state == "failed" else "",
                     started_at=START - timedelta(minutes=2),
                     ended_at=START - timedelta(minutes=1) if ended else None,
                     first=int(words["--from-version"]),

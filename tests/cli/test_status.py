@@ -100,7 +100,7 @@ def test_services_that_can_not_even_be_opened_are_a_warning(line: CommandLine) -
 
 
 def test_how_far_all_is_proven_stands_beside_the_latency(line: CommandLine) -> None:
-    assert "landed   " not in line.run("status", "-e", "test").out
+    assert "proven" not in line.run("status", "-e", "test").out
     world, store = line.worlds["test"], line.store()
     standing = Standing(world.now, world.now, "t", Versions(3, 1_204), missing=24, companies=1)
     reconcile_standing.keep(store, "test", standing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -71,6 +72,7 @@ def company(name: str = "1001", **counts: Any) -> dict[str, Any]:
         "extra": 0,
         "repairable": 0,
         "note": "",
+        "missing_before": 61,
         **counts,
     }
     return {"company_id": name, "company": "Harbour 911", "database": "lpm-01", **found}
@@ -164,6 +166,7 @@ async def test_the_proof_is_drawn_with_its_verdict_and_each_company(found: dict[
         await until(pilot, lambda: words in text(pilot))
         assert "versions 920 to 979 · 1 company · by ops@lpm.example, 2026-11-23 14:02:42Z" in text(pilot)
         assert "1001 Harbour 911" in text(pilot)
+        assert "source  landed  lacked missing doubled   extra" in text(pilot)
         assert "complete true" not in text(pilot)
         for each in found["unreadable"]:
             assert each["why"] in text(pilot)
@@ -182,6 +185,9 @@ async def test_w_writes_the_proof_down_and_copies_it(tmp_path: Path, monkeypatch
         assert "**Complete: each change of the source landed once.**" in written.read_text()
         assert "\x1b" not in written.read_text()
         assert pilot.app.clipboard == written.read_text()
+        assert hashlib.sha256(written.read_bytes()).hexdigest() in text(pilot).replace("║", "").replace(
+            " ", ""
+        ).replace("\n", "")
 
 
 async def test_before_there_is_a_proof_there_is_nothing_to_write() -> None:

@@ -5,6 +5,7 @@ It draws a run of this app while there is one, else what the journal says. Leavi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -24,7 +25,7 @@ from lpmops.tui.widgets.operation import Notes, line_of, mark_of, operation_line
 from lpmops.tui.widgets.pager import Pager
 from lpmops.tui.widgets.plain_input import PlainInput
 from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
-from lpmops.tui.widgets.replay import is_replay
+from lpmops.tui.widgets.replay import digest, is_replay, written
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation
@@ -131,7 +132,9 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             # Until the end was read, what was read on the way.
             shown = answers.get(questions.replay(orders, operation.id, going=True), now).value
         points = answers.get(questions.series(self.owner.live, operation.environment, "latency.p99"), now).value
-        return Notes(shown, points or ())
+        if self.notes is not None and self.notes.shown is shown:
+            return replace(self.notes, latency=points or ())
+        return Notes(shown, points or (), digest(shown) if shown is not None and shown["proof"] is not None else "")
 
     def _follow(self, operation: Operation) -> None:
         """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
@@ -275,11 +278,8 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 
     def action_write_proof(self) -> None:
         """Writes the proof down as Markdown, and copies it."""
-        from lpmops.actions import replay_show
-
         if self.notes is not None and self.notes.shown is not None:
-            text = "\n".join(replay_show.markdown(self.notes.shown)) + "\n"
-            hands.take(self.owner, "proof", text, name=f"replay-{self.notes.shown['id']}.md")
+            hands.take(self.owner, "proof", written(self.notes.shown), name=f"replay-{self.notes.shown['id']}.md")
 
     def action_take_command(self) -> None:
         """Copies the equal command line, or the one that goes on."""
