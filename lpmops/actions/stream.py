@@ -47,7 +47,7 @@ def doubts(feed: FeedState, progress: StreamProgress | None) -> list[str]:
         return ["the stream has left no checkpoint: a start may send the whole table again"]
     found = []
     following = progress.version + 1
-    if feed.table_id and progress.table_id and feed.table_id != progress.table_id:
+    if _of_another(feed, progress):
         found.append(
             "the table was made anew since the checkpoint was written, and the stream can't go on in another table"
         )
@@ -62,6 +62,11 @@ def doubts(feed: FeedState, progress: StreamProgress | None) -> list[str]:
             f"the stream goes on with version {following}, and changes are recorded since {feed.first_version} only"
         )
     return found
+
+
+def _of_another(feed: FeedState, progress: StreamProgress) -> bool:
+    """Whether a progress is that in another table, whose versions are not these."""
+    return bool(feed.table_id and progress.table_id and feed.table_id != progress.table_id)
 
 
 def outside(feed: FeedState, version: int) -> list[str]:
@@ -109,7 +114,9 @@ def show(bench: Bench) -> dict[str, Any]:
         "url": job.run.url,
         "version": progress.version if progress is not None else None,
         "latest_version": feed.latest_version,
-        "versions_behind": max(0, feed.latest_version - progress.version) if progress is not None else None,
+        "versions_behind": None
+        if progress is None or _of_another(feed, progress)
+        else max(0, feed.latest_version - progress.version),
         "reported_at": to_data(progress.at) if progress is not None else None,
         "input_rate": progress.input_rate if progress is not None else None,
         "processed_rate": progress.processed_rate if progress is not None else None,
