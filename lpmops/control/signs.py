@@ -52,8 +52,8 @@ def failed_run(facts: Facts) -> StreamRun | None:
         return run
     if run.before is None or run.before.state != "failed":
         return None
-    started = facts.age(run.started_at)
-    stands = started is None or started >= _SETTLED_RUN_SECONDS
+    started, batch = facts.age(run.started_at), facts.age(facts.progress.at) if facts.progress is not None else None
+    stands = started is None or started >= _SETTLED_RUN_SECONDS or (batch is not None and batch < started)
     begins = run.state == "starting" or (run.state == "running" and not stands)
     return run.before if begins else None
 

@@ -240,21 +240,22 @@ def test_a_busy_hub_is_known_from_its_own_words_before_any_metric_comes() -> Non
 
 
 @pytest.mark.parametrize(
-    ("state", "seconds", "before", "fails"),
+    ("state", "seconds", "batch", "before", "fails"),
     [
-        ("starting", 1, "failed", True),
+        ("starting", 1, 20, "failed", True),
         # A cluster takes minutes to start.
-        ("starting", 300, "failed", True),
-        ("running", 5, "failed", True),
-        ("running", 40, "failed", False),
-        ("stopping", 5, "failed", False),
-        ("starting", 1, "stopped", False),
-        ("running", 5, "stopped", False),
-        ("starting", 1, None, False),
+        ("starting", 300, 310, "failed", True),
+        ("running", 5, 20, "failed", True),
+        ("running", 5, 2, "failed", False),
+        ("running", 40, 45, "failed", False),
+        ("stopping", 5, 20, "failed", False),
+        ("starting", 1, 20, "stopped", False),
+        ("running", 5, 20, "stopped", False),
+        ("starting", 1, 20, None, False),
     ],
 )
 def test_one_look_knows_a_job_that_fails_again_and_again_while_its_next_run_begins(
-    state: str, seconds: int, before: str | None, fails: bool, monkeypatch: pytest.MonkeyPatch
+    state: str, seconds: int, batch: int, before: str | None, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World()
 
@@ -263,7 +264,11 @@ def test_one_look_knows_a_job_that_fails_again_and_again_while_its_next_run_begi
         former = StreamRun("77", "lpm-tdr-stream", before or "", "Task failed", "9", ended_at=began) if before else None
         return StreamRun("77", "lpm-tdr-stream", state, run_id="10", started_at=began, before=former)
 
+    def progress() -> StreamProgress:
+        return StreamProgress(world.sent_version, at=world.now - timedelta(seconds=batch))
+
     monkeypatch.setattr(world, "stream_run", run)
+    monkeypatch.setattr(world, "progress", progress)
     snapshot = looks(world, (), 1)[-1]
     assert ("cdf.job_failed" in [suspect.id for suspect in snapshot.suspects]) is fails
     if fails:
