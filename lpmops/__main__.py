@@ -25,6 +25,7 @@ _PICTURES = {
     "record": ("PROD", "G", "enter", "enter"),
     "logs": ("PROD", "l"),
     "time": ("t", "left_curly_bracket"),
+    "versions": ("PROD", "V"),
 }
 
 

@@ -274,11 +274,11 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """How often the app and `lpmops record` hold the source against what landed by themselves, in seconds; 0 is never.
+    """How often the app, `lpmops record` and `status --watch` hold the source against what landed by themselves, in seconds; 0 is never.
 
-    `interval` is between turns that look at what was committed since, `again_interval` between looks at what was proven before. A turn costs some
-    statements on the warehouse, and none where nothing was committed. It never starts a warehouse that stands; one that runs, it can keep from
-    stopping by itself only where it would run for the looks of `refresh` anyway, which ask it for the newest commit.
+    `interval` is between turns that look at what was committed since, `again_interval` between looks at what was proven before. A turn costs the
+    warehouse some statements, and none where nothing was committed. It starts no warehouse that stands and keeps none awake that would have stopped:
+    the looks beside it ask the warehouse for the newest commit every few seconds as long as they go on.
     """
 
     interval: float = field(default=300.0, metadata=meta(low=60, high=86_400, off=True))

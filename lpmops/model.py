@@ -290,7 +290,10 @@ class Commit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StreamRun:
-    """The streaming job and its newest run. state: running, starting, stopping, stopped, failed, paused or absent."""
+    """The streaming job and its newest run. state: running, starting, stopping, stopped, failed, paused or absent.
+
+    `before` is the run that ended last before it, None where none is known.
+    """
 
     job_id: str | None
     name: str
@@ -300,6 +303,7 @@ class StreamRun:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     url: str = ""
+    before: StreamRun | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

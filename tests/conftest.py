@@ -18,7 +18,35 @@ EXAMPLES = int(os.environ.get("LPMOPS_TEST_EXAMPLES", "40"))
 settings.register_profile("lpmops", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lpmops")
 
+# Modules whose tests wait more than they work, the longest first, and in it the longest test.
+_LONG = (
+    "tests/stories/test_a_running_stream.py", "tests/stories/test_a_pause.py", "tests/stories/test_a_sandbox_and_its_folder.py",
+    "tests/web/test_in_chromium.py", "tests/stories/test_the_app_through_a_night.py", "tests/stories/test_replays_end_alike.py",
+    "tests/stories/test_a_hostile_world.py",
+)  # fmt: skip
+_LONGEST = "hub.throttled"
 _MAY_SKIP = ("LPMOPS_TEST_MSSQL",)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits begins at once, on every second worker, beside others that work: so no long story is left alone at the end."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    piles: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, module in enumerate(_LONG):
+        long = [item for item in items if item.nodeid.startswith(module)]
+        piles[2 * number % workers] += sorted(long, key=lambda item: _LONGEST not in item.nodeid)
+    waiting = {item.nodeid for pile in piles for item in pile}
+    others = [item for item in items if item.nodeid not in waiting]
+    left, shares = len(items), list[pytest.Item]()
+    for number, pile in enumerate(piles):
+        # The share that xdist gives to a worker at first; what it has to spare others take from its end.
+        room = max(0, left // (workers - number) - len(pile))
+        shares += [*pile, *others[:room]]
+        others, left = others[room:], left - len(pile) - room
+    items[:] = [*shares, *others]
 
 
 @pytest.fixture(autouse=True)

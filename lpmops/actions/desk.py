@@ -26,7 +26,7 @@ from lpmops.control.hands import Event, Outcome, StopRequest, Ticking, Timing, t
 from lpmops.control.lock import ControlDatabase, LockState
 from lpmops.control.operations import Operation, operation_of
 from lpmops.control.plan import Plan
-from lpmops.errors import LpmopsError, NotFoundError, RefusedError, UsageError
+from lpmops.errors import LpmopsError, NotFoundError, PartlyAppliedError, RefusedError, UsageError
 from lpmops.model import to_data
 from lpmops.store import audit, journal
 from lpmops.store.connection import Store
@@ -141,26 +141,37 @@ class Desk:
         return self._engine(tell_nobody, None).resolve(identifier, how, reason)
 
     def abort(self, identifier: str, reason: str) -> Book:
-        """Give an operation up, and end what it has at work elsewhere; where that fails it is a warning. Raises what Engine.abort raises."""
+        """Give an operation up, and end what it has at work elsewhere.
+
+        Raises what Engine.abort raises, and PartlyAppliedError where it was given up and what it has at work goes on.
+        """
         engine = self._engine(tell_nobody, None)
+        going_on = self._halt(identifier)
         try:
-            self._halt(identifier)
-            return engine.abort(identifier, reason)
+            book = engine.abort(identifier, reason)
         finally:
             self.warnings += engine.warnings
+        if going_on is not None:
+            raise PartlyAppliedError(
+                f"Operation {book.id} was given up, but what it has at work could not be ended and goes on: {going_on.message}",
+                hint=f"End it in the workspace: the run is named after the operation.\n{going_on.hint}".strip(),
+            )
+        return book
 
-    def _halt(self, identifier: str) -> None:
+    def _halt(self, identifier: str) -> LpmopsError | None:
+        """End what an operation that no process runs has at work; what kept it from that."""
         operation, _ = journal.read(self.store, identifier)
         entry = registry.ACTIONS.get(operation.action)
         if entry is None or entry.halt is None or operation.state not in journal.UNFINISHED:
-            return
+            return None
         if is_alive(self.store, operation.id, self.now()):
             # It is not given up from here while another process runs it.
-            return
+            return None
         try:
             entry.halt(self.bench(), operation.id)
         except LpmopsError as error:
-            self.warnings.append(f"What operation {operation.id} has at work could not be ended: {error.message}")
+            return error
+        return None
 
     def break_lock(self, reason: str) -> LockState:
         """Take the lock away from whoever holds it; how it was before. Raises UsageError, RefusedError, ServiceError types."""

@@ -7,6 +7,7 @@ is read-only, and an environment that is not armed, are refused here, whatever a
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobod
 from lpmops.control.operations import FINISHED_STEPS, Operation, operation_of, operations
 from lpmops.control.plan import Danger, Plan
 from lpmops.control.poller import Opener, open_services
+from lpmops.errors import LpmopsError
 from lpmops.model import ReplayProgress
 from lpmops.store import audit, journal
 from lpmops.store.audit import Entry
@@ -137,6 +139,14 @@ class ActionOrders:
         with self._desk(operation.environment) as desk:
             desk.abort(operation.id, reason)
 
+    def pause(self, identifier: str) -> None:
+        """End what a replay has at work, and leave the rest to be resumed. Raises DeclinedError and what replay_halt.pause raises."""
+        from lpmops.actions import replay_halt
+
+        operation = self._guarded(identifier)
+        with self._desk(operation.environment) as desk:
+            replay_halt.pause(desk, operation.id, "paused")
+
     # What was done ---------------------------------------------------------------------------------------------------------------------------------
 
     def operations(self) -> Sequence[Operation]:
@@ -159,18 +169,31 @@ class ActionOrders:
         done = {number for number, step in enumerate(steps, 1) if step.state in FINISHED_STEPS}
         with ExitStack() as opened:
             desks: list[Desk] = []
+            silent = False
 
             def progress(chunk: int) -> ReplayProgress | None:
+                nonlocal silent
                 known = self._sent.get((row.id, chunk))
-                if known is None:
+                if known is not None or silent:
+                    return known
+                try:
                     if not desks:
                         desks.append(opened.enter_context(self._desk(row.environment)))
                     known = desks[0].services.replays.progress(replay.replay_id(row.id, chunk))
-                    if known is not None and chunk in done:
-                        self._sent[row.id, chunk] = known
+                except LpmopsError:
+                    # A workspace that does not answer is not asked for each chunk: the journal and the proof are there without it.
+                    silent = True
+                    return None
+                if known is not None and chunk in done:
+                    self._sent[row.id, chunk] = known
                 return known
 
-            return replay_show.data(row, steps, state, progress)
+            found = replay_show.data(row, steps, state, progress)
+        for chunk in found["chunks"]:
+            # What a run that goes on is called only its receipt knows.
+            receipt = json.loads(steps[chunk["n"] - 1].receipt or "{}")
+            chunk["run_id"] = chunk["run_id"] or receipt.get("location")
+        return found
 
     # Inside ----------------------------------------------------------------------------------------------------------------------------------------
 

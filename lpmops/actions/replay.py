@@ -6,6 +6,7 @@ alone. What lands twice is dropped by the landing tables' unique key. A chunk th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -37,7 +38,7 @@ from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import StepRow
-from lpmops.versions import Versions
+from lpmops.versions import Versions, within
 
 NAME = "replay.run"
 CHUNK, LANDED = "replay.chunk", f"{WAITS}landed"
@@ -91,10 +92,28 @@ def plan_run(bench: Bench, wish: Wish) -> Plan:
     steps = (*(_step(chunk, wished) for chunk in chunks), _landing_step(bench, len(chunks)))
     # Nothing is skipped by it, so it says no events, which are those that are.
     impact = Impact(len(counts.rows or ()) or len(wished.companies) or None)
+    known = wish.get("known") if again else _known(bench, wished, feed)
     summary = _summary(bench, wished, chunks, counts)
     return _plan(
-        bench, {**wish, "counted": counts.rows}, wished, steps, seen, summary, impact, warnings, tuple(refusals)
+        bench,
+        {**wish, "counted": counts.rows, "known": known},
+        wished,
+        steps,
+        seen,
+        summary,
+        impact,
+        warnings,
+        tuple(refusals),
     )
+
+
+def _known(bench: Bench, wished: Exact, feed: FeedState) -> dict[str, int]:
+    """How many changes reconciliations know to be missing in the versions, by company, so that the proof says what it was before."""
+    found: Counter[str] = Counter()
+    for gap in bench.prover.gaps(bench, feed.table_id):
+        if gap.missing and any(within([one], gap.versions) for one in wished.ranges):
+            found[gap.company_id] += gap.missing
+    return {company: found[company] for company in sorted(found) if not wished.companies or company in wished.companies}
 
 
 def _summary(bench: Bench, wished: Exact, chunks: Sequence[Chunk], counts: Counts) -> str:
@@ -137,10 +156,8 @@ def _step(chunk: Chunk, wished: Exact) -> Step:
         "rate": wished.rate,
         "seconds": _expected(chunk, wished.rate) * _PATIENCE + _LEEWAY,
     }
-    said = f"at most {chunk.rows:,} sent again"
-    if wished.companies:
-        said = f"of {chunk.rows:,} those of {counted(len(wished.companies), 'company', 'companies')} sent again"
-    change = Change("events", None, said)
+    whose = f"those of {counted(len(wished.companies), 'company', 'companies')}" if wished.companies else "all"
+    change = Change("changes", f"{chunk.rows:,} at most", f"{whose} sent again")
     return Step(f"send versions {first} to {last}", CHUNK, f"chunk {chunk.n}", arguments, (change,))
 
 
@@ -220,10 +237,20 @@ def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | No
         return Observation(Sight.MOVING, f"run {newest.run_id} is at work{_rows_so_far(bench, row.operation, n)}")
     if newest.state == "done":
         return Observation(Sight.SO, f"run {newest.run_id} is done{_rows_so_far(bench, row.operation, n)}")
-    said = f"run {newest.run_id} ended: {newest.message.rstrip('.') or 'it does not say why'}"
+    said = f"run {newest.run_id} ended: {_why_ended(newest)}"
     # What was seen before an act names the run that had failed by then; another one is of this attempt.
     is_new = is_out and f"run {newest.run_id} " not in row.observed
     return Observation(Sight.OTHERWISE if is_new else Sight.ABSENT, said)
+
+
+def _why_ended(run: ReplayRun) -> str:
+    """What its run says of its end, and for changes that can't be read what that means: each further run would end so."""
+    # The app loads the actions at its start and the services when they are needed.
+    from lpmops.services import changes
+
+    said = run.message.rstrip(".") or "it does not say why"
+    meaning = changes.why_unreadable(run.message)
+    return f"{said}: {meaning} Another run of them would end the same way" if meaning else said
 
 
 def _rows_so_far(bench: Bench, operation: str, chunk: int) -> str:

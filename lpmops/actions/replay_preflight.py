@@ -11,7 +11,7 @@ from lpmops.actions.action import Bench
 from lpmops.actions.replay_wish import MOST_VERSIONS, Exact, HeadRoom
 from lpmops.control import access, remedies, rights, routes
 from lpmops.control.routes import REMOVED
-from lpmops.errors import LpmopsError, SignInError
+from lpmops.errors import BadAnswerError, LpmopsError, SignInError
 from lpmops.model import Commit, FeedState, to_data
 
 RUN_PREFIX = "lpmops replay "
@@ -28,15 +28,15 @@ def refusals(
         yield f"There is no stream job {name}, whose code a replay runs. Deploy it first: lpmops stream deploy -e {bench.environment.name}"
     elif not entry_of(job):
         yield f"The job {name} does not run the code of lpmops. Deploy it first: lpmops stream deploy -e {bench.environment.name}"
+    yield from _of_the_stream(bench, feed)
     yield from _of_the_companies(bench, wished)
     yield from _of_the_jobs(bench)
     yield from _of_other_replays(bench, wished)
     if wished.rate > room.free:
-        yield (
-            f"{wished.rate:,} events a second are more than is free: the namespace takes {room.capacity:,.0f}, "
-            + (f"{room.flow:,.0f} flow now." if room.flow is not None else "and what flows now is not known.")
-            + " Take a lower --rate."
-        )
+        flow = f"{room.flow:,.0f} flow now" if room.flow is not None else "and what flows now is not known"
+        more = f"give it more: {remedies.add_throughput(bench.environment, room.namespace)}"
+        way = f"Take a lower --rate, or {more}" if room.free else f"Wait until less flows, or {more}"
+        yield f"{wished.rate:,} events a second are more than is free: the namespace takes {room.capacity:,.0f}, {flow}. {way}"
 
 
 def entry_of(job: Mapping[str, Any]) -> str:
@@ -69,6 +69,20 @@ def _of_the_feed(bench: Bench, wished: Exact, feed: FeedState) -> Iterator[str]:
         yield f"The table's log begins with version {feed.oldest_version}: older ones were cleaned up and can't be sent again."
     if feed.latest_version - first >= MOST_VERSIONS:
         yield f"Version {first} is more than {MOST_VERSIONS:,} versions ago, which no plan reaches. Begin later."
+
+
+def _of_the_stream(bench: Bench, feed: FeedState) -> Iterator[str]:
+    """A proof leans on how far the stream is, which its checkpoint of another table does not say of this one."""
+    try:
+        progress = bench.services.databricks.progress()
+    except BadAnswerError:
+        return
+    if progress is not None and feed.table_id and progress.table_id and feed.table_id != progress.table_id:
+        yield (
+            "The table was made anew since the stream's checkpoint was written: the versions are those of another table now, and the stream sends "
+            "none of them. Let it follow this table first, from a new databricks.checkpoint: "
+            f"lpmops stream deploy -e {bench.environment.name} --from-version 0"
+        )
 
 
 def _of_the_companies(bench: Bench, wished: Exact) -> Iterator[str]:

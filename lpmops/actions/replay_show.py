@@ -13,11 +13,18 @@ from lpmops.plain_text import plain
 from lpmops.store import codec
 from lpmops.store.journal import OperationRow, StepRow
 
-_COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable")
+# What is shown of a company, in order.
+SHOWN = ("source", "landed", "missing_before", "missing", "doubled", "extra")
+_COUNTS = ("source", "landed", "missing", "doubled", "extra", "repairable", "quarantined", "before")
+# What the source has and the stream rightly did not bring.
+_EXCUSED = {
+    "quarantined": "larger than the hub takes, and in the quarantine table",
+    "before": "older than the company's route",
+}
 
 
 def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
-    """Reconciliations of the ranges of a replay as one proof: the counts of each company over all of them."""
+    """Reconciliations of the ranges of a replay, at least one, as one proof: the counts of each company over all of them."""
     found: dict[str, dict[str, Any]] = {}
     for proof in proofs:
         for each in proof.companies:
@@ -39,6 +46,8 @@ def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
         if proof.waiting_from is not None
     ]
     return {
+        "at": to_data(max(proof.at for proof in proofs)),
+        "table_id": proofs[0].table_id,
         "complete": all(proof.complete and proof.waiting_from is None for proof in proofs),
         "companies": [found[key] for key in sorted(found)],
         "unreadable": unreadable,
@@ -100,7 +109,7 @@ def data(
         "rows_planned": sum(chunk["rows_planned"] for chunk in chunks),
         "chunks": chunks,
         "latency": result.get("latency"),
-        "proof": result.get("proof"),
+        "proof": _beside_before(result.get("proof"), plan["wish"].get("known") or {}),
         "by": operation.who,
         "at": to_data(codec.moment(operation.created_at)),
         "ended_at": None if operation.ended_at is None else to_data(codec.moment(operation.ended_at)),
@@ -108,6 +117,14 @@ def data(
         "ticket": operation.ticket,
         "error": operation.error,
     }
+
+
+def _beside_before(proof: Mapping[str, Any] | None, known: Mapping[str, int]) -> dict[str, Any] | None:
+    """The proof, beside each company how much was known to be missing when the replay was planned; None where nobody had seen any missing."""
+    if proof is None:
+        return None
+    companies = [{**each, "missing_before": known.get(each["company_id"])} for each in proof["companies"]]
+    return {**proof, "companies": companies}
 
 
 def _sum(rows: Iterable[int | None]) -> int | None:
@@ -143,18 +160,45 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
     proof = shown["proof"]
     if proof is None:
         return [*lines, "", "There is no proof yet: it is made once all runs are done."]
-    said = f"**{verdict(proof)}.**"
-    lines += ["", "### Proof", "", said, "", "| company | database | source | landed | missing | doubled | extra |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines += [
+        "",
+        "### Proof",
+        "",
+        f"**{verdict(proof)}.**",
+        "",
+        "| company | database | source | landed | missing before | missing | doubled | extra |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
     for each in proof["companies"]:
-        counts = " | ".join(f"{each[name]:,}" for name in _COUNTS[:5])
+        counts = " | ".join(_count(each[name]) for name in SHOWN)
         lines.append(
             f"| {_cell(each['company'])} ({_cell(each['company_id'])}) | {_cell(each['database'])} | {counts} |"
         )
-    lines += [
+    said = [
+        f"- {_cell(each['company'])} ({_cell(each['company_id'])}): {_cell(words)}"
+        for each in proof["companies"]
+        for words in notes(each)
+    ]
+    said += [
         f"- versions {each['versions']}: {_cell(each['why'])} {_cell(each['remains'])}" for each in proof["unreadable"]
     ]
-    return lines
+    return [*lines, *(["", *said] if said else []), "", _cell(method(proof))]
+
+
+def notes(company: Mapping[str, Any]) -> list[str]:
+    """What its counts don't say: why it could not be asked, and why less landed than its source has although nothing is missing."""
+    unread = [f"It could not be asked: {company['note']}"] if company["note"] else []
+    return [*unread, *(f"{company[name]:,} {why}." for name, why in _EXCUSED.items() if company.get(name))]
+
+
+def method(proof: Mapping[str, Any]) -> str:
+    """How and when it was judged, for whoever has to believe it; a proof that was kept before this was noted says only how."""
+    when = f" at {proof['at']}" if proof.get("at") else ""
+    table = f" (table id {proof['table_id']})" if proof.get("table_id") else ""
+    return (
+        f"Judged{when}: the change feed of the source{table} against the landing tables, company by company, by the number of changes "
+        "and by the sum of the SHA-256 of their keys (record, version, kind)."
+    )
 
 
 def verdict(proof: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from lpmops.actions.action import Bench, Wish
 from lpmops.control import readers
 from lpmops.errors import ServiceError, SignInError, UsageError
-from lpmops.model import Commit, FeedState, parse_time, to_data
+from lpmops.model import Commit, FeedState, NamespaceState, parse_time, to_data
 from lpmops.plain_text import counted
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions, in_at_most, merged
@@ -40,6 +40,7 @@ class HeadRoom:
 
     capacity: float
     flow: float | None
+    namespace: NamespaceState
     event_bytes: float = _USUAL_BYTES
     is_measured: bool = False
 
@@ -111,7 +112,8 @@ def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
 
 def head_room(bench: Bench) -> HeadRoom:
     """What the namespace has left; what flows is unknown where Azure Monitor does not say. Raises ServiceError types for the namespace alone."""
-    units = max(1, bench.services.eventhubs.namespace().throughput_units)
+    namespace: NamespaceState = bench.services.eventhubs.namespace()
+    units = max(1, namespace.throughput_units)
     try:
         found = readers.read_hub_flow(bench.services.monitor, bench.environment)
     except SignInError:
@@ -122,7 +124,9 @@ def head_room(bench: Bench) -> HeadRoom:
     flow = None if events is None else events.value / 60
     measured = size.value / events.value if size is not None and events is not None and events.value else None
     each = _USUAL_BYTES if measured is None else measured
-    return HeadRoom(units * min(_UNIT_EVENTS, _UNIT_BYTES / max(1.0, each)), flow, each, measured is not None)
+    return HeadRoom(
+        units * min(_UNIT_EVENTS, _UNIT_BYTES / max(1.0, each)), flow, namespace, each, measured is not None
+    )
 
 
 def commits(bench: Bench, feed: FeedState, ranges: Sequence[Versions]) -> list[Commit]:

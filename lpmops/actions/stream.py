@@ -34,13 +34,20 @@ def job_of(bench: Bench) -> StreamJob:
     return found
 
 
+def fails(job: StreamJob) -> bool:
+    """Whether the service starts run after run of a continuous job, and none has worked so far."""
+    run = job.run
+    begins = run.state == "starting" and run.before is not None and run.before.state == "failed"
+    return job.continuous and not job.paused and (run.state == "failed" or begins)
+
+
 def doubts(feed: FeedState, progress: StreamProgress | None) -> list[str]:
     """What speaks against letting the stream go on from its checkpoint: each would fail it, or send what was sent before."""
     if progress is None:
         return ["the stream has left no checkpoint: a start may send the whole table again"]
     found = []
     following = progress.version + 1
-    if feed.table_id and progress.table_id and feed.table_id != progress.table_id:
+    if _of_another(feed, progress):
         found.append(
             "the table was made anew since the checkpoint was written, and the stream can't go on in another table"
         )
@@ -57,6 +64,30 @@ def doubts(feed: FeedState, progress: StreamProgress | None) -> list[str]:
     return found
 
 
+def _of_another(feed: FeedState, progress: StreamProgress) -> bool:
+    """Whether a progress is that in another table, whose versions are not these."""
+    return bool(feed.table_id and progress.table_id and feed.table_id != progress.table_id)
+
+
+def outside(feed: FeedState, version: int) -> list[str]:
+    """What speaks against a version to begin with: that the feed does not have it."""
+    first = feed.first_version if feed.first_version is not None else feed.oldest_version
+    if (first is None or version >= first) and version <= feed.latest_version + 1:
+        return []
+    return [f"version {version} is not in the feed, which has {first} to {feed.latest_version}"]
+
+
+def _told_first(bench: Bench, job: StreamJob) -> int | None:
+    """The version that the job is told to begin with, with the checkpoint of the configuration; None where it is not."""
+    tasks: list[Mapping[str, Any]] = list(bench.services.databricks.job_settings(job.job_id).get("tasks") or ())
+    words = list((tasks[0].get("spark_python_task") or {}).get("parameters") or ())[1:] if tasks else []
+    told = dict(zip(words[::2], words[1::2], strict=False))
+    version = told.get("--starting-version", "")
+    if told.get("--checkpoint") != bench.environment.databricks.checkpoint or not version.isdecimal():
+        return None
+    return int(version)
+
+
 def show(bench: Bench) -> dict[str, Any]:
     """The job, its newest run, how far it is and what speaks against a restart, as plain values.
 
@@ -66,7 +97,7 @@ def show(bench: Bench) -> dict[str, Any]:
     try:
         progress = bench.services.databricks.progress()
         unreadable = list(progress.unreadable) if progress is not None else []
-        against = doubts(feed, progress)
+        against = _doubts(bench, job, feed, progress)
     except BadAnswerError as error:
         progress, unreadable = None, [error.message]
         against = ["how far the stream is can't be read, so that nobody knows where a start would begin"]
@@ -83,7 +114,9 @@ def show(bench: Bench) -> dict[str, Any]:
         "url": job.run.url,
         "version": progress.version if progress is not None else None,
         "latest_version": feed.latest_version,
-        "versions_behind": max(0, feed.latest_version - progress.version) if progress is not None else None,
+        "versions_behind": None
+        if progress is None or _of_another(feed, progress)
+        else max(0, feed.latest_version - progress.version),
         "reported_at": to_data(progress.at) if progress is not None else None,
         "input_rate": progress.input_rate if progress is not None else None,
         "processed_rate": progress.processed_rate if progress is not None else None,
@@ -114,7 +147,8 @@ def plan_stop(bench: Bench, wish: Wish) -> Plan:
 
 def plan_start(bench: Bench, wish: Wish) -> Plan:
     """Start the stream where its checkpoint is. `wish`: reason, ticket."""
-    job, against = job_of(bench), _against(bench)
+    job = job_of(bench)
+    against = _against(bench, job)
     steps: list[Step] = []
     if job.continuous and job.paused:
         steps.append(
@@ -137,7 +171,8 @@ def plan_start(bench: Bench, wish: Wish) -> Plan:
 
 def plan_restart(bench: Bench, wish: Wish) -> Plan:
     """Replace the stream's run by a new one. `wish`: reason, ticket."""
-    job, against = job_of(bench), _against(bench)
+    job = job_of(bench)
+    against = _against(bench, job)
     if job.paused:
         against.append(f"{job.name} is paused: start it instead")
     summary = f"Restart the stream {job.name} in {bench.environment.name}: changes wait for some minutes."
@@ -162,9 +197,16 @@ def _kept(job: StreamJob) -> dict[str, Any]:
     return {name: value for name, value in job.continuity.items() if name != "pause_status"}
 
 
-def _against(bench: Bench) -> list[str]:
+def _against(bench: Bench, job: StreamJob) -> list[str]:
     services = bench.services.databricks
-    return doubts(services.feed(), services.progress())
+    return _doubts(bench, job, services.feed(), services.progress())
+
+
+def _doubts(bench: Bench, job: StreamJob, feed: FeedState, progress: StreamProgress | None) -> list[str]:
+    """What speaks against a run: of a checkpoint that has not begun, that the job is not told where to begin."""
+    if progress is None and feed.kind != "off" and (version := _told_first(bench, job)) is not None:
+        return outside(feed, version)
+    return doubts(feed, progress)
 
 
 def _new_run(job: StreamJob) -> Step:

@@ -217,8 +217,11 @@ def _granted(group: str, granted: Mapping[str, str]) -> dict[str, Any]:
 def _seen(job: StreamJob | None, live: Mapping[str, Any] | None) -> dict[str, Any]:
     found = _fields(live)
     if job is not None:
-        state = "running" if job.run.state in _AT_WORK else job.run.state
-        found |= {"job.id": job.job_id, "job.paused": job.paused, "job.state": state, "job.run_id": job.run.run_id}
+        state, run_id = "running" if job.run.state in _AT_WORK else job.run.state, job.run.run_id
+        if stream.fails(job):
+            # Runs come and go meanwhile, and none of them is replaced here.
+            state, run_id = "failing", None
+        found |= {"job.id": job.job_id, "job.paused": job.paused, "job.state": state, "job.run_id": run_id}
     return found
 
 
@@ -259,7 +262,10 @@ def _job_steps(
 
 
 def _renewal(job: StreamJob | None, environment: Environment) -> list[Step]:
-    """What lets the new settings be used: a new job begins, a run that works is replaced, a stopped job stays so."""
+    """What lets the new settings be used: a new job begins, a run that works is replaced, a stopped job stays so.
+
+    Of a job that fails again and again the service itself starts the next run, with the new settings.
+    """
     if job is None:
         change = Change("job.paused", True, False)
         return [
@@ -272,7 +278,7 @@ def _renewal(job: StreamJob | None, environment: Environment) -> list[Step]:
                 _ALL_FIELDS,
             )
         ]
-    return stream.renewal(job) if job.run.state in _AT_WORK else []
+    return stream.renewal(job) if job.run.state in _AT_WORK and not stream.fails(job) else []
 
 
 def _against(bench: Bench, wish: Wish, job: StreamJob | None) -> list[str]:
@@ -289,8 +295,8 @@ def _against(bench: Bench, wish: Wish, job: StreamJob | None) -> list[str]:
             f"The stream has no checkpoint, so it must be said which version it begins with: --from-version N. "
             f"Changes are recorded since {'long ago' if first is None else first}, the newest is {feed.latest_version}."
         )
-    elif version is not None and ((first is not None and version < first) or version > feed.latest_version + 1):
-        found.append(f"Version {version} is not in the feed: it has {first} to {feed.latest_version}.")
+    elif version is not None:
+        found += [f"The stream can't begin there: {text}." for text in stream.outside(feed, version)]
     return found
 
 
@@ -306,7 +312,11 @@ def _plan_of(
     runs = any(step.kind == stream.RUN for step in steps)
     version = ["--from-version", str(wish["from_version"])] if wish["from_version"] is not None else []
     warnings = []
-    if steps and job is not None and not runs and job.run.state not in _AT_WORK:
+    if steps and job is not None and stream.fails(job):
+        warnings.append(
+            f"{job.name} fails again and again: its next run, which the service starts, takes the change. lpmops stream restart starts it at once."
+        )
+    elif steps and job is not None and not runs and job.run.state not in _AT_WORK:
         warnings.append(f"{job.name} is {job.run.state} and stays so: lpmops stream start starts it.")
     return Plan(
         action="stream.deploy",

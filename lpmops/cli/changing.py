@@ -163,7 +163,7 @@ def carry_on(made: Desk, plan: Plan, agreed: Agreement, form: Output) -> None:
 
 
 def run(store: Store, work: Work, form: Output) -> None:
-    """Run an operation, its steps told on the way, its end as the document."""
+    """Run an operation, its steps told on the way, its end as the document. Leaves with 11 where its proof found something wrong."""
     from lpmops.control.hands import StopRequest
 
     stop, tell, begun = StopRequest(), _teller(form), list[str]()
@@ -182,6 +182,10 @@ def run(store: Store, work: Work, form: Output) -> None:
     steps = [{"name": name, "state": state} for name, state in outcome.steps]
     data = {"operation": outcome.operation, "state": outcome.state, "steps": steps, "result": dict(outcome.result)}
     output.emit(Answer(SCHEMA, data, _outcome_lines(data), steps), form)
+    proof = outcome.result.get("proof")
+    if proof is not None and not proof["complete"]:
+        # All was done, and what it was done for is not so: a script must not go on as if it were.
+        output.leave(ExitCode.UNHEALTHY)
 
 
 def _fail(store: Store, error: LpmopsError, form: Output, got: set[int]) -> NoReturn:

@@ -199,7 +199,7 @@ def _lines(found: Reconciliation) -> Iterator[str]:
             + (f", {before:,} not looked at again" if before > 0 else "")
             + f"; {counted(found.statements, 'statement', 'statements')} and {found.warehouse_seconds:.1f} s on the warehouse"
         )
-    rows = [_row(each) for each in found.companies]
+    rows = [_row(each) for each in found.companies] if found.versions is not None else []
     if rows:
         yield ""
         yield from output.table(_HEAD, rows, right=frozenset({2, 3, 4, 5, 6}))

@@ -119,7 +119,7 @@ def plan(environment: Env, what: What, change: Change) -> None:
 @group.command()
 @spread
 def run(environment: Env, what: What, change: Change) -> None:
-    """Send versions again in bounded runs beside the stream, and prove that all of it has landed.
+    """Send versions again in bounded runs beside the stream, and prove that all of it has landed: exit 0 where it has, 11 where it has not.
 
     Example: lpmops replay run -e prod --missing --reason "hub outage" --confirm prod
     """
@@ -293,6 +293,11 @@ def _moment(text: str | None, flag: str) -> str | None:
         raise UsageError(f"{flag}: {error.message}", hint=error.hint) from None
 
 
+def _before(each: dict[str, Any]) -> str:
+    """What was known to be missing of a company before the replay, where anything was."""
+    return "" if each["missing_before"] is None else f"{each['missing_before']:,} before, now "
+
+
 def _lines(data: dict[str, Any]) -> list[str]:
     whom = ", ".join(plain(each) for each in data["companies"]) or "every company"
     from lpmops.actions import replay_latency, replay_show
@@ -319,9 +324,10 @@ def _lines(data: dict[str, Any]) -> list[str]:
         f"    versions {each['versions']}: {plain(each['why'])} {plain(each['remains'])}"
         for each in proof["unreadable"]
     ]
-    lines += [
-        f"    {plain(each['company_id'])}: source {each['source']:,}, landed {each['landed']:,}, missing {each['missing']:,}, "
-        f"doubled {each['doubled']:,}, extra {each['extra']:,}"
-        for each in proof["companies"]
-    ]
-    return lines
+    for each in proof["companies"]:
+        lines.append(
+            f"    {plain(each['company_id'])}: source {each['source']:,}, landed {each['landed']:,}, missing {_before(each)}{each['missing']:,}, "
+            f"doubled {each['doubled']:,}, extra {each['extra']:,}"
+        )
+        lines += [f"      {plain(why)}" for why in replay_show.notes(each)]
+    return [*lines, f"    {plain(replay_show.method(proof))}"]

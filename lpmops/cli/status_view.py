@@ -41,6 +41,12 @@ def _environment(snapshot: Snapshot, now: datetime) -> Iterator[str]:
     rows = [_stage(stage) for stage in stages]
     yield from (f"  {line}" for line in table(("stage", "state", "lag", "rate", "why"), rows, frozenset({2, 3})))
     yield f"  latency  {_latency(snapshot)}"
+    yield from (
+        f"  landed   {plain(str(each.value))}"
+        for stage in stages
+        for each in stage.readings
+        if each.name == "reconcile"
+    )
     for suspect in snapshot.suspects:
         yield from _suspect(suspect)
 

@@ -33,9 +33,13 @@ def show(environment: Env, look: Look) -> None:
         data = stream.show(desk.bench())
         kind = "continuous" if data["continuous"] else "not continuous"
         lines = [f"{plain(data['name'])}  {data['state']}, {kind}, run {data['run_id'] or '-'}"]
-        if data["version"] is not None:
+        if data["versions_behind"] is not None:
             lines.append(
                 f"  has read version {data['version']} of {data['latest_version']}, {data['versions_behind']} behind"
+            )
+        elif data["version"] is not None:
+            lines.append(
+                f"  has read version {data['version']} of another table; this one is at {data['latest_version']}"
             )
         pace = (
             ("input_rate", "reads {:,.1f} rows/s"),

@@ -55,7 +55,7 @@ class View:
         return {name: problem for name, problem in found.items() if problem is not None}
 
 
-def facts(view: View, run_failed_at: datetime | None) -> Facts:
+def facts(view: View) -> Facts:
     """The facts of one look."""
     memory, control = view.memory, view.value("control.heartbeat")
     partitions: tuple[PartitionState, ...] | None = view.value("eventhub.partitions")
@@ -70,7 +70,6 @@ def facts(view: View, run_failed_at: datetime | None) -> Facts:
         credential=view.value("credential") or Credential(),
         table=view.value("databricks.table"),
         run=view.value("databricks.run"),
-        run_failed_at=run_failed_at,
         progress=view.value("databricks.progress"),
         namespace=view.value("eventhub.namespace"),
         hub=view.value("eventhub.hub"),

@@ -21,7 +21,7 @@ from lpmops.control.landing import Gap, Landed
 from lpmops.control.memory import Memory
 from lpmops.control.probes import Probe, Probes
 from lpmops.control.sources import EnvironmentServices
-from lpmops.model import Snapshot, StreamingJob, StreamRun
+from lpmops.model import Snapshot, StreamingJob
 from lpmops.store.connection import Store
 
 T = TypeVar("T")
@@ -53,7 +53,6 @@ class Collector:
         self._probes = self._make_probes()
         self._seen: dict[str, int] = {}
         self._counted = services.calls.total
-        self._run_failed: tuple[str | None, datetime] | None = None
 
     def _make_probes(self) -> dict[str, Probe]:
         services, slow = self._services, self._refresh.slow_interval
@@ -197,18 +196,13 @@ class Collector:
             if isinstance(gap, Gap):
                 self.memory.counted(gap)
 
-    def _note_failed_run(self, run: StreamRun | None, now: datetime) -> datetime | None:
-        if run is not None and run.state == "failed":
-            self._run_failed = (run.run_id, now)
-        return self._run_failed[1] if self._run_failed is not None else None
-
     def _facts(self) -> Facts:
         now = self._now()
         limits = assemble.Limits(
             quick=max(30.0, 3 * self._refresh.interval), slow=30.0 + 2 * self._refresh.slow_interval
         )
         view = assemble.View(self.environment, self.databases, self._probes, self.memory, now, limits)
-        facts = assemble.facts(view, self._note_failed_run(view.value("databricks.run"), now))
+        facts = assemble.facts(view)
         standing = self.memory.standing()
         # The id that the stream's checkpoint holds, by which proofs are kept; while that can't be read, the one that was proven last.
         table_id = facts.progress.table_id if facts.progress is not None else None

@@ -322,6 +322,9 @@ class Engine:
             if seen.sight is Sight.OTHERWISE:
                 book.failed(seq, seen.said)
                 self._say(book, step, "failed", seen.said)
+                if limit is not None and hands.repeatable(step) and row.attempt == self._earlier[seq]:
+                    # It failed while nobody looked: whoever resumes wants it done again, and has not to ask twice.
+                    return False
                 # The act went out and led somewhere: that is not nothing.
                 raise PartlyAppliedError(
                     f"{step.name} did not work: {seen.said}.",

@@ -111,7 +111,6 @@ class Facts:
     credential: Credential = field(default_factory=Credential)
     table: TableState | None = None
     run: StreamRun | None = None
-    run_failed_at: datetime | None = None
     progress: StreamProgress | None = None
     namespace: NamespaceState | None = None
     hub: HubState | None = None

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lpmops.config import Config, Environment
+from lpmops.control import reconcile_lease, remedies, routes
 from lpmops.control import reconcile_range as ranges
-from lpmops.control import remedies, routes
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
 from lpmops.control.readers import CONTROL_REACH, read_control
@@ -47,11 +47,32 @@ def reconcile(
     tell: Callable[[str], None] = lambda _: None,
     stop: StopRequest | None = None,
 ) -> Reconciliation:
-    """Look at what is asked for and not proven yet, span by span; `tell` hears of each, `stop` ends it after the span that is under way.
+    """Look at what is asked for and not proven yet, ahead of whoever takes turns; `tell` hears of each span, `stop` ends it after the one under way.
 
     Raises UsageError for versions that are yet to come, NotFoundError for a company that neither has a route nor a record, ServiceError types where
     the source or the control database can't be read, StoreError.
     """
+    with reconcile_lease.ahead(store, environment.name, now) as renew:
+
+        def told(words: str) -> None:
+            renew()
+            tell(words)
+
+        return look(config, environment, services, store, asked, now=now, tell=told, stop=stop)
+
+
+def look(
+    config: Config,
+    environment: Environment,
+    services: EnvironmentServices,
+    store: Store,
+    asked: Asked,
+    *,
+    now: Callable[[], datetime],
+    tell: Callable[[str], None],
+    stop: StopRequest | None = None,
+) -> Reconciliation:
+    """The same for one who has the lease already."""
     return _Run(config, environment, services, store, asked, now(), tell, stop or StopRequest()).result()
 
 

@@ -7,16 +7,14 @@ starts no warehouse that stands. What it finds are proofs and open gaps in the s
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from lpmops.config import Config, Environment
+from lpmops.control import reconcile_lease
 from lpmops.control import reconcile_standing as standings
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
@@ -25,9 +23,9 @@ from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconciled import Asked, Reconciliation
 from lpmops.control.shared import whole
 from lpmops.control.sources import EnvironmentServices
-from lpmops.errors import LpmopsError, StoreError
+from lpmops.errors import LpmopsError
 from lpmops.model import Health, Snapshot
-from lpmops.store import lease, proofs
+from lpmops.store import proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY
 from lpmops.versions import Versions, merged, within, without
@@ -39,8 +37,6 @@ Opener = Callable[[Environment, float], EnvironmentServices]
 # What one turn reads at most: spans of a quarter of a million rows, or two thousand versions.
 SPANS_A_TURN = 4
 _SPAN_OF_VERSIONS = 2_000
-# A span is two statements of ninety seconds at the worst; the lease is renewed before each.
-_LEASE_SECONDS = 600.0
 # The first looks go first, so that what is seen at a start is not held up.
 _FIRST_SECONDS, _GLANCE_SECONDS = 15.0, 10.0
 _LONGEST_BACK_OFF, _STALE = timedelta(hours=1), timedelta(minutes=2)
@@ -69,6 +65,10 @@ class Watcher(Protocol):
         ...
 
 
+class _TakenAway(Exception):
+    """A person looks: what a turn would judge by has changed meanwhile."""
+
+
 class ReconcileTurns:
     """The turns of the environment that `watcher` looks at; `warning` is what a face should tell about the turns themselves."""
 
@@ -84,8 +84,8 @@ class ReconcileTurns:
         self.warning = ""
         self._watcher, self._environment, self._config, self._store = watcher, watcher.environment, config, store
         self._opener, self._now = opener, now
-        self._owner, self._lease = f"{os.getpid()}-{uuid.uuid4()}", f"reconcile {self._environment.name}"
-        self._stop, self._woken = StopRequest(), threading.Event()
+        self._owner = reconcile_lease.new_owner()
+        self._turn_ends, self._woken = StopRequest(), threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"lpmops-reconcile-{self._environment.name}", daemon=True
         )
@@ -97,8 +97,8 @@ class ReconcileTurns:
 
     def close(self) -> None:
         """End after the statement that is under way; nobody waits for it."""
-        self._stop.requested = True
         self._woken.set()
+        self._turn_ends.requested = True
 
     def _run(self) -> None:
         seconds = _FIRST_SECONDS
@@ -120,16 +120,16 @@ class ReconcileTurns:
         now, before = self._now(), standings.recall(store, name)
         if before is not None and not self._is_due(before, now):
             return None
-        if not lease.take(store, self._lease, self._owner, now, _LEASE_SECONDS):
+        if not reconcile_lease.take(store, name, self._owner, now):
             return None
+        self._turn_ends.requested = self._woken.is_set()
         try:
             after = self._turn(store, before or Standing(now), now)
             if after != before:
                 standings.keep(store, name, after)
             return after
         finally:
-            with contextlib.suppress(StoreError):
-                lease.release(store, self._lease, self._owner)
+            reconcile_lease.release(store, name, self._owner)
 
     def _is_due(self, before: Standing, now: datetime) -> bool:
         """A turn from a future that a clock set back made is no reason to wait for it."""
@@ -139,8 +139,8 @@ class ReconcileTurns:
         newest = self._watcher.latest
         if (trouble := in_the_way(newest, now)) is not None:
             return replace(known, trouble=trouble)
-        fresh, window = self._is_anything_new(store, known, newest), self._window(store, known, now)
-        if not fresh and window is None:
+        fresh = self._is_anything_new(store, known, newest)
+        if not fresh and self._window(store, known) is None:
             return replace(known, at=now, next_at=now + self._interval, statements=0, seconds=0.0, trouble="")
         services = self._opener(self._environment, self._config.refresh.deadline)
         try:
@@ -149,7 +149,9 @@ class ReconcileTurns:
             if state.upper() in _STANDING_WAREHOUSE:
                 why = f"the warehouse is {state.lower()}, and is not started for this"
                 return replace(known, trouble=why, next_at=now + self._interval)
-            return self._looked(store, bundle, known, fresh=fresh, window=window)
+            return self._looked(store, bundle, known, fresh=fresh)
+        except _TakenAway:
+            return replace(known, trouble="somebody looks at this moment", next_at=now + LANDING)
         except LpmopsError as error:
             failures = known.failures + 1
             back_off = min(self._interval * 2 ** min(failures, 10), max(_LONGEST_BACK_OFF, self._interval))
@@ -167,31 +169,34 @@ class ReconcileTurns:
             return True
         return newest is None or newest_version(newest) != known.proven.last
 
-    def _window(self, store: Store, known: Standing, now: datetime) -> Versions | None:
+    def _window(self, store: Store, known: Standing) -> Versions | None:
         """What is due to be looked at once more: the proven versions below those of the last time, and after the oldest the newest again."""
-        pause = self._config.reconcile.again_interval
+        pause, now = self._config.reconcile.again_interval, self._now()
         proven = proofs.read(store, self._environment.name, known.table_id).of(EVERY_COMPANY)
-        if not pause or not proven:
+        if not pause or not proven or known.again_at is None:
             return None
-        if known.again_at is not None and timedelta(0) <= now - known.again_at < timedelta(seconds=pause):
+        if timedelta(0) <= now - known.again_at < timedelta(seconds=pause):
             return None
         last = known.again.first - 1 if known.again is not None else -1
         below = within(proven, Versions(0, last)) if last >= 0 else ()
         newest = (below or proven)[-1]
         return Versions(max(newest.first, newest.last - _SPAN_OF_VERSIONS + 1), newest.last)
 
-    def _looked(
-        self, store: Store, services: Bundle, known: Standing, *, fresh: bool, window: Versions | None
-    ) -> Standing:
+    def _looked(self, store: Store, services: Bundle, known: Standing, *, fresh: bool) -> Standing:
         found: list[Reconciliation] = []
-        if window is not None:
-            found.append(self._reconcile(store, services, Asked(window, again=True, spans=1)))
-            seen = found[0].looked_at[-1] if found[0].looked_at else window
-            known = replace(known, again=seen, again_at=self._now())
-        if fresh and not self._stop.requested:
+        settled: Versions | None = None
+        waits = ""
+        if fresh:
             found.append(self._reconcile(store, services, Asked(spans=SPANS_A_TURN)))
-            known = replace(known, table_id=found[-1].table_id)
-        settled = found[-1].versions if fresh else None
+            settled = found[0].versions
+            waits = found[0].warnings[-1] if settled is None and found[0].warnings else ""
+            if found[0].table_id != known.table_id:
+                known = replace(known, table_id=found[0].table_id, again=None, again_at=self._now())
+        window = self._window(store, known)
+        if window is not None and not self._turn_ends.requested:
+            found.append(self._reconcile(store, services, Asked(window, again=True, spans=1)))
+            seen = found[-1].looked_at[-1] if found[-1].looked_at else window
+            known = replace(known, again=seen, again_at=self._now())
         name, now = self._environment.name, self._now()
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
@@ -213,20 +218,20 @@ class ReconcileTurns:
             companies=len({gap.company_id for gap in gaps}),
             statements=sum(each.statements for each in found),
             seconds=round(sum(each.warehouse_seconds for each in found), 3),
-            # Where nothing is settled, the warning says what it waits for.
-            trouble=" ".join(found[-1].warnings) if fresh and settled is None else "",
+            trouble=waits,
             failures=0,
         )
 
     def _reconcile(self, store: Store, services: Bundle, asked: Asked) -> Reconciliation:
         # The app loads this room at its start, and what reads millions of keys when it is needed.
-        from lpmops.control.reconcile import reconcile
+        from lpmops.control.reconcile import look
 
         def go_on(_: str) -> None:
-            lease.take(store, self._lease, self._owner, self._now(), _LEASE_SECONDS)
+            if not reconcile_lease.keeps(store, self._environment.name, self._owner, self._now()):
+                raise _TakenAway
 
-        return reconcile(
-            self._config, self._environment, services, store, asked, now=self._now, tell=go_on, stop=self._stop
+        return look(
+            self._config, self._environment, services, store, asked, now=self._now, tell=go_on, stop=self._turn_ends
         )
 
 

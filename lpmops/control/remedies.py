@@ -164,6 +164,25 @@ def restart_stream(environment: Environment) -> str:
     return command("lpmops", "stream", "restart", "-e", environment.name)
 
 
+def list_versions(environment: Environment) -> str:
+    """Which versions of the table can still be read."""
+    return command("lpmops", "cdf", "versions", "-e", environment.name)
+
+
+def new_checkpoint(environment: Environment) -> str:
+    """Name a checkpoint beside the old one, which stays as it is."""
+    now = environment.databricks.checkpoint.rstrip("/")
+    name, _, number = now.rpartition("-")
+    following = f"{name}-{int(number) + 1}" if number.isdecimal() else f"{now}-2"
+    return f"in lpmops.toml, name a new databricks.checkpoint for {environment.name}: {shlex.quote(following)}"
+
+
+def deploy_stream(environment: Environment, version: int | None = None) -> str:
+    """Deploy the stream with a new checkpoint, from a version on; VERSION stands for one that is still to be chosen."""
+    first = "VERSION" if version is None else version
+    return command("lpmops", "stream", "deploy", "-e", environment.name, "--from-version", first)
+
+
 def rights(environment: Environment) -> str:
     """Who has which right, what lacks, and the words that give it."""
     return command("lpmops", "access", "show", "-e", environment.name)

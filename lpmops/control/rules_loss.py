@@ -39,7 +39,13 @@ def _suspect(case: Case, name: str, stage: str, what: str, gaps: Sequence[OpenGa
     repairable = sum(gap.repairable for gap in gaps)
     evidence += _beyond_repair(case, gaps, _missing(gaps) - repairable)
     steps = [remedies.plan_replay(environment)] if repairable else []
-    summary = f"{what} {'They can be sent again from the table.' if repairable else 'No replay brings them back.'}"
+    if not repairable:
+        outlook = "No replay brings them back."
+    elif repairable < _missing(gaps):
+        outlook = f"{repairable:,} of them can be sent again from the table."
+    else:
+        outlook = "They can be sent again from the table."
+    summary = f"{what} {outlook}"
     return Suspect(name, stage, Confidence.SURE, summary, tuple(evidence), (*steps, remedies.reconcile(environment)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lpmops.control import remedies, signs
 from lpmops.control.case import BEHIND, CAUSE, NAMED, Case, Found, behind, database_trouble, unique
+from lpmops.control.streamfailures import failure_of, place_of
 from lpmops.model import Confidence, StreamingJob, Suspect
 
 # A pause that comes this near to the hub's retention is no quiet matter any more, in seconds.
@@ -27,9 +28,10 @@ def streaming_job(case: Case) -> Found:
                 (remedies.enable_feed(environment), remedies.look(environment)),
             ),
         )
-    if evidence := signs.job_failing(facts):
-        summary = f"The streaming job {environment.databricks.job} fails: changes wait in the table, none is lost while its history is kept."
-        steps = (remedies.list_runs(job_id), remedies.restart_stream(environment), remedies.watch(environment))
+    if (failed := signs.failed_run(facts)) is not None:
+        failure, evidence = failure_of(failed), signs.job_failing(facts)
+        summary = f"The streaming job {environment.databricks.job} fails: {failure.meaning} {failure.fate}"
+        steps = failure.steps(place_of(environment, failed, facts.progress))
         yield CAUSE, Suspect("cdf.job_failed", "cdf", Confidence.SURE, summary, (*evidence, *behind(facts)), steps)
     elif evidence := signs.job_stopped(facts):
         summary = f"The streaming job {environment.databricks.job} does not run: changes wait in the table."
@@ -66,6 +68,8 @@ def hub(case: Case) -> Found:
     if evidence := signs.lost(facts):
         old = facts.hub is not None and (facts.age(facts.landed_enqueued_at) or 0.0) > facts.hub.retention
         summary = "The hub dropped events by age before they landed: they must be replayed from the table."
+        known = any(gap.repairable for gap in facts.gaps)
+        steps = (*((remedies.plan_replay(environment),) if known else ()), remedies.reconcile(environment))
         yield (
             CAUSE,
             Suspect(
@@ -74,7 +78,7 @@ def hub(case: Case) -> Found:
                 Confidence.SURE if old else Confidence.LIKELY,
                 summary,
                 tuple(evidence),
-                (remedies.look(environment),),
+                steps,
             ),
         )
     if evidence := signs.throttled(facts):

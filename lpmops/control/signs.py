@@ -10,7 +10,7 @@ from lpmops.config import Thresholds
 from lpmops.control.facts import Facts, Metric
 from lpmops.control.lock import Pause
 from lpmops.control.probes import SIGN_IN
-from lpmops.model import StreamingJob
+from lpmops.model import StreamingJob, StreamRun
 
 STOPPED_STATES = frozenset({"stopped", "stopping", "created", "deleting"})
 FAILED_STATES = frozenset({"failed"})
@@ -21,7 +21,7 @@ SLOW_SEND_SECONDS = 3.0
 # Commits that a job may be about to read without being behind.
 _VERSIONS_UNDER_WAY = 2
 METRIC_LIMIT = 300.0
-_RESTART_SECONDS = 60.0
+# A run that has stood for so long is no more taken for one that fails as the run before it did.
 _SETTLED_RUN_SECONDS = 30.0
 _EVENTS_PER_UNIT = (
     1_000  # a throughput unit takes 1,000 events or 1 MB a second: azure-docs/event-hubs/event-hubs-quotas
@@ -45,21 +45,29 @@ def seconds(value: float) -> str:
 # Delta and the streaming job -------------------------------------------------------------------------------------------
 
 
-def job_failing(facts: Facts) -> list[str]:
-    """The streaming job's newest run failed, or one did a moment ago and the next has not stood yet."""
+def failed_run(facts: Facts) -> StreamRun | None:
+    """The run that shows that the streaming job fails: its newest, or the one before while the newest does not stand yet."""
     run = facts.run
-    if run is None:
+    if run is None or run.state == "failed":
+        return run
+    if run.before is None or run.before.state != "failed":
+        return None
+    started, batch = facts.age(run.started_at), facts.age(facts.progress.at) if facts.progress is not None else None
+    stands = started is None or started >= _SETTLED_RUN_SECONDS or (batch is not None and batch < started)
+    begins = run.state == "starting" or (run.state == "running" and not stands)
+    return run.before if begins else None
+
+
+def job_failing(facts: Facts) -> list[str]:
+    """The streaming job's newest run failed, or the one before did and the newest has not stood yet."""
+    failed = failed_run(facts)
+    if failed is None:
         return []
-    if run.state == "failed":
-        return [
-            f"the newest run of {run.name} failed{_when(facts.age(run.ended_at))}",
-            *([run.message] if run.message else []),
-        ]
-    failed, started = facts.age(facts.run_failed_at), facts.age(run.started_at)
-    standing = run.state == "running" and (started is None or started >= _SETTLED_RUN_SECONDS)
-    if failed is not None and failed <= _RESTART_SECONDS and not standing and run.state in ("starting", "running"):
-        return [f"a run of {run.name} failed {seconds(failed)} ago, and it is being started again"]
-    return []
+    when = _when(facts.age(failed.ended_at))
+    said = [failed.message] if failed.message else []
+    if failed is facts.run:
+        return [f"the newest run of {failed.name} failed{when}", *said]
+    return [f"a run of {failed.name} failed{when}, and it is being started again", *said]
 
 
 def job_stopped(facts: Facts) -> list[str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from lpmops.control import reconcile_standing
 from lpmops.control.reconcile_range import COMMITS_AT_MOST
 from lpmops.model import Commit, FeedState
 from lpmops.store import proofs
@@ -34,12 +36,16 @@ class HistorySource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VersionLine:
-    """A table with its `commits`, newest first, as far back as they were read, and what is remembered of them (None: there is no memory)."""
+    """A table with its `commits`, newest first, as far back as they were read, and what is remembered of them (None: there is no memory).
+
+    `next_look` is when it is reconciled by itself again, None where that is not known.
+    """
 
     table: str
     feed: FeedState
     commits: tuple[Commit, ...]
     proofs: Proofs | None
+    next_look: datetime | None = None
 
 
 def read(
@@ -49,7 +55,9 @@ def read(
     feed = source.feed()
     known_as = feed.table_id or table
     remembered = proofs.read(store, environment, known_as) if store is not None else None
-    return VersionLine(table, feed, _commits(source, feed, before), remembered)
+    standing = reconcile_standing.recall(store, environment) if store is not None else None
+    next_look = standing.next_at if standing is not None else None
+    return VersionLine(table, feed, _commits(source, feed, before), remembered, next_look)
 
 
 def _commits(source: HistorySource, feed: FeedState, before: VersionLine | None) -> tuple[Commit, ...]:

@@ -157,5 +157,15 @@ class ChangeService:
             ) from error
 
 
+def why_unreadable(text: str) -> str:
+    """What a text that names one of Delta's error classes for a range means and what remains; empty where it names none."""
+    # The longest first: some classes begin as others do.
+    for name in sorted(_UNREADABLE, key=len, reverse=True):
+        if name in text:
+            why, remains, _ = _UNREADABLE[name]
+            return f"{why}. {remains}"
+    return ""
+
+
 def _key(row: Mapping[str, Any]) -> Key:
     return Key(str(row["record_id"] or ""), int(row["commit_version"]), str(row["change_type"]))

@@ -10,6 +10,7 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from posixpath import dirname
 from typing import Any
@@ -43,6 +44,9 @@ from lpmops.services.transport import Transport
 SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 _PAGE_LIMIT = 50
 _RUNS = 25
+# The newest run, one that it replaces and the one that ended before it.
+_NEWEST_RUNS = 3
+_ACTIVE = ("starting", "running", "stopping")
 _OUTPUTS = 5
 _TRACE_LINES = 24
 _TEXT_LENGTH = 1_000
@@ -246,12 +250,17 @@ class DatabricksService:
             settings.object(trigger).maybe_text("pause_status") == "PAUSED" for trigger in ("continuous", "schedule")
         )
         answer = self._client.get(
-            "/api/2.2/jobs/runs/list", operation="runs", deadline=deadline, params={"job_id": job_id, "limit": "1"}
+            "/api/2.2/jobs/runs/list",
+            operation="runs",
+            deadline=deadline,
+            params={"job_id": job_id, "limit": str(_NEWEST_RUNS)},
         )
         runs = answer.fields().objects("runs")
         name = settings.maybe_text("name") or self._settings.job
         idle = StreamRun(job_id, name, "paused" if is_paused else "stopped", "It has never run.")
-        run = _run(job_id, name, runs[0], is_paused) if runs else idle
+        read = [_run(job_id, name, fields, is_paused) for fields in runs]
+        before = next((run for run in read[1:] if run.state not in _ACTIVE), None)
+        run = replace(read[0], before=before) if read else idle
         return StreamJob(
             job_id,
             name,
@@ -408,8 +417,9 @@ class DatabricksService:
     def progress(self) -> StreamProgress | None:
         """How far the stream is; None where it has left no trace yet."""
         deadline = Deadline.after(self._seconds)
-        written = self._file(f"{dirname(self._settings.checkpoint.rstrip('/'))}/progress/tdr_stream.json", deadline)
-        if written is not None:
+        folder, _, checkpoint = self._settings.checkpoint.rstrip("/").rpartition("/")
+        written = self._file(f"{folder}/progress/tdr_stream.json", deadline)
+        if written is not None and streamprogress.belongs_to(written, checkpoint):
             return streamprogress.written(written)
         newest = self._newest_offset(deadline)
         if newest is None:

@@ -206,6 +206,8 @@ class _OdbcSession:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._cursor: Any = None
+        # Held while a cancel is under way: a statement that is freed meanwhile ends the whole process within the driver.
+        self._cancelling = threading.Lock()
 
     def rows(self, text: str, parameters: Sequence[Any], seconds: float) -> list[dict[str, Any]]:
         self._connection.timeout = max(1, int(seconds))
@@ -216,13 +218,14 @@ class _OdbcSession:
                 pass
             return _dictionaries(cursor)
         finally:
-            self._cursor = None
+            with self._cancelling:
+                self._cursor = None
             cursor.close()
 
     def cancel(self) -> None:
-        cursor = self._cursor
-        if cursor is not None:
-            cursor.cancel()
+        with self._cancelling:
+            if self._cursor is not None:
+                self._cursor.cancel()
 
     def close(self) -> None:
         self._connection.close()

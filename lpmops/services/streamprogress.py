@@ -37,6 +37,11 @@ def written(answer: Answer) -> StreamProgress:
     )
 
 
+def belongs_to(answer: Answer, checkpoint: str) -> bool:
+    """Whether a progress is that of the checkpoint of this name in the same folder; one that names none is taken for it."""
+    return bool(answer.fields().values.get("checkpoint", checkpoint) == checkpoint)
+
+
 class _Parts:
     """Reads what a progress may do without: a part that can't be read is None, and `unreadable` says which it was."""
 

@@ -1,7 +1,8 @@
 """How far a run is, written where lpmops reads it without a cluster: `progress/tdr_stream.json` beside the checkpoint.
 
-The document is Spark's own StreamingQueryProgress. Where the engine does not say how far the table itself is (`latestOffset`, what is outstanding),
-that is filled in from the table's history. A file is replaced whole, so that a reader never sees half of it.
+The document is Spark's own StreamingQueryProgress, with the name of the checkpoint that it belongs to. Where the engine does not say how far the
+table itself is (`latestOffset`, what is outstanding), that is filled in from the table's history. A file is replaced whole, so that a reader never
+sees half of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ QUERY_NAME = "tdr_stream"
 def path_beside(checkpoint: str) -> str:
     """Where the progress of the stream with this checkpoint is written."""
     return os.path.join(os.path.dirname(checkpoint.rstrip("/")), "progress", f"{QUERY_NAME}.json")
+
+
+def owner(checkpoint: str) -> dict[str, Any]:
+    """Which of the checkpoints of its folder a progress belongs to: a new one beside an old one begins anew."""
+    return {"checkpoint": os.path.basename(checkpoint.rstrip("/"))}
 
 
 def latest(query: StreamingQuery) -> dict[str, Any] | None:

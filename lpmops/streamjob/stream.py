@@ -176,7 +176,8 @@ class _Reporter:
             ended = time.monotonic()
             self.due = ended + pause_after(ended - began)
         self.written = seen
-        progress.write(progress.path_beside(self.settings.checkpoint), progress.completed(document, self.known))
+        written = progress.completed(document, self.known) | progress.owner(self.settings.checkpoint)
+        progress.write(progress.path_beside(self.settings.checkpoint), written)
 
     def _commits(self, first: int) -> tuple[source.Commit, ...]:
         [newest] = source.commits(self.spark, self.settings.table, 1)

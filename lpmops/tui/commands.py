@@ -164,6 +164,7 @@ PLAN: tuple[Command, ...] = (
     Command("plan.yes", "screen.yes", "y", "yes, do it", "Do what the plan says", shown=True, in_palette=False),
     Command("plan.copy", "screen.take_command", "y,c", "copy command", "Copy the command line that does the same", shown=True, in_palette=False),
     Command("plan.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
+    Command("plan.first", "screen.do_first", "x", "that first", "Open the action that has to be done first", shown=True, in_palette=False),
     Command("plan.next", "app.focus_next", "tab", "next", "To the next field", shown=True, in_palette=False),
     Command("plan.before", "app.focus_previous", "shift+tab", "before", "To the field before", in_palette=False),
 )  # fmt: skip
@@ -171,6 +172,7 @@ PLAN: tuple[Command, ...] = (
 OPERATION: tuple[Command, ...] = (
     Command("operation.leave", "screen.leave", "escape", "leave", "Leave the panel; what runs goes on", shown=True, in_palette=False),
     Command("operation.stop", "screen.stop_run", "s", "stop after step", "Begin no further step; it can be resumed", shown=True, in_palette=False),
+    Command("operation.pause", "screen.pause_run", "p", "pause", "End what it has at work now; it can be resumed", shown=True, in_palette=False),
     Command("operation.resume", "screen.resume", "r", "resume", "Look at what is there, and go on", shown=True, in_palette=False),
     Command("operation.arm", "screen.arm_here", "A", "arm", "Let it be changed for two minutes; once more ends it", shown=True, in_palette=False),
     Command("operation.done", "screen.say_done", "d", "it is done", "Say of the step in doubt that it did", shown=True, in_palette=False),

@@ -13,7 +13,11 @@ from typing import NamedTuple
 from lpmops.model import Reading, Stage
 from lpmops.tui import paint, words
 
-_SAID_ELSEWHERE = frozenset({"rate", "lag", "state", "reachable", "job"})
+_SAID_ELSEWHERE = frozenset(
+    (
+        "rate lag state reachable job proven_from missing missing_companies next_reconcile_at reconcile_statements reconcile_seconds reconcile"
+    ).split()
+)
 _ADDS_UP = frozenset({"units", "events", "per minute", "rows", "bytes"})
 _ORDER = (
     "commit_age", "batch_seconds", "latest_version", "version", "stream_version", "change_feed", "streaming_units", "units_percent",
@@ -29,6 +33,7 @@ _LABELS = {
     "event_age": ("newest event", "event"),
     "heartbeat_age": ("heartbeat", "beat"),
     "latest_version": ("version",),
+    "proven_to": ("proven to", "proven"),
     "quota_errors": ("quota errors", "over quota"),
     "stream_version": ("stream at",),
     "streaming_units": ("streaming units", "units"),

@@ -66,6 +66,10 @@ class Orders(Protocol):
         """Gives an operation up."""
         ...
 
+    def pause(self, identifier: str) -> None:
+        """Ends what an operation has at work elsewhere and waits for that; the rest can be resumed."""
+        ...
+
     def operations(self) -> Sequence[Operation]:
         """The newest operations of this machine, newest first."""
         ...

@@ -109,6 +109,16 @@ class Runs:
         self._change(key, lambda run: replace(run, stopping=run.going))
         return True
 
+    def pause(self, operation: Operation, told: Callable[[str], None]) -> bool:
+        """Ends what an operation has at work elsewhere, by which its run ends too; False where it does so already. `told` hears why it can't."""
+        return self._aside.run(f"pause of {operation.id}", lambda: self._pause(operation.id, told))
+
+    def _pause(self, identifier: str, told: Callable[[str], None]) -> None:
+        try:
+            self._orders.pause(identifier)
+        except LpmopsError as error:
+            told(error.message or type(error).__name__)
+
     def _start(self, doing: str, operation: Operation, work: Work) -> str | None:
         from lpmops.control.hands import StopRequest
 

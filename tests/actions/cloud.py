@@ -636,7 +636,13 @@ class Cloud:
         if held["gone"]:
             return None
         moves = {"stopping": "stopped", "starting": "running"}
-        if held["state"] in moves:
+        before = None
+        if held.get("loops"):
+            # A crash loop: each look finds it one step on, and no run ever works.
+            before = StreamRun(held["job_id"], "job", "failed", held["message"], str(held["run_id"] - 1))
+            ended = held["state"] == "starting"
+            self.put("stream", state="failed" if ended else "starting", run_id=held["run_id"] + (not ended))
+        elif held["state"] in moves:
             # What was ordered is done by the next look.
             self.put("stream", state=moves[held["state"]])
         elif held["continuous"] and not held["paused"] and held["state"] in ("stopped", "failed"):
@@ -645,7 +651,7 @@ class Cloud:
         continuity = {"pause_status": status, "task_retry_mode": held["retry"]} if held["continuous"] else {}
         state = "paused" if held["paused"] and held["state"] == "stopped" else held["state"]
         job_id = held["job_id"]
-        run = StreamRun(job_id, "job", state, held["message"], str(held["run_id"]))
+        run = StreamRun(job_id, "job", state, held["message"], str(held["run_id"]), before=before)
         return StreamJob(job_id, "job", held["continuous"], held["paused"], run, continuity)
 
     def progress(self) -> StreamProgress | None:
@@ -802,7 +808,7 @@ class Cloud:
                     str(run["run_id"]),
                     run["name"],
                     state if ended else "running",
-                    {"failed": "the driver died"}.get(state, ""),
+                    held.get("why_failed", "the driver died") if state == "failed" else "",
                     started_at=START - timedelta(minutes=2),
                     ended_at=START - timedelta(minutes=1) if ended else None,
                     first=int(words["--from-version"]),

@@ -270,6 +270,13 @@ def test_an_unreadable_part_of_the_streams_progress_is_a_warning_beside_the_rest
     assert "warning: Part of the stream's progress" in line.run("stream", "show", "-e", "prod").err
 
 
+def test_how_far_a_stream_is_in_another_table_is_not_held_against_this_one(line: Line) -> None:
+    line.cloud.put("stream", table_id="another", version=900)
+    shown = line.run("stream", "show", "-e", "prod", "-o", "json")
+    assert (shown.data["version"], shown.data["latest_version"], shown.data["versions_behind"]) == (900, 7, None)
+    assert "version 900 of another table" in line.run("stream", "show", "-e", "prod").out
+
+
 def test_progress_that_is_no_progress_hides_neither_the_job_nor_its_run(line: Line) -> None:
     line.cloud.put("stream", garbled=True)
     shown = line.run("stream", "show", "-e", "prod", "-o", "json")

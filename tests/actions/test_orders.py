@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from lpmops.actions.action import Bench
 from lpmops.actions.orders import ActionOrders
+from lpmops.config import Environment
 from lpmops.control import guard
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import Event
 from lpmops.control.operations import Operation, after, planned
 from lpmops.control.plan import Danger
-from lpmops.errors import DeclinedError, RefusedError
+from lpmops.errors import DeclinedError, PartlyAppliedError, RefusedError, ServiceError
 from lpmops.model import Kind
 from lpmops.store import audit
 from lpmops.store.connection import open_store
+from lpmops.store.proofs import OpenGap
+from lpmops.versions import Versions
+from tests.actions.cases import CASES
 from tests.actions.cloud import JOB, Cloud, config, quiet
-from tests.actions.operator import QUICK, operator
+from tests.actions.operator import QUICK, Proven, operator
 
 WISH = {"reason": "database move", "until": None, "ticket": "OPS-1"}
 
@@ -57,6 +62,17 @@ def orders_of(cloud: Cloud, folder: Path, clock: Clock, *, read_only: bool = Fal
         now=clock,
         timing=QUICK,
     )
+
+
+class Lacking(Proven):
+    """Some of a company was known to be missing before; the rest lies elsewhere, or is another's."""
+
+    def gaps(self, bench: Bench, table_id: str) -> Sequence[OpenGap]:
+        return (
+            OpenGap("1001", Versions(2, 3), 20, 14, missing=6, repairable=6),
+            OpenGap("1001", Versions(90, 91), 20, 11, missing=9, repairable=9),
+            OpenGap("1002", Versions(2, 3), 20, 13, missing=7, repairable=7),
+        )
 
 
 def told(events: list[Event]) -> list[tuple[str | None, str]]:
@@ -183,3 +199,39 @@ def test_outside_production_one_key_is_enough_and_hard_things_want_their_name() 
     assert guard.needed(hard, guard.answers_of(hard, " prod ")) is None
     with pytest.raises(DeclinedError):
         guard.needed(hard, guard.answers_of(hard, "yes"))
+
+
+def test_a_replay_is_followed_chunk_by_chunk_to_its_proof(cloud: Cloud, folder: Path, clock: Clock) -> None:
+    case = CASES["replay"]
+    with operator(folder, prover=Lacking()) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        outcome = worker.run(case)
+    found = orders_of(cloud, folder, clock).replay(str(outcome.operation))
+    assert [chunk["state"] for chunk in found["chunks"]] == ["done", "done"]
+    assert all(chunk["run_id"] for chunk in found["chunks"])
+    assert found["proof"]["complete"]
+    assert [(each["company_id"], each["missing_before"]) for each in found["proof"]["companies"]] == [("1001", 6)]
+
+
+def test_of_a_replay_whose_workspace_is_silent_the_journal_is_shown_and_it_is_asked_once(
+    cloud: Cloud, folder: Path
+) -> None:
+    case, asked = CASES["replay"], list[str]()
+
+    def silent(environment: Environment, deadline: float) -> Any:
+        asked.append(environment.name)
+        raise ServiceError("The workspace does not answer.", service="databricks")
+
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        worker.cloud.put("stream", replays_fail=1)
+        ended = worker.attempt(worker.plan(case))
+        assert isinstance(ended, PartlyAppliedError)
+    path = folder / "laptop" / "lpmops.db"
+    orders = ActionOrders(config(cloud.environment), lambda _: open_store(path), opener=silent)
+    found = orders.replay(str(ended.operation))
+    assert [(chunk["n"], chunk["rows"]) for chunk in found["chunks"]] == [(1, None), (2, None)]
+    assert found["proof"] is None
+    assert asked == ["prod"]

@@ -60,6 +60,21 @@ def test_a_checkpoint_that_can_not_go_on_refuses_the_start(
             worker.approve(plan)
 
 
+@pytest.mark.parametrize(("first", "words"), [("3", ""), ("99", "version 99 is not in the feed")])
+@pytest.mark.parametrize("name", ["start", "restart"])
+def test_a_new_checkpoint_begins_with_the_version_that_the_job_was_told(
+    name: str, first: str, words: str, folder: Path
+) -> None:
+    case = RESTART if name == "restart" else CASES["stream start"]
+    with operator(folder) as worker:
+        case.before(worker.cloud)
+        told = ["stream", "--checkpoint", worker.cloud.environment.databricks.checkpoint, "--starting-version", first]
+        worker.cloud.put("stream", version=None, tasks=[{"spark_python_task": {"parameters": told}}])
+        assert [words in refusal for refusal in worker.plan(case).refusals] == ([True] if words else [])
+        worker.cloud.put("stream", tasks=[{"spark_python_task": {"parameters": [*told[:2], "/Volumes/l/o/old"]}}])
+        assert "no checkpoint" in worker.plan(case).refusals[0]
+
+
 def test_a_stopped_stream_stays_stopped_and_a_started_one_has_one_run(folder: Path) -> None:
     with operator(folder) as worker:
         CASES["stream stop"].before(worker.cloud)

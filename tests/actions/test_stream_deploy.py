@@ -96,8 +96,8 @@ def _parameters(settings: dict[str, Any]) -> str:
     ("wish", "change", "words"),
     [
         ({"from_version": None}, {}, "--from-version N"),
-        ({"from_version": 9}, {}, "Version 9 is not in the feed"),
-        ({"from_version": 1}, {"feed": {"first": 2}}, "Version 1 is not in the feed"),
+        ({"from_version": 9}, {}, "version 9 is not in the feed"),
+        ({"from_version": 1}, {"feed": {"first": 2}}, "version 1 is not in the feed"),
         ({}, {"feed": {"kind": "off"}}, "change feed is off"),
         ({}, {"stream": {"others": ["old-stream (12)"]}}, "old-stream .12. reads lpm.gold.tdr_streaming too"),
     ],
@@ -145,6 +145,16 @@ def test_a_stream_that_stands_still_is_changed_and_stays_so(folder: Path) -> Non
         worker.desk.apply(plan, worker.approve(plan))
         assert worker.cloud.get("stream")["state"] == "stopped"
         assert worker.cloud.acts()[Act("run_job", "stream")] == 0
+
+
+def test_a_job_that_fails_again_and_again_is_changed_and_its_next_run_takes_the_change(folder: Path) -> None:
+    with operator(folder) as worker:
+        CASE.before(worker.cloud)
+        worker.cloud.put("stream", loops=True, state="failed")
+        plan = worker.plan(CASE)
+        assert "next run" in plan.warnings[0]
+        assert worker.desk.apply(plan, worker.approve(plan)).state == "succeeded"
+        assert [worker.cloud.acts()[Act(verb, "stream")] for verb in ("update_job", "run_job")] == [1, 0]
 
 
 def test_a_job_with_other_tasks_is_not_the_streams(folder: Path) -> None:

@@ -17,7 +17,10 @@ import pytest
 
 from lpmops.cli import context, status_watch
 from lpmops.cli.output import Output
+from lpmops.control import reconcile_standing
+from lpmops.control.reconcile_standing import Standing
 from lpmops.errors import SignInError
+from lpmops.versions import Versions
 from tests.cli.conftest import CommandLine
 
 GOLDEN = Path(__file__).parent / "golden" / "status.json"
@@ -94,6 +97,17 @@ def test_services_that_can_not_even_be_opened_are_a_warning(line: CommandLine) -
     said = line.run("status", "-e", "test", "-o", "json", "--check", world=world)
     assert said.code == 11
     assert "no credential works" in document(said.out)["warnings"][0]
+
+
+def test_how_far_all_is_proven_stands_beside_the_latency(line: CommandLine) -> None:
+    assert "proven" not in line.run("status", "-e", "test").out
+    world, store = line.worlds["test"], line.store()
+    standing = Standing(world.now, world.now, "t", Versions(3, 1_204), missing=24, companies=1)
+    reconcile_standing.keep(store, "test", standing)
+    store.close()
+    moment = f"{world.now:%H:%M}Z"
+    words = f"proven to version 1,204 at {moment}, next at {moment}; 24 missing for 1 company"
+    assert f"  landed   {words}\n" in line.run("status", "-e", "test").out
 
 
 def test_check_is_the_only_way_to_a_red_exit(line: CommandLine) -> None:

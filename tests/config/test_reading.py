@@ -127,6 +127,25 @@ def test_the_sizes_and_principals_of_an_environment_have_defaults_and_are_read()
     assert (changed.senders, changed.receivers, changed.maximum_throughput_units) == ((), (SOMEBODY,), 20)
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("interval = 5", "reconcile.interval must be 60 or more, or 0 for never"),
+        ("interval = -1", "must be 60 or more, or 0 for never"),
+        ("again_interval = 1e9", "reconcile.again_interval must be 604800 or less, or 0 for never"),
+        ("again = 60", "did you mean again_interval"),
+    ],
+)
+def test_how_often_it_reconciles_by_itself_has_bounds(line: str, says: str) -> None:
+    assert says in complaint(f"{GOOD}\n[reconcile]\n{line}\n")
+
+
+def test_reconciling_by_itself_can_be_switched_off() -> None:
+    assert (parsed(GOOD).reconcile.interval, parsed(GOOD).reconcile.again_interval) == (300.0, 1_800.0)
+    changed = parsed(f"{GOOD}\n[reconcile]\ninterval = 0\nagain_interval = 3600\n").reconcile
+    assert (changed.interval, changed.again_interval) == (0.0, 3_600.0)
+
+
 def test_a_key_needs_the_account_that_it_is_of_and_is_never_in_the_file() -> None:
     region = 'region = "westeurope"\n'
     alone = GOOD.replace(region, f'{region}storage_account_key = "env:KEY"\n', 1)

@@ -254,6 +254,7 @@ def test_events_that_expired_before_they_landed_are_called_lost(monkeypatch: pyt
     )
     snapshot = look(world)
     assert snapshot.suspects[0].id == "hub.loss"
+    assert snapshot.suspects[0].next == ("lpmops reconcile -e test",)
     assert snapshot.stages["eventhub"].health is Health.DOWN
 
 

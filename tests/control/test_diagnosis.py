@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from lpmops.control.collect import Collector
+from lpmops.control.remedies import new_checkpoint
 from lpmops.errors import ForbiddenError, StatementError, ThrottledError
-from lpmops.model import Health, HubState, Snapshot, Suspect
+from lpmops.model import Health, HubState, Snapshot, StreamProgress, StreamRun, Suspect
 from tests.control.pretend import FAULTS, World, environment
 
 # What comes first when two are broken: a sign-in that is over hides all, then the hops in their order, then what only blinds.
@@ -237,22 +239,104 @@ def test_a_busy_hub_is_known_from_its_own_words_before_any_metric_comes() -> Non
     assert first(looks(world, ())[-1]).id == "hub.throttled"
 
 
-def test_a_job_that_restarts_again_and_again_is_not_taken_for_a_running_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("state", "seconds", "batch", "before", "fails"),
+    [
+        ("starting", 1, 20, "failed", True),
+        # A cluster takes minutes to start.
+        ("starting", 300, 310, "failed", True),
+        ("running", 5, 20, "failed", True),
+        ("running", 5, 2, "failed", False),
+        ("running", 40, 45, "failed", False),
+        ("stopping", 5, 20, "failed", False),
+        ("starting", 1, 20, "stopped", False),
+        ("running", 5, 20, "stopped", False),
+        ("starting", 1, 20, None, False),
+    ],
+)
+def test_one_look_knows_a_job_that_fails_again_and_again_while_its_next_run_begins(
+    state: str, seconds: int, batch: int, before: str | None, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
-    collector = Collector(world.environment, world, now=lambda: world.now)
-    world.faults = {"cdf.job_failed"}
-    collector.refresh(2.0)
-    world.faults = set()
-    world.step(5)
-    starting = world.stream_run()
-    monkeypatch.setattr(
-        world,
-        "stream_run",
-        lambda: type(starting)("77", "lpm-tdr-stream", "starting", run_id="10", started_at=world.now),
-    )
-    snapshot = collector.refresh(2.0)
-    collector.close()
-    assert first(snapshot).id == "cdf.job_failed"
+
+    def run() -> StreamRun:
+        began = world.now - timedelta(seconds=seconds)
+        former = StreamRun("77", "lpm-tdr-stream", before or "", "Task failed", "9", ended_at=began) if before else None
+        return StreamRun("77", "lpm-tdr-stream", state, run_id="10", started_at=began, before=former)
+
+    def progress() -> StreamProgress:
+        return StreamProgress(world.sent_version, at=world.now - timedelta(seconds=batch))
+
+    monkeypatch.setattr(world, "stream_run", run)
+    monkeypatch.setattr(world, "progress", progress)
+    snapshot = looks(world, (), 1)[-1]
+    assert ("cdf.job_failed" in [suspect.id for suspect in snapshot.suspects]) is fails
+    if fails:
+        assert snapshot.stages["cdf"].health is Health.DOWN
+        assert "Task failed" in first(snapshot).evidence
+
+
+DEPLOY = "lpmops stream deploy -e test --from-version"
+
+
+@pytest.mark.parametrize(
+    ("error_class", "told", "steps"),
+    [
+        (
+            "DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",
+            "gone with it, unless that is brought back",
+            ("in lpmops.toml", f"{DEPLOY} 0"),
+        ),
+        (
+            "DELTA_CHANGE_DATA_FILE_NOT_FOUND",
+            "lost to the stream",
+            ("lpmops cdf versions", "in lpmops.toml", f"{DEPLOY} VERSION", "lpmops reconcile"),
+        ),
+        ("DELTA_VERSION_NOT_FOUND", "lost to the stream", ("in lpmops.toml", "lpmops reconcile")),
+        ("DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE", "lost to the stream", ("in lpmops.toml",)),
+        ("DELTA_MISSING_CHANGE_DATA", "never recorded", ("lpmops cdf enable", f"{DEPLOY} VERSION")),
+        ("DELTA_CDC_START_VERSION_AFTER_LATEST", "Nothing is lost", (f"{DEPLOY} VERSION",)),
+        (
+            "DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_SCHEMA_CHANGE",
+            "by a replay",
+            (f"{DEPLOY} VERSION", "lpmops replay plan -e test --missing"),
+        ),
+        ("DELTA_STREAMING_INCOMPATIBLE_SCHEMA_CHANGE_USE_SCHEMA_LOG", "by a replay", (f"{DEPLOY} VERSION",)),
+        ("CHECKPOINT_DAMAGED", "bring the folder offsets back", (f"{DEPLOY} 101",)),
+    ],
+)
+def test_a_failure_that_no_restart_helps_comes_with_what_does(
+    error_class: str, told: str, steps: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    message = f"[{error_class}] What it says. SQLSTATE: 55019"
+    monkeypatch.setattr(world, "stream_run", lambda: StreamRun("77", "lpm-tdr-stream", "failed", message, "9"))
+    monkeypatch.setattr(world, "progress", lambda: StreamProgress(100, at=world.now))
+    suspect = first(looks(world, (), 1)[-1])
+    assert suspect.id == "cdf.job_failed"
+    assert told in suspect.summary
+    assert message in suspect.evidence
+    assert not any("restart" in step for step in suspect.next)
+    for step in steps:
+        assert any(each.startswith(step) for each in suspect.next), suspect.next
+
+
+@pytest.mark.parametrize("message", ["", "Task failed", "[STREAM_JOB_FAILED] OSError: no space", "[DELTA_NEW_CLASS] ?"])
+def test_a_failure_that_nobody_knows_is_worth_a_restart(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(world, "stream_run", lambda: StreamRun("77", "lpm-tdr-stream", "failed", message, "9"))
+    suspect = first(looks(world, (), 1)[-1])
+    assert "lpmops stream restart -e test" in suspect.next
+    assert "none is lost" in suspect.summary
+
+
+@pytest.mark.parametrize(
+    ("now", "following"), [("/V/a/tdr-stream", "/V/a/tdr-stream-2"), ("/V/a/s-9/", "/V/a/s-10"), ("/V/a/s", "/V/a/s-2")]
+)
+def test_a_new_checkpoint_gets_the_next_name(now: str, following: str) -> None:
+    world = environment()
+    step = new_checkpoint(replace(world, databricks=replace(world.databricks, checkpoint=now)))
+    assert step.endswith(f" {following}")
 
 
 def test_hostile_names_stay_one_word_of_a_command() -> None:

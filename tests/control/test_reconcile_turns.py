@@ -10,14 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from lpmops.config import Config, Environment, Reconcile
+from lpmops.config import Config, Environment, Reconcile, Routing
 from lpmops.control import reconcile_range, reconcile_standing, reconcile_turns
 from lpmops.control.facts import Facts
 from lpmops.control.health import stages
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconcile_turns import ReconcileTurns
-from lpmops.control.reconciled import HAD_LANDED
+from lpmops.control.reconciled import HAD_LANDED, Reconciliation
 from lpmops.model import STAGES, Confidence, Health, Kind, Reading, Snapshot, Stage, Suspect
+from lpmops.services.changes import Tally
 from lpmops.store import lease, marks, proofs
 from lpmops.store.connection import Store, open_store
 from lpmops.versions import Versions
@@ -142,9 +143,10 @@ def test_rows_that_are_taken_away_after_they_were_proven_are_found_by_looking_on
     turns = Watching(lake).turns(store)
     take(turns)
     lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version != 7]
-    later(lake, 5)
+    later(lake, 30)
     standing = take(turns)
     assert (standing.missing, standing.again, standing.statements) == (1, Versions(0, 20), 6)
+    assert standing.again_at == lake.now
     assert [(str(gap.versions), gap.why) for gap in proofs.gaps(store, "test", "table-1")] == [("7:7", HAD_LANDED)]
 
 
@@ -165,11 +167,11 @@ def test_looking_once_more_goes_from_the_newest_to_the_oldest_and_begins_anew(
 def test_what_was_proven_is_looked_at_again_at_its_own_pace(lake: Lake, store: Store) -> None:
     watching = Watching(lake)
     turns = watching.turns(store)
-    for minutes, again_at in ((0, None), (5, 15), (5, 15), (25, 45)):
+    for minutes, looked in ((0, False), (5, False), (25, True), (5, False), (25, True)):
         later(lake, minutes)
-        again = take(turns).again_at
-        assert (None if again is None else again.minute) == again_at
-    # Nothing was committed: the turn between asks nobody.
+        assert (take(turns).statements > 4, len(lake.asked)) == (False, looked or minutes == 0)
+        lake.asked.clear()
+    # Nothing was committed: the turns between ask nobody.
     assert len(watching.opened) == 3
 
 
@@ -197,6 +199,37 @@ def test_a_turn_reads_no_more_than_its_share_the_newest_first_and_the_next_goes_
     later(lake, 5)
     # What is older than the first turn reached is for whoever asks for it.
     assert (take(turns).proven, lake.asked[-1].first >= 16) == (Versions(16, 32), True)
+
+
+def test_a_table_that_was_made_anew_is_looked_at_from_its_start(lake: Lake, store: Store) -> None:
+    turns = Watching(lake).turns(store)
+    take(turns)
+    lake.table_id = "table-2"
+    lake.versions = lake.read_as_far_as = 7
+    later(lake, 60)
+    standing = take(turns)
+    assert (standing.table_id, standing.proven, standing.trouble) == ("table-2", Versions(0, 7), "")
+
+
+def test_a_turn_is_given_up_when_a_person_looks(lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 4)
+    turns, counts = Watching(lake).turns(store), lake.counts
+    by_hand = list[Reconciliation]()
+
+    def meanwhile(routing: Routing, versions: Versions) -> dict[str, Tally]:
+        monkeypatch.setattr(lake, "counts", counts)
+        by_hand.append(lake.look(store))
+        lake.asked.clear()
+        return counts(routing, versions)
+
+    monkeypatch.setattr(lake, "counts", meanwhile)
+    standing = take(turns)
+    assert by_hand[0].complete
+    # Of the turn's four spans the one that was under way.
+    assert (len(lake.asked), standing.trouble) == (1, "somebody looks at this moment")
+    assert lease.holder(store, "reconcile test", lake.now) is None
+    later(lake, 1)
+    assert take(turns).proven == Versions(0, 20)
 
 
 def test_one_process_takes_the_turns_and_another_goes_on_when_it_is_gone(lake: Lake, store: Store) -> None:

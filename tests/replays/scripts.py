@@ -209,8 +209,9 @@ def hub_loss(trial: Trial) -> None:
     """The hub loses one company's events; what is missing is found, and sent alone."""
     company = trial.ground.companies[0]
     with trial.broken("hub.loss", "--company", company):
-        sent = trial.send(*trial.words())
-        assert not sent["result"]["proof"]["complete"], "the loss was not seen"
+        sent = trial.run(*trial.words())
+        proof = sent.document["data"]["result"]["proof"]
+        assert (sent.code, proof["complete"]) == (11, False), "the loss was not seen"
     found = trial.run("reconcile", "-e", NAME, "--versions", ":".join(map(str, trial.ground.versions)), "--again")
     lost = {each["company_id"]: each["missing"] for each in found.document["data"]["companies"] if each["missing"]}
     assert (found.code, list(lost)) == (11, [company]), lost

@@ -364,6 +364,44 @@ def test_a_statement_that_hangs_is_given_up_cancelled_and_closed(
     assert eventually(lambda: driver.closed == 1)
 
 
+class Cancelled:
+    """A connection and its one cursor, whose statement ends as soon as a cancel begins; the cancel goes on for a while, as a driver's may."""
+
+    def __init__(self) -> None:
+        self.description = None
+        self.executing, self.cancelling, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.freed_under_a_cancel: bool | None = None
+
+    def cursor(self) -> Cancelled:
+        return self
+
+    def execute(self, text: str, *parameters: object) -> None:
+        self.executing.set()
+        assert self.cancelling.wait(30)
+
+    def nextset(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        self.cancelling.set()
+        self.freed_under_a_cancel = self.closed.wait(0.2)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_statement_is_not_freed_while_its_cancel_is_under_way() -> None:
+    connection = Cancelled()
+    session = sqldrivers._OdbcSession(connection)
+    asking = threading.Thread(target=session.rows, args=("SELECT 1", (), 5.0))
+    asking.start()
+    assert connection.executing.wait(30)
+    session.cancel()
+    asking.join(30)
+    assert connection.closed.is_set()
+    assert connection.freed_under_a_cancel is False
+
+
 def test_a_closed_port_is_named_at_once() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

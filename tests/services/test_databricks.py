@@ -236,6 +236,23 @@ def test_the_newest_run_is_read_in_either_form(
     assert server.requests[0].target == "/api/2.2/jobs/list?name=lpm-tdr-stream-dev&limit=2"
 
 
+def test_a_run_comes_with_the_one_that_ended_last_before_it_and_costs_no_further_call(server: FaultyServer) -> None:
+    failed = {"state": "TERMINATED", "termination_details": {"code": "RUN_EXECUTION_ERROR", "message": "boom"}}
+    runs = [
+        {"run_id": 9, "start_time": 3_000, "status": {"state": "PENDING"}},
+        {"run_id": 8, "start_time": 2_000, "status": {"state": "TERMINATING"}},
+        {"run_id": 7, "start_time": 1_000, "end_time": 1_500, "status": failed},
+        {"run_id": 6, "start_time": 500, "end_time": 900, "state": {"life_cycle_state": "TERMINATED"}},
+    ]
+    server.route = routes({"/api/2.2/jobs/list": {"jobs": [job()]}, "/api/2.2/jobs/runs/list": {"runs": runs}})
+    found = service_of(server).stream_run()
+    assert found.before is not None
+    assert (found.state, found.run_id) == ("starting", "9")
+    assert (found.before.state, found.before.run_id, found.before.message) == ("failed", "7", "boom")
+    assert found.before.ended_at == datetime.fromtimestamp(1.5, UTC)
+    assert len(server.requests) == 2
+
+
 def test_a_paused_job_an_unrun_one_and_none_are_told_apart(server: FaultyServer) -> None:
     over = {"runs": [{"run_id": 1, "status": {"state": "TERMINATED", "termination_details": {"code": "CANCELED"}}}]}
     paused = {"jobs": [job(continuous={"pause_status": "PAUSED"})]}
@@ -300,6 +317,16 @@ def test_progress_is_read_from_the_newest_offset_where_nothing_is_written(server
     assert progress is not None
     assert (progress.version, progress.batch, progress.table_id) == (8, 10, "t-1")
     assert progress.at == datetime.fromtimestamp(1_700_000_000, UTC)
+
+
+def test_the_progress_of_another_checkpoint_of_the_folder_is_not_taken_for_this_ones(server: FaultyServer) -> None:
+    beside = "/api/2.0/fs/files/Volumes/lpm_dev/ops/checkpoints/progress/tdr_stream.json"
+    server.route = routes({beside: {**PROGRESS, "checkpoint": "tdr-stream-2"}})
+    assert service_of(server).progress() is None
+    server.route = routes({beside: {**PROGRESS, "checkpoint": CHECKPOINT.rpartition("/")[2]}})
+    found = service_of(server).progress()
+    assert found is not None
+    assert found.version == 41
 
 
 def test_a_part_of_the_progress_that_is_unreadable_costs_that_part_alone_and_is_told(server: FaultyServer) -> None:

@@ -350,6 +350,20 @@ def test_progress_is_the_same_beside_the_checkpoint_and_from_it(world: World) ->
     assert abs(beside.at - world.clock.now()) < timedelta(minutes=1)
 
 
+def test_a_new_checkpoint_beside_an_old_one_has_no_progress_of_its_own_yet(world: World) -> None:
+    version = world.table.insert(rows("a", "b"))
+    old = StreamJob(world.table, lambda _: None, world.volume / "tdr-stream", world.clock, starting_version=1)
+    while (progress := old.step()) is not None and progress.end_version < version:
+        world.clock.advance(0.1)
+    new = Client(world, checkpoint="/Volumes/lpm_dev/ops/checkpoints/tdr-stream-2")
+    assert new.progress() is None
+    world.table.recreate()
+    StreamJob(world.table, lambda _: None, world.volume / "tdr-stream-2", world.clock, starting_version=0).step()
+    found = new.progress()
+    assert found is not None
+    assert found.table_id == world.table.table_id
+
+
 # Sign-in and trouble ---------------------------------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ class Driver:
 
     def __init__(self, folder: Path, conf: Path, broker: Broker, topic: str, table: Path) -> None:
         self.folder, self._conf, self._broker = folder, conf, broker
-        self.checkpoint = folder / "volume" / "checkpoint"
+        self.checkpoint = folder / "volume" / "tdr-stream"
         self.progress_file = folder / "volume" / "progress" / "tdr_stream.json"
         self.common = [
             f"--table={table}",

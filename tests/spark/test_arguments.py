@@ -40,6 +40,12 @@ def test_a_stream_and_a_replay_are_told_everything() -> None:
     assert (replay.companies, replay.rate, replay.first, replay.last) == (("1001", "1002"), 500, 3, 9)
 
 
+def test_a_company_whose_id_looks_like_an_option_is_still_a_company() -> None:
+    replay = parse([*REPLAY, "--company=-7", "--company=--rate", "--company=a=b"])
+    assert isinstance(replay, ReplaySettings)
+    assert replay.companies == ("-7", "--rate", "a=b")
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from lpmops.control import streamfailures
 from lpmops.sandbox.clock import Clock
 from lpmops.sandbox.lake import errors, log
 from lpmops.sandbox.lake import events as stand_in
@@ -193,6 +194,12 @@ def test_both_say_the_same_of_a_range_that_can_not_be_read() -> None:
         errors.incompatible_data_schema(1, 9, "{}", 9, 1),
     ):
         assert explained(error) == str(failures.explain(RuntimeError(str(error))))
+
+
+def test_each_class_that_the_job_explains_has_a_remedy_in_the_diagnosis() -> None:
+    # A stream has no last version.
+    known = {*failures._WORDS, failures.NEEDS_CONSENT, *failures.RESTARTS} - {"DELTA_INVALID_CDC_RANGE"}
+    assert known <= set(streamfailures.BY_CLASS)
 
 
 def test_what_is_too_large_is_put_aside_by_both_in_the_same_words(spark: SparkSession, lake: Lake) -> None:

@@ -83,6 +83,7 @@ def test_what_no_replay_can_fill_says_so(store: Store) -> None:
 def test_a_gap_that_is_gone_in_part_ends_where_the_changes_begin_again(store: Store) -> None:
     keep(store, 10, 19, gap(12, 15))
     proofs.give_up(store, "test", "t-1", Unreadable(Versions(0, 13), "gone", ""), NOW)
+    assert proofs.gaps(store, "test", "t-1") == (replace(gap(12, 13), repairable=0), gap(14, 15))
     keep(store, 14, 19, gap(15, 15))
     lost = replace(gap(12, 13), repairable=0)
     assert proofs.gaps(store, "test", "t-1") == (lost, gap(15, 15))

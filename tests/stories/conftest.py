@@ -74,9 +74,3 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def port() -> int:
     """The first of enough free ports."""
     return free_ports()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest story goes first, so that two workers end together."""
-    items.sort(key=lambda item: "hub.throttled" not in item.nodeid or "stories" not in item.nodeid)

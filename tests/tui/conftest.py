@@ -52,8 +52,8 @@ def snapshot(request: pytest.FixtureRequest) -> Snapshot:
 def _own_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "TEXTUAL", "TEXTUAL_ANIMATIONS", "TEXTUAL_COLOR_SYSTEM"):
         monkeypatch.delenv(name, raising=False)
-    # Ages are drawn anew with every tick of the app's clock, and no test should wait a second for one.
-    monkeypatch.setattr("lpmops.tui.app._TICK", 0.25)
+    # Ages are drawn anew with every tick of the app's clock: no test should wait a second for one, nor draw more of them than it needs.
+    monkeypatch.setattr("lpmops.tui.app._TICK", 0.5)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -147,6 +147,10 @@ class MemoryOrders:
         self._answer("abort")
         self.said.append(("abort", identifier, reason))
 
+    def pause(self, identifier: str) -> None:
+        self._answer("pause")
+        self.said.append(("pause", identifier))
+
     def operations(self) -> Sequence[Operation]:
         self._answer("operations")
         return tuple(self.journal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +16,11 @@ from lpmops.control.plan import Danger
 from lpmops.errors import ServiceError
 from lpmops.model import Kind
 from lpmops.tui.screens.operation import OperationScreen
+from lpmops.tui.screens.plan import PlanScreen
+from lpmops.tui.widgets.field import FieldInput
 from lpmops.tui.widgets.operation import Notes, operation_lines
 from tests.tui.driving import app_of, text, until
-from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
+from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pause_plan
 from tests.tui.worlds import NOW, MemoryFeed, ago, good
 
 ID = "261123-135512-920e"
@@ -69,6 +72,7 @@ def company(name: str = "1001", **counts: Any) -> dict[str, Any]:
         "extra": 0,
         "repairable": 0,
         "note": "",
+        "missing_before": 61,
         **counts,
     }
     return {"company_id": name, "company": "Harbour 911", "database": "lpm-01", **found}
@@ -107,10 +111,10 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
     ]
     async with at_work(feed, orders, (120, 40)) as pilot:
         await show(pilot, operation)
-        await until(pilot, lambda: "400 sent of 1,000 read  4/s  done  run 901" in text(pilot))
+        await until(pilot, lambda: "400 sent  4/s  done  run 901" in text(pilot))
         drawn = text(pilot)
         assert "v 940:959" in drawn
-        assert "250 of at most 1,000  2.5/s  under way  run 902" in drawn
+        assert "250 of about 412  2.5/s  under way  run 902" in drawn
         assert "total 650 of 1,237 rows" in drawn
         assert "1 of 3 chunks" in drawn
         assert "about 6 min left" in drawn
@@ -162,6 +166,7 @@ async def test_the_proof_is_drawn_with_its_verdict_and_each_company(found: dict[
         await until(pilot, lambda: words in text(pilot))
         assert "versions 920 to 979 · 1 company · by ops@lpm.example, 2026-11-23 14:02:42Z" in text(pilot)
         assert "1001 Harbour 911" in text(pilot)
+        assert "source  landed  lacked missing doubled   extra" in text(pilot)
         assert "complete true" not in text(pilot)
         for each in found["unreadable"]:
             assert each["why"] in text(pilot)
@@ -180,6 +185,9 @@ async def test_w_writes_the_proof_down_and_copies_it(tmp_path: Path, monkeypatch
         assert "**Complete: each change of the source landed once.**" in written.read_text()
         assert "\x1b" not in written.read_text()
         assert pilot.app.clipboard == written.read_text()
+        assert hashlib.sha256(written.read_bytes()).hexdigest() in text(pilot).replace("║", "").replace(
+            " ", ""
+        ).replace("\n", "")
 
 
 async def test_before_there_is_a_proof_there_is_nothing_to_write() -> None:
@@ -189,6 +197,32 @@ async def test_before_there_is_a_proof_there_is_nothing_to_write() -> None:
         await show(pilot, operation)
         await until(pilot, lambda: "total – of 1,237 rows" in text(pilot))
         assert "write proof" not in text(pilot)
+
+
+async def test_p_pauses_a_replay_that_is_at_work_wherever_it_runs_and_says_why_it_cannot() -> None:
+    operation = replaying(chunk(1, "accepted", 10))
+    feed, orders = world(operation, shown(None))
+    orders.refusing["pause"] = ServiceError("The workspace does not answer.", service="databricks")
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "p pause" in text(pilot))
+        await pilot.press("p")
+        await until(pilot, lambda: "The workspace does not answer." in text(pilot))
+        assert orders.said == []
+        del orders.refusing["pause"]
+        await until(pilot, lambda: not app_of(pilot).going)
+        await pilot.press("p")
+        await until(pilot, lambda: orders.said == [("pause", ID)])
+        assert "is being paused" in text(pilot)
+
+
+async def test_a_replay_that_is_over_is_not_paused() -> None:
+    operation = replaying(chunk(1, "done", 400, 300), state="succeeded", ended_at=ago(30))
+    feed, orders = world(operation, shown(412, proof=proof()))
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "write proof" in text(pilot))
+        assert "p pause" not in text(pilot)
 
 
 async def test_a_replay_whose_progress_cannot_be_read_shows_its_journal() -> None:
@@ -212,3 +246,23 @@ async def test_of_many_companies_those_that_lack_something_come_first_and_the_re
         await until(pilot, lambda: "and 789 companies more, 789 of them complete" in text(pilot))
         drawn = text(pilot)
         assert drawn.index("1999 Harbour 911") < drawn.index("1000 Harbour 911")
+
+
+async def test_what_a_refused_plan_names_as_coming_first_opens_with_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lpmops.tui.screens.plan.DEAF_SECONDS", 0.0)
+    feed = MemoryFeed(good("prod", Kind.PROD))
+    orders = MemoryOrders(feed)
+    refusal = (
+        "The job lpm-tdr-stream-prod does not run the code of lpmops. Deploy it first: lpmops stream deploy -e prod"
+    )
+    orders.plans["prod", "replay.run"] = pause_plan(action="replay.run", refusals=(refusal,))
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        pilot.app.push_screen(PlanScreen("prod", "replay.run", given={"from_version": "910", "to_version": "930"}))
+        await until(
+            pilot, lambda: isinstance(pilot.app.screen, PlanScreen) and bool(pilot.app.screen.query(FieldInput))
+        )
+        for _ in [each for each in pilot.app.screen.query(FieldInput) if not each.value]:
+            await pilot.press("enter")
+        await until(pilot, lambda: "not now: x opens stream deploy, which comes first" in text(pilot))
+        await pilot.press("x")
+        await until(pilot, lambda: "stream deploy · PROD" in text(pilot))

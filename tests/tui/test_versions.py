@@ -12,6 +12,7 @@ from lpmops.control.reconciled import Asked
 from lpmops.errors import ServiceError
 from lpmops.model import Confidence, Health, Kind, Suspect, Turn
 from lpmops.store.proofs import Unreadable
+from lpmops.tui.paint import width_of
 from lpmops.tui.place import Place
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.environment import EnvironmentScreen
@@ -19,6 +20,7 @@ from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.screens.versions import VersionsScreen
 from lpmops.tui.version_rows import MISSING, PROVEN, laid
 from lpmops.tui.widgets.fields import Fields
+from lpmops.tui.widgets.version_axis import Axis, axis_lines
 from lpmops.versions import Versions
 from tests.tui.driving import app_of, opened, rows, text, until
 from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
@@ -49,7 +51,7 @@ async def test_from_a_suspected_loss_one_key_leads_to_the_versions_that_lack_som
                       ("lpmops replay plan -e prod --missing",))  # fmt: skip
     feed.snapshots["prod"] = replace(feed.snapshots["prod"], suspects=(suspect,))
     async with opened(feed, (120, 40)) as pilot:
-        assert "→ enter opens PROD, then V shows what is missing" in text(pilot)
+        assert "→ 3 opens PROD, then V shows what is missing" in text(pilot)
         await pilot.press("3")
         await until(pilot, lambda: "→ V shows what is missing" in text(pilot))
         await pilot.press("V")
@@ -325,7 +327,7 @@ async def test_an_app_that_only_looks_says_so_and_copies_the_command_all_the_sam
         await until(pilot, lambda: "this app only looks" in notices(pilot))
         found = screen.copyable()
         assert found is not None
-        assert found.command == "lpmops replay plan -e prod --from-version 910 --to-version 930"
+        assert found.command == "lpmops replay plan -e prod --from-version 910 --to-version 930 --company 1001"
 
 
 async def test_from_a_company_it_is_ticked() -> None:
@@ -356,3 +358,30 @@ async def test_what_can_not_be_read_any_more_is_known_again_after_a_restart() ->
             "can't be read any more"
         }
         assert "╳" in text(pilot)
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 60, 1_241])
+@pytest.mark.parametrize("room", [1, 16, 74, 154])
+def test_the_axis_fills_its_room_however_many_commits_there_are(number: int, room: int) -> None:
+    found = laid(line(history=commits(number), gaps=(gap(first=0, last=0),), proven=(), latest_version=number - 1), NOW)
+    axis = Axis(found, room)
+    for version in {0, number // 2, number - 1}:
+        first, last = axis.span(Versions(version, version))
+        assert 0 <= first <= last < room
+        assert axis.cells[first].worst.version <= number
+    assert axis.cells[0].worst.mark is MISSING
+    for rows_of_axis in (2, 4, 8):
+        drawn = axis_lines(axis, Versions(0, number - 1), number - 1, NOW, rows_of_axis)
+        assert len(drawn) <= rows_of_axis + 1
+        assert {width_of(each) for each in drawn[:3]} == {room}
+
+
+async def test_an_id_that_no_field_can_hold_is_told_and_left_to_the_command_line() -> None:
+    feed = lossy_day(line(gaps=(gap(company="10,01"),)))
+    async with at_work(feed, MemoryOrders(feed), (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press("P")
+        await until(pilot, lambda: "the id '10,01' can't be typed into a field" in notices(pilot))
+        found = screen.copyable()
+        assert found is not None
+        assert "--company 10,01" in found.command

@@ -295,6 +295,7 @@ class StreamJob:
             "id": self.query_id,
             "runId": self.run_id,
             "name": QUERY_NAME,
+            "checkpoint": self._folder.name,
             "timestamp": self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "batchId": self._number if batch is None else batch.number,
             "batchDuration": milliseconds,

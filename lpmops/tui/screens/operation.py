@@ -5,6 +5,7 @@ It draws a run of this app while there is one, else what the journal says. Leavi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -24,7 +25,7 @@ from lpmops.tui.widgets.operation import Notes, line_of, mark_of, operation_line
 from lpmops.tui.widgets.pager import Pager
 from lpmops.tui.widgets.plain_input import PlainInput
 from lpmops.tui.widgets.plan_parts import PlanHead, trail_line
-from lpmops.tui.widgets.replay import is_replay
+from lpmops.tui.widgets.replay import digest, is_replay, written
 
 if TYPE_CHECKING:
     from lpmops.control.operations import Operation
@@ -131,7 +132,9 @@ class OperationScreen(LiveModal, inherit_bindings=False):
             # Until the end was read, what was read on the way.
             shown = answers.get(questions.replay(orders, operation.id, going=True), now).value
         points = answers.get(questions.series(self.owner.live, operation.environment, "latency.p99"), now).value
-        return Notes(shown, points or ())
+        if self.notes is not None and self.notes.shown is shown:
+            return replace(self.notes, latency=points or ())
+        return Notes(shown, points or (), digest(shown) if shown is not None and shown["proof"] is not None else "")
 
     def _follow(self, operation: Operation) -> None:
         """Shows the step under way, and at the end what came of it, once: whoever scrolls elsewhere stays there until the next one."""
@@ -173,6 +176,14 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         waits = operation is not None and operation.waits and not going
         if action in ("resume", "give_up"):
             return waits
+        if action == "pause_run":
+            return (
+                operation is not None
+                and bool(operation.id)
+                and operation.unfinished
+                and not waits
+                and _has_more_at_work(operation)
+            )
         if action in ("say_done", "say_not_done"):
             return waits and operation is not None and operation.state == "in_doubt"
         if action == "open_company":
@@ -196,6 +207,15 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         why = self.owner.why_not("screen.stop_run")
         if why is not None or self.owner.runs is None or self.run is None or not self.owner.runs.stop(self.run.key):
             self.owner.tell(why or "it has ended just now")
+        self.show(self.latest())
+
+    def action_pause_run(self) -> None:
+        """Ends what it has at work elsewhere, which a stop would wait for."""
+        operation, runs = self.standing, self.owner.runs
+        if operation is None or runs is None:
+            return
+        begun = runs.pause(operation, self.owner.tell)
+        self.owner.tell(f"{operation.id} is being paused: its run is ended" if begun else "it is being paused already")
         self.show(self.latest())
 
     def action_resume(self) -> None:
@@ -275,11 +295,8 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 
     def action_write_proof(self) -> None:
         """Writes the proof down as Markdown, and copies it."""
-        from lpmops.actions import replay_show
-
         if self.notes is not None and self.notes.shown is not None:
-            text = "\n".join(replay_show.markdown(self.notes.shown)) + "\n"
-            hands.take(self.owner, "proof", text, name=f"replay-{self.notes.shown['id']}.md")
+            hands.take(self.owner, "proof", written(self.notes.shown), name=f"replay-{self.notes.shown['id']}.md")
 
     def action_take_command(self) -> None:
         """Copies the equal command line, or the one that goes on."""
@@ -291,6 +308,12 @@ class OperationScreen(LiveModal, inherit_bindings=False):
 def command_of(operation: Operation) -> str:
     """What goes on with it, or what did the same."""
     return f"lpmops op resume {operation.id}" if operation.waits and operation.id else operation.command
+
+
+def _has_more_at_work(operation: Operation) -> bool:
+    """Whether it has something at work elsewhere that can be ended."""
+    entry = registry.ACTIONS.get(operation.action)
+    return entry is not None and entry.halt is not None
 
 
 def _trail(operation: Operation) -> Line:

@@ -189,6 +189,13 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             if self._resumed and self._draft.at is not None:
                 kept = f"as you left it {words.age((self.owner.feed.now() - self._draft.at).total_seconds())} ago; "
             return (Piece(f"{kept}enter goes on, from the last field to the plan; nothing is changed yet", "muted"),)
+        if self.first:
+            words_of_it = self.first.replace(".", " ")
+            return (
+                Piece("not now: ", "warn"),
+                Piece("x", "key"),
+                Piece(f" opens {words_of_it}, which comes first", "muted"),
+            )
         if not self._may_begin:
             return (Piece("this can't be done now" if self.plan.refusals else "nothing is left to do", "muted"),)
         if not guard.needs_arming(self.plan.danger):
@@ -222,10 +229,21 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             return self.plan is not None
         return self.owner.orders is not None and self.environment in self.owner.orders.armed()
 
+    @property
+    def first(self) -> str:
+        """The action that a refusal names as what comes first; empty where none does, or where the plan can be carried out."""
+        refusals = self.plan.refusals if self.plan is not None and not self._may_begin else ()
+        named = (
+            name for name in registry.ACTIONS for each in refusals if f"lpmops {name.replace('.', ' ')} " in f"{each} "
+        )
+        return next((name for name in named if name != self.action.name), "")
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """One key says yes only where nothing is typed for it; where it does, the copy is on c alone."""
         if action == "yes":
             return self._may_begin and not self._word
+        if action == "do_first":
+            return bool(self.first)
         if action == "arm_here":
             return self.plan is not None and self._may_begin and guard.needs_arming(self.plan.danger)
         return super().check_action(action, parameters)
@@ -334,6 +352,12 @@ class PlanScreen(LiveModal, inherit_bindings=False):
         typed = self.query_one(TypedInput)
         if not typed.has_class("-hidden"):
             self.set_focus(typed)
+
+    def action_do_first(self) -> None:
+        """Opens the plan of what comes first, instead of this one."""
+        first = self.first
+        self.action_cancel()
+        self.app.call_later(self.app.push_screen, PlanScreen(self.environment, first))
 
     def action_take_command(self) -> None:
         """Copies the equal command line."""

@@ -38,6 +38,7 @@ from lpmops.versions import Versions
 # How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
 _STILL, _COUNTED = 0.4, 2_000_000
 _NOTES, _OVER = 3, 2
+_RECENT = 120.0
 
 
 class VersionsScreen(CloserScreen):
@@ -151,9 +152,12 @@ class VersionsScreen(CloserScreen):
         now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
         lines = [
             drawn.chosen_line(found, self.choice, self._cursor, now),
-            drawn.next_line(found, rows, self.chosen, work),
+            drawn.next_line(found, rows, self.chosen, work, now),
         ]
         result = work.result if work is not None and not work.going else None
+        if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
+            # What could not be judged then has settled since, or is remembered.
+            result = None
         lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
         said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
         said += result.warnings if result is not None else ()
@@ -324,15 +328,27 @@ class VersionsScreen(CloserScreen):
         if why is not None:
             self.owner.tell(why)
             return
+        strange = [each for each in self._meant() if "," in each or each != each.strip()]
+        if strange:
+            # A field takes several ids with commas between them.
+            self.owner.tell(
+                f"the id {plain_line(strange[0])!r} can't be typed into a field; y copies the command instead"
+            )
+            return
         from lpmops.tui.screens.plan import PlanScreen
 
         self.owner.push_screen(PlanScreen(self.environment, "replay.run", given=self.order()))
 
+    def _meant(self) -> list[str]:
+        """The companies that a replay of what is chosen is for: the ticked ones, else those that lack some of it."""
+        if self.choice.ticked:
+            return sorted(self.choice.ticked)
+        return sorted(row.company_id for row in self._company_rows[1] if row.missing) if self.chosen is not None else []
+
     def order(self) -> dict[str, str]:
         """What is chosen as the texts of a replay's fields; of nothing chosen the replay takes what is missing."""
-        chosen, lacking = self.chosen, [row.company_id for row in self._company_rows[1] if row.missing]
-        companies = sorted(self.choice.ticked) or sorted(lacking)
-        texts = {"companies": ", ".join(companies)} if self.choice.ticked or chosen is not None else {}
+        chosen, companies = self.chosen, self._meant()
+        texts = {"companies": ", ".join(companies)} if companies else {}
         if chosen is not None:
             texts |= {"from_version": str(chosen.first), "to_version": str(chosen.last)}
         return texts
@@ -362,7 +378,7 @@ class VersionsScreen(CloserScreen):
 
         chosen = self.chosen
         where = ("--from-version", chosen.first, "--to-version", chosen.last) if chosen is not None else ("--missing",)
-        companies = [word for each in sorted(self.choice.ticked) for word in ("--company", each)]
+        companies = [word for each in self._meant() for word in ("--company", each)]
         return command("lpmops", "replay", "plan", "-e", self.environment, *where, *companies)
 
     def sheet(self) -> Sheet | None:

@@ -44,10 +44,14 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What is known of a replay beside its journal: what `lpmops replay show` gives (None: not read yet), and the live p99 of the last hour."""
+    """What is known of a replay beside its journal: what `lpmops replay show` gives (None: not read yet), and the live p99 of the last hour.
+
+    `digest` is that of the written proof.
+    """
 
     shown: Mapping[str, Any] | None = None
     latency: Points = ()
+    digest: str = ""
 
     @property
     def proof(self) -> Mapping[str, Any] | None:
@@ -76,7 +80,7 @@ def operation_lines(operation: Operation, run: Run | None, scene: Scene, notes: 
     lines: list[Line] = [(paint.piece(operation.summary, "strong"),), paint.BLANK]
     sends = replay.is_replay(operation)
     if notes is not None and notes.proof is not None and notes.shown is not None:
-        lines += [*replay.proof_lines(notes.shown, scene), paint.BLANK]
+        lines += [*replay.proof_lines(notes.shown, scene, notes.digest), paint.BLANK]
     if sends:
         lines += replay.chunk_lines(operation, notes.shown if notes else None, _today(scene), mark_of_step)
     for number, step in enumerate(operation.steps, 1):

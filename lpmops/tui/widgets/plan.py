@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _LABEL = 13
 _WIDEST = 36
-# What becomes of the events that an action is about, where they are not skipped.
-_EVENTS = {"replay.run": "changes sent again"}
 _DIFF = {"+": "ok", "-": "bad", "@": "accent"}
 DANGERS = ("only looks", "can be undone", "can be undone, in production", "hard to undo")
 
@@ -38,7 +36,8 @@ def plan_lines(plan: Plan, command: str) -> list[Line]:
         lines.append((Piece("    nothing to do: it is so already", "ok"),))
     lines.append(paint.BLANK)
     lines += [(Piece("✖ ", "bad"), paint.piece(refusal, "bad")) for refusal in plan.refusals]
-    lines += [_labelled("who waits", text) for text in _impact(plan)]
+    waits = plan.impact.pause_seconds is not None or plan.impact.events is not None
+    lines += [_labelled("who waits" if waits else "concerns", text) for text in _impact(plan)]
     lines += [(Piece("▲ ", "warn"), paint.piece(warning)) for warning in plan.warnings]
     if plan.undo and plan.steps:
         lines.append(_labelled("undo", plan.undo))
@@ -76,7 +75,7 @@ def _impact(plan: Plan) -> list[str]:
     if impact.pause_seconds is not None:
         parts.append(f"{words.duration(impact.pause_seconds)} without delivery")
     if impact.events is not None:
-        parts.append(f"{words.count(impact.events)} {_EVENTS.get(plan.action, 'events skipped')}")
+        parts.append(f"{words.count(impact.events)} events skipped")
     if impact.budget_share is not None:
         parts.append(f"{100 * impact.budget_share:.1f} % of the error budget")
     return [", ".join(parts)] if parts else []

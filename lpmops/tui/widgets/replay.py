@@ -5,6 +5,7 @@ What was sent comes from the replay's own notes, as `lpmops replay show` gives t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 _BAR, _AROUND, _COMPANIES = 8, 3, 12
 _BEFORE = timedelta(minutes=10)
-_COUNTS = ("source", "landed", "missing", "doubled", "extra")
+# The columns of the proof: as wide as a narrow terminal lets them be.
+_NAMED = 16
 _UNDER_WAY = Mark("▶", "under way", "accent", 1)
 
 
@@ -43,6 +45,8 @@ def chunk_lines(
 ) -> Iterator[Line]:
     """A line for each chunk around the one under way; those far from it as one line."""
     sent = {each["n"]: each for each in shown["chunks"]} if shown is not None else {}
+    # The versions hold the rows of all companies: what was counted says how many of them are meant.
+    part = _wanted(shown) / shown["rows_planned"] if shown is not None and shown["rows_planned"] else None
     chunks = [step for step in operation.steps if step.kind == CHUNK]
     here = next((number for number, step in enumerate(chunks) if step.state not in FINISHED_STEPS), len(chunks) - 1)
     first, last = max(0, here - _AROUND), min(len(chunks), here + _AROUND + 1)
@@ -50,7 +54,7 @@ def chunk_lines(
         yield _many(chunks[:first], sent, "done")
     for step in chunks[first:last]:
         mark = _UNDER_WAY if step.state in ("begun", "accepted") else mark_of_step(step.state)
-        yield _chunk(step, sent.get(step.arguments["n"], {}), now, mark)
+        yield _chunk(step, sent.get(step.arguments["n"], {}), part, now, mark)
     if last < len(chunks):
         yield _many(chunks[last:], sent, "to do")
 
@@ -62,9 +66,9 @@ def _many(steps: Sequence[OperationStep], sent: Mapping[int, Mapping[str, Any]],
     return (Piece(f"    … {counted(len(steps), 'chunk', 'chunks')} {word}, {span}{known}", "muted"),)
 
 
-def _chunk(step: OperationStep, sent: Mapping[str, Any], now: datetime, mark: Mark) -> Line:
+def _chunk(step: OperationStep, sent: Mapping[str, Any], part: float | None, now: datetime, mark: Mark) -> Line:
     given = step.arguments
-    rows, planned = sent.get("rows"), int(given["rows"])
+    rows, planned = sent.get("rows"), round(int(given["rows"]) * (1.0 if part is None else part))
     is_done = step.state in FINISHED_STEPS
     share = 1.0 if is_done else min(1.0, (rows or 0) / planned) if planned else 0.0
     full = round(share * _BAR)
@@ -78,7 +82,7 @@ def _chunk(step: OperationStep, sent: Mapping[str, Any], now: datetime, mark: Ma
         Piece("░" * (_BAR - full), "faint"),
         Piece(f" {words.count(rows)}", "text" if rows is not None else "unknown"),
         Piece(
-            f" of at most {words.count(planned)}" if not is_done else f" sent of {words.count(planned)} read",
+            " sent" if is_done else f" of {'at most' if part in (None, 1.0) else 'about'} {words.count(planned)}",
             "muted",
         ),
         Piece(f"  {rate}", "text"),
@@ -155,8 +159,18 @@ def latency_line(operation: Operation, scene: Scene, points: Points) -> Line:
 # The proof ----------------------------------------------------------------------------------------------------------------------------------------
 
 
-def proof_lines(shown: Mapping[str, Any], scene: Scene) -> Iterator[Line]:
-    """The proof: its verdict, what it is about, each company's counts, and where its written form is."""
+def written(shown: Mapping[str, Any]) -> str:
+    """The proof as it is written down: what `lpmops replay show ID -o md` prints."""
+    return "".join(f"{line}\n" for line in replay_show.markdown(shown))
+
+
+def digest(shown: Mapping[str, Any]) -> str:
+    """The SHA-256 of the written form, by which a copy of it is known again."""
+    return hashlib.sha256(written(shown).encode()).hexdigest()
+
+
+def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator[Line]:
+    """The proof: its verdict, what it is about, each company's counts, and where its written form is; `digest` is that one's."""
     proof = shown.get("proof")
     if proof is None:
         return
@@ -166,7 +180,10 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene) -> Iterator[Line]:
     if shown["latency"] is not None:
         yield (paint.piece(f"  live latency: {replay_latency.words(shown['latency'])}", "muted"),)
     yield paint.BLANK
-    yield (Piece("  company".ljust(24), "muted"), *(Piece(name.rjust(8), "muted") for name in _COUNTS))
+    yield (
+        Piece("  company".ljust(_NAMED + 4), "muted"),
+        *(Piece(_titled(name), "muted") for name in replay_show.SHOWN),
+    )
     # Whatever differs comes first, and of those that are whole some stand for all.
     companies = sorted(proof["companies"], key=_is_whole)
     for each in companies[:_COMPANIES]:
@@ -183,6 +200,7 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene) -> Iterator[Line]:
             paint.piece(f"versions {each['versions']}: {each['why']} {each['remains']}"),
         )
     yield paint.BLANK
+    yield (paint.piece(f"  sha256 of the written form {digest}", "muted"),)
     yield (
         Piece("  w", "key"), Piece(" writes it down for a ticket   ", "accent"),
         paint.piece(f"the same as lpmops replay show {shown['id']} -o md", "muted"),
@@ -208,15 +226,25 @@ def _is_whole(each: Mapping[str, Any]) -> bool:
 
 def _company(each: Mapping[str, Any]) -> Line:
     mark = marks.FINE if _is_whole(each) else marks.UNKNOWN if each["note"] else marks.DOWN
-    name = paint.fit_text(paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text, 20)
+    name = paint.fit_text(paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text, _NAMED)
     return (
         Piece(f"  {mark.glyph} ", mark.role),
         Piece(name, "strong"),
-        *(Piece(words.count(each[count]).rjust(8), _role(count, each[count])) for count in _COUNTS),
+        *(
+            Piece(words.count(each[count]).rjust(len(_titled(count))), _role(count, each[count]))
+            for count in replay_show.SHOWN
+        ),
     )
 
 
-def _role(count: str, number: int) -> str:
-    if count in ("source", "landed") or not number:
-        return "text" if count in ("source", "landed") else "muted"
+def _titled(count: str) -> str:
+    """The heading of a count; `lacked` is what was missing before."""
+    return ("lacked" if count == "missing_before" else count).rjust(8)
+
+
+def _role(count: str, number: int | None) -> str:
+    if count in ("source", "landed", "missing_before"):
+        return "unknown" if number is None else "text"
+    if not number:
+        return "muted"
     return "bad" if count == "missing" else "warn"

@@ -26,6 +26,8 @@ _OPTION = re.compile(r" (?=--?[a-zA-Z](?:[^']*'[^']*')*[^']*$)")
 _WORD = re.compile(r"(?:'[^']*'|\S)+")
 _JOINT = " \\"
 _SIGNS = ("→ ", "· ")
+# So many environments have a key of their own.
+_NUMBERED = 9
 _LEADS = dict.fromkeys(
     ("hub.loss", "sql.rows_lost"),
     ("app.versions", "shows what is missing among the table's versions, and plans its replay"),
@@ -34,17 +36,18 @@ _TOOLS = ("az", "databricks", "lpmops")
 
 
 class Finding(NamedTuple):
-    """A suspect and the environment it is in."""
+    """A suspect and the environment it is in; `key` opens that, empty where none does."""
 
     view: EnvironmentView
     suspect: Suspect
+    key: str = ""
 
 
 def findings(scene: Scene, environment: str | None = None) -> list[Finding]:
     """The suspects of one environment or of all: the surest first, production before the others, then in the order of the diagnosis."""
     found = [
-        Finding(view, suspect)
-        for view in scene.views
+        Finding(view, suspect, f"{number}" if number <= _NUMBERED else "")
+        for number, view in enumerate(scene.views, 1)
         if view.snapshot and environment in (None, view.name)
         for suspect in view.snapshot.suspects
     ]
@@ -149,7 +152,8 @@ def _lead(item: Finding, *, named: bool) -> tuple[str, ...]:
         return ()
     command, words = found
     key = next(each.keys for each in commands.EVERYWHERE if each.id == command)
-    return (f"{f'enter opens {item.view.title}, then ' if named else ''}{key} {words}",)
+    way = f"{item.key or 'enter'} opens {item.view.title}, then " if named else ""
+    return (f"{way}{key} {words}",)
 
 
 def _step(step: str, width: int, label: int) -> list[Line]:

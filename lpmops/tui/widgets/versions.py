@@ -332,7 +332,9 @@ def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) 
     return (Piece(name, "strong"), goes_on, Piece(said, "muted"), *whose)
 
 
-def next_line(found: Laid, rows: Sequence[CompanyRow], versions: Versions | None, work: Comparison | None) -> Line:
+def next_line(
+    found: Laid, rows: Sequence[CompanyRow], versions: Versions | None, work: Comparison | None, now: datetime
+) -> Line:
     """What is known of what is chosen, and what the next step is."""
     if work is not None and work.going:
         stopping = Piece("stopping after this span", "warn") if work.stopping else Piece("R stops it", "key")
@@ -379,11 +381,14 @@ def next_line(found: Laid, rows: Sequence[CompanyRow], versions: Versions | None
             Piece("P", "key"),
             Piece(" sends it all the same", "muted"),
         )
+    line = found.line
+    by_itself = f"; {words.row_time(line.next_look, now)} by itself" if line.next_look is not None else ""
     return (
         Piece(" ○ ", "unknown"),
         Piece("not all was looked at  → ", "text"),
         Piece("R", "key"),
         Piece(" holds source against what landed", "accent"),
+        Piece(by_itself, "muted"),
     )
 
 
