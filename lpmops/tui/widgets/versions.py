@@ -1,4 +1,4 @@
-"""A table's versions as rows, the frame with their axis over them, and in words what is chosen, what is known of it and what comes next."""
+"""A table's versions and the companies of a range as rows, and the frame with the axis over them. Pure but for the frame."""
 
 from __future__ import annotations
 
