@@ -18,8 +18,8 @@ from typing import Any
 from tests.replays.ground import NAME, Ground, Row
 from tests.stories.machine import Done, Machine, wait_until
 
-# Of a script that waits for events to be read and written: an event takes a second, a million of them minutes.
-_SECONDS, _SECONDS_A_CHANGE = 60.0, 0.002
+# What a wait for events takes at most: some time anyway, more for a million of them, and more where the live stream has left many small commits.
+_SECONDS, _SECONDS_A_CHANGE, _SECONDS_A_COMMIT = 60.0, 0.002, 0.1
 Landed = Counter[Row]
 
 
@@ -35,7 +35,8 @@ class Trial:
     @property
     def patience(self) -> float:
         """Seconds that all changes are given to land."""
-        return _SECONDS + self.ground.changes * _SECONDS_A_CHANGE
+        live = self.ground.latest() - self.ground.versions[1]
+        return _SECONDS + self.ground.changes * _SECONDS_A_CHANGE + live * _SECONDS_A_COMMIT
 
     @property
     def machine(self) -> Machine:
