@@ -68,7 +68,9 @@ async def test_a_replay_under_way(snapshot: Snapshot) -> None:
         snapshot(app_of(pilot), "replay_dark_120x40")
 
 
-async def test_a_proof(snapshot: Snapshot) -> None:
+async def test_a_proof(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The words of the written form are on trial elsewhere.
+    monkeypatch.setattr("lpmops.tui.screens.operation.digest", lambda _: "1a" * 32)
     operation = replaying(chunk(1, "done", 400, 300), state="succeeded", ended_at=ago(30))
     found = proof(
         company(), company("1002", landed=409, missing=3), company("1003", doubled=1, landed=413), complete=False

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from lpmops.control.reconciled import Asked
+from lpmops.control.versionline import VersionLine
 from lpmops.errors import ServiceError
 from lpmops.model import Confidence, Health, Kind, Suspect, Turn
 from lpmops.store.proofs import Unreadable
@@ -101,10 +102,10 @@ async def test_whose_rows_are_in_the_range_is_shown_with_what_they_lack() -> Non
         (line(gaps=(gap(missing=0, doubled=3),)), "nothing is missing; some landed doubled"),
     ],
 )  # fmt: skip
-async def test_each_state_is_said_in_words(found: object, words: str) -> None:
-    async with opened(lossy_day(found), (120, 40)) as pilot:  # type: ignore[arg-type]
+async def test_each_state_is_said_in_words(found: VersionLine, words: str) -> None:
+    async with opened(lossy_day(found), (120, 40)) as pilot:
         screen = await show(pilot)
-        if found is not None and "no replay" not in words and "doubled" not in words:
+        if "no replay" not in words and "doubled" not in words:
             await pilot.press("c")
         await until(pilot, lambda: words in text(pilot))
         assert screen.is_running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
 from lpmops.control.versionline import VersionLine
@@ -43,9 +44,9 @@ def commits(number: int = NEWEST + 1) -> tuple[Commit, ...]:
     )
 
 
-def gap(company: str = "1001", first: int = 910, last: int = 930, missing: int = 412, **changes: object) -> OpenGap:
+def gap(company: str = "1001", first: int = 910, last: int = 930, missing: int = 412, **changes: Any) -> OpenGap:
     """A gap of a company."""
-    fields = {
+    fields: dict[str, Any] = {
         "source": 2_000,
         "landed": 2_000 - missing,
         "missing": missing,
@@ -54,22 +55,22 @@ def gap(company: str = "1001", first: int = 910, last: int = 930, missing: int =
         "repairable": missing,
         **changes,
     }
-    return OpenGap(company, Versions(first, last), **fields)  # type: ignore[arg-type]
+    return OpenGap(company, Versions(first, last), **fields)
 
 
 def line(
     gaps: Sequence[OpenGap] = (gap(),),
     proven: Sequence[Versions] = (Versions(3, 1_100),),
     history: Sequence[Commit] | None = None,
-    **feed: object,
+    **feed: Any,
 ) -> VersionLine:
     """The versions of the table as they were read."""
     read = tuple(commits() if history is None else history)
-    state = {
+    state: dict[str, Any] = {
         "kind": "delta", "latest_version": NEWEST, "latest_commit_at": ago(2), "table_id": "t-1", "oldest_version": 0, "first_version": 3,
         "first_commit_at": committed(3), "retention": 604_800.0, **feed,
     }  # fmt: skip
-    return VersionLine(TABLE, FeedState(**state), read, Proofs({EVERY_COMPANY: tuple(proven)}, tuple(gaps)))  # type: ignore[arg-type]
+    return VersionLine(TABLE, FeedState(**state), read, Proofs({EVERY_COMPANY: tuple(proven)}, tuple(gaps)))
 
 
 def lossy_day(found: VersionLine | None = None) -> MemoryFeed:

@@ -29,10 +29,12 @@ from lpmops.tui.screens.closer import CloserScreen, FaultLines
 from lpmops.tui.sheet import Copyable, Sheet
 from lpmops.tui.version_rows import CompanyRow, Laid, VersionRow
 from lpmops.tui.view import Scene
+from lpmops.tui.widgets import chosen_versions
 from lpmops.tui.widgets import versions as drawn
+from lpmops.tui.widgets.chosen_versions import Choice, ChosenLines
 from lpmops.tui.widgets.filter_line import FilterLine
 from lpmops.tui.widgets.table import LiveTable
-from lpmops.tui.widgets.versions import Choice, ChosenLines, VersionFrame
+from lpmops.tui.widgets.versions import VersionFrame
 from lpmops.versions import Versions
 
 # How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
@@ -151,8 +153,8 @@ class VersionsScreen(CloserScreen):
             return []
         now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
         lines = [
-            drawn.chosen_line(found, self.choice, self._cursor, now),
-            drawn.next_line(found, rows, self.chosen, work, now),
+            chosen_versions.chosen_line(found, self.choice, self._cursor, now),
+            chosen_versions.next_line(found, rows, self.chosen, work, now),
         ]
         result = work.result if work is not None and not work.going else None
         if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
@@ -230,10 +232,9 @@ class VersionsScreen(CloserScreen):
                 self.versions.place(drawn.key(inside[0]), over=_OVER)
         self._draw_choice(self.latest())
 
-    def on_live_table_moved(self, message: LiveTable.Moved) -> None:
+    def on_live_table_moved(self, _message: LiveTable.Moved) -> None:
         """Draws the choice that goes with the cursor."""
-        if message._sender is not self.companies:
-            self._draw_choice(self.latest())
+        self._draw_choice(self.latest())
 
     def on_live_table_opened(self, _message: LiveTable.Opened) -> None:
         """Chooses the gap that a version lies in, else the version alone; opens a company."""

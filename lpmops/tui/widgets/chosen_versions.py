@@ -1,0 +1,150 @@
+"""What of a table's versions is chosen, and in two lines of words: how much that is, what is known of it, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual.geometry import Size
+
+from lpmops.plain_text import counted
+from lpmops.tui import paint, words
+from lpmops.tui.comparisons import Comparison
+from lpmops.tui.paint import Line, Piece
+from lpmops.tui.version_rows import PROVEN, CompanyRow, Laid, rows_in
+from lpmops.tui.widgets.drawn import Drawn
+from lpmops.versions import Versions
+
+
+@dataclass(slots=True)
+class Choice:
+    """What is chosen: a range that stands, or one that goes on from an `anchor` to the cursor; and the companies that are ticked."""
+
+    versions: Versions | None = None
+    anchor: int | None = None
+    ticked: frozenset[str] = frozenset()
+
+    def at(self, cursor: int | None) -> Versions | None:
+        """The chosen versions while the cursor stands there."""
+        if self.anchor is None or cursor is None:
+            return self.versions
+        return Versions(min(self.anchor, cursor), max(self.anchor, cursor))
+
+
+class ChosenLines(Drawn):
+    """Two lines: what is chosen, and what comes next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: list[Line] = []
+
+    def tell(self, lines: list[Line]) -> None:
+        """Takes new lines."""
+        self._told = lines
+        self.redraw()
+
+    def lines(self, size: Size) -> list[Line]:
+        """The lines, cut to the width."""
+        return [paint.crop(line, size.width) for line in self._told]
+
+
+def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) -> Line:
+    """Which versions are chosen, how many rows they wrote and when; whose."""
+    versions = choice.at(cursor)
+    whose: Line = ()
+    if choice.ticked:
+        whose = (
+            Piece(" · for ", "muted"),
+            Piece(f"{len(choice.ticked):,} ticked", "key"),
+        )
+    if versions is None:
+        return (Piece(" nothing chosen", "strong"), Piece(": all that is known  ", "muted"), *whose)
+    rows = rows_in(found, versions)
+    written = [row.commit.rows for row in rows]
+    size = f"{sum(each or 0 for each in written):,} rows" + (" or more" if None in written else "")
+    times = ""
+    if rows:
+        first, last = words.row_time(rows[-1].commit.at, now), words.row_time(rows[0].commit.at, now)
+        times = first if first == last else f"{first} – {last}"
+    name = f" v {words.count(versions.first)}" + (f" – {words.count(versions.last)}" if len(versions) > 1 else "")
+    goes_on = Piece(" … m ends it", "key") if choice.anchor is not None else Piece("")
+    said = f" · {counted(len(versions), 'version', 'versions')} · {size} · {times}"
+    return (Piece(name, "strong"), goes_on, Piece(said, "muted"), *whose)
+
+
+def next_line(
+    found: Laid, rows: Sequence[CompanyRow], versions: Versions | None, work: Comparison | None, now: datetime
+) -> Line:
+    """What is known of what is chosen, and what the next step is."""
+    if work is not None and work.going:
+        stopping = Piece("stopping after this span", "warn") if work.stopping else Piece("R stops it", "key")
+        return (
+            Piece(" ▶ reconciling ", "accent"),
+            paint.piece(work.told or "asking the services …"),
+            Piece("   "),
+            stopping,
+        )
+    if found.line.feed.kind == "off":
+        return (
+            Piece(" ✖ ", "bad"),
+            Piece("without a change feed there is nothing to compare or to replay: x, cdf enable"),
+        )
+    lacking = [row for row in rows if row.missing]
+    missing, repairable = sum(row.missing for row in lacking), sum(row.repairable for row in lacking)
+    if missing:
+        whom = counted(len(lacking), "company", "companies")
+        head = (Piece(" ✖ ", "bad"), Piece(f"{counted(missing, 'change', 'changes')} of {whom} missing", "bad"))
+        if not repairable:
+            return (*head, Piece("; no replay brings them back. ", "muted"), *_why(lacking, found))
+        some = "" if repairable == missing else f" ({repairable:,} repairable)"
+        return (
+            *head,
+            Piece(f"{some}  → ", "muted"),
+            Piece("P", "key"),
+            Piece(" plans the replay   ", "accent"),
+            Piece("R", "key"),
+            Piece(" looks again", "muted"),
+        )
+    if any(not row.complete for row in rows):
+        return (
+            Piece(" ▲ ", "warn"),
+            Piece("nothing is missing; some landed doubled or belongs to nobody. ", "text"),
+            Piece("R", "key"),
+            Piece(" looks again", "muted"),
+        )
+    if _all_proven(found, versions):
+        return (
+            Piece(" ● ", "ok"),
+            Piece("each change landed once.", "ok"),
+            Piece("  R", "key"),
+            Piece(" looks again   ", "muted"),
+            Piece("P", "key"),
+            Piece(" sends it all the same", "muted"),
+        )
+    line = found.line
+    by_itself = f"; {words.row_time(line.next_look, now)} by itself" if line.next_look is not None else ""
+    return (
+        Piece(" ○ ", "unknown"),
+        Piece("not all was looked at  → ", "text"),
+        Piece("R", "key"),
+        Piece(" holds source against what landed", "accent"),
+        Piece(by_itself, "muted"),
+    )
+
+
+def _why(lacking: Sequence[CompanyRow], found: Laid) -> Line:
+    proofs = found.line.proofs
+    reasons = {
+        gap.why
+        for gap in (proofs.gaps if proofs is not None else ())
+        if gap.missing and gap.why and any(gap.company_id == row.company_id for row in lacking)
+    }
+    return (paint.piece("; ".join(sorted(reasons)), "muted"),) if reasons else ()
+
+
+def _all_proven(found: Laid, versions: Versions | None) -> bool:
+    if versions is None:
+        return bool(found.rows) and all(row.mark is PROVEN for row in found.rows)
+    rows = rows_in(found, versions)
+    return bool(rows) and all(row.mark is PROVEN for row in rows)
