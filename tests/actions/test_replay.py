@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpmops.actions import registry, replay_chunks, replay_halt, replay_show
+from lpmops.actions import registry, replay, replay_chunks, replay_halt, replay_show
 from lpmops.actions.action import Bench
 from lpmops.actions.desk import Desk
 from lpmops.control.hands import Event, Outcome, StopRequest
+from lpmops.control.plan import Step
 from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
 from lpmops.errors import (
     DeadlineError,
@@ -408,6 +409,24 @@ def test_a_run_whose_changes_were_vacuumed_away_meanwhile_says_what_remains(fold
         assert isinstance(ended, PartlyAppliedError)
         assert "VACUUM has removed the files of their changes. They can't be sent again." in ended.message
         assert "Another run of them would end the same way" in ended.message
+
+
+@pytest.mark.parametrize(
+    ("last", "rows", "rate", "versions"),
+    [
+        (100, 1_000, 500, 10),  # about ten steps of a short range
+        (86_400, 864_000, 500, 500),  # a day of small commits: steps of ten seconds, not four thousand of one
+        (100, 5_000_000, 500, 1),  # commits that each take longer than a step
+        (10_000_000, 0, 500, 10_000),  # nothing is known to be in them
+        (1, 10, 500, 1),
+    ],
+)
+def test_a_run_notes_its_progress_often_enough_and_not_so_often_that_it_only_waits(
+    last: int, rows: int, rate: int, versions: int
+) -> None:
+    given = {"n": 1, "first": 1, "last": last, "rows": rows, "companies": [], "rate": rate, "seconds": 60.0}
+    step = Step("send", "replay.chunk", "chunk 1", given)
+    assert f"--chunk-versions={versions}" in replay.parameters({}, step, "r-1", "/Volumes/l/o/c/replays")
 
 
 class Lacking(Proven):
