@@ -21,7 +21,7 @@ from lpmops.versions import Versions, merged
 LANDING = timedelta(seconds=60)
 ROWS_A_SPAN, VERSIONS_A_SPAN = 250_000, 2_000
 # Asking every database once more costs as much as reading so many rows.
-_ROWS_BETWEEN = 10_000
+ROWS_BETWEEN = 10_000
 # How far back the history is read at most: some hours to a day of commits of every few seconds.
 COMMITS_AT_MOST = 10_000
 _STANDING = frozenset({"stopped", "failed", "stopping", "created"})
@@ -60,7 +60,7 @@ class Timeline:
         kept: list[Versions] = []
         for one in merged(ranges):
             between = range(kept[-1].last + 1, one.first) if kept else range(0)
-            if kept and sum(self._rows.get(version, 0) for version in between) <= _ROWS_BETWEEN:
+            if kept and sum(self._rows.get(version, 0) for version in between) <= ROWS_BETWEEN:
                 kept[-1] = Versions(kept[-1].first, one.last)
             else:
                 kept.append(one)

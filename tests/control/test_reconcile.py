@@ -336,9 +336,10 @@ def test_again_looks_at_everything(lake: Lake, store: Store) -> None:
 
 
 def test_open_gaps_that_lie_close_together_are_read_together_and_only_those_far_apart_each_alone(
-    lake: Lake, store: Store
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake.commit("1001", 12, *(f"many{number}" for number in range(10_001)))
+    monkeypatch.setattr(reconcile_range, "ROWS_BETWEEN", 30)
+    lake.commit("1001", 12, *(f"many{number}" for number in range(31)))
     unland(lake, "1001", 3, 5, 8, 16)
     found = lake.look(store)
     again = lake.look(store)
