@@ -292,9 +292,12 @@ class Spans:
                 return found
 
     def _is_before(self, company_id: str, version: int) -> bool:
-        """Whether a version is older than the company's route: than its request, or than the first row that landed."""
+        """Whether a version is older than the company's route: than the first row that landed, or than its request where none has.
+
+        A job reads a new route some time after it was asked for, and what comes meanwhile goes to unrouted: that is nothing the hub has lost.
+        """
         route = self.places.routes.get(company_id)
-        begun: datetime | None = None if route is None else route.asked_at or route.first_row_at
+        begun: datetime | None = None if route is None else route.first_row_at or route.asked_at
         at = self._timeline.at(version)
         return begun is not None and at is not None and at < begun
 

@@ -139,6 +139,17 @@ def test_changes_from_before_the_route_are_counted_apart(lake: Lake, store: Stor
     assert [str(gap.versions) for gap in company.gaps] == ["6:6"]
 
 
+def test_changes_that_came_before_a_job_had_read_the_new_route_are_none_that_the_hub_lost(
+    lake: Lake, store: Store
+) -> None:
+    lake.route("1001", asked_at=START + timedelta(seconds=3))
+    unland(lake, "1001", 3, 5, 6)
+    assert lake.of("1001", store).missing == 3
+    lake.routes["1001"]["first_row_at"] = START + timedelta(seconds=6)
+    company = lake.of("1001", store)
+    assert (company.before, company.missing) == (2, 1)
+
+
 def test_what_was_too_large_to_be_sent_is_in_quarantine_and_not_missing(lake: Lake, store: Store) -> None:
     unland(lake, "1001", 3, 4)
     lake.put_aside = {("1001", Key("a3", 3, "insert"))}
