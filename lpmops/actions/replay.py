@@ -51,9 +51,9 @@ _SECONDS_OF_A_SECOND = 1.5
 _LANDING_SECONDS = 600.0
 # A job reads the hub's partitions side by side, and one may be some seconds behind another.
 _ABREAST = timedelta(seconds=5)
-# A run writes down how far it is after each step: about so many of them or more, none of which sends for longer than this at the rate. It waits a
-# second behind each, so that steps of a few small versions would spend more time waiting than sending.
-_INNER_STEPS, _INNER_SECONDS, _INNER_VERSIONS = 10, 10, 10_000
+# A run writes down how far it is after each step: about so many of them, each with some seconds of sending at the rate. It reads the table for each
+# and waits a second behind it, so that shorter ones would spend more time on that than on sending.
+_INNER_STEPS, _INNER_LEAST_SECONDS, _INNER_MOST_SECONDS, _INNER_VERSIONS = 10, 2, 10, 10_000
 # Arguments of the stream that a replay does not know.
 _OF_THE_STREAM = ("--checkpoint", "--starting-version", "--accept-schema-version", "--trigger-seconds")
 
@@ -301,8 +301,10 @@ def parameters(job: Mapping[str, Any], step: Step, identifier: str, folder: str)
 
 def _inner_versions(first: int, last: int, rows: int, rate: int, **_: Any) -> int:
     """How many versions a run sends between two times that it writes down how far it is."""
-    in_time = rate * _INNER_SECONDS * (last - first + 1) // max(rows, 1)
-    return max(1, min((last - first) // _INNER_STEPS + 1, in_time, _INNER_VERSIONS))
+    versions = last - first + 1
+    a_second = rate * versions / max(rows, 1)
+    wanted = max(versions / _INNER_STEPS, a_second * _INNER_LEAST_SECONDS)
+    return max(1, int(min(wanted, a_second * _INNER_MOST_SECONDS, versions, _INNER_VERSIONS)))
 
 
 def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:

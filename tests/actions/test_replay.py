@@ -414,7 +414,8 @@ def test_a_run_whose_changes_were_vacuumed_away_meanwhile_says_what_remains(fold
 @pytest.mark.parametrize(
     ("last", "rows", "rate", "versions"),
     [
-        (100, 1_000, 500, 10),  # about ten steps of a short range
+        (100, 20_000, 500, 10),  # about ten steps of a range that takes a while
+        (100, 1_000, 500, 100),  # what is sent in two seconds is one step
         (86_400, 864_000, 500, 500),  # a day of small commits: steps of ten seconds, not four thousand of one
         (100, 5_000_000, 500, 1),  # commits that each take longer than a step
         (10_000_000, 0, 500, 10_000),  # nothing is known to be in them
