@@ -482,11 +482,16 @@ def test_cancelling_ends_the_run_and_gives_the_replay_up(line: Line, folder: Pat
     assert (again.code, "is over" in again.document["error"]["message"]) == (6, True)
 
 
-def test_a_replay_that_another_process_runs_is_cancelled_once_that_process_has_seen_its_run_end(line: Line) -> None:
+def _waiting_for_its_run(line: Line) -> str:
+    """A replay whose run goes on at Databricks, and whose own process has stopped waiting; its id."""
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("stream", held=True)
     line.run(*RUN, *YES, "-o", "json")
-    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    return str(line.run("replay", "list", "-o", "json").data[0]["id"])
+
+
+def test_a_replay_that_another_process_runs_is_cancelled_once_that_process_has_seen_its_run_end(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
     store, name = line.store(), f"operation {identifier}"
     assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
 
@@ -535,10 +540,7 @@ def test_a_paused_replay_ends_its_run_and_goes_on_with_that_chunk_alone(folder: 
 
 
 def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> None:
-    CASES["replay"].prepare(line.cloud)
-    line.cloud.put("stream", held=True)
-    line.run(*RUN, *YES, "-o", "json")
-    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    identifier = _waiting_for_its_run(line)
     paused = line.run("replay", "pause", identifier)
     assert paused.code == 0
     assert f"lpmops replay resume {identifier}" in paused.out
@@ -550,10 +552,7 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
 
 
 def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
-    CASES["replay"].prepare(line.cloud)
-    line.cloud.put("stream", held=True)
-    line.run(*RUN, *YES, "-o", "json")
-    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    identifier = _waiting_for_its_run(line)
     store, name = line.store(), f"operation {identifier}"
     assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
     operation, _ = journal.read(store, identifier)
@@ -570,19 +569,13 @@ def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: 
 
 
 def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
-    CASES["replay"].prepare(line.cloud)
-    line.cloud.put("stream", held=True)
-    line.run(*RUN, *YES, "-o", "json")
-    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    identifier = _waiting_for_its_run(line)
     assert line.run("op", "abort", identifier, "--reason", "enough").code == 0
     assert line.cloud.acts()[Act("cancel_replay", "stream")] == 1
 
 
 def test_an_operation_is_given_up_though_its_run_can_not_be_reached(line: Line) -> None:
-    CASES["replay"].prepare(line.cloud)
-    line.cloud.put("stream", held=True)
-    line.run(*RUN, *YES, "-o", "json")
-    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    identifier = _waiting_for_its_run(line)
 
     def away(place: str, verb: str) -> None:
         if verb == "replay_runs":

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +15,7 @@ from lpmops.config import Refresh
 from lpmops.control.collect import Collector
 from lpmops.errors import BadAnswerError, UnreachableError
 from lpmops.model import Health, PartitionState, Snapshot
-from lpmops.store.connection import Store, open_store
+from lpmops.store.connection import Store
 from tests.control.pretend import World, environment
 
 
@@ -36,11 +35,6 @@ def rows_in(snapshot: Snapshot) -> dict[str, int | None]:
 def truth(world: World) -> dict[str, int]:
     """Rows that are older than what the databases call settled."""
     return dict(Counter(row.company for row in world.landed if row.landed < world.now - timedelta(seconds=5)))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path / "store" / "lpmops.db")
 
 
 def test_a_look_costs_as_many_calls_for_two_thousand_companies_as_for_ten() -> None:

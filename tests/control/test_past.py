@@ -20,11 +20,6 @@ QUIET = Suspect("upstream.quiet", "cdf", Confidence.POSSIBLE, "quiet")
 STOPPED = Suspect("asa.stopped", "asa", Confidence.SURE, "stopped")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path / "store" / "lpmops.db")
-
-
 def look(store: Store, at: datetime, health: Health = Health.HEALTHY, *suspects: Suspect) -> Snapshot:
     made = Snapshot("prod", Kind.PROD, at, health, {}, suspects=suspects)
     snapshots.save(store, made)

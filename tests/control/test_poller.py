@@ -22,11 +22,6 @@ from tests.waiting import until
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path / "store" / "lpmops.db")
-
-
-@pytest.fixture
 def start(store: Store) -> Iterator[Callable[..., tuple[Poller, list[Snapshot]]]]:
     pollers: list[Poller] = []
 

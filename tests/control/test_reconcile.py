@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -25,13 +23,6 @@ from lpmops.store import proofs
 from lpmops.store.connection import Store, open_store
 from lpmops.versions import Versions
 from tests.control.lakes import HERE, START, Lake
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = open_store(tmp_path / "lpmops.db")
-    yield found
-    found.close()
 
 
 @pytest.fixture

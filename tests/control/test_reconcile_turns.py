@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -20,19 +18,12 @@ from lpmops.control.reconciled import HAD_LANDED, Reconciliation
 from lpmops.model import STAGES, Confidence, Health, Kind, Reading, Snapshot, Stage, Suspect
 from lpmops.services.changes import Tally
 from lpmops.store import lease, marks, proofs
-from lpmops.store.connection import Store, open_store
+from lpmops.store.connection import Store
 from lpmops.versions import Versions
 from tests.control.lakes import CONFIG, HERE, Lake
 from tests.waiting import until
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = open_store(tmp_path / "lpmops.db")
-    yield found
-    found.close()
 
 
 @pytest.fixture
