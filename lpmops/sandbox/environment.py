@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from argparse import ArgumentError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -339,7 +340,7 @@ class SandboxEnvironment:
             return _IDLE_PAUSE
         try:
             progress = self._streaming.step(arguments)
-        except (DeltaFeedError, NoStartingVersion, ApiError) as error:
+        except (DeltaFeedError, NoStartingVersion, ApiError, ArgumentError) as error:
             self.workspace.fail_run(str(error))
             return _IDLE_PAUSE
         return _BUSY_PAUSE if progress is not None and progress.events else _IDLE_PAUSE

@@ -47,7 +47,7 @@ class Streaming:
         if not given.checkpoint:
             return self._own, _FIRST
         first = given.starting_version or ""
-        return self._place(given.checkpoint), int(first) if first.isdecimal() else None
+        return self._place(given.checkpoint), int(first) if first.isdecimal() and len(first) < 20 else None
 
     def put_aside(self, oversized: Sequence[Oversized]) -> None:
         """Keep what is too large to be sent in the quarantine table."""

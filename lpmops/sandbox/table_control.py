@@ -32,9 +32,11 @@ class TableControl:
         wish = await request.json()
         before = wish.get("before")
         with_log = bool(wish.get("log"))
+        if before is not None and not isinstance(before, int):
+            raise FaultError(f"{before!r} is no version.", _VERSIONS)
 
         def act(table: ChangeTable) -> dict[str, Any]:
-            version = table.latest_version() if before is None else int(before)
+            version = table.latest_version() if before is None else before
             files = alterations.vacuum_before(table, version)
             versions = alterations.clean_log_before(table, version) if with_log else 0
             return {"before": version, "files": files, "versions": versions}

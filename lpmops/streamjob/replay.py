@@ -56,7 +56,7 @@ def run(spark: SparkSession, settings: ReplaySettings, stop: threading.Event) ->
 
 def _run(spark: SparkSession, settings: ReplaySettings, stop: threading.Event) -> None:
     path = os.path.join(settings.folder, f"{settings.replay_id}.json")
-    plan = _resumed(path, settings) or chunks(settings.first, settings.last, settings.chunk)
+    known = _resumed(path, settings)
     events.check_columns(source.columns(spark, settings.table), settings.record, settings.company)
     [newest] = source.commits(spark, settings.table, 1)
     if settings.last > newest.version:
@@ -64,6 +64,7 @@ def _run(spark: SparkSession, settings: ReplaySettings, stop: threading.Event) -
         raise JobError(
             "REPLAY_RANGE_NOT_THERE", f"The table's newest version is {newest.version}; {settings.last} is yet to come."
         )
+    plan = known or chunks(settings.first, settings.last, settings.chunk)
     sink = hub.options(settings.hub, hub.read_secret(spark, settings.hub.secret) if settings.hub.secret else "")
     application = f"lpmops-replay-{settings.replay_id}"
     sender = Sender(sink, settings.record, settings.company, settings.quarantine, application, settings.tasks)

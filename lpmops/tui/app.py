@@ -324,11 +324,11 @@ class LpmopsApp(Deeds):
         if self.orders is None or self.runs is None:
             return Activity(going=compared)
         ended = frozenset(run.key for run in self.runs.all if not run.going)
-        for run in self.runs.all:
-            if run.key in ended - self._ended:
-                self.answers.outdate(questions.versions(run.operation.environment))
         known = self.operations()
         if ended != self._ended and not known.asking:
+            for run in self.runs.all:
+                if run.key in ended - self._ended:
+                    self.answers.outdate(questions.versions(run.operation.environment))
             # What is being read already may be of before the end, so it is read once more after that.
             known, self._ended = self.operations(anew=True), ended
         going = {run.operation.id for run in self.runs.going}

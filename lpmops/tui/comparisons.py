@@ -40,9 +40,11 @@ class Comparison:
         """What came of it, in a sentence."""
         found = self.result
         if found is None:
-            return f"{self.environment} could not be reconciled: {self.fault}"
+            return f"{self.environment} could not be reconciled: {self.fault} {self.hint}".strip()
         if found.versions is None:
-            return f"{self.environment}: nothing can be judged yet"
+            return (
+                f"{self.environment}: nothing can be judged yet; what is younger than a minute can be later: V, then R"
+            )
         whom = counted(sum(1 for each in found.companies if each.missing), "company", "companies")
         if found.missing:
             return f"{self.environment}: {counted(found.missing, 'change', 'changes')} of {whom} did not land, in versions {found.versions}"

@@ -117,7 +117,7 @@ class Runs:
         try:
             self._orders.pause(identifier)
         except LpmopsError as error:
-            told(error.message or type(error).__name__)
+            told(f"{error.message or type(error).__name__} {error.hint}".strip())
 
     def _start(self, doing: str, operation: Operation, work: Work) -> str | None:
         from lpmops.control.hands import StopRequest

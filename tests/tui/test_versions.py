@@ -386,3 +386,12 @@ async def test_an_id_that_no_field_can_hold_is_told_and_left_to_the_command_line
         found = screen.copyable()
         assert found is not None
         assert "--company 10,01" in found.command
+
+
+async def test_changes_that_name_no_company_are_not_taken_for_those_of_every_company() -> None:
+    feed = lossy_day(line(gaps=(gap(company=""),)))
+    async with at_work(feed, MemoryOrders(feed), (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press("P")
+        await until(pilot, lambda: "changes that name no company can't be sent" in notices(pilot))
+        assert pilot.app.screen is screen, "an empty field would have meant every company"

@@ -1,6 +1,6 @@
 """Jobs and their runs, kept in a file, and the life cycle that `tick` drives.
 
-The stream job is the one of a given name: its runs go on until something ends them, and the world streams while `stream_is_running`.
+The stream job is the one of a given name: its runs go on until something ends them, and the world streams while `stream_arguments`.
 Every other run is handed to `run_task` on a thread of its own while it is RUNNING; where there is none the run fails, saying that the
 sandbox cannot execute it. A continuous job always has one active run: after a failure the service waits longer each time, and `run_now`
 ends the wait (docs, Jobs "continuous"). Thread-safe. Times are those of the sandbox clock.

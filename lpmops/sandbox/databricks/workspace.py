@@ -1,6 +1,6 @@
 """One Databricks workspace: its tables, warehouse, jobs, volumes and faults, behind one object.
 
-The world holds it, feeds its `tick` about each 200 ms, asks `stream_is_running` before each step of the stream, and breaks or mends it. What it keeps
+The world holds it, feeds its `tick` about each 200 ms, asks `stream_arguments` before each step of the stream, and breaks or mends it. What it keeps
 (jobs, runs, grants) lies in its folder. Thread-safe.
 """
 

@@ -71,16 +71,17 @@ class Replay:
     def run(self, cancelled: threading.Event) -> str:
         """Send what is asked for and not done yet; ends between two slices once `cancelled` is set. Raises ReplayError and what `send` does."""
         given = self._given
-        plan = self._resumed() or [
-            Chunk(n, first, min(first + given.chunk - 1, given.last))
-            for n, first in enumerate(range(given.first, given.last + 1, given.chunk))
-        ]
+        known = self._resumed()
         self._check_columns()
         newest = self._table.latest_version()
         if given.last > newest:
             raise ReplayError(
                 f"[REPLAY_RANGE_NOT_THERE] The table's newest version is {newest}; {given.last} is yet to come."
             )
+        plan = known or [
+            Chunk(n, first, min(first + given.chunk - 1, given.last))
+            for n, first in enumerate(range(given.first, given.last + 1, given.chunk))
+        ]
         self._write(plan, "running")
         for place, chunk in enumerate(plan):
             if chunk.state == "done":

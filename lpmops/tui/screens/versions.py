@@ -219,7 +219,7 @@ class VersionsScreen(CloserScreen):
             try:
                 wanted = ranges.parse(self.place.source)
             except UsageError as error:
-                self.owner.tell(error.message)
+                self.owner.tell(f"{error.message} {error.hint}".strip())
         if wanted or found.missing:
             self.choose(wanted or found.missing[-1])
 
@@ -268,7 +268,7 @@ class VersionsScreen(CloserScreen):
         found, cursor = self._answer.value, self._cursor
         gap = version_rows.gap_beside(found, cursor or 0, by) if found is not None else None
         if gap is None:
-            self.owner.tell("nothing is known to be missing; R looks")
+            self.owner.tell("nothing is known to be missing; R looks" if found else "the history is still being read")
         else:
             self.choose(gap)
 
@@ -328,6 +328,12 @@ class VersionsScreen(CloserScreen):
         why = self.owner.why_not("app.act('replay.run')")
         if why is not None:
             self.owner.tell(why)
+            return
+        if "" in self._meant():
+            # An empty field would mean every company.
+            self.owner.tell(
+                "changes that name no company can't be sent for it alone; space ticks the companies that are meant"
+            )
             return
         strange = [each for each in self._meant() if "," in each or each != each.strip()]
         if strange:

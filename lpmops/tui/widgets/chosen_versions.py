@@ -134,11 +134,11 @@ def next_line(
 
 
 def _why(lacking: Sequence[CompanyRow], found: Laid) -> Line:
-    proofs = found.line.proofs
+    proofs, companies = found.line.proofs, {row.company_id for row in lacking}
     reasons = {
         gap.why
         for gap in (proofs.gaps if proofs is not None else ())
-        if gap.missing and gap.why and any(gap.company_id == row.company_id for row in lacking)
+        if gap.missing and gap.why and gap.company_id in companies
     }
     return (paint.piece("; ".join(sorted(reasons)), "muted"),) if reasons else ()
 
