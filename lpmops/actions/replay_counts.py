@@ -39,11 +39,13 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
                     if not wished.companies or company in wished.companies:
                         found[company] += tally.changes
             except UnreadableChangesError as error:
-                refusals.append(f"{error.message} {error.remains}{_what_is_left(bench, piece.versions, error)}")
+                # Known before anything else is asked, so that a warehouse that fails now takes none of it back.
+                refusals.append(f"{error.message} {error.remains}")
+                refusals[-1] += _what_is_left(bench, piece.versions, error)
     except SignInError:
         raise
     except ServiceError as error:
-        return Counts(words=(f"The changes were not counted by company: {error.message}",))
+        return Counts(words=(f"The changes were not counted by company: {error.message}",), refusals=tuple(refusals))
     if refusals:
         return Counts(refusals=tuple(refusals))
     return Counts(dict(found), tuple(_words(found, wished, room)))

@@ -80,8 +80,8 @@ def _of_the_stream(bench: Bench, feed: FeedState) -> Iterator[str]:
     if progress is not None and feed.table_id and progress.table_id and feed.table_id != progress.table_id:
         yield (
             "The table was made anew since the stream's checkpoint was written: the versions are those of another table now, and the stream sends "
-            "none of them. Let it follow this table first, from a new databricks.checkpoint: "
-            f"lpmops stream deploy -e {bench.environment.name} --from-version 0"
+            "none of them. Let it follow this table first: set a new databricks.checkpoint in lpmops.toml, then: "
+            f"lpmops stream deploy -e {bench.environment.name} --from-version {feed.first_version or feed.oldest_version or 0}"
         )
 
 

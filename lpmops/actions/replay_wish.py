@@ -183,7 +183,7 @@ def _check_there(version: int, feed: FeedState) -> None:
     if version > feed.latest_version:
         raise UsageError(
             f"Version {version} is yet to come: the newest is {feed.latest_version}.",
-            hint=f"End with a version that is there: --to-version {feed.latest_version}",
+            hint=f"Name versions up to {feed.latest_version}; lpmops cdf versions shows them.",
         )
 
 

@@ -123,14 +123,14 @@ def retext(bench: Bench, wish: Wish, action: str, changed: Sequence[Route], draf
 
     Nothing where the jobs read the route table. `changed` are the routes as they are to become, all active or none. `wish`: reason, ticket, by.
     """
-    if not by_text(bench):
+    if not by_text(bench) or not changed:
         return
     databases = list(dict.fromkeys(one.database for one in changed))
     found = _look_at_jobs(bench, (), changed, None, changes=True)
     draft.seen["routes"] = asa_definition.routes_words(found.shards)
     draft.refusals += found.shards.refusals
     handover = _handover(bench, found, databases, changed, None)
-    _change_jobs(bench, wish, action, found, handover, draft, wanted=bool(changed), moving=None)
+    _change_jobs(bench, wish, action, found, handover, draft, wanted=True, moving=None)
 
 
 def _look_at_jobs(
@@ -166,7 +166,8 @@ def _change_jobs(
         draft.warnings.append(
             f"{'; '.join(found.drifted)} differ from lpmops.toml: lpmops asa query -e {environment} --diff"
         )
-    draft.refusals += handover.refusals
+    if wanted:
+        draft.refusals += handover.refusals
     draft.steps += moving.mark if moving is not None else ()
     for job in sorted(found.every, key=lambda job: job.name not in handover.first):
         begin = handover.since if job.name in handover.first else None

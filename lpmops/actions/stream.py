@@ -81,7 +81,10 @@ def _told_first(bench: Bench, job: StreamJob) -> int | None:
     """The version that the job is told to begin with, with the checkpoint of the configuration; None where it is not."""
     tasks: list[Mapping[str, Any]] = list(bench.services.databricks.job_settings(job.job_id).get("tasks") or ())
     words = list((tasks[0].get("spark_python_task") or {}).get("parameters") or ())[1:] if tasks else []
-    told = dict(zip(words[::2], words[1::2], strict=False))
+    # The app loads the actions at its start and the services when they are needed.
+    from lpmops.services import replayruns
+
+    told = dict(replayruns.options([str(word) for word in words]))
     version = told.get("--starting-version", "")
     if told.get("--checkpoint") != bench.environment.databricks.checkpoint or not version.isdecimal():
         return None

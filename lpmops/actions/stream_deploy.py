@@ -83,11 +83,14 @@ def parameters(
     }
     if from_version is not None:
         managed["--starting-version"] = str(from_version)
+    # The app loads the actions at its start and the services when they are needed.
+    from lpmops.services import replayruns
+
     given = list(present[1:] if present[:1] == ["stream"] else ())
     secrets = {"--secret", "--credential", "--client", "--tenant"}
     kept = {
         flag: value
-        for flag, value in zip(given[::2], given[1::2], strict=False)
+        for flag, value in replayruns.options([str(word) for word in given])
         if flag not in managed and flag not in secrets
     }
     return ["stream", *(word for pair in {**managed, **kept}.items() for word in pair)]

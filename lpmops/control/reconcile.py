@@ -275,7 +275,8 @@ class _Run:
         remains = f"{error.remains} {self._of_the_hub(versions)}".strip()
         gone = Unreadable(versions, sentence(error.why), remains)
         self._unreadable.append(gone)
-        if not error.divisible and self._store.writable:
+        # Of one version there is nothing shorter that could be read.
+        if (not error.divisible or len(versions) == 1) and self._store.writable:
             self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
 
     def _of_the_hub(self, versions: Versions) -> str:
@@ -289,7 +290,7 @@ class _Run:
     def _add_lost(self) -> None:
         """Count the gaps that nothing fills any more, of one that was cut what is not found beyond."""
         for before, after in self._lost:
-            beyond = without([before.versions], [Versions(0, after.versions.last)])
+            beyond = without([before.versions], [after.versions])
             rest = [
                 gap
                 for gap in self._totals[before.company_id].difference.gaps

@@ -60,7 +60,11 @@ class Timeline:
         kept: list[Versions] = []
         for one in merged(ranges):
             between = range(kept[-1].last + 1, one.first) if kept else range(0)
-            if kept and sum(self._rows.get(version, 0) for version in between) <= ROWS_BETWEEN:
+            # What the history does not hold may have any number of rows.
+            few = len(between) <= VERSIONS_A_SPAN and (
+                sum(self._rows.get(version, ROWS_BETWEEN + 1) for version in between) <= ROWS_BETWEEN
+            )
+            if kept and few:
                 kept[-1] = Versions(kept[-1].first, one.last)
             else:
                 kept.append(one)

@@ -165,7 +165,9 @@ class ReconcileTurns:
 
     def _is_anything_new(self, store: Store, known: Standing, newest: Snapshot | None) -> bool:
         """Whether there may be versions that nobody looked at, or a gap is open that may have been filled."""
-        if known.proven is None or known.left or proofs.gaps(store, self._environment.name, known.table_id):
+        if known.proven is None or known.left:
+            return True
+        if any(gap.repairable or not gap.missing for gap in proofs.gaps(store, self._environment.name, known.table_id)):
             return True
         return newest is None or newest_version(newest) != known.proven.last
 

@@ -151,8 +151,8 @@ def give_up(
 ) -> tuple[tuple[OpenGap, OpenGap], ...]:
     """Note that versions can't be read any more, and so that no replay fills the gaps among them. Raises StoreError.
 
-    Gives those gaps as they were and as they are: one that reached out of the range is two now, both with its counts, as nobody can tell which of
-    them lie where before what is beyond is looked at anew.
+    Gives those gaps as they were and as they are: one that reached out of the range is two or three now, each with its counts, as nobody can tell
+    which of them lie where before what is ahead and beyond is looked at anew.
     """
     first, last = gone.versions.first, gone.versions.last
     place = (environment, table_id)
@@ -173,6 +173,9 @@ def give_up(
         lost = [(gap, replace(gap, versions=_cut(gap.versions, gone.versions), repairable=0)) for gap in found]
         for before, after in lost:
             _put(connection, place, before, after, codec.milliseconds(at))
+            if before.versions.first < first:
+                ahead = replace(before, versions=Versions(before.versions.first, first - 1))
+                _insert(connection, place, ahead, codec.milliseconds(at))
             if before.versions.last > last:
                 beyond = replace(before, versions=Versions(last + 1, before.versions.last))
                 _insert(connection, place, beyond, codec.milliseconds(at))

@@ -349,6 +349,15 @@ def test_open_gaps_that_lie_close_together_are_read_together_and_only_those_far_
     assert again.companies[0].gaps == found.companies[0].gaps
 
 
+def test_versions_that_the_history_does_not_hold_join_no_gaps() -> None:
+    timeline = reconcile_range.Timeline(())
+    assert timeline.gathered([Versions(1_000, 1_000), Versions(900_000, 900_000)]) == (
+        Versions(1_000, 1_000),
+        Versions(900_000, 900_000),
+    )
+    assert timeline.gathered([Versions(1, 1), Versions(3, 3)]) == (Versions(1, 1), Versions(3, 3))
+
+
 def test_an_open_gap_is_looked_at_again_until_it_is_filled(lake: Lake, store: Store) -> None:
     unland(lake, "1001", 5, 6)
     lake.look(store)

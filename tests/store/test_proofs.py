@@ -91,6 +91,13 @@ def test_a_gap_that_is_gone_in_part_ends_where_the_changes_begin_again(store: St
     assert proofs.gaps(store, "test", "t-1") == (gap(15, 15),)
 
 
+def test_what_lies_ahead_of_versions_that_are_gone_can_still_be_filled(store: Store) -> None:
+    keep(store, 10, 19, gap(12, 18))
+    proofs.give_up(store, "test", "t-1", Unreadable(Versions(14, 15), "gone", ""), NOW)
+    lost = replace(gap(14, 15), repairable=0)
+    assert proofs.gaps(store, "test", "t-1") == (gap(12, 13), lost, gap(16, 18))
+
+
 def test_the_gaps_of_former_tables_are_told_by_their_ids(store: Store) -> None:
     keep(store, 10, 19, gap(12, 15))
     assert proofs.former(store, "test", "t-2") == {"t-1": (gap(12, 15),)}
