@@ -121,16 +121,17 @@ def prepare(
 def retext(bench: Bench, wish: Wish, action: str, changed: Sequence[Route], draft: Draft) -> None:
     """Add to a draft what lets the texts of the jobs say that companies begin or cease to land where they are routed to.
 
-    Nothing where the jobs read the route table. `changed` are the routes as they are to become, all active or none. `wish`: reason, ticket, by.
+    Nothing where the jobs read the route table. `changed` are the routes as they are to become, all active or none; where there is none left, the
+    jobs are looked at all the same, so that one who goes on sees whether they are as they were. `wish`: reason, ticket, by.
     """
-    if not by_text(bench) or not changed:
+    if not by_text(bench):
         return
     databases = list(dict.fromkeys(one.database for one in changed))
     found = _look_at_jobs(bench, (), changed, None, changes=True)
     draft.seen["routes"] = asa_definition.routes_words(found.shards)
     draft.refusals += found.shards.refusals
     handover = _handover(bench, found, databases, changed, None)
-    _change_jobs(bench, wish, action, found, handover, draft, wanted=True, moving=None)
+    _change_jobs(bench, wish, action, found, handover, draft, wanted=bool(changed), moving=None)
 
 
 def _look_at_jobs(
@@ -196,7 +197,7 @@ def _handover(
     One that comes or goes leaves or joins what no route takes, which the job with the control database's outputs writes. What one gives up the other
     has then written, or writes: in between both have it, and none of it is nowhere.
     """
-    if not by_text(bench):
+    if not by_text(bench) or not (changed or moving):
         return _Handover()
     homes = _jobs_of(found.shards, databases)
     control = frozenset(shard.job for shard in found.shards.shards if shard.share.control)
