@@ -30,10 +30,13 @@ from lpmops.plain_text import counted
 from lpmops.store import proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Proofs, Unreadable
-from lpmops.versions import PRESENT_ROWS, Versions, merged, within, without
+from lpmops.versions import PRESENT_ROWS, Versions, in_at_most, merged, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices
+
+# In so many ranges at most what is open in versions that can't be read is told.
+_PARTS_AT_MOST = 10
 
 
 def reconcile(
@@ -119,7 +122,7 @@ class _Run:
             why = "The change feed is off: nothing of the table is recorded."
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, PRESENT_ROWS))
             return self._reconciliation(None, None)
-        remembered = proofs.read(self._store, self._environment.name, self._table_id)
+        self._remembered = remembered = proofs.read(self._store, self._environment.name, self._table_id)
         self._timeline = timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
@@ -275,9 +278,16 @@ class _Run:
         remains = f"{error.remains} {self._of_the_hub(versions)}".strip()
         gone = Unreadable(versions, sentence(error.why), remains)
         self._unreadable.append(gone)
-        # Of one version there is nothing shorter that could be read.
-        if (not error.divisible or len(versions) == 1) and self._store.writable:
+        # Of one version there is nothing shorter that could be read; what was complete when it was looked at stays proven.
+        if (not error.divisible or len(versions) == 1) and self._store.writable and self._in_question(versions, ()):
             self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
+
+    def _in_question(self, versions: Versions, companies: Sequence[str]) -> tuple[Versions, ...]:
+        """Of these versions those that were not proven before, for all of these companies (none: for every one), or in which something is open."""
+        proven = [self._remembered.of(each) for each in companies or (EVERY_COMPANY,)]
+        gaps = [gap.versions for gap in self._remembered.gaps if not companies or gap.company_id in companies]
+        unproven = (piece for each in proven for piece in without([versions], each))
+        return merged((*unproven, *within(gaps, versions)))
 
     def _of_the_hub(self, versions: Versions) -> str:
         """What the hub may still have of versions whose changes are gone from the table."""
@@ -308,12 +318,13 @@ class _Run:
             self._totals[gap.company_id] = self._totals[gap.company_id].plus(Found(gap.source, gap.landed, known))
 
     def _add_unreadable(self, wanted: Versions, remembered: Proofs) -> None:
-        """What is known to be unreadable is told again, with the gaps in it, and not asked for."""
+        """What is known to be unreadable is told again where it matters, with the gaps in it, and not asked for."""
         if self._asked.again:
             return
         for each in remembered.unreadable:
             for part in within([each.versions], wanted):
-                self._unreadable.append(replace(each, versions=part))
+                told = in_at_most(_PARTS_AT_MOST, self._in_question(part, self._asked.companies))
+                self._unreadable += [replace(each, versions=piece) for piece in told]
                 for gap in remembered.gaps:
                     if not gap.repairable and within([gap.versions], part):
                         self._add_known(gap)

@@ -28,7 +28,7 @@ from lpmops.model import Health, Snapshot
 from lpmops.store import proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY
-from lpmops.versions import Versions, merged, within, without
+from lpmops.versions import Versions, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices as Bundle
@@ -172,9 +172,13 @@ class ReconcileTurns:
         return newest is None or newest_version(newest) != known.proven.last
 
     def _window(self, store: Store, known: Standing) -> Versions | None:
-        """What is due to be looked at once more: the proven versions below those of the last time, and after the oldest the newest again."""
+        """What is due to be looked at once more: the proven versions below those of the last time, and after the oldest the newest again.
+
+        What is known to be unreadable is no part of it.
+        """
         pause, now = self._config.reconcile.again_interval, self._now()
-        proven = proofs.read(store, self._environment.name, known.table_id).of(EVERY_COMPANY)
+        remembered = proofs.read(store, self._environment.name, known.table_id)
+        proven = without(remembered.of(EVERY_COMPANY), (each.versions for each in remembered.unreadable))
         if not pause or not proven or known.again_at is None:
             return None
         if timedelta(0) <= now - known.again_at < timedelta(seconds=pause):
@@ -197,12 +201,11 @@ class ReconcileTurns:
         window = self._window(store, known)
         if window is not None and not self._turn_ends.requested:
             found.append(self._reconcile(store, services, Asked(window, again=True, spans=1)))
-            seen = found[-1].looked_at[-1] if found[-1].looked_at else window
-            known = replace(known, again=seen, again_at=self._now())
+            known = self._after_looking_again(known, found[-1])
         name, now = self._environment.name, self._now()
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
-        gone = merged(each.versions for each in remembered.unreadable)
+        gone = without((each.versions for each in remembered.unreadable), proven)
         # As far back as a turn looks: the history and the first turn bound it.
         reach = (
             within([settled], Versions(min(proven[0].first, settled.last), settled.last)) if settled and proven else ()
@@ -223,6 +226,15 @@ class ReconcileTurns:
             trouble=waits,
             failures=0,
         )
+
+    def _after_looking_again(self, known: Standing, found: Reconciliation) -> Standing:
+        seen = found.looked_at
+        if seen:
+            return replace(known, again=Versions(seen[0].first, seen[-1].last), again_at=self._now())
+        if any(not each.later for each in found.unreadable):
+            # Here VACUUM has come: whatever is older went before, so that the next time begins with the newest.
+            return replace(known, again=None, again_at=self._now())
+        return known if self._turn_ends.requested else replace(known, again_at=self._now())
 
     def _reconcile(self, store: Store, services: Bundle, asked: Asked) -> Reconciliation:
         # The app loads this room at its start, and what reads millions of keys when it is needed.

@@ -206,9 +206,27 @@ def test_what_can_not_be_read_any_more_is_told_again_and_not_asked_for_again(lak
     lake.gone_before = 7
     lake.look(store, Asked(again=True))
     found = lake.look(store)
-    assert ([str(each.versions) for each in found.unreadable], lake.asked) == (["0:6"], [Versions(15, 15)])
+    assert ([str(each.versions) for each in found.unreadable], lake.asked) == (["3:3"], [Versions(15, 15)])
     assert [(str(gap.versions), gap.repairable) for gap in found.companies[0].gaps] == [("3:3", 0), ("15:15", 1)]
-    assert lake.look(store, Asked(versions=Versions(4, 5))).unreadable[0].versions == Versions(4, 5)
+
+
+def test_what_was_proven_stays_so_when_its_changes_are_vacuumed(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 3)
+    lake.look(store)
+    lake.gone_before = 7
+    again = lake.look(store, Asked(again=True))
+    assert ([str(each.versions) for each in again.unreadable], again.complete) == (["0:6"], False)
+    assert lake.look(store, Asked(versions=Versions(4, 5))).complete
+    whole = lake.look(store, Asked(companies=("1002",)))
+    assert (whole.complete, whole.unreadable) == (True, ())
+
+
+def test_what_nobody_looked_at_before_its_changes_were_vacuumed_is_never_complete(lake: Lake, store: Store) -> None:
+    lake.look(store, Asked(versions=Versions(2, 4)))
+    lake.gone_before = 7
+    for _ in range(2):
+        found = lake.look(store)
+        assert [str(each.versions) for each in found.unreadable] == ["0:1", "5:6"]
 
 
 def test_of_a_gap_that_is_vacuumed_in_part_only_the_rest_can_be_sent_again(lake: Lake, store: Store) -> None:

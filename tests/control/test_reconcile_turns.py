@@ -155,6 +155,37 @@ def test_looking_once_more_goes_from_the_newest_to_the_oldest_and_begins_anew(
     assert seen == ["16:20", "8:15", "0:7", "16:20"]
 
 
+def test_looking_once_more_begins_anew_where_vacuum_took_what_was_proven_and_all_stays_complete(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_turns, "_SPAN_OF_VERSIONS", 8)
+    turns = Watching(lake).turns(store, again_interval=60)
+    take(turns)
+    lake.gone_before = 9
+    seen = []
+    for _ in range(5):
+        later(lake, 5)
+        standing = take(turns)
+        seen.append(None if standing.again is None else str(standing.again))
+        assert (standing.gone, standing.left) == (0, 0)
+    assert seen == ["13:20", "9:12", None, "13:20", "9:12"]
+    assert proofs.unreadable(store, "test", "table-1") == ()
+    found = lake.look(store)
+    assert (found.complete, found.unreadable, lake.asked) == (True, (), [])
+
+
+def test_what_was_never_proven_or_is_open_is_what_counts_as_gone(lake: Lake, store: Store) -> None:
+    lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version != 3]
+    turns = Watching(lake).turns(store)
+    take(turns)
+    lake.gone_before = 9
+    later(lake, 5)
+    # One gap is open and can't be filled any more; what was complete when it was looked at stays proven.
+    standing = take(turns)
+    assert (standing.missing, standing.gone) == (1, 0)
+    assert [str(each.versions) for each in lake.look(store).unreadable] == ["3:3"]
+
+
 def test_what_was_proven_is_looked_at_again_at_its_own_pace(lake: Lake, store: Store) -> None:
     watching = Watching(lake)
     turns = watching.turns(store)
