@@ -221,20 +221,23 @@ class _Run:
         for hole in holes:
             yield _Work(hole, chosen)
         open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        open_ranges = without(within((gap.versions for gap in open_gaps), wanted), unreadable)
-        for span in without(timeline.gathered(open_ranges), [*holes, *unreadable]):
-            concerned = {
-                gap.company_id
-                for gap in open_gaps
-                if gap.versions.first <= span.last and gap.versions.last >= span.first
-            }
-            yield _Work(span, tuple(sorted(concerned)), known=True)
+        readable_parts = [
+            part
+            for gap in open_gaps
+            for known in within([gap.versions], wanted)
+            for part in without([known], unreadable)
+        ]
+        for gathered in timeline.gathered(readable_parts):
+            for span in without([gathered], [*holes, *unreadable]):
+                concerned = {gap.company_id for gap in open_gaps if gap.versions.meets(span)}
+                yield _Work(span, tuple(sorted(concerned)), known=True)
 
     def _look(self, spans: Spans, timeline: Timeline, work: Sequence[_Work]) -> None:
         pieces = [(span, each) for each in work for span in timeline.spans(each.versions)]
         if self._asked.spans is not None:
-            # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen.
-            pieces.sort(key=lambda piece: (piece[1].known, -piece[0].last))
+            # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen,
+            # and takes turns: first what was not looked at for longest.
+            pieces.sort(key=lambda piece: (piece[1].known, self._waits_since(*piece), -piece[0].last))
         for number, (span, wish) in enumerate(pieces, 1):
             why = self._why_to_stop(number)
             if why:
@@ -248,6 +251,12 @@ class _Run:
                     self._judge(spans, piece, wish.companies)
                 else:
                     self._give_up(*piece)
+
+    def _waits_since(self, span: Versions, work: _Work) -> datetime:
+        if not work.known:
+            return self._now
+        times = self._remembered.looked_at.items()
+        return min((at for versions, at in times if versions.meets(span)), default=self._now)
 
     def _why_to_stop(self, number: int) -> str:
         """Why the span of that number, from 1 on, is not read any more; empty where it is."""

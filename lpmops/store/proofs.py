@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lpmops.store import codec
@@ -48,11 +48,15 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What is remembered of one table. `proven` is by company, EVERY_COMPANY for what holds for all; `unreadable` stays so."""
+    """What is remembered of one table. `proven` is by company, EVERY_COMPANY for what holds for all; `unreadable` stays so.
+
+    `looked_at` says when each range with an open gap was looked at last.
+    """
 
     proven: Mapping[str, tuple[Versions, ...]]
     gaps: tuple[OpenGap, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    looked_at: Mapping[Versions, datetime] = field(default_factory=dict)
 
     def of(self, company_id: str) -> tuple[Versions, ...]:
         """The versions that were looked at for a company, alone or with all others."""
@@ -73,6 +77,7 @@ def read(store: Store, environment: str, table_id: str) -> Proofs:
             {company_id: merged(ranges) for company_id, ranges in found.items()},
             _gaps(connection, environment, table_id),
             _unreadable(connection, environment, table_id),
+            _looked_at(connection, environment, table_id),
         )
 
 
@@ -104,6 +109,14 @@ def _unreadable(connection: sqlite3.Connection, environment: str, table_id: str)
         (environment, table_id),
     ).fetchall()
     return tuple(Unreadable(Versions(first, last), why, remains) for first, last, why, remains in rows)
+
+
+def _looked_at(connection: sqlite3.Connection, environment: str, table_id: str) -> dict[Versions, datetime]:
+    rows = connection.execute(
+        "SELECT first, last, MIN(at) FROM open_gap WHERE environment = ? AND table_id = ? GROUP BY first, last",
+        (environment, table_id),
+    ).fetchall()
+    return {Versions(first, last): codec.moment(at) for first, last, at in rows}
 
 
 def _gaps(connection: sqlite3.Connection, environment: str, table_id: str) -> tuple[OpenGap, ...]:
@@ -144,6 +157,11 @@ def keep(
             place = (environment, table_id, gap.company_id, gap.versions.first, gap.versions.last)
             if not _overlaps(connection, place, looked_at):
                 _insert(connection, (environment, table_id), gap, moment)
+        # Also what stays as it was: what can't be asked now, or reaches out of the range, does not go before what waits for its turn.
+        connection.execute(
+            "UPDATE open_gap SET at = ? WHERE environment = ? AND table_id = ? AND first <= ? AND last >= ?",
+            (moment, environment, table_id, looked_at.last, looked_at.first),
+        )
 
 
 def give_up(

@@ -367,6 +367,18 @@ def test_open_gaps_that_lie_close_together_are_read_together_and_only_those_far_
     assert again.companies[0].gaps == found.companies[0].gaps
 
 
+def test_a_gap_that_was_filled_is_closed_also_where_it_meets_another_at_the_border_of_a_span(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 4)
+    unland(lake, "1001", 1, 2, 3, 4, 5, 6)
+    assert lake.look(store).missing == 6
+    for version in range(1, 7):
+        lake.land("1001", version, f"a{version}")
+    assert lake.look(store).complete
+    assert (lake.asked, proofs.gaps(store, "test", "table-1")) == ([Versions(1, 3), Versions(4, 6)], ())
+
+
 def test_versions_that_the_history_does_not_hold_join_no_gaps() -> None:
     timeline = reconcile_range.Timeline(())
     assert timeline.gathered([Versions(1_000, 1_000), Versions(900_000, 900_000)]) == (

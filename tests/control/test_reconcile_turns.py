@@ -223,6 +223,24 @@ def test_a_turn_reads_no_more_than_its_share_the_newest_first_and_the_next_goes_
     assert (take(turns).proven, lake.asked[-1].first >= 16) == (Versions(16, 32), True)
 
 
+def test_gaps_that_lie_far_apart_take_turns_so_that_none_waits_for_ever(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version not in {3, 7, 11, 15, 19}]
+    turns = Watching(lake).turns(store, again_interval=0)
+    assert take(turns).missing == 5
+    monkeypatch.setattr(reconcile_turns, "SPANS_A_TURN", 2)
+    monkeypatch.setattr(reconcile_range, "ROWS_BETWEEN", 0)
+    lake.land("1001", 3, "a3")
+    looked = []
+    for _ in range(4):
+        later(lake, 5)
+        lake.asked.clear()
+        missing = take(turns).missing
+        looked.append(([each.first for each in lake.asked], missing))
+    assert looked == [([19, 15], 5), ([11, 7], 5), ([3, 19], 4), ([15, 11], 4)]
+
+
 def test_a_table_that_was_made_anew_is_looked_at_from_its_start(lake: Lake, store: Store) -> None:
     turns = Watching(lake).turns(store)
     take(turns)
