@@ -53,15 +53,10 @@ def reconcile(
     """Look at what is asked for and not proven yet, ahead of whoever takes turns; `tell` hears of each span, `stop` ends it after the one under way.
 
     Raises UsageError for versions that are yet to come, NotFoundError for a company that neither has a route nor a record, ServiceError types where
-    the source or the control database can't be read, StoreError.
+    the source or the control database can't be read, TakenAwayError where another person begins to look from this machine meanwhile, StoreError.
     """
     with reconcile_lease.ahead(store, environment.name, now) as renew:
-
-        def told(words: str) -> None:
-            renew()
-            tell(words)
-
-        return look(config, environment, services, store, asked, now=now, tell=told, stop=stop)
+        return look(config, environment, services, store, asked, now=now, renew=renew, tell=tell, stop=stop)
 
 
 def look(
@@ -72,11 +67,12 @@ def look(
     asked: Asked,
     *,
     now: Callable[[], datetime],
-    tell: Callable[[str], None],
+    renew: Callable[[], None],
+    tell: Callable[[str], None] = lambda _: None,
     stop: StopRequest | None = None,
 ) -> Reconciliation:
-    """The same for one who has the lease already."""
-    return _Run(config, environment, services, store, asked, now(), tell, stop or StopRequest()).result()
+    """The same for one who has the lease already, and holds it with `renew`, which is asked often and raises where another has it by now."""
+    return _Run(config, environment, services, store, asked, now(), renew, tell, stop or StopRequest()).result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +93,13 @@ class _Run:
         store: Store,
         asked: Asked,
         now: datetime,
+        renew: Callable[[], None],
         tell: Callable[[str], None],
         stop: StopRequest,
     ) -> None:
         self._config, self._environment, self._services = config, environment, services
-        self._store, self._asked, self._now, self._tell, self._stop = store, asked, now, tell, stop
+        self._store, self._asked, self._now = store, asked, now
+        self._renew, self._tell, self._stop = renew, tell, stop
         self._totals: dict[str, Found] = defaultdict(Found)
         self._looked_at: list[Versions] = []
         self._former: Mapping[str, Sequence[OpenGap]] = {}
@@ -138,7 +136,7 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost)
+        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost, self._renew)
         self._dead = spans.dead
         self._add_unreadable(wanted, remembered)
         self._look(spans, timeline, list(self._work(wanted, remembered, timeline)))
@@ -279,17 +277,22 @@ class _Run:
             if not companies and not spans.dead
             else [each for each in companies or sorted(everyone) if each and self._places.home(each) not in spans.dead]
         )
-        self._remember(lambda: proofs.keep(
-            self._store, self._environment.name, self._table_id, counted.versions, shown, gaps, self._now
-        ))  # fmt: skip
+        self._remember(
+            lambda: proofs.keep(
+                self._store, self._environment.name, self._table_id, counted.versions, shown, gaps, self._now
+            )
+        )
 
     def _give_up(self, versions: Versions, error: UnreadableChangesError) -> None:
         remains = f"{error.remains} {self._of_the_hub(versions)}".strip()
         gone = Unreadable(versions, sentence(error.why), remains)
         self._unreadable.append(gone)
         # Of one version there is nothing shorter that could be read; what was complete when it was looked at stays proven.
-        if (not error.divisible or len(versions) == 1) and self._store.writable and self._in_question(versions, ()):
-            self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
+        if (not error.divisible or len(versions) == 1) and self._in_question(versions, ()):
+            self._remember(lambda: self._forget(gone))
+
+    def _forget(self, gone: Unreadable) -> None:
+        self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
 
     def _in_question(self, versions: Versions, companies: Sequence[str]) -> tuple[Versions, ...]:
         """Of these versions those that were not proven before, for all of these companies (none: for every one), or in which something is open."""
@@ -317,9 +320,14 @@ class _Run:
             ]
             if beyond and not without(beyond, self._looked_at):
                 lost = without_counts(after, rest)
-                proofs.correct(self._store, self._environment.name, self._table_id, after, lost, self._now)
+                self._correct(after, lost)
                 after = lost
             self._add_known(after)
+
+    def _correct(self, before: OpenGap, after: OpenGap) -> None:
+        self._remember(
+            lambda: proofs.correct(self._store, self._environment.name, self._table_id, before, after, self._now)
+        )
 
     def _add_known(self, gap: OpenGap) -> None:
         if gap.missing and (not self._asked.companies or gap.company_id in self._asked.companies):
@@ -358,7 +366,10 @@ class _Run:
     def _remember(self, write: Callable[[], None]) -> None:
         # A store that can't be written has said so itself; the next run only looks again.
         if self._store.writable:
-            write()
+            with self._store.writing():
+                # Whoever looks since has seen more than what is noted here.
+                self._renew()
+                write()
 
     def _reconciliation(self, versions: Versions | None, waiting_from: int | None) -> Reconciliation:
         chosen = self._asked.companies

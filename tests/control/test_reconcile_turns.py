@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
@@ -14,7 +15,8 @@ from lpmops.control.facts import Facts
 from lpmops.control.health import stages
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconcile_turns import ReconcileTurns
-from lpmops.control.reconciled import HAD_LANDED, Reconciliation
+from lpmops.control.reconciled import HAD_LANDED, Asked, Reconciliation
+from lpmops.errors import LockedError
 from lpmops.model import STAGES, Confidence, Health, Kind, Reading, Snapshot, Stage, Suspect
 from lpmops.services.changes import Tally
 from lpmops.store import lease, marks, proofs
@@ -270,6 +272,70 @@ def test_a_turn_is_given_up_when_a_person_looks(lake: Lake, store: Store, monkey
     assert lease.holder(store, "reconcile test", lake.now) is None
     later(lake, 1)
     assert take(turns).proven == Versions(0, 20)
+
+
+def test_what_a_turn_has_read_when_a_person_looks_is_not_written_over_what_that_one_found(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(lake, store, monkeypatch)
+    assert take(Watching(lake).turns(store)).trouble == "somebody looks at this moment"
+    assert proofs.read(store, "test", "table-1").of("") == (Versions(17, 20),)
+
+
+def test_a_person_who_is_overtaken_by_another_is_told_so_and_writes_no_more(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(lake, store, monkeypatch)
+    with pytest.raises(LockedError, match="Another reconciliation of test began on this machine") as raised:
+        lake.look(store)
+    assert raised.value.hint == "Go on where this one was: lpmops reconcile -e test"
+    assert proofs.read(store, "test", "table-1").of("") == (Versions(17, 20),)
+    assert lease.holder(store, "reconcile test", lake.now) is None
+    assert lake.look(store).complete
+
+
+def meanwhile(lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the next count of the source is under way, a person looks at four versions."""
+    counts = lake.counts
+
+    def answer(routing: Routing, versions: Versions) -> dict[str, Tally]:
+        monkeypatch.setattr(lake, "counts", counts)
+        assert lake.look(store, Asked(versions=Versions(17, 20))).complete
+        return counts(routing, versions)
+
+    monkeypatch.setattr(lake, "counts", answer)
+
+
+def test_a_lease_that_lapsed_in_a_slow_statement_and_that_nobody_took_ends_no_turn(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 8)
+    counts = lake.counts
+
+    def slowly(routing: Routing, versions: Versions) -> dict[str, Tally]:
+        lake.now += 11 * MINUTE
+        return counts(routing, versions)
+
+    monkeypatch.setattr(lake, "counts", slowly)
+    standing = take(Watching(lake).turns(store))
+    assert (standing.proven, standing.trouble) == (Versions(0, 20), "")
+
+
+def test_the_lease_is_kept_while_the_keys_of_one_span_are_compared(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version != 7]
+    search, held = lake.search, list[bool]()
+
+    def slowly(database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        if query_name == "landed_keys_of_company":
+            held.append(lease.holder(store, "reconcile test", lake.now) is not None)
+            lake.now += 4 * MINUTE
+        return search(database, query_name, parameters)
+
+    monkeypatch.setattr(lake, "search", slowly)
+    assert take(Watching(lake).turns(store)).missing == 1
+    assert (len(held) > 5, set(held)) == (True, {True})
 
 
 def test_one_process_takes_the_turns_and_another_goes_on_when_it_is_gone(lake: Lake, store: Store) -> None:
