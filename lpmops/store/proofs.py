@@ -14,7 +14,7 @@ from datetime import datetime
 from lpmops.store import codec
 from lpmops.store.connection import Store
 from lpmops.store.failures import believing
-from lpmops.versions import Versions, merged
+from lpmops.versions import Versions, merged, without
 
 EVERY_COMPANY = ""
 
@@ -143,10 +143,7 @@ def keep(
     """
     moment = codec.milliseconds(at)
     with store.writing() as connection:
-        connection.execute(
-            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ?",
-            (environment, table_id, looked_at.first, looked_at.last),
-        )
+        _make_room(connection, (environment, table_id), looked_at)
         for company_id in companies:
             _prove(connection, (environment, table_id, company_id), looked_at, moment)
             connection.execute(
@@ -175,12 +172,9 @@ def give_up(
     first, last = gone.versions.first, gone.versions.last
     place = (environment, table_id)
     with store.writing() as connection:
+        _make_room(connection, place, gone.versions)
         connection.execute(
-            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ?",
-            (*place, first, last),
-        )
-        connection.execute(
-            "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*place, first, last, gone.why, gone.remains, codec.milliseconds(at)),
         )
         found = [
@@ -204,6 +198,22 @@ def correct(store: Store, environment: str, table_id: str, before: OpenGap, afte
     """Put a gap in the place of another of its company; one in which nothing differs any more is gone. Raises StoreError."""
     with store.writing() as connection:
         _put(connection, (environment, table_id), before, after, codec.milliseconds(at))
+
+
+def _make_room(connection: sqlite3.Connection, place: tuple[str, str], versions: Versions) -> None:
+    """Take a range out of those that can't be read; what of them lies around it stays."""
+    rows = connection.execute(
+        "SELECT first, last, why, remains, at FROM unreadable WHERE environment = ? AND table_id = ? AND first <= ? AND last >= ?",
+        (*place, versions.last, versions.first),
+    ).fetchall()
+    for first, last, *rest in rows:
+        connection.execute(
+            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first = ?", (*place, first)
+        )
+        for part in without([Versions(first, last)], [versions]):
+            connection.execute(
+                "INSERT INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)", (*place, part.first, part.last, *rest)
+            )
 
 
 def _cut(versions: Versions, bounds: Versions) -> Versions:
