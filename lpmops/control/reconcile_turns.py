@@ -193,7 +193,7 @@ class ReconcileTurns:
             settled = found[0].versions
             waits = found[0].warnings[-1] if settled is None and found[0].warnings else ""
             if found[0].table_id != known.table_id:
-                known = replace(known, table_id=found[0].table_id, again=None, again_at=self._now())
+                known = replace(known, table_id=found[0].table_id, left=0, again=None, again_at=self._now())
         window = self._window(store, known)
         if window is not None and not self._turn_ends.requested:
             found.append(self._reconcile(store, lease, services, Asked(window, again=True, spans=1)))
@@ -202,16 +202,17 @@ class ReconcileTurns:
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
         gone = without((each.versions for each in remembered.unreadable), proven)
-        # As far back as a turn looks: the history and the first turn bound it.
-        reach = (
-            within([settled], Versions(min(proven[0].first, settled.last), settled.last)) if settled and proven else ()
-        )
+        left = known.left
+        if settled is not None and proven:
+            # As far back as a turn looks: the history and the first turn bound it.
+            reach = within([settled], Versions(min(proven[0].first, settled.last), settled.last))
+            left = sum(len(each) for each in without(reach, [*proven, *gone]))
         return replace(
             known,
             at=now,
             next_at=now + (self._interval if proven else min(self._interval, LANDING)),
             proven=proven[-1] if proven else None,
-            left=sum(len(each) for each in without(reach, [*proven, *gone])),
+            left=left,
             gone=sum(len(each) for each in gone),
             missing=sum(gap.missing for gap in gaps),
             doubled=sum(gap.doubled for gap in gaps),

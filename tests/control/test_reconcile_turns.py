@@ -225,6 +225,24 @@ def test_a_turn_reads_no_more_than_its_share_the_newest_first_and_the_next_goes_
     assert (take(turns).proven, lake.asked[-1].first >= 16) == (Versions(16, 32), True)
 
 
+def test_what_waits_is_not_forgotten_while_nothing_can_be_judged(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_turns, "SPANS_A_TURN", 2)
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 4)
+    turns = Watching(lake).turns(store, again_interval=0)
+    take(turns)
+    later(lake, 5, commits=12)
+    assert take(turns).left == 4
+    later(lake, 5)
+    lake.read_as_far_as = -1
+    standing = take(turns)
+    assert (standing.left, "left no trace" in standing.trouble) == (4, True)
+    lake.read_as_far_as = lake.versions
+    later(lake, 5)
+    assert (take(turns).left, lake.asked[-1].first >= 16) == (0, True)
+
+
 def test_gaps_that_lie_far_apart_take_turns_so_that_none_waits_for_ever(
     lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
