@@ -23,6 +23,7 @@ from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
 from lpmops.control.reconcile_results import joined, result_of, sentence, without_counts
 from lpmops.control.reconcile_spans import Cost, Counted, Found, Spans, read_places
+from lpmops.control.reconcile_unrouted import UnroutedKeys
 from lpmops.control.reconciled import Asked, Reconciliation
 from lpmops.errors import ForbiddenError, NotFoundError, StatementError, UnreadableChangesError
 from lpmops.model import FeedState
@@ -136,11 +137,16 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost, self._renew)
+        unrouted = UnroutedKeys(self._services.sql, self._environment, self._store, self._renew)
+        spans = Spans(
+            self._config, self._services, self._places, timeline, remembered, self._cost, self._renew, unrouted
+        )
         self._dead = spans.dead
         self._add_unreadable(wanted, remembered)
         self._look(spans, timeline, list(self._work(wanted, remembered, timeline)))
         self._add_lost()
+        if unrouted.trouble:
+            self._warnings.append(unrouted.trouble)
         for name, why in spans.dead.items():
             remains = "Its companies are looked at again by the next run, once it answers."
             self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains, later=True))
