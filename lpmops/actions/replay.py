@@ -37,7 +37,7 @@ from lpmops.errors import BadAnswerError
 from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun
 from lpmops.plain_text import counted
 from lpmops.store import codec
-from lpmops.store.journal import StepRow
+from lpmops.store.journal import OUT_STEPS, StepRow
 from lpmops.versions import Versions, within
 
 NAME = "replay.run"
@@ -228,7 +228,7 @@ def _all_runs(bench: Bench, operation: str) -> Iterator[ReplayRun]:
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     n = step.arguments["n"]
     newest = next(_runs(bench, row.operation, n), None)
-    is_out = row.state in ("begun", "accepted", "in_doubt")
+    is_out = row.state in OUT_STEPS
     answered = receipt.location if receipt is not None and is_out else None
     if answered and (newest is None or newest.run_id != answered):
         return Observation(Sight.MOVING, f"run {answered} is not listed yet")

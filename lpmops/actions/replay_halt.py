@@ -13,13 +13,12 @@ from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.control.engine import is_alive
 from lpmops.errors import RefusedError, TimedOutError
 from lpmops.store import journal
-from lpmops.store.journal import UNFINISHED
+from lpmops.store.journal import OUT_STEPS, UNFINISHED
 
 if TYPE_CHECKING:
     from lpmops.actions.desk import Desk
 
 _WAIT_SECONDS = 300.0
-_UNDER_WAY = ("begun", "accepted", "in_doubt")
 
 
 def end_runs(bench: Bench, operation: str) -> tuple[str, ...]:
@@ -39,7 +38,7 @@ def pause(desk: Desk, identifier: str, reason: str) -> dict[str, Any]:
     operation, steps = journal.read(desk.store, identifier)
     if operation.state not in UNFINISHED:
         return _data(desk, operation.id, "it had come to its end before it could be paused.")
-    if any(step.state in _UNDER_WAY for step in steps):
+    if any(step.state in OUT_STEPS for step in steps):
         # The run that was under way is known to be over: whoever resumes sends its chunk again.
         desk.resolve(operation.id, "not-done", reason or "paused")
     return _data(desk, operation.id, f"{ended}; it goes on with: lpmops replay resume {operation.id}")

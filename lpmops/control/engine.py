@@ -132,7 +132,7 @@ class Engine:
         book = Book.read(self._store, identifier, self._now, self._who)
         self._refuse_over(book)
         with self._alone(book):
-            doubtful = [step for step in book.steps if step.state in ("in_doubt", "begun", "accepted")]
+            doubtful = [step for step in book.steps if step.state in journal.OUT_STEPS]
             if not doubtful:
                 raise RefusedError(
                     f"No step of operation {book.id} is in doubt; it is {book.operation.state}.",
@@ -239,7 +239,7 @@ class Engine:
         row = book.steps[seq]
         if row.state in ("done", "skipped"):
             return None
-        if row.state in ("begun", "accepted", "in_doubt") and self._await(book, step, seq, hands):
+        if row.state in journal.OUT_STEPS and self._await(book, step, seq, hands):
             return None
         while True:
             seen = self._watch.steady(hands, step, book.steps[seq])
