@@ -386,7 +386,7 @@ class Engine:
         One that has done everything and only waits for others keeps nobody out.
         """
         for operation, steps in journal.operations(self._store, self._environment.name, unfinished=True):
-            if lease.process(self._store, _lease(operation.id), self._now()) is not None:
+            if is_alive(self._store, operation.id, self._now()):
                 raise LockedError(
                     f"Operation {operation.id} ({operation.action}) runs in {operation.environment} on this machine.",
                     hint=f"Wait for it, or see it: lpmops op show {operation.id}",
@@ -487,7 +487,12 @@ def outcome_of(book: Book) -> Outcome:
 
 def is_alive(store: Store, identifier: str, now: datetime) -> bool:
     """Whether a process of this machine runs that operation."""
-    return lease.process(store, _lease(identifier), now) is not None
+    return process_of(store, identifier, now) is not None
+
+
+def process_of(store: Store, identifier: str, now: datetime) -> tuple[str, int] | None:
+    """Host and id of the process of this machine that runs that operation, None where none does."""
+    return lease.process(store, _lease(identifier), now)
 
 
 def state_of(store: Store, operation: OperationRow, now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -566,6 +567,45 @@ def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: 
     said = line.run("replay", "pause", identifier)
     assert (said.code, "before it could be paused" in said.out, "resume" in said.out) == (0, True, False)
     store.close()
+
+
+@pytest.mark.parametrize("verb", ["pause", "cancel"])
+def test_where_all_runs_are_done_nothing_is_left_to_halt_and_nobody_waits(verb: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put(JOB, last_output_at=to_data(START - timedelta(hours=1)))
+    assert line.run(*RUN, *YES, "-o", "json").code == 8, "it waits for the job's output"
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    words = ("replay", verb, identifier, "--reason", "enough", "-o", "json")
+    said = line.run(*words)
+    error = said.document["error"]
+    assert (said.code, error["message"].startswith(f"Nothing is left to {verb}: all runs of replay {identifier}")) == (
+        6,
+        True,
+    ), error
+    assert f"Process {os.getpid()}" in error["message"]
+    assert "waits until it has landed" in error["message"]
+    assert f"lpmops replay show {identifier}" in error["hint"]
+    assert f"lpmops op abort {identifier} --reason WHY" in error["hint"]
+    operation, steps = journal.read(store, identifier)
+    journal.save_step(store, replace(steps[-1], state="done"))
+    journal.save_operation(store, replace(operation, state="verifying"))
+    said = line.run(*words)
+    assert (said.code, "is making the proof" in said.document["error"]["message"]) == (6, True), said.out
+    store.close()
+
+
+def test_a_run_is_ordered_to_end_once_however_long_that_takes(line: Line) -> None:
+    identifier, ordered = _waiting_for_its_run(line), list[str]()
+
+    def slowly(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "cancel_replay"):
+            ordered.append(verb)
+
+    line.cloud.trouble = slowly
+    assert line.run("replay", "pause", identifier).code == 0
+    assert len(ordered) == 1
 
 
 def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
