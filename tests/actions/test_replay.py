@@ -693,10 +693,22 @@ def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None
     said = line.run("replay", "plan", *RUN[2:], "-o", "json")
     assert said.code == 6
     assert "What remains is to load" in said.document["error"]["message"]
-    assert "Those from 4 on can be: --versions 4:5." in said.document["error"]["message"]
+    assert "What can still be sent: --versions 4:5." in said.document["error"]["message"]
     line.cloud.put("feed", vacuumed=6)
     said = line.run("replay", "plan", *RUN[2:], "-o", "json")
-    assert "on can be" not in said.document["error"]["message"]
+    assert "can still be sent" not in said.document["error"]["message"]
+
+
+def test_of_what_was_vacuumed_away_the_newest_part_alone_is_searched_for_what_is_left(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", versions=4_000, shapes=[1_000, 2_000, 3_000], vacuumed=2_500)
+    looks = list[str]()
+    line.cloud.trouble = lambda _, verb: looks.append(verb) if verb == "counts" else None
+    said = line.run("replay", "plan", "-e", "prod", "--versions", "10:3500", "--versions", "3600:3700", "-o", "json")
+    message = said.document["error"]["message"] + said.document["error"]["hint"]
+    assert (said.code, message.count("can still be sent:")) == (6, 1), message
+    assert "What can still be sent: --versions 2500:3500 --versions 3600:3700." in message
+    assert len(looks) < 5 + 12, "each part that can't be read was searched"
 
 
 def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:
