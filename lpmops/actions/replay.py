@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lpmops.actions import (
     replay_chunks,
@@ -39,6 +39,9 @@ from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import OUT_STEPS, StepRow
 from lpmops.versions import Versions, within
+
+if TYPE_CHECKING:
+    from lpmops.services.replayruns import ReplayRunService
 
 NAME = "replay.run"
 CHUNK, LANDED = "replay.chunk", f"{WAITS}landed"
@@ -225,6 +228,17 @@ def _all_runs(bench: Bench, operation: str) -> Iterator[ReplayRun]:
     return found
 
 
+def newest_runs(replays: ReplayRunService, operation: str) -> dict[int, ReplayRun]:
+    """The newest run of each chunk that was sent, by its number. Raises ServiceError types."""
+    found: dict[int, ReplayRun] = {}
+    begin = run_name(operation, 0)[:-1]
+    for run in replays.submitted(begin, made_at(operation)):
+        number = run.name.removeprefix(begin)
+        if number.isdecimal():
+            found.setdefault(int(number), run)
+    return found
+
+
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     n = step.arguments["n"]
     newest = next(_runs(bench, row.operation, n), None)
@@ -371,6 +385,7 @@ def _chunk_data(bench: Bench, step: Step, operation: str, runs: Sequence[ReplayR
         "quarantined": None if progress is None else progress.quarantined,
         "state": "done",
         "run_id": None if done is None else done.run_id,
+        "url": None if done is None else done.url or None,
         "runs": len(runs),
         "seconds": seconds,
         "rate": round(rows / seconds, 1) if rows is not None and seconds else None,

@@ -374,6 +374,8 @@ def test_a_replay_is_run_shown_listed_and_written_for_a_ticket(line: Line) -> No
         "succeeded",
     )
     assert (listed["by"], bool(listed["at"])) == (shown["by"], True)
+    assert chunk["url"] == "https://adb-1.example/jobs/runs/900"
+    assert "https://adb-1.example/jobs/runs/900" in line.run("replay", "show", identifier).out
     table = line.run("replay", "list").out
     assert all(word in table for word in (identifier, listed["by"], listed["at"][:16], "2 to 5", "1001", "40", "yes"))
     written = line.run("replay", "show", identifier, "-o", "md").out
@@ -648,6 +650,13 @@ def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_o
     said = line.run("replay", "show", identifier, "-o", "json")
     assert (said.code, [each["state"] for each in said.data["chunks"]], len(asked)) == (0, ["done", "accepted"], 1)
     assert "can't be read: The workspace does not answer." in said.out
+
+
+def test_the_page_of_a_run_that_goes_on_is_shown_so_that_it_can_be_opened(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
+    (chunk,) = line.run("replay", "show", identifier, "-o", "json").data["chunks"]
+    assert (chunk["run_id"], chunk["url"]) == ("900", "https://adb-1.example/jobs/runs/900")
+    assert "run 900: https://adb-1.example/jobs/runs/900" in line.run("replay", "show", identifier).out
 
 
 def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
