@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lpmops.actions import (
+    jobs,
     replay_chunks,
     replay_counts,
     replay_halt,
@@ -27,14 +28,14 @@ from lpmops.actions.replay_chunks import Chunk
 from lpmops.actions.replay_counts import Counts
 from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.actions.replay_wish import Exact
-from lpmops.control import guard
+from lpmops.control import guard, remedies
 from lpmops.control.book import made_at
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun
+from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun, StreamingJob
 from lpmops.plain_text import counted
 from lpmops.store import codec
 from lpmops.store.journal import OUT_STEPS, StepRow
@@ -327,7 +328,7 @@ def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
     runs = _runs(bench, row.operation, step.arguments["after"])
     ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
     behind = [
-        job.name
+        job
         for job in bench.services.streamanalytics.jobs()
         if ended is not None and (job.last_output_at is None or job.last_output_at < ended + _ABREAST)
     ]
@@ -337,10 +338,17 @@ def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
         row.begun_at is not None
         and codec.moment(row.begun_at) + timedelta(seconds=step.arguments["seconds"]) < bench.now()
     ):
-        return Observation(Sight.SO, f"{', '.join(behind)} has not written for long: the proof says what has landed")
-    return Observation(
-        Sight.ABSENT if row.begun_at is None else Sight.MOVING, f"{', '.join(behind)} has not written so far"
-    )
+        late = ", ".join(job.name for job in behind)
+        return Observation(Sight.SO, f"{late} has not written for long: the proof says what has landed")
+    said = ", ".join(_why_behind(bench, job) for job in behind)
+    return Observation(Sight.ABSENT if row.begun_at is None else Sight.MOVING, said)
+
+
+def _why_behind(bench: Bench, job: StreamingJob) -> str:
+    """What keeps a job from writing what came, as far as it shows: one that stands is waited for in vain."""
+    if jobs.standing(job) in ("stopped", "failed"):
+        return f"{job.name} is {job.state.lower()}; start it: {remedies.start_job(bench.environment, job.name)}"
+    return f"{job.name} has not written so far"
 
 
 def _act_nothing(bench: Bench, step: Step, operation: str) -> Receipt:

@@ -176,6 +176,11 @@ def list_versions(environment: Environment) -> str:
     return command("lpmops", "cdf", "versions", "-e", environment.name)
 
 
+def list_routes(environment: Environment) -> str:
+    """Which companies land, and where."""
+    return command("lpmops", "route", "list", "-e", environment.name)
+
+
 def new_checkpoint(environment: Environment) -> str:
     """Name a checkpoint beside the old one, which stays as it is."""
     now = environment.databricks.checkpoint.rstrip("/")

@@ -246,6 +246,30 @@ def test_a_time_without_versions_is_a_usage_error(text: str, what: str, line: Li
     assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
 
 
+def test_a_range_without_versions_leads_to_the_list_of_those_that_there_are(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", oldest=4)
+    plan = ("replay", "plan", "-e", "prod", "-o", "json")
+    past, ahead, since = (
+        line.run(*plan, "--from-version", "5", "--to", "2026-11-23 11:55").document["error"],
+        line.run(*plan, "--from-version", "99").document["error"],
+        line.run(*plan, "--from", "2026-11-23 12:00:01").document["error"],
+    )
+    assert past["message"] == (
+        "The table's history begins with version 4, committed at 2026-11-23T11:57:00.000Z: it has no version up to 2026-11-23T11:55:00.000Z."
+    )
+    assert all("lpmops cdf versions -e prod" in error["hint"] for error in (past, ahead, since)), (past, ahead, since)
+
+
+def test_a_company_that_is_not_brought_on_leads_to_those_that_are(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    plan = ("replay", "plan", "-e", "prod", "--versions", "2:5", "-o", "json")
+    unknown = line.run(*plan, "--company", "9999")
+    assert (unknown.code, "lpmops route list -e prod" in unknown.document["error"]["message"]) == (6, True), unknown.out
+    nameless = line.run(*plan, "--company", "")
+    assert (nameless.code, "has no id" in nameless.document["error"]["message"]) == (2, True), nameless.out
+
+
 def test_a_time_before_the_tables_log_is_not_taken_for_the_oldest_version_that_is_left(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("feed", oldest=4)
@@ -308,6 +332,24 @@ def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folde
         plan = worker.plan(case)
         assert worker.desk.apply(plan, worker.approve(plan), tell=land).state == "succeeded"
         assert said == [f"{JOB} has not written so far", "the jobs have written what came after it"]
+
+
+def test_a_job_that_stands_while_what_was_sent_has_to_land_is_named_with_what_starts_it(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        said: list[str] = []
+
+        def stop(event: Event) -> None:
+            if event.step == "wait until it has landed" and event.said:
+                said.append(event.said)
+                worker.cloud.put(JOB, last_output_at=to_data(START))
+            elif event.state == "done":
+                worker.cloud.put(JOB, state="Stopped", last_output_at=None)
+
+        plan = worker.plan(case)
+        assert worker.desk.apply(plan, worker.approve(plan), tell=stop).state == "succeeded"
+        assert said[0] == f"{JOB} is stopped; start it: lpmops asa start -e prod --job {JOB} --mode last-output"
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
