@@ -310,7 +310,7 @@ def _carry(bench: Bench, step: Step, *, take: bool) -> None:
         keys = [(str(row["record_id"]), int(row["commit_version"]), str(row["change_type"])) for row in rows]
         if take:
             listed = json.dumps(keys)
-            present = int(sql.rows(new, "rows_present", (listed, company))[0]["row_count"])
+            present = len(sql.rows(new, "rows_present", (json.dumps([(company, *each) for each in keys]),)))
             if present != len(keys):
                 raise RefusedError(
                     f"{len(keys) - present} of {len(keys)} rows of {company} are not in {new} though they were written; none was taken out of {old}.",

@@ -37,8 +37,8 @@ _STATE = "route.state"
 # Where a job stopped for a pause, its row was written once the job ran again: what found no route until then is missing all the same.
 _UNTIL_NOTED = timedelta(minutes=30)
 _LIVE = (
-    f"Stream Analytics reads the route table once in {REFRESH_SECONDS:.0f} s: until then it goes on as before. Where several jobs read it, what reaches the "
-    f"hub in the first {SETTLING_SECONDS:.0f} s may both land and leave its key in lpmops.unrouted, and none of it is lost."
+    f"Stream Analytics reads the route table once in {REFRESH_SECONDS:.0f} s: until then it goes on as before. Where several jobs read it, what "
+    f"reaches the hub in the first {SETTLING_SECONDS:.0f} s may both land and leave its key in lpmops.unrouted; none of it is lost."
 )
 
 
@@ -68,7 +68,7 @@ def plan_resume(bench: Bench, wish: Wish) -> Plan:
 def _left(bench: Bench, entry: RouteEntry) -> Unrouted | None:
     """What no route took of a company since it was paused."""
     since = entry.since - _UNTIL_NOTED if route_prepare.by_text(bench) else entry.since
-    return routes.unrouted(bench.control, [entry.company_id], since).get(entry.company_id)
+    return routes.unrouted(bench.control, bench.services.sql, [entry.company_id], since).get(entry.company_id)
 
 
 def plan_remove(bench: Bench, wish: Wish) -> Plan:
@@ -191,7 +191,7 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
                 hint=command("lpmops", "asa", "deploy", "-e", plan.environment),
             )
         since = entry.asked_at if entry.state == ACTIVE else entry.since
-        left = routes.unrouted(bench.control, [entry.company_id], since).get(entry.company_id)
+        left = routes.unrouted(bench.control, bench.services.sql, [entry.company_id], since).get(entry.company_id)
         shown.append(
             {
                 "company_id": entry.company_id,

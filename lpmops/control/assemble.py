@@ -221,8 +221,8 @@ def _heartbeat(control: Control | None) -> Heartbeat | None:
 def _unrouted(control: Control | None, rows: Sequence[RouteRow], now: datetime) -> Unrouted | None:
     """What no route took.
 
-    That nothing of a company lands whose route was paused or removed on purpose is as wished. What came before every job had read a change of its route
-    stands there beside what landed, or from before the route.
+    That nothing of a company lands whose route was paused or removed on purpose is as wished. What came before every job had read a change of its
+    route stands there beside what landed, or is from before the route.
     """
     if control is None:
         return None

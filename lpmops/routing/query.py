@@ -3,10 +3,14 @@
 The hub is read once, in one WITH step. What says where a company's records go is one CASE: in the `reference` strategy it takes the database that the
 route table names, so a company that comes onto an existing database changes no text; in the `query` strategy it holds one predicate on the company id
 per database. Whatever the CASE does not know, a route to a database that no job writes included, is routed nowhere and so goes to `unrouted`, which
-one job of all has (`Share.control`), with heartbeats and counts. Several jobs read the route table at moments of their own, so there a change of a
-company's state counts by the time at which an event reached the hub: until `settled_at` it lands as before or as from now on, and stands in `unrouted`
-too, and from then on every job knows. So no event is in neither, however far behind a job is. An only job decides both from one reading. A CAST that fails stops a job, and a value that does not fit blocks it, so an event
-that lacks a key or a stamp, or whose key is too long for its column, goes to `unrouted` too.
+one job of all has (`Share.control`), with heartbeats and counts.
+
+Several jobs read the route table at moments of their own. There a change of a company's state counts by the time at which an event reached the hub:
+before `settled_at` the event lands where the company was or is from now on, and stands in `unrouted` too; after it every job knows. So no event is in
+neither place, however far behind a job is. A job that is the only one decides both from one reading, and needs no such time.
+
+A CAST that fails stops a job, and a value that does not fit blocks it, so an event that lacks a key or a stamp, or whose key is too long for its
+column, goes to `unrouted` too.
 """
 
 from __future__ import annotations

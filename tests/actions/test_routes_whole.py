@@ -1,8 +1,8 @@
 """Every record lands exactly once in its company's database and nowhere else, whatever is done to routes while records flow.
 
 The short form has 60 companies in 5 databases of two jobs; LPMOPS_TEST_ROUTES=1000 makes it 1,000 in 25 of three. Both ends are compared key by key,
-with events that come twice, jobs that crash and go on from their checkpoint, and companies that come, pause, resume and move meanwhile. Each job reads
-the route table at its own moment of the minute.
+with events that come twice, jobs that crash and go on from their checkpoint, and companies that come, pause, resume and move meanwhile. Each job
+reads the route table at its own moment of the minute.
 """
 
 from __future__ import annotations
