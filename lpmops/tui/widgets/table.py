@@ -371,10 +371,6 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._keep_cursor_in_sight()
         self.refresh()
 
-    def _visible(self) -> range:
-        top = round(self.scroll_y)
-        return range(top, min(top + self._page, len(self._rows)))
-
     def _repaint(self) -> None:
         """Repaints the visible lines whose text is no longer what was drawn."""
         if not self.is_attached or not self.size.width:
