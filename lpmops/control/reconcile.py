@@ -20,7 +20,7 @@ from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
 from lpmops.control.readers import CONTROL_REACH, read_control
 from lpmops.control.reconcile_keys import Difference
-from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
+from lpmops.control.reconcile_range import Timeline
 from lpmops.control.reconcile_results import joined, result_of, sentence, without_counts
 from lpmops.control.reconcile_spans import Cost, Counted, Found, Spans, read_places
 from lpmops.control.reconcile_unrouted import UnroutedKeys
@@ -122,14 +122,16 @@ class _Run:
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, PRESENT_ROWS))
             return self._reconciliation(None, None)
         self._remembered = remembered = proofs.read(self._store, self._environment.name, self._table_id)
-        self._timeline = timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
+        self._timeline = timeline = Timeline(
+            self._cost.of(lambda: databricks.history(ranges.commits_needed(self._asked, feed, remembered)))
+        )
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
             return self._reconciliation(None, None)
         wanted = self._recorded(wanted, feed)
         if wanted is None:
             return self._reconciliation(None, None)
-        wanted = self._in_reach(wanted, remembered)
+        wanted = ranges.in_reach(self._asked, wanted, remembered)
         jobs = self._services.streamanalytics.jobs()
         settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._beat(), self._now)
         if settled.waiting_from is not None:
@@ -175,32 +177,6 @@ class _Run:
         except (StatementError, ForbiddenError):
             return None
         return max((beat.sent_at for beat in control.beats), default=earliest)
-
-    def _commits(self, feed: FeedState, remembered: Proofs) -> int:
-        """How many commits of the history are needed to bound the spans and to know how old each version is."""
-        if self._asked.since is not None:
-            return COMMITS_AT_MOST
-        if self._asked.versions is not None:
-            oldest = self._asked.versions.first
-        elif self._asked.again or self._asked.companies or not (proven := remembered.of(EVERY_COMPANY)):
-            oldest = 0
-        else:
-            known = (feed.first_version, feed.oldest_version, feed.latest_version - COMMITS_AT_MOST + 1)
-            lowest = max(each for each in known if each is not None)
-            if self._asked.spans is not None:
-                lowest = max(lowest, proven[0].first)
-            known_of = [*proven, *(each.versions for each in remembered.unreadable)]
-            holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], known_of)
-            gaps = (gap.versions.first for gap in remembered.gaps if gap.repairable or not gap.missing)
-            oldest = min([holes[0].first if holes else feed.latest_version, *gaps])
-        return max(1, min(COMMITS_AT_MOST, feed.latest_version - oldest + 1))
-
-    def _in_reach(self, wanted: Versions, remembered: Proofs) -> Versions:
-        """Of what nobody bounded, a run of a few spans goes no further back than the first of them did: what is older waits for one that does."""
-        proven = remembered.of(EVERY_COMPANY)
-        if self._asked.spans is None or self._asked.versions is not None or not proven:
-            return wanted
-        return Versions(min(max(wanted.first, proven[0].first), wanted.last), wanted.last)
 
     def _recorded(self, wanted: Versions, feed: FeedState) -> Versions | None:
         """The part of a range of which the feed has the changes; the rest is unreadable."""

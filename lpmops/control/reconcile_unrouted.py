@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lpmops.config import Environment
 from lpmops.control.reconciled import UNROUTED
 from lpmops.control.routes import PAUSED, RouteEntry
-from lpmops.errors import LpmopsError, StoreError
+from lpmops.errors import ServiceError, StoreError
 from lpmops.store import codec, journal
 from lpmops.store.connection import Store
 from lpmops.versions import Versions
@@ -45,12 +45,12 @@ class UnroutedKeys:
     def of(
         self, company_ids: Iterable[str], versions: Versions, committed: datetime | None
     ) -> dict[str, dict[Key, datetime]]:
-        """When each key that no route took was put aside, by company; `committed` is when the first of the versions was, None where nobody knows."""
+        """When each key that no route took was put aside first, by company; `committed` is when the first version was, None where nobody knows."""
         if self.trouble:
             return {}
         try:
             return self._read(company_ids, versions, None if committed is None else committed - _CLOCKS)
-        except LpmopsError as error:
+        except ServiceError as error:
             self.trouble = f"What no route took can't be told from what was lost: {error.message}"
             return {}
 
@@ -80,7 +80,9 @@ class UnroutedKeys:
             )
             for row in rows:
                 key = Key(str(row["record_id"]), int(row["commit_version"]), str(row["change_type"]))
-                found.setdefault(str(row["company_id"]), {})[key] = row["landed_at"]
+                times = found.setdefault(str(row["company_id"]), {})
+                # A replay may have brought it again before a route took it.
+                times[key] = min(times.get(key, row["landed_at"]), row["landed_at"])
                 partition, sequence = int(row["hub_partition"]), int(row["hub_sequence"])
             if not rows:
                 return found
@@ -130,7 +132,7 @@ def why_unrouted(
         return ""
     first, last = min(found), max(found)
     said = f"{UNROUTED} from {_moment(first)} to {_moment(last)}"
-    if route is not None and route.state == PAUSED:
+    if route is not None and route.state == PAUSED and route.since <= last:
         return f"{said}: its route is paused since {_moment(route.since)}"
     known = next((each for each in pauses if each.ended is not None and each.explains(first, last)), None)
     if known is None or known.ended is None:

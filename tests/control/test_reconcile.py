@@ -167,6 +167,8 @@ def pass_by(lake: Lake, company: str, *versions: int) -> None:
 
 def test_what_passed_by_while_a_route_was_paused_is_told_from_what_the_hub_lost(lake: Lake, store: Store) -> None:
     pass_by(lake, "1001", 5, 6, 7)
+    # A replay that came before the route was resumed.
+    lake.unrouted.append(("1001", Key("a5", 5, "insert"), lake.at(500)))
     unland(lake, "1001", 7, 8)
     lake.commit("1001", 7, "lost", landed=None)
     lake.commit("1001", 9, "doubled")
@@ -190,9 +192,11 @@ def test_what_passed_by_a_paused_route_says_since_when_it_is_paused(lake: Lake, 
     pass_by(lake, "1001", 5, 6)
     lake.routes["1001"] |= {"state": "paused", "changed_at": lake.at(4)}
     (gap,) = lake.of("1001", store).gaps
-    assert gap.why == (
-        "no route took them from 2026-11-23 12:00:05Z to 2026-11-23 12:00:06Z: its route is paused since 2026-11-23 12:00:04Z"
-    )
+    passed = "no route took them from 2026-11-23 12:00:05Z to 2026-11-23 12:00:06Z"
+    assert gap.why == f"{passed}: its route is paused since 2026-11-23 12:00:04Z"
+    lake.routes["1001"]["changed_at"] = lake.at(100)
+    (gap,) = lake.of("1001", store).gaps
+    assert gap.why == passed
 
 
 def change_state(store: Store, action: str, company: str, after: str, at: datetime) -> None:
