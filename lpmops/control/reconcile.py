@@ -7,6 +7,7 @@ goes on where it was. Nothing is called complete that could not be read.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -78,11 +79,11 @@ def look(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A range to look at, for some companies or, with none named, for all; `known` where it is looked at for a gap that is open."""
+    """A range to look at, for some companies or, with none named, for all; `gaps` are the open ones for whose sake, none where nobody has looked."""
 
     versions: Versions
     companies: tuple[str, ...] = ()
-    known: bool = False
+    gaps: tuple[OpenGap, ...] = ()
 
 
 class _Run:
@@ -200,24 +201,29 @@ class _Run:
             holes = without(readable, remembered.of(EVERY_COMPANY))
         for hole in holes:
             yield _Work(hole, chosen)
-        open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        readable_parts = [
-            part
-            for gap in open_gaps
+        parts = [
+            (part, gap)
+            for gap in remembered.gaps
+            if not chosen or gap.company_id in chosen
             for known in within([gap.versions], wanted)
             for part in without([known], unreadable)
         ]
-        for gathered in timeline.gathered(readable_parts):
-            for span in without([gathered], [*holes, *unreadable]):
-                concerned = {gap.company_id for gap in open_gaps if gap.versions.meets(span)}
-                yield _Work(span, tuple(sorted(concerned)), known=True)
+        pieces = timeline.gathered(part for part, _ in parts)
+        inside: dict[int, list[OpenGap]] = defaultdict(list)
+        for part, gap in parts:
+            inside[bisect_left(pieces, part.first, key=lambda piece: piece.last)].append(gap)
+        for number, piece in enumerate(pieces):
+            for span in without([piece], [*holes, *unreadable]):
+                gaps = tuple(gap for gap in inside[number] if gap.versions.meets(span))
+                if gaps:
+                    yield _Work(span, tuple(sorted({gap.company_id for gap in gaps})), gaps)
 
     def _look(self, spans: Spans, timeline: Timeline, work: Sequence[_Work]) -> None:
         pieces = [(span, each) for each in work for span in timeline.spans(each.versions)]
         if self._asked.spans is not None:
             # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen,
             # and takes turns: first what was not looked at for longest.
-            pieces.sort(key=lambda piece: (piece[1].known, self._waits_since(*piece), -piece[0].last))
+            pieces.sort(key=lambda piece: (bool(piece[1].gaps), self._waits_since(*piece), -piece[0].last))
         for number, (span, wish) in enumerate(pieces, 1):
             why = self._why_to_stop(number)
             if why:
@@ -233,10 +239,10 @@ class _Run:
                     self._give_up(*piece)
 
     def _waits_since(self, span: Versions, work: _Work) -> datetime:
-        if not work.known:
-            return self._now
-        times = self._remembered.looked_at.items()
-        return min((at for versions, at in times if versions.meets(span)), default=self._now)
+        """When the oldest of the gaps in it was looked at last; now where there is none."""
+        known = self._remembered.looked_at
+        here = (gap.versions for gap in work.gaps if gap.versions.meets(span))
+        return min((known[versions] for versions in here if versions in known), default=self._now)
 
     def _why_to_stop(self, number: int) -> str:
         """Why the span of that number, from 1 on, is not read any more; empty where it is."""

@@ -540,8 +540,12 @@ def test_whatever_the_spans_the_difference_is_that_of_the_multisets(
         store = open_store(tmp_path_factory.mktemp("store") / "lpmops.db")
         try:
             found = lake.look(store)
+            lake.landed = {"lpm-01": source, "lpm-02": []}
+            filled = lake.look(store)
+            left = proofs.gaps(store, "test", "table-1")
         finally:
             store.close()
+    assert (filled.complete, left) == (True, ())
     wanted, have = Counter(source), Counter(landed)
     for each in found.companies:
         lacking = (wanted - have).items()
