@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -522,29 +524,36 @@ KEYS = st.tuples(
 CHANGES = st.lists(KEYS, max_size=30)
 
 
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One for many examples, each with a table of its own."""
+    store = open_store(tmp_path_factory.mktemp("store") / "lpmops.db")
+    # What is written here need not outlive the machine.
+    store.connection().execute("PRAGMA synchronous=OFF")
+    yield store
+    store.close()
+
+
 @settings(max_examples=60, deadline=None)
 @given(source=CHANGES, landed=CHANGES, rows=st.integers(1, 9), versions=st.integers(1, 13))
-def test_whatever_the_spans_the_difference_is_that_of_the_multisets(
-    tmp_path_factory: pytest.TempPathFactory,
+def test_whatever_the_spans_the_difference_is_that_of_the_multisets_until_it_is_filled(
+    shared_store: Store,
     source: list[tuple[str, Key]],
     landed: list[tuple[str, Key]],
     rows: int,
     versions: int,
 ) -> None:
     lake = Lake(source=source, landed={"lpm-01": landed, "lpm-02": []}, versions=12, read_as_far_as=12)
+    lake.table_id = str(uuid.uuid4())
     lake.route("1001")
     lake.route("1002")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(reconcile_range, "ROWS_A_SPAN", rows)
         patched.setattr(reconcile_range, "VERSIONS_A_SPAN", versions)
-        store = open_store(tmp_path_factory.mktemp("store") / "lpmops.db")
-        try:
-            found = lake.look(store)
-            lake.landed = {"lpm-01": source, "lpm-02": []}
-            filled = lake.look(store)
-            left = proofs.gaps(store, "test", "table-1")
-        finally:
-            store.close()
+        found = lake.look(shared_store)
+        lake.landed = {"lpm-01": source, "lpm-02": []}
+        filled = lake.look(shared_store)
+    left = proofs.gaps(shared_store, "test", lake.table_id)
     assert (filled.complete, left) == (True, ())
     wanted, have = Counter(source), Counter(landed)
     for each in found.companies:
