@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lpmops.control.reconciled import CompanyResult, Reconciliation
-from lpmops.control.remedies import command
+from lpmops.control.remedies import command, resume_routes
 from lpmops.plain_text import counted
 
 
@@ -38,6 +38,11 @@ def _steps(found: Reconciliation, here: tuple[str, str]) -> Iterator[NextStep]:
         why = "The changes of some versions can't be read. See of which they can."
         yield NextStep(why, command("lpmops", "cdf", "versions", *here))
     repairable = sum(each.repairable for each in companies)
+    paused = [each.company_id for each in companies if each.paused and each.repairable]
+    if paused:
+        who = counted(len(paused), "company that lacks changes is", "companies that lack changes are")
+        why = f"{who} paused: what is sent lands nowhere before the route is resumed."
+        yield NextStep(why, resume_routes(found.environment, paused))
     if repairable:
         why = f"{counted(repairable, 'change', 'changes')} that did not land can be sent again."
         yield NextStep(why, command("lpmops", "replay", "plan", *here, "--missing"))

@@ -34,6 +34,7 @@ def result_of(company_id: str, total: Found, places: Places, dead: Mapping[str, 
         note=_note(company_id, unlike, gaps, route, unread),
         unread=unread,
         kept_once=unlike.kept_once,
+        paused=route is not None and route.state == routes.PAUSED,
     )
 
 

@@ -41,7 +41,7 @@ class CompanyResult:
 
     `quarantined` changes were too large to be sent and `before` are older than the route; both are in the source and no fault of the stream.
     `kept_once` of the missing have the key of another that landed: a landing table keeps one, so no replay brings them.
-    `unread` says why its landing table could not be asked; then nothing is known of what landed.
+    `unread` says why its landing table could not be asked; then nothing is known of what landed. While it is `paused` no replay brings anything.
     """
 
     company_id: str
@@ -59,6 +59,7 @@ class CompanyResult:
     note: str = ""
     unread: str = ""
     kept_once: int = 0
+    paused: bool = False
 
     @property
     def complete(self) -> bool:

@@ -10,6 +10,9 @@ from lpmops.config import Environment
 from lpmops.model import Credential, NamespaceState, StreamingJob, to_data
 from lpmops.routing.job import UNITS
 
+# A command names no more companies than these.
+_NAMED = 5
+
 
 def command(*words: str | int) -> str:
     """Words as one shell line."""
@@ -37,10 +40,10 @@ def plan_replay(environment: Environment, companies: Sequence[str] = ()) -> str:
     return command("lpmops", "replay", "plan", "-e", environment.name, "--missing", *named)
 
 
-def resume_routes(environment: Environment, companies: Sequence[str]) -> str:
-    """Let paused companies' records land again."""
-    named = (word for company_id in companies for word in ("--company-id", company_id))
-    return command("lpmops", "route", "resume", "-e", environment.name, *named)
+def resume_routes(environment: str, companies: Sequence[str]) -> str:
+    """Let paused companies' records land again, the first few of them."""
+    named = (word for company_id in companies[:_NAMED] for word in ("--company-id", company_id))
+    return command("lpmops", "route", "resume", "-e", environment, *named)
 
 
 def sign_in(environment: Environment, credential: Credential) -> str:

@@ -63,7 +63,7 @@ def _sending_again(case: Case, gaps: Sequence[OpenGap]) -> list[str]:
         return [remedies.plan_replay(environment)]
     paused = [row.company_id for row in case.facts.routes or () if row.state == PAUSED and row.company_id in companies]
     named = companies if len(companies) <= NAMED else ()
-    resume = [remedies.resume_routes(environment, paused[:NAMED])] if paused else []
+    resume = [remedies.resume_routes(environment.name, paused)] if paused else []
     return [*resume, remedies.plan_replay(environment, named)]
 
 

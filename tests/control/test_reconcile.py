@@ -578,6 +578,17 @@ def test_rows_that_had_landed_and_are_gone_are_told_from_those_that_never_came(l
         assert [(str(gap.versions), gap.why) for gap in gaps] == [("5:5", ""), ("9:9", HAD_LANDED)]
 
 
+def test_what_a_paused_company_misses_is_sent_again_once_its_route_is_resumed(lake: Lake, store: Store) -> None:
+    pass_by(lake, "1001", 5)
+    replay = "lpmops replay plan -e test --missing"
+    assert [step.command for step in next_steps(lake.look(store))] == [replay]
+    lake.routes["1001"]["state"] = "paused"
+    resume = "lpmops route resume -e test --company-id 1001"
+    assert [step.command for step in next_steps(lake.look(store))] == [resume, replay]
+    lake.land("1001", 5, "a5")
+    assert next_steps(lake.look(store)) == ()
+
+
 def test_a_row_that_is_extra_beside_rows_that_are_gone_did_not_land_elsewhere(lake: Lake, store: Store) -> None:
     lake.look(store)
     unland(lake, "1001", 9)
