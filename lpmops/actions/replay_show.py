@@ -8,6 +8,7 @@ from typing import Any
 
 from lpmops.actions import replay_latency
 from lpmops.control.reconciled import CompanyResult, Reconciliation
+from lpmops.control.remedies import command
 from lpmops.model import ReplayProgress, ReplayRun, to_data
 from lpmops.plain_text import plain
 from lpmops.store import codec
@@ -126,6 +127,7 @@ def data(
         "reason": operation.reason,
         "ticket": operation.ticket,
         "error": operation.error,
+        "given_up": result.get("reason") if state == "cancelled" else None,
     }
 
 
@@ -175,7 +177,7 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         lines += ["", f"Live latency: {_cell(replay_latency.words(shown['latency']))}."]
     proof = shown["proof"]
     if proof is None:
-        return [*lines, "", "There is no proof yet: it is made once all runs are done."]
+        return [*lines, "", _cell(without_proof(shown))]
     lines += [
         "",
         "### Proof",
@@ -199,6 +201,16 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         f"- versions {each['versions']}: {_cell(each['why'])} {_cell(each['remains'])}" for each in proof["unreadable"]
     ]
     return [*lines, *(["", *said] if said else []), "", _cell(method(proof))]
+
+
+def without_proof(shown: Mapping[str, Any]) -> str:
+    """Why there is no proof: it is still to come, or never will be."""
+    if shown["state"] not in ("cancelled", "failed"):
+        return "There is no proof yet: it is made once all runs are done."
+    why = f" ({shown['given_up']})" if shown["given_up"] else ""
+    span = f"{shown['from_version']}:{shown['to_version']}"
+    look = command("lpmops", "reconcile", "-e", shown["environment"], "--versions", span)
+    return f"There is no proof: it is {shown['state']}{why}. What has landed of its versions: {look}"
 
 
 def notes(company: Mapping[str, Any]) -> list[str]:

@@ -596,6 +596,36 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
     assert (over.code, "is over: it is succeeded" in over.document["error"]["message"]) == (6, True)
 
 
+def test_the_audit_says_who_paused_a_replay_and_why_though_another_process_saw_its_run_end(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+
+    def other_process(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "cancel_replay"):
+            first = journal.read(store, identifier)[1][0]
+            journal.save_step(store, replace(first, state="failed"))
+            lease.release(store, name, "another")
+
+    line.cloud.trouble = other_process
+    assert line.run("replay", "pause", identifier, "--reason", "the night shift").code == 0
+    (entry,) = (each for each in line.run("audit", "list", "-o", "json").data if each["what"] == "replay.paused")
+    assert (entry["operation"], entry["body"]) == (identifier, {"reason": "the night shift", "runs": ["900"]})
+    store.close()
+
+
+def test_a_replay_that_was_given_up_is_not_said_to_be_proven_later(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
+    assert "There is no proof yet: it is made once all runs are done." in line.run("replay", "show", identifier).out
+    line.run("replay", "cancel", identifier, "--reason", "the window is over")
+    for form in ("table", "md"):
+        said = line.run("replay", "show", identifier, "-o", form).out
+        assert "There is no proof: it is cancelled" in said
+        assert "the window is over" in said
+        assert "lpmops reconcile -e prod --versions 2:5" in said
+    assert line.run("replay", "show", identifier, "-o", "json").data["given_up"] == "the window is over"
+
+
 def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
     identifier = _waiting_for_its_run(line)
     store, name = line.store(), f"operation {identifier}"
