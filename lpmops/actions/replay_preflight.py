@@ -137,9 +137,8 @@ def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, commi
         # An end that was given as a time without a zone meant UTC: here it is seen.
         yield f"These versions were committed from {to_data(commits[-1].at)} to {to_data(commits[0].at)} (UTC)."
     share = 100 * (wished.rate + (room.flow or 0.0)) / room.capacity
-    flow = "what flows live is not known" if room.flow is None else f"{room.flow:,.0f} flow live"
     yield (
-        f"At most {wished.rate:,} events a second beside the stream ({flow}): {share:.0f} % of what the namespace takes. "
+        f"At most {wished.rate:,} events a second beside the stream ({_flow(room)}): {share:.0f} % of what the namespace takes. "
         "Live records share the hub and the jobs with them and may land some seconds later."
     )
     if commits and feed.retention is not None:
@@ -148,3 +147,9 @@ def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, commi
             yield "The oldest of these versions are older than the table keeps files it does not need: VACUUM may have removed their changes."
     if len(wished.ranges) > 1:
         yield f"{len(wished.ranges)} ranges: {', '.join(str(one) for one in wished.ranges)}."
+
+
+def _flow(room: HeadRoom) -> str:
+    if room.flow is None:
+        return "what flows live is not known"
+    return f"{max(0.1, room.flow):,.1f} flow live" if room.flow < 10 else f"{room.flow:,.0f} flow live"

@@ -123,7 +123,8 @@ def head_room(bench: Bench) -> HeadRoom:
     except ServiceError:
         found = {}
     events, size = found.get("IncomingMessages"), found.get("IncomingBytes")
-    flow = None if events is None else events.value / 60
+    # The heartbeat alone makes some events a minute: none at all is a metric that is not there yet.
+    flow = None if events is None or not events.value else events.value / 60
     measured = size.value / events.value if size is not None and events is not None and events.value else None
     each = _USUAL_BYTES if measured is None else measured
     return HeadRoom(

@@ -93,11 +93,6 @@ class Shard:
         """Outputs that can still be planned on it; below zero where it has more than that."""
         return OUTPUTS_PLANNED - len(self.outputs)
 
-    @property
-    def characters_left(self) -> int:
-        """Characters that its query can still grow by."""
-        return QUERY_LIMIT - len(self.query)
-
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:

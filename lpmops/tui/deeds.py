@@ -80,7 +80,7 @@ class Deeds(App[None]):
             scene=self._me.scene,
             panel=isinstance(self.screen, LiveModal),
             can_filter=asked == "filter" and seen.can_filter,
-            can_copy=asked == "copy" and seen.copyable() is not None,
+            can_copy=asked == "copy" and seen.can_copy,
             visits_before=visits.index > 0,
             visits_after=visits.index < len(visits.places) - 1,
             in_browser=self.is_web,

@@ -112,6 +112,24 @@ def test_a_rate_above_what_is_free_is_refused(line: Line) -> None:
     assert (said.code, "more than is free" in said.document["error"]["message"]) == (6, True)
 
 
+@pytest.mark.parametrize(
+    ("incoming", "said"),
+    [
+        ((), "what flows live is not known"),
+        ((0.0,), "what flows live is not known"),
+        ((20_000.0,), "0.3 flow live"),
+        ((600_000.0,), "10 flow live"),
+    ],
+)
+def test_what_flows_live_is_a_number_only_where_the_metrics_tell_it(
+    incoming: tuple[float, ...], said: str, line: Line
+) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("hub", incoming=incoming)
+    warnings = line.run("replay", "plan", *RUN[2:], "-o", "json").data["warnings"]
+    assert any(f"beside the stream ({said})" in each for each in warnings), warnings
+
+
 def test_a_namespace_without_room_is_waited_for_or_given_more(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("hub", incoming=(72_000_000.0,))

@@ -37,6 +37,7 @@ def main() -> None:
         environ = prepared_environment(Path(folder))
         first_paint(environ)
         keys(environ)
+        keys_on_versions(environ)
         idle(environ)
         leaving(environ)
     table()
@@ -95,6 +96,30 @@ def keys(environ: Mapping[str, str]) -> None:
             # A person's hand is slower than this; what is under way meanwhile is part of the figure.
             app.read_for(0.03)
     _say("key to paint, 10,000 companies refreshing", times, "8 / 25 ms")
+
+
+def keys_on_versions(environ: Mapping[str, str]) -> None:
+    """From the byte of a key to the bytes that say how far the range goes: one that holds all versions, and grows smaller with each key."""
+    with started([*_MODULE, "versions"], environ) as (app, _):
+        app.until(lambda: "10,000 companies" in app.text)
+        app.press("3")
+        app.until(lambda: "Metro Fire" in app.text)
+        app.press("V")
+        app.until(lambda: "10,000 commits" in app.text)
+        app.press("m")
+        app.press("G")
+        app.until(lambda: "10,000 versions" in app.text)
+        _settle(app)
+        times = []
+        for number in range(1, KEYS + 1):
+            wanted = f"{10_000 - number:,} versions".encode()
+            began, place = time.perf_counter(), len(app.drawn)
+            app.press("k")
+            while wanted not in app.drawn[place:]:
+                app.read(1.0)
+            times.append(time.perf_counter() - began)
+            app.read_for(0.03)
+    _say("key to paint, a range of 10,000 versions", times, "8 / 25 ms")
 
 
 def _settle(app: Terminal) -> None:

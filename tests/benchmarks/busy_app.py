@@ -1,7 +1,8 @@
 """`python -m tests.benchmarks.busy_app NAME`: an app to be measured from outside, on a terminal of its own.
 
 `bare` is a Textual app with one label; `busy` is lpmops with 10,000 companies, three environments refreshing each second
-and a fourth that hangs; `still` the same without a refresh; `hanging` one in which every call hangs.
+and a fourth that hangs; `still` the same without a refresh; `versions` that with 10,000 commits of the source table; `hanging` one in which every
+call hangs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lpmops.model import Kind
+from tests.tui.version_worlds import commits, line
 from tests.tui.worlds import MemoryFeed, good
 
 COMPANIES = 10_000
@@ -74,6 +76,8 @@ def main() -> None:
     feed = _feed(hanging=name == "hanging")
     if name == "busy":
         feed.feed_on(1.0)
+    if name == "versions":
+        feed.line = line(gaps=(), history=commits(10_000), latest_version=9_999)
     LpmopsApp(feed).run_to_the_end()
 
 

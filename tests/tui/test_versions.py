@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -13,13 +14,15 @@ from lpmops.control.versionline import VersionLine
 from lpmops.errors import ServiceError
 from lpmops.model import Confidence, Health, Kind, Suspect, Turn
 from lpmops.store.proofs import Unreadable
+from lpmops.tui import version_rows
 from lpmops.tui.paint import width_of
 from lpmops.tui.place import Place
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.environment import EnvironmentScreen
 from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.screens.versions import VersionsScreen
-from lpmops.tui.version_rows import MISSING, PROVEN, laid
+from lpmops.tui.version_rows import MISSING, PROVEN, CompanyRow, laid
+from lpmops.tui.widgets import range_companies
 from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
 from lpmops.versions import Versions
@@ -395,3 +398,62 @@ async def test_changes_that_name_no_company_are_not_taken_for_those_of_every_com
         await pilot.press("P")
         await until(pilot, lambda: "changes that name no company can't be sent" in notices(pilot))
         assert pilot.app.screen is screen, "an empty field would have meant every company"
+
+
+# What a key costs ---------------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_looks_at_what_is_seen_however_many_versions_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    class Watched(version_rows.VersionRow):
+        def __getattribute__(self, name: str) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(version_rows, "VersionRow", Watched)
+    found = line(
+        history=commits(10_000), gaps=(gap(first=100, last=101), gap(first=9_000, last=9_001)), latest_version=9_999
+    )
+    async with opened(lossy_day(found), (120, 40)) as pilot:
+        screen = await show(pilot, "0:9999")
+        await pilot.press("j")
+        for keys in (("j",) * 5, ("m", "G", "k", "k", "k", "K", "m"), ("N", "B", "enter", "c")):
+            before = looks
+            await pilot.press(*keys)
+            # A row that is drawn takes some ten looks, and a key may draw the screen more than once.
+            assert looks - before < 5_000 * len(keys), f"{keys} looked at {looks - before:,} values of rows"
+        assert screen.is_running
+
+
+async def test_the_companies_of_a_range_that_moves_are_laid_out_once_it_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    laid_out: list[Versions | None] = []
+
+    def watched(found: Any, chosen: Versions | None, *rest: Any) -> list[CompanyRow]:
+        laid_out.append(chosen)
+        return version_rows.companies_in(found, chosen, *rest)
+
+    monkeypatch.setattr(range_companies, "companies_in", watched)
+    monkeypatch.setattr(range_companies, "_STILL", 3_600.0)
+    async with opened(lossy_day(line(gaps=(gap(first=1_238, last=1_240),))), (120, 40)) as pilot:
+        screen = await show(pilot)
+        laid_out.clear()
+        await pilot.press(*"mjjj")
+        await until(pilot, lambda: "m ends the range here" in text(pilot))
+        assert laid_out == []
+        found = screen.copyable()
+        assert found is not None
+        assert "--from-version 1237 --to-version 1240 --company 1001" in found.command, (
+            "what is asked of it now is of it"
+        )
+
+
+async def test_a_range_that_stands_still_while_it_goes_on_shows_its_companies() -> None:
+    async with opened(lossy_day(line(gaps=())), (120, 40)) as pilot:
+        screen = await show(pilot)
+        await pilot.press(*"mjj")
+        await until(pilot, lambda: screen.companies.row_count == 4)
+        assert "v 1,238 – 1,240 … m ends it" in text(pilot)

@@ -370,12 +370,8 @@ class Jobs:
 
     # The world's seam
 
-    def stream_is_running(self) -> bool:
-        """Whether a run of the stream job works; a run that is about to fail does not."""
-        return self.stream_arguments() is not None
-
     def stream_arguments(self) -> Sequence[str] | None:
-        """The arguments of the stream job's run that works; None where none does."""
+        """The arguments of the stream job's run that works; None where none does, one that is about to fail neither."""
         with self._lock:
             if self._broken is not None:
                 return None

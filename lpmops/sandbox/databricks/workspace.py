@@ -121,10 +121,6 @@ class Workspace:
         """Move the life cycles on; call it about each 200 ms."""
         self.jobs.tick()
 
-    def stream_is_running(self) -> bool:
-        """Whether a run of the stream job is at work."""
-        return self.jobs.stream_is_running()
-
     def stream_arguments(self) -> Sequence[str] | None:
         """What the run of the stream job that is at work was told; None where none is."""
         return self.jobs.stream_arguments()

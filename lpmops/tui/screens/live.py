@@ -141,6 +141,11 @@ class LiveScreen(_Live, Screen[None]):
         if self.table is not None:
             self.table.focus()
 
+    @property
+    def can_copy(self) -> bool:
+        """Whether something stands under the cursor; the keys ask so again and again, so a screen whose texts cost something says it cheaper."""
+        return self.copyable() is not None
+
     def copyable(self) -> Copyable | None:
         """What stands under the cursor, for copying; None where nothing does."""
         return None

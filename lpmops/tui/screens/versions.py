@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import DescendantFocus
-from textual.timer import Timer
 from textual.widget import Widget
 
 from lpmops import versions as ranges
@@ -21,7 +20,7 @@ from lpmops.errors import UsageError
 from lpmops.model import Route, to_data
 from lpmops.plain_text import plain_line
 from lpmops.store.proofs import Unreadable
-from lpmops.tui import commands, paint, questions, version_rows
+from lpmops.tui import commands, paint, questions, replay_order, version_rows
 from lpmops.tui.answers import Answer
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.place import Place
@@ -33,12 +32,13 @@ from lpmops.tui.widgets import chosen_versions
 from lpmops.tui.widgets import versions as drawn
 from lpmops.tui.widgets.chosen_versions import Choice, ChosenLines
 from lpmops.tui.widgets.filter_line import FilterLine
+from lpmops.tui.widgets.range_companies import RangeCompanies
 from lpmops.tui.widgets.table import LiveTable
 from lpmops.tui.widgets.versions import VersionFrame
 from lpmops.versions import Versions
 
-# How long a range stands still before it is counted whose rows are in it, and how many are counted at most.
-_STILL, _COUNTED = 0.4, 2_000_000
+# Of a range with more rows than these it is not counted whose they are.
+_COUNTED = 2_000_000
 _NOTES, _OVER = 3, 2
 _RECENT = 120.0
 
@@ -62,21 +62,10 @@ class VersionsScreen(CloserScreen):
             id="versions",
         )
         self.versions.sort_by(0, descending=True)
-        self.companies: LiveTable[CompanyRow] = LiveTable(
-            drawn.company_columns(lambda: self.choice.ticked),
-            key=drawn.company_key,
-            haystack=drawn.company_haystack,
-            now=scene.now,
-            id="companies",
-        )
-        self.companies.sort_by(drawn.BY_TROUBLE, descending=True)
+        self.companies = RangeCompanies(lambda: self.choice.ticked, scene.now)
         self.table: LiveTable[Any] = self.versions
         self._answer: Answer[Laid] = Answer()
         self._begun: Laid | None = None
-        self._counted: Versions | None = None
-        self._moving: Versions | None = None
-        self._timer: Timer | None = None
-        self._company_rows: tuple[tuple[Any, ...], list[CompanyRow]] = ((), [])
 
     def body(self) -> Iterable[Widget]:
         """The axis, what is chosen, what went wrong, the versions and the companies."""
@@ -128,15 +117,10 @@ class VersionsScreen(CloserScreen):
         """Everything that depends on what is chosen."""
         found, chosen = self._answer.value, self.chosen
         self.query_one(VersionFrame).show(scene, self._answer, chosen, self._cursor, _axis_rows(self.room(scene)))
-        counts = self._counts(scene, chosen)
-        rows = self._rows_of_companies(scene, found, chosen, counts.value) if found is not None else []
-        self.companies.empty_text = (
-            "no company matches" if self.companies.pattern else "no company has rows in these versions" if found else ""
-        )
-        self.companies.show(rows, scene.now.astimezone(scene.zone))
+        counts = self._draw_companies(scene, found, chosen)
         # What is drawn of a version says whether it is chosen.
         self.versions.show(self.versions_shown, scene.now.astimezone(scene.zone))
-        self.query_one(ChosenLines).tell(self._words(scene, found, rows))
+        self.query_one(ChosenLines).tell(self._words(scene, found))
         work = self.owner.comparisons.of(self.environment)
         failed: Answer[Any] = (
             Answer(fault=work.fault, hint=work.hint) if work is not None and not scene.past else Answer()
@@ -148,13 +132,32 @@ class VersionsScreen(CloserScreen):
         """The rows of the last reading."""
         return self._answer.value.rows if self._answer.value is not None else ()
 
-    def _words(self, scene: Scene, found: Laid | None, rows: Sequence[CompanyRow]) -> list[Line]:
+    def _draw_companies(self, scene: Scene, found: Laid | None, chosen: Versions | None) -> Answer[Mapping[str, int]]:
+        """The companies of what is chosen; gives how far it is counted whose rows are in it."""
+        counts: Answer[Mapping[str, int]] = Answer()
+        stands = self.companies.stands(chosen)
+        if found is None:
+            self.companies.clear()
+        elif stands or self.choice.anchor is None:
+            counts = self._counts(scene, found, chosen) if stands else counts
+            self.companies.lay(found, chosen, counts.value, self._routes(scene))
+        self.companies.empty_text = (
+            "no company matches" if self.companies.pattern else "no company has rows in these versions" if found else ""
+        )
+        self.companies.show(
+            self.companies.laid, scene.now.astimezone(scene.zone), stale=self.choice.anchor is not None and not stands
+        )
+        return counts
+
+    def _words(self, scene: Scene, found: Laid | None) -> list[Line]:
         if found is None:
             return []
         now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
         lines = [
             chosen_versions.chosen_line(found, self.choice, self._cursor, now),
-            chosen_versions.next_line(found, rows, self.chosen, work, now),
+            chosen_versions.next_line(
+                found, None if self.companies.stale else self.companies.laid, self.chosen, work, now
+            ),
         ]
         result = work.result if work is not None and not work.going else None
         if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
@@ -167,45 +170,19 @@ class VersionsScreen(CloserScreen):
             (Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]
         ]
 
-    def _counts(self, scene: Scene, chosen: Versions | None) -> Answer[Mapping[str, int]]:
-        """Whose rows are in the chosen versions; asked once they stand still, where they are not too many."""
-        found = self._answer.value
-        if chosen != self._counted or found is None or chosen is None:
-            self._wait_for(chosen)
-            return Answer()
-        if (
-            found.line.feed.kind == "off"
-            or sum(row.commit.rows or 0 for row in version_rows.rows_in(found, chosen)) > _COUNTED
-        ):
+    def _counts(self, scene: Scene, found: Laid, chosen: Versions | None) -> Answer[Mapping[str, int]]:
+        """Whose rows are in the chosen versions; asked where they are not too many."""
+        if chosen is None or found.line.feed.kind == "off" or version_rows.extent(found, chosen).rows > _COUNTED:
             return Answer()
         return self.look(scene, questions.changes_in(self.environment, chosen))
 
-    def _wait_for(self, chosen: Versions | None) -> None:
-        if self._timer is not None and chosen == self._moving:
-            return
-        if self._timer is not None:
-            self._timer.stop()
-        self._moving = chosen
-        self._timer = self.set_timer(_STILL, lambda: self._stand(chosen), name="a range stands still")
-
-    def _stand(self, chosen: Versions | None) -> None:
-        self._timer = None
-        if chosen == self.chosen and chosen != self._counted:
-            self._counted = chosen
-            self._draw_choice(self.latest())
-
-    def _rows_of_companies(
-        self, scene: Scene, found: Laid, chosen: Versions | None, counts: Mapping[str, int] | None
-    ) -> list[CompanyRow]:
-        """The rows, made anew only of other values."""
+    def _routes(self, scene: Scene) -> Sequence[Route]:
         view = scene.view(self.environment)
-        routes: Sequence[Route] = view.snapshot.routes if view is not None and view.snapshot is not None else ()
-        known = (found, chosen, counts, routes)
-        before, rows = self._company_rows
-        if len(before) != len(known) or any(one is not other for one, other in zip(before, known, strict=True)):
-            rows = version_rows.companies_in(found, chosen, counts, routes)
-            self._company_rows = (known, rows)
-        return rows
+        return view.snapshot.routes if view is not None and view.snapshot is not None else ()
+
+    def on_range_companies_stood(self, _message: RangeCompanies.Stood) -> None:
+        """Draws the companies of a range that has stood still."""
+        self._draw_choice(self.latest())
 
     # What is chosen --------------------------------------------------------------------------------------------------------------------------------
 
@@ -227,9 +204,9 @@ class VersionsScreen(CloserScreen):
         """Chooses these versions and puts the cursor on the last of them."""
         self.choice.versions, self.choice.anchor = versions, None
         if versions is not None and self._answer.value is not None:
-            inside = version_rows.rows_in(self._answer.value, versions)
-            if inside:
-                self.versions.place(drawn.key(inside[0]), over=_OVER)
+            newest = version_rows.extent(self._answer.value, versions).newest
+            if newest is not None:
+                self.versions.place(drawn.key(newest), over=_OVER)
         self._draw_choice(self.latest())
 
     def on_live_table_moved(self, _message: LiveTable.Moved) -> None:
@@ -242,7 +219,7 @@ class VersionsScreen(CloserScreen):
         if isinstance(row, CompanyRow) and row.company_id:
             self.owner.go(Place("company", self.environment, row.company_id))
         elif isinstance(row, VersionRow) and self._answer.value is not None:
-            gap = next((one for one in self._answer.value.missing if row.version in one), None)
+            gap = version_rows.gap_at(self._answer.value, row.version)
             self.choose(gap or Versions(row.version, row.version))
 
     def on_version_frame_chosen(self, message: VersionFrame.Chosen) -> None:
@@ -329,36 +306,22 @@ class VersionsScreen(CloserScreen):
         if why is not None:
             self.owner.tell(why)
             return
-        if "" in self._meant():
-            # An empty field would mean every company.
-            self.owner.tell(
-                "changes that name no company can't be sent for it alone; space ticks the companies that are meant"
-            )
-            return
-        strange = [each for each in self._meant() if "," in each or each != each.strip()]
-        if strange:
-            # A field takes several ids with commas between them.
-            self.owner.tell(
-                f"the id {plain_line(strange[0])!r} can't be typed into a field; y copies the command instead"
-            )
+        companies = self._meant()
+        if why := replay_order.why_not(companies):
+            self.owner.tell(why)
             return
         from lpmops.tui.screens.plan import PlanScreen
 
-        self.owner.push_screen(PlanScreen(self.environment, "replay.run", given=self.order()))
+        self.owner.push_screen(
+            PlanScreen(self.environment, "replay.run", given=replay_order.texts(self.chosen, companies))
+        )
 
     def _meant(self) -> list[str]:
-        """The companies that a replay of what is chosen is for: the ticked ones, else those that lack some of it."""
-        if self.choice.ticked:
-            return sorted(self.choice.ticked)
-        return sorted(row.company_id for row in self._company_rows[1] if row.missing) if self.chosen is not None else []
-
-    def order(self) -> dict[str, str]:
-        """What is chosen as the texts of a replay's fields; of nothing chosen the replay takes what is missing."""
-        chosen, companies = self.chosen, self._meant()
-        texts = {"companies": ", ".join(companies)} if companies else {}
-        if chosen is not None:
-            texts |= {"from_version": str(chosen.first), "to_version": str(chosen.last)}
-        return texts
+        """The companies that a replay of what is chosen is for; of a range that still moves they are laid out now."""
+        found, chosen = self._answer.value, self.chosen
+        if found is not None and self.companies.stale:
+            self.companies.lay(found, chosen, None, self._routes(self.latest()))
+        return replay_order.meant(self.choice.ticked, chosen, self.companies.laid)
 
     # What the commands need ------------------------------------------------------------------------------------------------------------------------
 
@@ -372,6 +335,11 @@ class VersionsScreen(CloserScreen):
         self._draw_choice(self.latest())
         return True
 
+    @property
+    def can_copy(self) -> bool:
+        """Whether there is a row under the cursor."""
+        return self.table.cursor_row is not None
+
     def copyable(self) -> Copyable | None:
         """The row under the cursor, and the command that replays what is chosen."""
         row = self.table.cursor_row
@@ -381,12 +349,7 @@ class VersionsScreen(CloserScreen):
         return Copyable(cell, self.table.cursor_text, _data(row), self._command())
 
     def _command(self) -> str:
-        from lpmops.control.remedies import command
-
-        chosen = self.chosen
-        where = ("--from-version", chosen.first, "--to-version", chosen.last) if chosen is not None else ("--missing",)
-        companies = [word for each in self._meant() for word in ("--company", each)]
-        return command("lpmops", "replay", "plan", "-e", self.environment, *where, *companies)
+        return replay_order.as_command(self.environment, self.chosen, self._meant())
 
     def sheet(self) -> Sheet | None:
         """The rows of the table that has the keys."""

@@ -12,7 +12,7 @@ from lpmops.plain_text import counted
 from lpmops.tui import paint, words
 from lpmops.tui.comparisons import Comparison
 from lpmops.tui.paint import Line, Piece
-from lpmops.tui.version_rows import PROVEN, CompanyRow, Laid, rows_in
+from lpmops.tui.version_rows import CompanyRow, Laid, extent
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.versions import Versions
 
@@ -60,12 +60,11 @@ def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) 
         )
     if versions is None:
         return (Piece(" nothing chosen", "strong"), Piece(": all that is known  ", "muted"), *whose)
-    rows = rows_in(found, versions)
-    written = [row.commit.rows for row in rows]
-    size = f"{sum(each or 0 for each in written):,} rows" + (" or more" if None in written else "")
+    of_it = extent(found, versions)
+    size = f"{of_it.rows:,} rows" + ("" if of_it.is_exact else " or more")
     times = ""
-    if rows:
-        first, last = words.row_time(rows[-1].commit.at, now), words.row_time(rows[0].commit.at, now)
+    if of_it.oldest is not None and of_it.newest is not None:
+        first, last = (words.row_time(each.commit.at, now) for each in (of_it.oldest, of_it.newest))
         times = first if first == last else f"{first} – {last}"
     name = f" v {words.count(versions.first)}" + (f" – {words.count(versions.last)}" if len(versions) > 1 else "")
     goes_on = Piece(" … m ends it", "key") if choice.anchor is not None else Piece("")
@@ -74,9 +73,9 @@ def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) 
 
 
 def next_line(
-    found: Laid, rows: Sequence[CompanyRow], versions: Versions | None, work: Comparison | None, now: datetime
+    found: Laid, rows: Sequence[CompanyRow] | None, versions: Versions | None, work: Comparison | None, now: datetime
 ) -> Line:
-    """What is known of what is chosen, and what the next step is."""
+    """What is known of what is chosen, and what the next step is; `rows` are its companies, None while it still moves."""
     if work is not None and work.going:
         stopping = Piece("stopping after this span", "warn") if work.stopping else Piece("R stops it", "key")
         return (
@@ -89,6 +88,14 @@ def next_line(
         return (
             Piece(" ✖ ", "bad"),
             Piece("without a change feed there is nothing to compare or to replay: x, cdf enable"),
+        )
+    if rows is None:
+        return (
+            Piece(" … ", "muted"),
+            Piece("m", "key"),
+            Piece(" ends the range here   ", "accent"),
+            Piece("esc", "key"),
+            Piece(" lets it go", "muted"),
         )
     lacking = [row for row in rows if row.missing]
     missing, repairable = sum(row.missing for row in lacking), sum(row.repairable for row in lacking)
@@ -113,7 +120,7 @@ def next_line(
             Piece("R", "key"),
             Piece(" looks again", "muted"),
         )
-    if _all_proven(found, versions):
+    if extent(found, versions).is_proven:
         return (
             Piece(" ● ", "ok"),
             Piece("each change landed once.", "ok"),
@@ -141,10 +148,3 @@ def _why(lacking: Sequence[CompanyRow], found: Laid) -> Line:
         if gap.missing and gap.why and gap.company_id in companies
     }
     return (paint.piece("; ".join(sorted(reasons)), "muted"),) if reasons else ()
-
-
-def _all_proven(found: Laid, versions: Versions | None) -> bool:
-    if versions is None:
-        return bool(found.rows) and all(row.mark is PROVEN for row in found.rows)
-    rows = rows_in(found, versions)
-    return bool(rows) and all(row.mark is PROVEN for row in rows)

@@ -161,6 +161,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._over: int | None = None
         self._all: Sequence[Row] = ()
         self._rows: list[Row] = []
+        self._places: dict[str, int] | None = None
         self._sized: list[tuple[Column[Row], int]] = []
         self._drawn: dict[int, Line] = {}
         self._lines: dict[int, Line] = {}
@@ -238,9 +239,15 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def place(self, key: str, *, over: int | None = None) -> None:
         """Puts the cursor on the row of that key, where there is one; so many rows stay `over` it where those below are to be seen too."""
-        index = next((number for number, row in enumerate(self._rows) if self._key(row) == key), None)
+        index = self._index(key)
         if index is not None:
             self._go(index, over)
+
+    def _index(self, key: str) -> int | None:
+        """Where the row of a key stands; worked out once an arrangement, and only where it is asked."""
+        if self._places is None:
+            self._places = {self._key(row): number for number, row in enumerate(self._rows)}
+        return self._places.get(key)
 
     def _arrange(self) -> None:
         self._lines.clear()
@@ -254,15 +261,12 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             haystack=self._haystack,
             tie=lambda row: natural(self._key(row)),
         )
+        self._places = None
         before = wanted = self._cursor_key
         follows_on = self._follows and round(self.scroll_y) == 0
         if self._follows and not self._pinned:
             self._cursor, wanted = 0, None
-        found = (
-            next((number for number, row in enumerate(self._rows) if self._key(row) == wanted), None)
-            if wanted
-            else None
-        )
+        found = self._index(wanted) if wanted else None
         self._cursor = found if found is not None else min(self._cursor, max(0, len(self._rows) - 1))
         self._cursor_key = self.cursor_key
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
@@ -366,10 +370,6 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self._keep_cursor_in_sight()
         self.refresh()
-
-    def _visible(self) -> range:
-        top = round(self.scroll_y)
-        return range(top, min(top + self._page, len(self._rows)))
 
     def _repaint(self) -> None:
         """Repaints the visible lines whose text is no longer what was drawn."""

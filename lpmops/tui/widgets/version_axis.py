@@ -7,7 +7,7 @@ seen among ten thousand. Versions run from left to right, their times under them
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,6 +43,9 @@ class Axis:
         self.found, self.room = found, room
         self._ascending = found.rows[::-1]
         self.cells = [self._cell(number) for number in range(room if found.rows else 0)]
+        # No key changes these two lines, and a key is drawn at once.
+        self.states = ruler.merged([Piece(cell.worst.mark.glyph, cell.worst.mark.role) for cell in self.cells])
+        self.operations = _operations(self.cells, room)
 
     def _cell(self, number: int) -> Cell:
         count = len(self._ascending)
@@ -74,10 +77,9 @@ def axis_lines(axis: Axis, chosen: Versions | None, cursor: int | None, now: dat
     """The axis in at most `rows` lines: its states and the range under them, then operations, bars, and what the signs mean."""
     if not axis.cells:
         return []
-    lines = [_states(axis), _range(axis, chosen, cursor, now)]
-    told = _operations(axis)
-    if told and len(lines) < rows:
-        lines.insert(1, told)
+    lines = [axis.states, _range(axis, chosen, cursor, now)]
+    if axis.operations and len(lines) < rows:
+        lines.insert(1, axis.operations)
     if len(lines) < rows:
         lines[0:0] = _bars(axis, 1 if rows < 7 else 2)
     if len(lines) < rows:
@@ -104,19 +106,15 @@ def _bars(axis: Axis, rows: int) -> list[Line]:
     return [(Piece(text, "spark"),) for text in words.bars(values, max(values), rows)]
 
 
-def _states(axis: Axis) -> Line:
-    return ruler.merged([Piece(cell.worst.mark.glyph, cell.worst.mark.role) for cell in axis.cells])
-
-
-def _operations(axis: Axis) -> Line:
+def _operations(stands: Sequence[Cell], room: int) -> Line:
     """A sign where something else than rows was written, its name beside it where there is room; nothing where nothing was."""
-    told = [(number, cell.told.commit.operation) for number, cell in enumerate(axis.cells) if cell.told is not None]
+    told = [(number, cell.told.commit.operation) for number, cell in enumerate(stands) if cell.told is not None]
     # What was done last is named first.
     told.reverse()
     names = [paint.crop_text(paint.piece(name).text, _LONGEST) for _, name in told]
-    cells: Cells = [Piece(" ")] * axis.room
+    cells: Cells = [Piece(" ")] * room
     wishes = [Wish(number, (cell_len(name),)) for (number, _), name in zip(told, names, strict=True)]
-    for each in place(wishes, (), axis.room):
+    for each in place(wishes, (), room):
         _put(cells, each.start, Piece(names[each.number], "muted"))
     for number, name in told:
         cells[number] = Piece(_SIGNS.get(name.partition(" ")[0].upper(), _OTHER), "accent")

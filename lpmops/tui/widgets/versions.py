@@ -11,7 +11,6 @@ from textual.message import Message
 
 from lpmops.control.versionline import VersionLine
 from lpmops.plain_text import counted
-from lpmops.store.proofs import EVERY_COMPANY
 from lpmops.tui import answered, frame, paint, words
 from lpmops.tui.answers import Answer
 from lpmops.tui.paint import Line, Piece
@@ -21,7 +20,7 @@ from lpmops.tui.view import Scene
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.tui.widgets.table import Column, natural
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
-from lpmops.versions import Versions, within
+from lpmops.versions import Versions
 
 _RANGES_SHOWN = 3
 
@@ -244,21 +243,18 @@ def _vacuumed(vacuum: Vacuum | None, now: datetime) -> list[Line]:
 
 
 def _proven(found: Laid) -> Line:
-    proofs, bounds = found.line.proofs, found.bounds
-    if proofs is None:
+    bounds = found.bounds
+    if found.line.proofs is None:
         return (Piece("there is no local store, so nothing is remembered", "warn"),)
-    ranges = proofs.proven.get(EVERY_COMPANY, ()) if bounds is not None else ()
-    number = sum(len(one) for one in within(ranges, bounds)) if bounds is not None else 0
-    if bounds is None or not number:
+    if bounds is None or not found.looked_at:
         return (Piece("nothing was looked at yet", "unknown"),)
-    if number == len(bounds):
+    if found.looked_at == len(bounds):
         return (Piece("all looked at", "ok"),)
-    return (Piece(f"{number:,} of {len(bounds):,} versions looked at", "muted"),)
+    return (Piece(f"{found.looked_at:,} of {len(bounds):,} versions looked at", "muted"),)
 
 
 def _missing(found: Laid) -> list[Line]:
-    proofs = found.line.proofs
-    number = sum(gap.missing for gap in proofs.gaps) if proofs is not None else 0
+    number = found.missing_changes
     if not number:
         return []
     return [

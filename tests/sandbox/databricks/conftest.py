@@ -110,6 +110,10 @@ class World:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
 
+    def is_streaming(self) -> bool:
+        """Whether a run of the stream job works."""
+        return self.workspace.stream_arguments() is not None
+
     def new_token(self, audience: str = DATABRICKS) -> str:
         return self.authority.issue("00000000-0000-4000-8000-000000000b01", audience).token
 
