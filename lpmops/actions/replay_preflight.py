@@ -48,7 +48,7 @@ def entry_of(job: Mapping[str, Any]) -> str:
 
 def rights_that_lack(bench: Bench) -> Iterator[str]:
     """What the job's identity, as which a run goes, may not do in Unity Catalog: who gives it, by which words. What can't be told is left out."""
-    for right in access.look(bench.services, bench.now, needs=access.chosen((rights.STREAM,), ("unity",))):
+    for right in access.look(bench.services, bench.now, needs=access.chosen((rights.STREAM,), ("unity", "eventhub"))):
         if right.state == "lacks":
             yield f"{right.who} lacks {right.right} on {right.on}: {right.why}. Hand this to {right.giver}: {right.grant}"
 

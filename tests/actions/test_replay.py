@@ -36,7 +36,7 @@ from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
 from tests.actions.cloud import CONTROL, JOB, START, Act, Cloud, quiet
-from tests.actions.cloud_access import without_rights
+from tests.actions.cloud_access import without_rights, without_sender
 from tests.actions.line import Line
 from tests.actions.operator import Proven, operator
 
@@ -92,6 +92,7 @@ def _not_unique(cloud: Cloud) -> None:
         (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
         (lambda cloud: cloud.put("lpmops.route", **{"1001": None}), "no route of company 1001"),
         (_not_unique, "IGNORE_DUP_KEY"),
+        (without_sender, "role assignment create --assignee-object-id 00000000-0000-4000-8000-0000000000e2"),
         (without_rights, "GRANT SELECT ON TABLE `lpm`.`gold`.`tdr_streaming` TO `application-1`"),
     ],
 )
