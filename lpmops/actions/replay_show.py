@@ -13,6 +13,7 @@ from lpmops.model import ReplayProgress, ReplayRun, to_data
 from lpmops.plain_text import plain
 from lpmops.store import codec
 from lpmops.store.journal import OperationRow, StepRow
+from lpmops.versions import Versions
 
 # What is shown of a company, in order.
 SHOWN = ("source", "landed", "missing_before", "missing", "doubled", "extra")
@@ -24,8 +25,11 @@ _EXCUSED = {
 }
 
 
-def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
-    """Reconciliations of the ranges of a replay, at least one, as one proof: the counts of each company over all of them."""
+def proof_data(proofs: Sequence[Reconciliation], asked: Sequence[Versions]) -> dict[str, Any]:
+    """Reconciliations of the ranges of a replay, at least one, as one proof: the counts of each company over all of them.
+
+    `asked` are the ranges as they were asked for, of which the newest versions may be too young to be judged.
+    """
     found: dict[str, dict[str, Any]] = {}
     for proof in proofs:
         for each in proof.companies:
@@ -41,9 +45,9 @@ def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
         {
             "versions": f"from {proof.waiting_from} on",
             "why": "they are too young to be judged.",
-            "remains": "Reconcile them later.",
+            "remains": f"A minute later: {_reconcile(proof.environment, proof.waiting_from, wanted.last)}",
         }
-        for proof in proofs
+        for proof, wanted in zip(proofs, asked, strict=True)
         if proof.waiting_from is not None
     ]
     return {
@@ -208,9 +212,12 @@ def without_proof(shown: Mapping[str, Any]) -> str:
     if shown["state"] not in ("cancelled", "failed"):
         return "There is no proof yet: it is made once all runs are done."
     why = f" ({shown['given_up']})" if shown["given_up"] else ""
-    span = f"{shown['from_version']}:{shown['to_version']}"
-    look = command("lpmops", "reconcile", "-e", shown["environment"], "--versions", span)
+    look = _reconcile(shown["environment"], shown["from_version"], shown["to_version"])
     return f"There is no proof: it is {shown['state']}{why}. What has landed of its versions: {look}"
+
+
+def _reconcile(environment: str, first: int, last: int) -> str:
+    return command("lpmops", "reconcile", "-e", environment, "--versions", f"{first}:{last}")
 
 
 def notes(company: Mapping[str, Any]) -> list[str]:
