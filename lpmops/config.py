@@ -26,7 +26,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 OWN_COLUMNS = frozenset(
     (
         "company_id record_id commit_version change_type commit_timestamp sent_at enqueued_at hub_partition hub_sequence replay_id landed_at "
-        "age_rank beat_id kpi_disposition kpi_duration_seconds route_database route_also"
+        "age_rank beat_id kpi_disposition kpi_duration_seconds route_database route_also route_unsettled"
     ).split()
 )
 

@@ -42,6 +42,10 @@ class Versions:
     def __str__(self) -> str:
         return f"{self.first}:{self.last}"
 
+    def meets(self, other: Versions) -> bool:
+        """Whether both have a version in common."""
+        return self.first <= other.last and self.last >= other.first
+
 
 def parse(text: str) -> Versions:
     """The range that somebody wrote as `A:B`, or as `A` for one version. Raises UsageError in words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 # A suite that a shell has put into the background inherits an ignored interrupt, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What collection imports stays to the end: looking through it for garbage, again and again, would take a third of the run.
+gc.disable()
 
 # How many examples a property is tried with that asks for no number of its own; the long form asks for far more.
 EXAMPLES = int(os.environ.get("LPMOPS_TEST_EXAMPLES", "40"))
@@ -47,6 +51,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shares += [*pile, *others[:room]]
         others, left = others[room:], left - len(pile) - room
     items[:] = [*shares, *others]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for among what the tests make, and not after every few hundred objects of an app."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """What was imported is let go of at the end, as libraries complain of what is not."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

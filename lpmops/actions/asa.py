@@ -20,7 +20,7 @@ from lpmops.control.plan import Change, Plan, Step, pins_of
 from lpmops.control.remedies import command
 from lpmops.errors import RefusedError, UsageError
 from lpmops.model import Receipt, StreamingJob, parse_time, to_data
-from lpmops.store.journal import StepRow
+from lpmops.store.journal import OUT_STEPS, StepRow
 
 # As long as their columns in lpmops.pause.
 _LONGEST_REASON, _LONGEST_TICKET = 1_000, 200
@@ -304,7 +304,7 @@ def _observe_start(bench: Bench, step: Step, row: StepRow, receipt: Receipt | No
         if (job.start_mode or "").lower() == step.arguments["mode"].lower():
             return Observation(Sight.SO, said)
         return Observation(Sight.OTHERWISE, f"{said}, and somebody started it with {job.start_mode}")
-    went_out = row.attempt > 0 and row.state in ("begun", "accepted", "in_doubt")
+    went_out = row.attempt > 0 and row.state in OUT_STEPS
     if state == "failed" and went_out and to_data(job.started_at) != step.arguments["started_before"]:
         return Observation(Sight.OTHERWISE, f"{said} after it was started{_because(bench, receipt)}")
     if state not in ("stopped", "failed"):

@@ -21,7 +21,7 @@ from lpmops.errors import RolledBackError
 from lpmops.model import Receipt, StreamingJob, parse_time, to_data
 from lpmops.routing import job as definitions
 from lpmops.routing.job import Definition
-from lpmops.store.journal import StepRow
+from lpmops.store.journal import OUT_STEPS, StepRow
 
 _TRY, _BACK, _JUDGE = "asa.try", "asa.back", "asa.judge"
 
@@ -114,7 +114,7 @@ def _observe_try(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None
         who = "" if wished else f", and somebody started it with {job.start_mode}"
         return Observation(Sight.SO if wished else Sight.OTHERWISE, f"{said}{who}")
     why = service.failure(receipt.location) if receipt is not None and receipt.location else None
-    went_out = row.attempt > 0 and row.state in ("begun", "accepted", "in_doubt")
+    went_out = row.attempt > 0 and row.state in OUT_STEPS
     tried = went_out and (why or (state == "failed" and to_data(job.started_at) != step.arguments["started_before"]))
     if tried:
         return Observation(Sight.SO, f"{job.name} did not start{f': {why}' if why else ''}")

@@ -30,7 +30,7 @@ _LINE_AT_MOST = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What texts are tried with: the events, and where each active company lands."""
+    """What texts are tried with: the events, and the routes as a job reads them (`route_reference.sql`)."""
 
     events: tuple[RawEvent, ...]
     routes: tuple[Mapping[str, Any], ...]
@@ -55,7 +55,7 @@ def material(
     events: Sequence[RawEvent] | None = None,
     routes: Sequence[Mapping[str, Any]] | None = None,
 ) -> Material:
-    """The newest `sample` events of the hub with the active routes, unless they are given. Raises lpmops.errors types."""
+    """The newest `sample` events of the hub with the routes, unless they are given. Raises lpmops.errors types."""
     if events is None:
         wanted = hubevents.Wanted(last=sample, heartbeats=True)
         events = hubevents.sample(bench.services.eventhubs, wanted, bench.config.routing)

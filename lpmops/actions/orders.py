@@ -7,7 +7,6 @@ is read-only, and an environment that is not armed, are refused here, whatever a
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,8 +22,7 @@ from lpmops.control.hands import Event, Outcome, StopRequest, Timing, tell_nobod
 from lpmops.control.operations import FINISHED_STEPS, Operation, operation_of, operations
 from lpmops.control.plan import Danger, Plan
 from lpmops.control.poller import Opener, open_services
-from lpmops.errors import LpmopsError
-from lpmops.model import ReplayProgress
+from lpmops.model import ReplayProgress, ReplayRun
 from lpmops.store import audit, journal
 from lpmops.store.audit import Entry
 from lpmops.store.connection import Store
@@ -56,6 +54,7 @@ class ActionOrders:
         self._lock = threading.Lock()
         self._armed: dict[str, Arming] = {}
         self._sent: dict[tuple[str, int], ReplayProgress] = {}
+        self._runs: dict[tuple[str, int, int], ReplayRun] = {}
 
     # Arming ----------------------------------------------------------------------------------------------------------------------------------------
 
@@ -161,39 +160,31 @@ class ActionOrders:
 
     def replay(self, identifier: str) -> Mapping[str, Any]:
         """A replay's chunks with what was sent of each, and its proof; a chunk that is done is asked about once. Raises lpmops.errors types."""
-        from lpmops.actions import replay, replay_show
+        from lpmops.actions import replay_show
+        from lpmops.actions.replay_sight import Workspace
 
         with self._store() as store:
             row, steps = journal.read(store, identifier)
             state = state_of(store, row, self._now())
         done = {number for number, step in enumerate(steps, 1) if step.state in FINISHED_STEPS}
         with ExitStack() as opened:
-            desks: list[Desk] = []
-            silent = False
+            workspace = Workspace(row.id, lambda: opened.enter_context(self._desk(row.environment)).services.replays)
 
             def progress(chunk: int) -> ReplayProgress | None:
-                nonlocal silent
-                known = self._sent.get((row.id, chunk))
-                if known is not None or silent:
-                    return known
-                try:
-                    if not desks:
-                        desks.append(opened.enter_context(self._desk(row.environment)))
-                    known = desks[0].services.replays.progress(replay.replay_id(row.id, chunk))
-                except LpmopsError:
-                    # A workspace that does not answer is not asked for each chunk: the journal and the proof are there without it.
-                    silent = True
-                    return None
-                if known is not None and chunk in done:
-                    self._sent[row.id, chunk] = known
-                return known
+                found = self._sent.get((row.id, chunk)) or workspace.progress(chunk)
+                if found is not None and chunk in done:
+                    self._sent[row.id, chunk] = found
+                return found
 
-            found = replay_show.data(row, steps, state, progress)
-        for chunk in found["chunks"]:
-            # What a run that goes on is called only its receipt knows.
-            receipt = json.loads(steps[chunk["n"] - 1].receipt or "{}")
-            chunk["run_id"] = chunk["run_id"] or receipt.get("location")
-        return found
+            def newest(chunk: int) -> ReplayRun | None:
+                step = steps[chunk - 1]
+                found = self._runs.get((row.id, chunk, step.attempt)) or workspace.run(chunk)
+                # One that the receipt does not name may be of an earlier attempt.
+                if found is not None and step.receipt and found.run_id == replay_show.ordered(step):
+                    self._runs[row.id, chunk, step.attempt] = found
+                return found
+
+            return replay_show.data(row, steps, state, progress, newest)
 
     # Inside ----------------------------------------------------------------------------------------------------------------------------------------
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lpmops.actions import (
+    jobs,
     replay_chunks,
     replay_counts,
     replay_halt,
@@ -27,18 +28,21 @@ from lpmops.actions.replay_chunks import Chunk
 from lpmops.actions.replay_counts import Counts
 from lpmops.actions.replay_preflight import RUN_PREFIX
 from lpmops.actions.replay_wish import Exact
-from lpmops.control import guard
+from lpmops.control import guard, remedies
 from lpmops.control.book import made_at
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import WAITS, Change, Impact, Plan, Step, pins_of
 from lpmops.control.reconciled import Asked
 from lpmops.control.remedies import command
 from lpmops.errors import BadAnswerError
-from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun
+from lpmops.model import Commit, FeedState, Receipt, ReplayProgress, ReplayRun, StreamingJob
 from lpmops.plain_text import counted
 from lpmops.store import codec
-from lpmops.store.journal import StepRow
+from lpmops.store.journal import OUT_STEPS, StepRow
 from lpmops.versions import Versions, within
+
+if TYPE_CHECKING:
+    from lpmops.services.replayruns import ReplayRunService
 
 NAME = "replay.run"
 CHUNK, LANDED = "replay.chunk", f"{WAITS}landed"
@@ -225,10 +229,21 @@ def _all_runs(bench: Bench, operation: str) -> Iterator[ReplayRun]:
     return found
 
 
+def newest_runs(replays: ReplayRunService, operation: str) -> dict[int, ReplayRun]:
+    """The newest run of each chunk that was sent, by its number. Raises ServiceError types."""
+    found: dict[int, ReplayRun] = {}
+    begin = run_name(operation, 0)[:-1]
+    for run in replays.submitted(begin, made_at(operation)):
+        number = run.name.removeprefix(begin)
+        if number.isdecimal():
+            found.setdefault(int(number), run)
+    return found
+
+
 def _observe_chunk(bench: Bench, step: Step, row: StepRow, receipt: Receipt | None) -> Observation:
     n = step.arguments["n"]
     newest = next(_runs(bench, row.operation, n), None)
-    is_out = row.state in ("begun", "accepted", "in_doubt")
+    is_out = row.state in OUT_STEPS
     answered = receipt.location if receipt is not None and is_out else None
     if answered and (newest is None or newest.run_id != answered):
         return Observation(Sight.MOVING, f"run {answered} is not listed yet")
@@ -313,7 +328,7 @@ def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
     runs = _runs(bench, row.operation, step.arguments["after"])
     ended = next((run.ended_at for run in runs if run.ended_at is not None), None)
     behind = [
-        job.name
+        job
         for job in bench.services.streamanalytics.jobs()
         if ended is not None and (job.last_output_at is None or job.last_output_at < ended + _ABREAST)
     ]
@@ -323,10 +338,17 @@ def _observe_landed(bench: Bench, step: Step, row: StepRow, receipt: Receipt | N
         row.begun_at is not None
         and codec.moment(row.begun_at) + timedelta(seconds=step.arguments["seconds"]) < bench.now()
     ):
-        return Observation(Sight.SO, f"{', '.join(behind)} has not written for long: the proof says what has landed")
-    return Observation(
-        Sight.ABSENT if row.begun_at is None else Sight.MOVING, f"{', '.join(behind)} has not written so far"
-    )
+        late = ", ".join(job.name for job in behind)
+        return Observation(Sight.SO, f"{late} has not written for long: the proof says what has landed")
+    said = ", ".join(_why_behind(bench, job) for job in behind)
+    return Observation(Sight.ABSENT if row.begun_at is None else Sight.MOVING, said)
+
+
+def _why_behind(bench: Bench, job: StreamingJob) -> str:
+    """What keeps a job from writing what came, as far as it shows: one that stands is waited for in vain."""
+    if jobs.standing(job) in ("stopped", "failed"):
+        return f"{job.name} is {job.state.lower()}; start it: {remedies.start_job(bench.environment, job.name)}"
+    return f"{job.name} has not written so far"
 
 
 def _act_nothing(bench: Bench, step: Step, operation: str) -> Receipt:
@@ -371,6 +393,7 @@ def _chunk_data(bench: Bench, step: Step, operation: str, runs: Sequence[ReplayR
         "quarantined": None if progress is None else progress.quarantined,
         "state": "done",
         "run_id": None if done is None else done.run_id,
+        "url": None if done is None else done.url or None,
         "runs": len(runs),
         "seconds": seconds,
         "rate": round(rows / seconds, 1) if rows is not None and seconds else None,

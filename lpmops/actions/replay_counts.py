@@ -12,7 +12,7 @@ from lpmops.actions.replay_wish import Exact, HeadRoom
 from lpmops.errors import ServiceError, SignInError, UnreadableChangesError
 from lpmops.model import Commit
 from lpmops.plain_text import counted, size
-from lpmops.versions import Versions
+from lpmops.versions import Versions, merged
 
 _SHOWN = 10
 
@@ -31,6 +31,7 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
     splits = {each.version for each in commits if replay_chunks.changes_shape(each)}
     found: Counter[str] = Counter()
     refusals: list[str] = []
+    readable, unreadable = list[Versions](), list[tuple[Versions, UnreadableChangesError]]()
     try:
         # One read can't span a change of the columns.
         for piece in replay_chunks.cut(wished.ranges, {}, splits, wished.chunk):
@@ -38,10 +39,13 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
                 for company, tally in bench.services.changes.counts(bench.config.routing, piece.versions).items():
                     if not wished.companies or company in wished.companies:
                         found[company] += tally.changes
+                readable.append(piece.versions)
             except UnreadableChangesError as error:
                 # Known before anything else is asked, so that a warehouse that fails now takes none of it back.
                 refusals.append(f"{error.message} {error.remains}")
-                refusals[-1] += _what_is_left(bench, piece.versions, error)
+                unreadable.append((piece.versions, error))
+        if unreadable:
+            refusals[-1] += _what_is_left(bench, readable, unreadable)
     except SignInError:
         raise
     except ServiceError as error:
@@ -51,25 +55,35 @@ def count(bench: Bench, wished: Exact, commits: Sequence[Commit], room: HeadRoom
     return Counts(dict(found), tuple(_words(found, wished, room)))
 
 
-def _what_is_left(bench: Bench, versions: Versions, error: UnreadableChangesError) -> str:
-    """Which of these versions can still be read: what is cleaned up is cleaned up from the oldest on. Raises ServiceError types."""
-    if error.divisible:
+def _what_is_left(
+    bench: Bench, readable: Sequence[Versions], unreadable: Sequence[tuple[Versions, UnreadableChangesError]]
+) -> str:
+    """Which versions can still be sent, in words; empty for none, and where only more reads would tell. Raises ServiceError types."""
+    if any(error.divisible for _, error in unreadable):
         return ""
+    # What is cleaned up is cleaned up from the oldest on: of all that can't be read whole only the newest may have an end that can.
+    left = merged([*readable, *_readable_end(bench, unreadable[-1][0])])
+    return f" What can still be sent: {' '.join(f'--versions {one}' for one in left)}." if left else ""
 
-    def is_readable(first: int) -> bool:
+
+def _readable_end(bench: Bench, versions: Versions) -> Iterator[Versions]:
+    """The newest of these versions, which can't be read as a whole, as far back as they can be. Raises ServiceError types."""
+
+    def is_readable(first: int, last: int) -> bool:
         try:
-            bench.services.changes.counts(bench.config.routing, Versions(first, versions.last))
+            bench.services.changes.counts(bench.config.routing, Versions(first, last))
         except UnreadableChangesError:
             return False
         return True
 
-    if len(versions) == 1 or not is_readable(versions.last):
-        return ""
+    if len(versions) == 1 or not is_readable(versions.last, versions.last):
+        return
     lost, first = versions.first, versions.last
     while first - lost > 1:
         middle = (lost + first) // 2
-        lost, first = (lost, middle) if is_readable(middle) else (middle, first)
-    return f" Those from {first} on can be: --versions {Versions(first, versions.last)}."
+        # What is known to be readable is not read again: all looks together read no more than these versions.
+        lost, first = (lost, middle) if is_readable(middle, first - 1) else (middle, first)
+    yield Versions(first, versions.last)
 
 
 def _words(found: Counter[str], wished: Exact, room: HeadRoom) -> Iterator[str]:

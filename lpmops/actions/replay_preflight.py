@@ -89,7 +89,8 @@ def _of_the_companies(bench: Bench, wished: Exact) -> Iterator[str]:
     there = {key: each for key, each in routes.entries(bench.control).items() if each.state != REMOVED}
     for company in wished.companies:
         if company not in there:
-            yield f"There is no route of company {company}: what is sent would land nowhere."
+            see = remedies.list_routes(bench.environment)
+            yield f"There is no route of company {company}: what is sent would land nowhere. See those that there are: {see}"
     concerned = [each for key, each in there.items() if not wished.companies or key in wished.companies]
     for database in sorted({each.database for each in concerned}):
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lpmops.actions import replay_latency
 from lpmops.control.reconciled import CompanyResult, Reconciliation
-from lpmops.model import ReplayProgress, to_data
+from lpmops.model import ReplayProgress, ReplayRun, to_data
 from lpmops.plain_text import plain
 from lpmops.store import codec
 from lpmops.store.journal import OperationRow, StepRow
@@ -65,9 +65,16 @@ def _nothing(result: CompanyResult) -> dict[str, Any]:
 
 
 def data(
-    operation: OperationRow, steps: Sequence[StepRow], state: str, progress: Callable[[int], ReplayProgress | None]
+    operation: OperationRow,
+    steps: Sequence[StepRow],
+    state: str,
+    progress: Callable[[int], ReplayProgress | None],
+    newest: Callable[[int], ReplayRun | None],
 ) -> dict[str, Any]:
-    """A replay from its journal. `state` is how the operation stands, `progress` how far a chunk's run is, None where that is not known."""
+    """A replay from its journal, where `state` is how the operation stands.
+
+    `progress` says how far a chunk is and `newest` which its newest run is, None where that is not known.
+    """
     plan = json.loads(operation.plan)["plan"]
     result = json.loads(operation.result) if operation.result else {}
     done = {each["n"]: each for each in result.get("chunks", ())}
@@ -81,6 +88,7 @@ def data(
         if rows is None and row.attempt:
             sent = progress(given["n"])
             rows = None if sent is None else sent.rows
+        run = newest(given["n"]) if row.attempt and not ended else None
         chunks.append(
             {
                 "n": given["n"],
@@ -90,7 +98,9 @@ def data(
                 "rows_planned": given["rows"],
                 "state": "done" if row.state == "skipped" else row.state,
                 "rate": ended.get("rate"),
-                "run_id": ended.get("run_id"),
+                # What a run that was only just begun is called nothing but its receipt knows.
+                "run_id": ended.get("run_id") or (run.run_id if run is not None else ordered(row)),
+                "url": ended.get("url") or (run.url or None if run is not None else None),
                 "quarantined": ended.get("quarantined"),
             }
         )
@@ -117,6 +127,12 @@ def data(
         "ticket": operation.ticket,
         "error": operation.error,
     }
+
+
+def ordered(row: StepRow) -> str | None:
+    """The run that the service made of a chunk's newest order, where it answered."""
+    location = json.loads(row.receipt).get("location") if row.receipt else None
+    return None if location is None else str(location)
 
 
 def _beside_before(proof: Mapping[str, Any] | None, known: Mapping[str, int]) -> dict[str, Any] | None:

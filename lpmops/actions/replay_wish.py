@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from lpmops.actions.action import Bench, Wish
-from lpmops.control import readers
+from lpmops.control import readers, remedies
 from lpmops.errors import ServiceError, SignInError, UsageError
 from lpmops.model import Commit, FeedState, NamespaceState, parse_time, to_data
 from lpmops.plain_text import counted
@@ -97,11 +97,13 @@ def is_of_gaps(wish: Wish) -> bool:
 def exact(bench: Bench, wish: Wish, feed: FeedState, room: HeadRoom) -> Exact:
     """The wish made exact. Raises UsageError for one that means nothing, NotFoundError and ServiceError types."""
     companies = tuple(dict.fromkeys(wish.get("companies") or ()))
+    if "" in companies:
+        raise UsageError("A company was named that has no id.", hint="Name it, or none for every company.")
     given = wish.get("ranges")
     if given:
         ranges = merged(Versions(int(first), int(last)) for first, last in given)
         if not is_exact(wish):
-            _check_there(ranges[-1].last, feed)
+            _check_there(bench, ranges[-1].last, feed)
     elif is_exact(wish) or is_of_gaps(wish):
         ranges, companies = _missing(bench, feed, companies)
     else:
@@ -167,11 +169,11 @@ def _bounds(bench: Bench, wish: Wish, feed: FeedState) -> Versions:
     if wish.get("from_version") is None:
         raise UsageError("It is not said where the range begins.", hint="Give --from-version N or --from TIME.")
     first = _version(bench, wish["from_version"], is_first=True)
-    _check_there(first, feed)
+    _check_there(bench, first, feed)
     last = feed.latest_version
     if wish.get("to_version") is not None:
         last = _version(bench, wish["to_version"], is_first=False)
-        _check_there(last, feed)
+        _check_there(bench, last, feed)
     if last < first:
         raise UsageError(
             f"The range ends with version {last}, before it begins with {first}.",
@@ -180,11 +182,11 @@ def _bounds(bench: Bench, wish: Wish, feed: FeedState) -> Versions:
     return Versions(first, last)
 
 
-def _check_there(version: int, feed: FeedState) -> None:
+def _check_there(bench: Bench, version: int, feed: FeedState) -> None:
     if version > feed.latest_version:
         raise UsageError(
             f"Version {version} is yet to come: the newest is {feed.latest_version}.",
-            hint=f"Name versions up to {feed.latest_version}; lpmops cdf versions shows them.",
+            hint=f"Name versions up to {feed.latest_version}; see them: {remedies.list_versions(bench.environment)}",
         )
 
 
@@ -205,11 +207,17 @@ def _version(bench: Bench, end: int | str, *, is_first: bool) -> int:
         later = [each.version for each in found if each.at >= moment]
         if later:
             return min(later)
-        raise UsageError(f"The table has no version since {end}.", hint="lpmops cdf versions shows them.")
-    earlier = [each.version for each in _back_to(bench, moment) if each.at <= moment]
+        raise UsageError(f"The table has no version since {end}.", hint=_see_versions(bench))
+    found = _back_to(bench, moment)
+    earlier = [each.version for each in found if each.at <= moment]
     if earlier:
         return max(earlier)
-    raise UsageError(f"The table's history has no version up to {end}.", hint="lpmops cdf versions shows them.")
+    begin = f"begins with version {found[-1].version}, committed at {to_data(found[-1].at)}: it " if found else ""
+    raise UsageError(f"The table's history {begin}has no version up to {end}.", hint=_see_versions(bench))
+
+
+def _see_versions(bench: Bench) -> str:
+    return f"See those that there are: {remedies.list_versions(bench.environment)}"
 
 
 def _back_to(bench: Bench, moment: datetime) -> Sequence[Commit]:

@@ -15,8 +15,6 @@ from lpmops.control.routes import RouteEntry, Unrouted
 from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import to_data
 
-# How often Stream Analytics asks for the route table: the shortest that it can.
-REFRESH_SECONDS = 60.0
 _NAMED_AT_MOST = 200
 
 

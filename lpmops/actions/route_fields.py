@@ -41,7 +41,7 @@ def candidates(bench: Bench, limit: int = 50) -> list[dict[str, Any]]:
     routed = {entry.company_id for entry in there.values() if entry.state != REMOVED}
     arrivals = bench.services.databricks.company_arrivals(bench.config.routing.key)
     new = [company_id for company_id in arrivals if company_id not in routed][:limit]
-    left = routes.unrouted(bench.control, new)
+    left = routes.unrouted(bench.control, bench.services.sql, new)
     return [
         {
             "company_id": company_id,
@@ -123,7 +123,7 @@ def _look_at_company(bench: Bench, text: str) -> list[Remark]:
     ]
     if close := alike(company_id, routes.entries(bench.control)):
         found.append(Remark(f"it looks like {', '.join(map(ascii, close))}: are they two companies?"))
-    left = routes.unrouted(bench.control, [company_id]).get(company_id)
+    left = routes.unrouted(bench.control, bench.services.sql, [company_id]).get(company_id)
     if words := route.unrouted_words(company_id, left):
         found.append(Remark(words))
     return found

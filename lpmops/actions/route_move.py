@@ -30,15 +30,13 @@ from lpmops.routing import landing
 from lpmops.routing.job import LANDING_TABLE
 from lpmops.routing.landing import FoundColumn
 from lpmops.routing.moving import insert_statement, unmovable
-from lpmops.routing.routes import Route
+from lpmops.routing.routes import SETTLING_SECONDS, Route
 from lpmops.store.journal import StepRow
 
 _NAME = "route.move"
 _BOTH, _ONE, _LIVE, _COPY, _TAKE = "route.both", "route.one", "route.live", "route.copy", "route.take"
-# The route table is read within a minute; a reading that failed is made good within another.
-_READ_SECONDS = 2 * route.REFRESH_SECONDS
 # A job that writes nothing tells nothing by its last output: it is believed to have read the table after as long again.
-_QUIET_SECONDS = 2 * _READ_SECONDS
+_QUIET_SECONDS = 2 * SETTLING_SECONDS
 _LIVE_LIMIT = 1_800.0
 
 
@@ -211,7 +209,7 @@ def _plan_of(
 def _lasts(bench: Bench, draft: Draft) -> str:
     """How long it lasts, and who waits meanwhile."""
     if not by_text(bench):
-        return f"Twice it is waited until every job has read the route table: {_READ_SECONDS / 60:.0f} to {_QUIET_SECONDS / 60:.0f} minutes each."
+        return f"Twice it is waited until every job has read the route table: {SETTLING_SECONDS / 60:.0f} to {_QUIET_SECONDS / 60:.0f} minutes each."
     return stop_words(bench, draft) or "The texts of the jobs send it there already: no job stops."
 
 
@@ -252,7 +250,7 @@ def _observe_live(bench: Bench, step: Step, row: StepRow, receipt: Receipt | Non
     wished = (given["new"], None) if given["alone"] else (given["old"], given["new"])
     if entry is None or entry.state != ACTIVE or (entry.database, entry.also) != wished:
         return Observation(Sight.OTHERWISE, "somebody else changed its route")
-    read_by, now = entry.since + timedelta(seconds=_READ_SECONDS), bench.control.state().server_time
+    read_by, now = entry.since + timedelta(seconds=SETTLING_SECONDS), bench.control.state().server_time
     quiet_by = entry.since + timedelta(seconds=_QUIET_SECONDS)
     late = []
     for job in jobs.chosen(bench, []):
@@ -312,7 +310,7 @@ def _carry(bench: Bench, step: Step, *, take: bool) -> None:
         keys = [(str(row["record_id"]), int(row["commit_version"]), str(row["change_type"])) for row in rows]
         if take:
             listed = json.dumps(keys)
-            present = int(sql.rows(new, "rows_present", (listed, company))[0]["row_count"])
+            present = len(sql.rows(new, "rows_present", (json.dumps([(company, *each) for each in keys]),)))
             if present != len(keys):
                 raise RefusedError(
                     f"{len(keys) - present} of {len(keys)} rows of {company} are not in {new} though they were written; none was taken out of {old}.",

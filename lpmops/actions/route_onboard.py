@@ -195,7 +195,7 @@ def _ask_source(bench: Bench, wish: Wish, new: Sequence[Mapping[str, Any]], draf
         (draft.warnings if wish["unknown"] else draft.refusals).append(
             _at(item, said if wish["unknown"] else f"{said} Bring it on all the same with --unknown-ok.")
         )
-    left = routes.unrouted(bench.control, ids)
+    left = routes.unrouted(bench.control, bench.services.sql, ids)
     for item in new[:_SHOWN]:
         company_id = item["company_id"]
         if company_id in arrivals:
@@ -368,7 +368,7 @@ def _act_note(bench: Bench, step: Step, operation: str) -> Receipt:
 def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     wished = {item["company_id"]: item for item in wished_routes(plan.wish)}
     there = routes.of_companies(bench.control, wished)
-    left = routes.unrouted(bench.control, wished)
+    left = routes.unrouted(bench.control, bench.services.sql, wished)
     shown = []
     for company_id, item in wished.items():
         entry = there.get(company_id)

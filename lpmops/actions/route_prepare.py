@@ -13,7 +13,7 @@ from typing import Any
 
 from lpmops.actions import asa_definition, asa_deploy, asa_stop, hub_flow, jobs, route_databases, route_sight
 from lpmops.actions.action import Bench, Handler, Wish
-from lpmops.control import routes
+from lpmops.control import remedies, routes
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Impact, Step
 from lpmops.control.remedies import command
@@ -215,7 +215,8 @@ def _handover(
         comes,
         min(known, default=None),
         tuple(
-            f"Where the output of {name} ended is not known: start it anew first, from a time."
+            f"Where the output of {name} ended is not known. Start it anew first, from a time before the first event it may have missed: "
+            f"{remedies.start_anew(bench.environment, name)}"
             for name, end in ends.items()
             if end is None
         ),

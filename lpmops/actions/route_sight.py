@@ -53,7 +53,7 @@ def shown(bench: Bench, company_id: str) -> tuple[dict[str, Any], list[str]]:
     """All that is known of one route, and warnings. Raises NotFoundError and what the services raise."""
     (entry,) = route.chosen(bench, [company_id])
     by_database, warnings = _writers(bench)
-    left = routes.unrouted(bench.control, [entry.company_id]).get(entry.company_id)
+    left = routes.unrouted(bench.control, bench.services.sql, [entry.company_id]).get(entry.company_id)
     data = {
         **_data(entry, by_database),
         "changed_by": entry.by,

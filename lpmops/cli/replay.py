@@ -147,7 +147,7 @@ def list_replays(
         try:
             found = [item for item in journal.operations(store, environment) if item[0].action == "replay.run"]
             items = [
-                replay_show.data(row, steps, state_of(store, row, world().now()), lambda _: None)
+                replay_show.data(row, steps, state_of(store, row, world().now()), _not_asked, _not_asked)
                 for row, steps in found
             ]
         finally:
@@ -182,24 +182,14 @@ def show(
     del no_input
     emitted = Output.JSON if form is Shown.JSON else Output.TABLE
     with output.guarded(SCHEMA, emitted), _replay(identifier) as (desk, operation, steps):
-        from lpmops.actions import replay, replay_show
+        from lpmops.actions import replay_show
+        from lpmops.actions.replay_sight import Workspace
         from lpmops.control.engine import state_of
-        from lpmops.errors import LpmopsError
 
-        warnings: list[str] = []
-
-        def progress(chunk: int) -> Any:
-            if warnings:
-                # A workspace that did not answer once is not waited for once a chunk.
-                return None
-            try:
-                return desk.services.replays.progress(replay.replay_id(operation.id, chunk))
-            except LpmopsError as error:
-                warnings.append(f"How far run {chunk} is can't be read: {error.message}")
-                return None
-
+        workspace = Workspace(operation.id, lambda: desk.services.replays)
         state = state_of(desk.store, operation, world().now())
-        data = replay_show.data(operation, steps, state, progress)
+        data = replay_show.data(operation, steps, state, workspace.progress, workspace.run)
+        warnings = [f"How far its runs are can't be read: {workspace.trouble}"] if workspace.trouble else []
         lines = replay_show.markdown(data) if form is Shown.MD else _lines(data)
         output.emit(Answer(SCHEMA, data, lines, data["chunks"], warnings), emitted)
 
@@ -273,6 +263,10 @@ def _end(verb: str, version: int | None, text: str | None, flag: str) -> int | s
     return _moment(text, flag) if version is None else version
 
 
+def _not_asked(_: int) -> None:
+    """What a list does not ask the workspace for."""
+
+
 def _few(companies: list[str]) -> str:
     """The companies, or how many they are where those are many."""
     if len(companies) > 3:
@@ -306,13 +300,15 @@ def _lines(data: dict[str, Any]) -> list[str]:
         f"{data['id']}  {data['state']}: versions {replay_show.span(data)} in {plain(data['environment'])}, {whom}",
         f"  by {plain(data['by'])}, {data['at']}" + (f" to {data['ended_at']}" if data["ended_at"] else ""),
     ]
-    lines += [
-        f"  {each['state']:9} {each['n']}. versions {each['from_version']} to {each['to_version']}, "
-        + (f"at most {each['rows_planned']:,} rows" if each["rows"] is None else f"{each['rows']:,} rows sent")
-        + (f", {each['rate']:,} a second" if each["rate"] is not None else "")
-        + (f", {each['quarantined']:,} too large and put aside" if each["quarantined"] else "")
-        for each in data["chunks"]
-    ]
+    for each in data["chunks"]:
+        lines.append(
+            f"  {each['state']:9} {each['n']}. versions {each['from_version']} to {each['to_version']}, "
+            + (f"at most {each['rows_planned']:,} rows" if each["rows"] is None else f"{each['rows']:,} rows sent")
+            + (f", {each['rate']:,} a second" if each["rate"] is not None else "")
+            + (f", {each['quarantined']:,} too large and put aside" if each["quarantined"] else "")
+        )
+        if each["url"]:
+            lines.append(f"            run {plain(each['run_id'])}: {plain(each['url'])}")
     if data["latency"] is not None:
         lines.append(f"  live latency: {plain(replay_latency.words(data['latency']))}")
     lines += [f"  {name}: {plain(data[name])}" for name in ("reason", "ticket", "error") if data[name]]

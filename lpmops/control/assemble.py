@@ -16,6 +16,7 @@ from lpmops.control.memory import RECENT_MILLISECONDS, Memory
 from lpmops.control.probes import SIGN_IN, Probe, Problem
 from lpmops.control.readers import Control
 from lpmops.model import Credential, PartitionState, Route
+from lpmops.routing.routes import SETTLING_SECONDS
 from lpmops.store import codec
 
 ANSWERED = frozenset({"sql.refused", "service.throttled", "auth.forbidden"})
@@ -218,14 +219,21 @@ def _heartbeat(control: Control | None) -> Heartbeat | None:
 
 
 def _unrouted(control: Control | None, rows: Sequence[RouteRow], now: datetime) -> Unrouted | None:
-    """What no route took; that nothing of a company lands whose route was paused or removed on purpose is as wished."""
+    """What no route took.
+
+    That nothing of a company lands whose route was paused or removed on purpose is as wished. What came before every job had read a change of its
+    route stands there beside what landed, or is from before the route.
+    """
     if control is None:
         return None
     wished = {row.company_id for row in rows if row.state != "active"}
+    settling = timedelta(seconds=SETTLING_SECONDS)
+    settled = {row.company_id: row.since + settling for row in rows if row.since is not None}
     by_company: defaultdict[str, int] = defaultdict(int)
     for row in control.unrouted:
         recent = row.enqueued_at is None or now - row.enqueued_at <= _UNROUTED_REACH
-        if recent and row.company_id not in wished:
+        changing = row.enqueued_at is not None and row.enqueued_at < settled.get(row.company_id, row.enqueued_at)
+        if recent and not changing and row.company_id not in wished:
             by_company[row.company_id] += row.events
     return Unrouted(sum(by_company.values()), tuple(sorted(by_company.items(), key=lambda item: (-item[1], item[0]))))
 

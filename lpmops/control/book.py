@@ -171,7 +171,7 @@ class Book:
 
     def has_acted(self) -> bool:
         """Whether any step changed something, or may have."""
-        return any(step.state in ("begun", "accepted", "done", "in_doubt") for step in self.steps)
+        return any(step.state in (*journal.OUT_STEPS, "done") for step in self.steps)
 
     def _end_step(self, seq: int, state: str, observed: str) -> None:
         self._step(seq, f"step.{state}", state=state, observed=observed, ended_at=codec.milliseconds(self._now()))

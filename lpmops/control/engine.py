@@ -132,7 +132,7 @@ class Engine:
         book = Book.read(self._store, identifier, self._now, self._who)
         self._refuse_over(book)
         with self._alone(book):
-            doubtful = [step for step in book.steps if step.state in ("in_doubt", "begun", "accepted")]
+            doubtful = [step for step in book.steps if step.state in journal.OUT_STEPS]
             if not doubtful:
                 raise RefusedError(
                     f"No step of operation {book.id} is in doubt; it is {book.operation.state}.",
@@ -239,7 +239,7 @@ class Engine:
         row = book.steps[seq]
         if row.state in ("done", "skipped"):
             return None
-        if row.state in ("begun", "accepted", "in_doubt") and self._await(book, step, seq, hands):
+        if row.state in journal.OUT_STEPS and self._await(book, step, seq, hands):
             return None
         while True:
             seen = self._watch.steady(hands, step, book.steps[seq])
@@ -386,7 +386,7 @@ class Engine:
         One that has done everything and only waits for others keeps nobody out.
         """
         for operation, steps in journal.operations(self._store, self._environment.name, unfinished=True):
-            if lease.process(self._store, _lease(operation.id), self._now()) is not None:
+            if is_alive(self._store, operation.id, self._now()):
                 raise LockedError(
                     f"Operation {operation.id} ({operation.action}) runs in {operation.environment} on this machine.",
                     hint=f"Wait for it, or see it: lpmops op show {operation.id}",
@@ -487,7 +487,12 @@ def outcome_of(book: Book) -> Outcome:
 
 def is_alive(store: Store, identifier: str, now: datetime) -> bool:
     """Whether a process of this machine runs that operation."""
-    return lease.process(store, _lease(identifier), now) is not None
+    return process_of(store, identifier, now) is not None
+
+
+def process_of(store: Store, identifier: str, now: datetime) -> tuple[str, int] | None:
+    """Host and id of the process of this machine that runs that operation, None where none does."""
+    return lease.process(store, _lease(identifier), now)
 
 
 def state_of(store: Store, operation: OperationRow, now: datetime) -> str:

@@ -32,12 +32,13 @@ from lpmops.store.proofs import OpenGap, Unreadable
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """A row of the route table."""
+    """A row of the route table. `since` is when it last changed, None where that was not read in this run."""
 
     company_id: str
     company: str
     database: str
     state: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,13 @@ def read_routes(sql: SqlSource, database: str) -> tuple[RouteRow, ...]:
     """The route table, in the order of its ids. Raises lpmops.errors types."""
     rows = sql.rows(database, "routes", ())
     found = (
-        RouteRow(str(row["company_id"]), str(row["company"]), str(row["database_name"]), str(row["state"]))
+        RouteRow(
+            str(row["company_id"]),
+            str(row["company"]),
+            str(row["database_name"]),
+            str(row["state"]),
+            timestamp(row["changed_at"]),
+        )
         for row in rows
     )
     return tuple(sorted(found, key=lambda row: row.company_id))

@@ -30,10 +30,13 @@ from lpmops.plain_text import counted
 from lpmops.store import proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY, OpenGap, Proofs, Unreadable
-from lpmops.versions import PRESENT_ROWS, Versions, merged, within, without
+from lpmops.versions import PRESENT_ROWS, Versions, in_at_most, merged, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices
+
+# In so many ranges at most what is open in versions that can't be read is told.
+_PARTS_AT_MOST = 10
 
 
 def reconcile(
@@ -50,15 +53,10 @@ def reconcile(
     """Look at what is asked for and not proven yet, ahead of whoever takes turns; `tell` hears of each span, `stop` ends it after the one under way.
 
     Raises UsageError for versions that are yet to come, NotFoundError for a company that neither has a route nor a record, ServiceError types where
-    the source or the control database can't be read, StoreError.
+    the source or the control database can't be read, TakenAwayError where another person begins to look from this machine meanwhile, StoreError.
     """
     with reconcile_lease.ahead(store, environment.name, now) as renew:
-
-        def told(words: str) -> None:
-            renew()
-            tell(words)
-
-        return look(config, environment, services, store, asked, now=now, tell=told, stop=stop)
+        return look(config, environment, services, store, asked, now=now, renew=renew, tell=tell, stop=stop)
 
 
 def look(
@@ -69,11 +67,12 @@ def look(
     asked: Asked,
     *,
     now: Callable[[], datetime],
-    tell: Callable[[str], None],
+    renew: Callable[[], None],
+    tell: Callable[[str], None] = lambda _: None,
     stop: StopRequest | None = None,
 ) -> Reconciliation:
-    """The same for one who has the lease already."""
-    return _Run(config, environment, services, store, asked, now(), tell, stop or StopRequest()).result()
+    """The same for one who has the lease already, and holds it with `renew`, which is asked often and raises where another has it by now."""
+    return _Run(config, environment, services, store, asked, now(), renew, tell, stop or StopRequest()).result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,13 @@ class _Run:
         store: Store,
         asked: Asked,
         now: datetime,
+        renew: Callable[[], None],
         tell: Callable[[str], None],
         stop: StopRequest,
     ) -> None:
         self._config, self._environment, self._services = config, environment, services
-        self._store, self._asked, self._now, self._tell, self._stop = store, asked, now, tell, stop
+        self._store, self._asked, self._now = store, asked, now
+        self._renew, self._tell, self._stop = renew, tell, stop
         self._totals: dict[str, Found] = defaultdict(Found)
         self._looked_at: list[Versions] = []
         self._former: Mapping[str, Sequence[OpenGap]] = {}
@@ -119,7 +120,7 @@ class _Run:
             why = "The change feed is off: nothing of the table is recorded."
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, PRESENT_ROWS))
             return self._reconciliation(None, None)
-        remembered = proofs.read(self._store, self._environment.name, self._table_id)
+        self._remembered = remembered = proofs.read(self._store, self._environment.name, self._table_id)
         self._timeline = timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
@@ -135,7 +136,7 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost)
+        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost, self._renew)
         self._dead = spans.dead
         self._add_unreadable(wanted, remembered)
         self._look(spans, timeline, list(self._work(wanted, remembered, timeline)))
@@ -218,20 +219,23 @@ class _Run:
         for hole in holes:
             yield _Work(hole, chosen)
         open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        open_ranges = without(within((gap.versions for gap in open_gaps), wanted), unreadable)
-        for span in without(timeline.gathered(open_ranges), [*holes, *unreadable]):
-            concerned = {
-                gap.company_id
-                for gap in open_gaps
-                if gap.versions.first <= span.last and gap.versions.last >= span.first
-            }
-            yield _Work(span, tuple(sorted(concerned)), known=True)
+        readable_parts = [
+            part
+            for gap in open_gaps
+            for known in within([gap.versions], wanted)
+            for part in without([known], unreadable)
+        ]
+        for gathered in timeline.gathered(readable_parts):
+            for span in without([gathered], [*holes, *unreadable]):
+                concerned = {gap.company_id for gap in open_gaps if gap.versions.meets(span)}
+                yield _Work(span, tuple(sorted(concerned)), known=True)
 
     def _look(self, spans: Spans, timeline: Timeline, work: Sequence[_Work]) -> None:
         pieces = [(span, each) for each in work for span in timeline.spans(each.versions)]
         if self._asked.spans is not None:
-            # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen.
-            pieces.sort(key=lambda piece: (piece[1].known, -piece[0].last))
+            # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen,
+            # and takes turns: first what was not looked at for longest.
+            pieces.sort(key=lambda piece: (piece[1].known, self._waits_since(*piece), -piece[0].last))
         for number, (span, wish) in enumerate(pieces, 1):
             why = self._why_to_stop(number)
             if why:
@@ -245,6 +249,12 @@ class _Run:
                     self._judge(spans, piece, wish.companies)
                 else:
                     self._give_up(*piece)
+
+    def _waits_since(self, span: Versions, work: _Work) -> datetime:
+        if not work.known:
+            return self._now
+        times = self._remembered.looked_at.items()
+        return min((at for versions, at in times if versions.meets(span)), default=self._now)
 
     def _why_to_stop(self, number: int) -> str:
         """Why the span of that number, from 1 on, is not read any more; empty where it is."""
@@ -267,17 +277,29 @@ class _Run:
             if not companies and not spans.dead
             else [each for each in companies or sorted(everyone) if each and self._places.home(each) not in spans.dead]
         )
-        self._remember(lambda: proofs.keep(
-            self._store, self._environment.name, self._table_id, counted.versions, shown, gaps, self._now
-        ))  # fmt: skip
+        self._remember(
+            lambda: proofs.keep(
+                self._store, self._environment.name, self._table_id, counted.versions, shown, gaps, self._now
+            )
+        )
 
     def _give_up(self, versions: Versions, error: UnreadableChangesError) -> None:
         remains = f"{error.remains} {self._of_the_hub(versions)}".strip()
         gone = Unreadable(versions, sentence(error.why), remains)
         self._unreadable.append(gone)
-        # Of one version there is nothing shorter that could be read.
-        if (not error.divisible or len(versions) == 1) and self._store.writable:
-            self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
+        # Of one version there is nothing shorter that could be read; what was complete when it was looked at stays proven.
+        if (not error.divisible or len(versions) == 1) and self._in_question(versions, ()):
+            self._remember(lambda: self._forget(gone))
+
+    def _forget(self, gone: Unreadable) -> None:
+        self._lost += proofs.give_up(self._store, self._environment.name, self._table_id, gone, self._now)
+
+    def _in_question(self, versions: Versions, companies: Sequence[str]) -> tuple[Versions, ...]:
+        """Of these versions those that were not proven before, for all of these companies (none: for every one), or in which something is open."""
+        proven = [self._remembered.of(each) for each in companies or (EVERY_COMPANY,)]
+        gaps = [gap.versions for gap in self._remembered.gaps if not companies or gap.company_id in companies]
+        unproven = (piece for each in proven for piece in without([versions], each))
+        return merged((*unproven, *within(gaps, versions)))
 
     def _of_the_hub(self, versions: Versions) -> str:
         """What the hub may still have of versions whose changes are gone from the table."""
@@ -298,9 +320,14 @@ class _Run:
             ]
             if beyond and not without(beyond, self._looked_at):
                 lost = without_counts(after, rest)
-                proofs.correct(self._store, self._environment.name, self._table_id, after, lost, self._now)
+                self._correct(after, lost)
                 after = lost
             self._add_known(after)
+
+    def _correct(self, before: OpenGap, after: OpenGap) -> None:
+        self._remember(
+            lambda: proofs.correct(self._store, self._environment.name, self._table_id, before, after, self._now)
+        )
 
     def _add_known(self, gap: OpenGap) -> None:
         if gap.missing and (not self._asked.companies or gap.company_id in self._asked.companies):
@@ -308,12 +335,13 @@ class _Run:
             self._totals[gap.company_id] = self._totals[gap.company_id].plus(Found(gap.source, gap.landed, known))
 
     def _add_unreadable(self, wanted: Versions, remembered: Proofs) -> None:
-        """What is known to be unreadable is told again, with the gaps in it, and not asked for."""
+        """What is known to be unreadable is told again where it matters, with the gaps in it, and not asked for."""
         if self._asked.again:
             return
         for each in remembered.unreadable:
             for part in within([each.versions], wanted):
-                self._unreadable.append(replace(each, versions=part))
+                told = in_at_most(_PARTS_AT_MOST, self._in_question(part, self._asked.companies))
+                self._unreadable += [replace(each, versions=piece) for piece in told]
                 for gap in remembered.gaps:
                     if not gap.repairable and within([gap.versions], part):
                         self._add_known(gap)
@@ -338,7 +366,10 @@ class _Run:
     def _remember(self, write: Callable[[], None]) -> None:
         # A store that can't be written has said so itself; the next run only looks again.
         if self._store.writable:
-            write()
+            with self._store.writing():
+                # Whoever looks since has seen more than what is noted here.
+                self._renew()
+                write()
 
     def _reconciliation(self, versions: Versions | None, waiting_from: int | None) -> Reconciliation:
         chosen = self._asked.companies

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Commit, FeedState, StreamingJob, StreamProgress, to_data
-from lpmops.versions import Versions, merged
+from lpmops.versions import Versions
 
 # An event that has not landed after this time is late (design: sixty seconds from commit to row).
 LANDING = timedelta(seconds=60)
@@ -56,19 +56,26 @@ class Timeline:
         return next((each.version for each in self._commits if each.version in versions and each.at > moment), None)
 
     def gathered(self, ranges: Iterable[Versions]) -> tuple[Versions, ...]:
-        """The ranges in order, each joined with the next where little lies between: many small ones are read together."""
+        """The ranges in order, each joined with the next where little lies between and a span holds both: many small ones are read together.
+
+        None is cut but those that lie over each other and are larger than a span.
+        """
         kept: list[Versions] = []
-        for one in merged(ranges):
-            between = range(kept[-1].last + 1, one.first) if kept else range(0)
-            # What the history does not hold may have any number of rows.
-            few = len(between) <= VERSIONS_A_SPAN and (
-                sum(self._rows.get(version, ROWS_BETWEEN + 1) for version in between) <= ROWS_BETWEEN
-            )
-            if kept and few:
+        for one in _apart(ranges):
+            if kept and self._go_together(kept[-1], one):
                 kept[-1] = Versions(kept[-1].first, one.last)
             else:
                 kept.append(one)
         return tuple(kept)
+
+    def _go_together(self, one: Versions, following: Versions) -> bool:
+        whole, between = Versions(one.first, following.last), range(one.last + 1, following.first)
+        # What the history does not hold may have any number of rows.
+        return (
+            len(whole) <= VERSIONS_A_SPAN
+            and sum(self._rows.get(version, ROWS_BETWEEN + 1) for version in between) <= ROWS_BETWEEN
+            and sum(self._rows.get(version, 0) for version in range(whole.first, whole.last + 1)) <= ROWS_A_SPAN
+        )
 
     def spans(self, versions: Versions) -> Iterator[Versions]:
         """The versions in spans of bounded rows; one version that is larger than that is a span of its own."""
@@ -89,6 +96,20 @@ class Settled:
     last: int
     waiting_from: int | None = None
     why: str = ""
+
+
+def _apart(ranges: Iterable[Versions]) -> Iterator[Versions]:
+    """The ranges in order, those that lie over each other as one; neighbours stay two."""
+    whole: Versions | None = None
+    for one in sorted(ranges):
+        if whole is not None and one.first <= whole.last:
+            whole = Versions(whole.first, max(whole.last, one.last))
+            continue
+        if whole is not None:
+            yield whole
+        whole = one
+    if whole is not None:
+        yield whole
 
 
 def asked_range(asked: Asked, feed: FeedState, timeline: Timeline) -> Versions | None:

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 _SOURCE = ""
 _COMPANIES_A_BATCH = 50
+_KEYS_A_RENEWAL = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,10 @@ class Counted:
 
 
 class Spans:
-    """Reads and judges spans in one run; `dead` are the databases that did not answer, with the reason."""
+    """Reads and judges spans in one run; `dead` are the databases that did not answer, with the reason.
+
+    `renew` is called before each statement and page, as a span may take long, and what it raises ends the run.
+    """
 
     def __init__(
         self,
@@ -122,8 +126,9 @@ class Spans:
         timeline: Timeline,
         remembered: Proofs,
         cost: Cost,
+        renew: Callable[[], None],
     ) -> None:
-        self._routing, self._services, self._cost = config.routing, services, cost
+        self._routing, self._services, self._cost, self._renew = config.routing, services, cost, renew
         self.places, self._timeline, self._remembered = places, timeline, remembered
         self.dead: dict[str, str] = {}
 
@@ -157,6 +162,7 @@ class Spans:
         return high
 
     def _is_gone(self, versions: Versions) -> bool:
+        self._renew()
         try:
             self._source_counts(versions)
         except UnreadableChangesError as error:
@@ -164,6 +170,7 @@ class Spans:
         return False
 
     def _count(self, versions: Versions) -> Counted:
+        self._renew()
         alive = [name for name in self.places.databases if name not in self.dead]
         answers, errors = ask_each([_SOURCE, *alive], lambda name: self._count_in(name, versions))
         if _SOURCE in errors:
@@ -235,6 +242,7 @@ class Spans:
         asked = [each for each in company_ids if each in counted.source and self.places.home(each) is not None]
         source: dict[str, Counter[Key]] = {each: Counter() for each in company_ids}
         put_aside: set[tuple[str, Key]] = set()
+        self._renew()
         if asked:
             self._cost.of(lambda: self._count_keys(versions, asked, source))
             put_aside = self._cost.of(lambda: self._services.changes.quarantined(versions, asked))
@@ -263,8 +271,10 @@ class Spans:
             yield company_id, found
 
     def _count_keys(self, versions: Versions, company_ids: Sequence[str], into: Mapping[str, Counter[Key]]) -> None:
-        for company_id, key in self._services.changes.keys(self._routing, versions, company_ids):
+        for number, (company_id, key) in enumerate(self._services.changes.keys(self._routing, versions, company_ids)):
             into[company_id][key] += 1
+            if number % _KEYS_A_RENEWAL == 0:
+                self._renew()
 
     def _complete_before(self, company_id: str) -> tuple[Versions, ...]:
         """The versions of which everything of a company had landed when they were looked at; rows that were found gone since do not change that."""
@@ -281,6 +291,7 @@ class Spans:
         found: Counter[Key] = Counter()
         last = Key("", -1, "")
         while True:
+            self._renew()
             after = (last.record_id, last.record_id, last.version, last.version, last.kind)
             rows = self._services.sql.search(
                 database, "landed_keys_of_company", (company_id, versions.first, versions.last, *after)

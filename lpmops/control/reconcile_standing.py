@@ -24,7 +24,7 @@ class Standing:
     """What is known after a turn.
 
     `proven` is the newest range of versions that was looked at without a hole, `left` how many versions of the change feed wait for later turns,
-    `gone` how many can't be read any more.
+    `gone` how many can't be read any more and were never proven.
     `missing`, `doubled` and `extra` are open, of `companies`, over all that was ever looked at. `again` is the range that was looked at once more,
     at `again_at`. The turn ran `statements` on the warehouse, for `seconds`. `trouble` says why nothing could be looked at lately.
     """

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from lpmops.config import Config, Environment
-from lpmops.control import reconcile_lease
 from lpmops.control import reconcile_standing as standings
 from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
+from lpmops.control.reconcile_lease import Lease, TakenAwayError
 from lpmops.control.reconcile_range import LANDING
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconciled import Asked, Reconciliation
@@ -28,7 +28,7 @@ from lpmops.model import Health, Snapshot
 from lpmops.store import proofs
 from lpmops.store.connection import Store
 from lpmops.store.proofs import EVERY_COMPANY
-from lpmops.versions import Versions, merged, within, without
+from lpmops.versions import Versions, within, without
 
 if TYPE_CHECKING:
     from lpmops.services.cloud import EnvironmentServices as Bundle
@@ -65,10 +65,6 @@ class Watcher(Protocol):
         ...
 
 
-class _TakenAway(Exception):
-    """A person looks: what a turn would judge by has changed meanwhile."""
-
-
 class ReconcileTurns:
     """The turns of the environment that `watcher` looks at; `warning` is what a face should tell about the turns themselves."""
 
@@ -84,7 +80,6 @@ class ReconcileTurns:
         self.warning = ""
         self._watcher, self._environment, self._config, self._store = watcher, watcher.environment, config, store
         self._opener, self._now = opener, now
-        self._owner = reconcile_lease.new_owner()
         self._turn_ends, self._woken = StopRequest(), threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"lpmops-reconcile-{self._environment.name}", daemon=True
@@ -120,22 +115,23 @@ class ReconcileTurns:
         now, before = self._now(), standings.recall(store, name)
         if before is not None and not self._is_due(before, now):
             return None
-        if not reconcile_lease.take(store, name, self._owner, now):
+        lease = Lease(store, name, self._now)
+        if not lease.take():
             return None
         self._turn_ends.requested = self._woken.is_set()
         try:
-            after = self._turn(store, before or Standing(now), now)
+            after = self._turn(store, lease, before or Standing(now), now)
             if after != before:
                 standings.keep(store, name, after)
             return after
         finally:
-            reconcile_lease.release(store, name, self._owner)
+            lease.release()
 
     def _is_due(self, before: Standing, now: datetime) -> bool:
         """A turn from a future that a clock set back made is no reason to wait for it."""
         return before.next_at is None or before.next_at <= now or before.at > now
 
-    def _turn(self, store: Store, known: Standing, now: datetime) -> Standing:
+    def _turn(self, store: Store, lease: Lease, known: Standing, now: datetime) -> Standing:
         newest = self._watcher.latest
         if (trouble := in_the_way(newest, now)) is not None:
             return replace(known, trouble=trouble)
@@ -149,8 +145,8 @@ class ReconcileTurns:
             if state.upper() in _STANDING_WAREHOUSE:
                 why = f"the warehouse is {state.lower()}, and is not started for this"
                 return replace(known, trouble=why, next_at=now + self._interval)
-            return self._looked(store, bundle, known, fresh=fresh)
-        except _TakenAway:
+            return self._looked(store, lease, bundle, known, fresh=fresh)
+        except TakenAwayError:
             return replace(known, trouble="somebody looks at this moment", next_at=now + LANDING)
         except LpmopsError as error:
             failures = known.failures + 1
@@ -172,9 +168,13 @@ class ReconcileTurns:
         return newest is None or newest_version(newest) != known.proven.last
 
     def _window(self, store: Store, known: Standing) -> Versions | None:
-        """What is due to be looked at once more: the proven versions below those of the last time, and after the oldest the newest again."""
+        """What is due to be looked at once more: the proven versions below those of the last time, and after the oldest the newest again.
+
+        What is known to be unreadable is no part of it.
+        """
         pause, now = self._config.reconcile.again_interval, self._now()
-        proven = proofs.read(store, self._environment.name, known.table_id).of(EVERY_COMPANY)
+        remembered = proofs.read(store, self._environment.name, known.table_id)
+        proven = without(remembered.of(EVERY_COMPANY), (each.versions for each in remembered.unreadable))
         if not pause or not proven or known.again_at is None:
             return None
         if timedelta(0) <= now - known.again_at < timedelta(seconds=pause):
@@ -184,35 +184,35 @@ class ReconcileTurns:
         newest = (below or proven)[-1]
         return Versions(max(newest.first, newest.last - _SPAN_OF_VERSIONS + 1), newest.last)
 
-    def _looked(self, store: Store, services: Bundle, known: Standing, *, fresh: bool) -> Standing:
+    def _looked(self, store: Store, lease: Lease, services: Bundle, known: Standing, *, fresh: bool) -> Standing:
         found: list[Reconciliation] = []
         settled: Versions | None = None
         waits = ""
         if fresh:
-            found.append(self._reconcile(store, services, Asked(spans=SPANS_A_TURN)))
+            found.append(self._reconcile(store, lease, services, Asked(spans=SPANS_A_TURN)))
             settled = found[0].versions
             waits = found[0].warnings[-1] if settled is None and found[0].warnings else ""
             if found[0].table_id != known.table_id:
-                known = replace(known, table_id=found[0].table_id, again=None, again_at=self._now())
+                known = replace(known, table_id=found[0].table_id, left=0, again=None, again_at=self._now())
         window = self._window(store, known)
         if window is not None and not self._turn_ends.requested:
-            found.append(self._reconcile(store, services, Asked(window, again=True, spans=1)))
-            seen = found[-1].looked_at[-1] if found[-1].looked_at else window
-            known = replace(known, again=seen, again_at=self._now())
+            found.append(self._reconcile(store, lease, services, Asked(window, again=True, spans=1)))
+            known = self._after_looking_again(known, found[-1])
         name, now = self._environment.name, self._now()
         remembered = proofs.read(store, name, known.table_id)
         proven, gaps = remembered.of(EVERY_COMPANY), remembered.gaps
-        gone = merged(each.versions for each in remembered.unreadable)
-        # As far back as a turn looks: the history and the first turn bound it.
-        reach = (
-            within([settled], Versions(min(proven[0].first, settled.last), settled.last)) if settled and proven else ()
-        )
+        gone = without((each.versions for each in remembered.unreadable), proven)
+        left = known.left
+        if settled is not None and proven:
+            # As far back as a turn looks: the history and the first turn bound it.
+            reach = within([settled], Versions(min(proven[0].first, settled.last), settled.last))
+            left = sum(len(each) for each in without(reach, [*proven, *gone]))
         return replace(
             known,
             at=now,
             next_at=now + (self._interval if proven else min(self._interval, LANDING)),
             proven=proven[-1] if proven else None,
-            left=sum(len(each) for each in without(reach, [*proven, *gone])),
+            left=left,
             gone=sum(len(each) for each in gone),
             missing=sum(gap.missing for gap in gaps),
             doubled=sum(gap.doubled for gap in gaps),
@@ -224,17 +224,22 @@ class ReconcileTurns:
             failures=0,
         )
 
-    def _reconcile(self, store: Store, services: Bundle, asked: Asked) -> Reconciliation:
+    def _after_looking_again(self, known: Standing, found: Reconciliation) -> Standing:
+        seen = found.looked_at
+        if seen:
+            return replace(known, again=Versions(seen[0].first, seen[-1].last), again_at=self._now())
+        if any(not each.later for each in found.unreadable):
+            # Here VACUUM has come: whatever is older went before, so that the next time begins with the newest.
+            return replace(known, again=None, again_at=self._now())
+        return known if self._turn_ends.requested else replace(known, again_at=self._now())
+
+    def _reconcile(self, store: Store, lease: Lease, services: Bundle, asked: Asked) -> Reconciliation:
         # The app loads this room at its start, and what reads millions of keys when it is needed.
         from lpmops.control.reconcile import look
 
-        def go_on(_: str) -> None:
-            if not reconcile_lease.keeps(store, self._environment.name, self._owner, self._now()):
-                raise _TakenAway
-
         return look(
-            self._config, self._environment, services, store, asked, now=self._now, tell=go_on, stop=self._turn_ends
-        )
+            self._config, self._environment, services, store, asked, now=self._now, renew=lease.renew, stop=self._turn_ends
+        )  # fmt: skip
 
 
 def in_the_way(snapshot: Snapshot | None, now: datetime) -> str | None:

@@ -51,6 +51,13 @@ def start_from(environment: Environment, moment: datetime) -> str:
     return command(*words)
 
 
+def start_anew(environment: Environment, job: str) -> str:
+    """Stop a running job, and start it at a time that is still to be chosen."""
+    names = ("-e", environment.name, "--job", job)
+    stop = command("lpmops", "asa", "pause", *names, "--reason", "WHY")
+    return f"{stop}   then   {command('lpmops', 'asa', 'start', *names, '--mode', 'custom', '--from', 'TIME')}"
+
+
 def finish(environment: Environment, operation: str) -> tuple[str, ...]:
     """Finish an operation that stopped a job on its way; or give it up, and bring back what was before it."""
     return (
@@ -167,6 +174,11 @@ def restart_stream(environment: Environment) -> str:
 def list_versions(environment: Environment) -> str:
     """Which versions of the table can still be read."""
     return command("lpmops", "cdf", "versions", "-e", environment.name)
+
+
+def list_routes(environment: Environment) -> str:
+    """Which companies land, and where."""
+    return command("lpmops", "route", "list", "-e", environment.name)
 
 
 def new_checkpoint(environment: Environment) -> str:

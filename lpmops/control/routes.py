@@ -7,6 +7,7 @@ the two, and whatever asks which databases there are asks it. A change names the
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,14 @@ from typing import Any
 from lpmops.control.landing import parameter
 from lpmops.control.lock import MISSING, ControlDatabase
 from lpmops.control.sources import SqlSource
-from lpmops.errors import ForbiddenError, StatementError
+from lpmops.errors import ForbiddenError, ServiceError, SignInError, StatementError
 from lpmops.store import codec
 
 ACTIVE, PAUSED, REMOVED = "active", "paused", "removed"
 # How many routes one statement brings on: all of them or none.
 LARGEST_BATCH = 5_000
+# How far it is looked which changes of a time of change have landed too: 500 each.
+_PAGES_AT_MOST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +116,53 @@ def put_alone(control: ControlDatabase, company_id: str, database: str, by: str)
 
 
 def unrouted(
-    control: ControlDatabase, company_ids: Iterable[str], since: datetime | None = None
+    control: ControlDatabase, sql: SqlSource, company_ids: Iterable[str], since: datetime | None = None
 ) -> dict[str, Unrouted]:
-    """What no route took of these companies since a moment, by id. Raises lpmops.errors types."""
+    """What no route took of these companies since a moment, by id, without what stands there and landed too as the route was changing.
+
+    Where a company's database can't be asked, all counts as not landed: a replay lands nothing twice. Raises lpmops.errors types.
+    """
+    listed = _listed(company_ids)
+    found = {str(row["company_id"]): row for row in control.rows("unrouted_of_companies", listed, since)}
+    landed = _landed_too(control, sql, _listed(found), since) if found else Counter[str]()
     return {
-        str(row["company_id"]): Unrouted(int(row["events"]), row["first_version"], row["last_version"], row["first_at"])
-        for row in control.rows("unrouted_of_companies", _listed(company_ids), since)
+        company_id: Unrouted(left, row["first_version"], row["last_version"], row["first_at"])
+        for company_id, row in found.items()
+        if (left := int(row["events"]) - landed[company_id]) > 0
     }
+
+
+def _landed_too(control: ControlDatabase, sql: SqlSource, listed: str, since: datetime | None) -> Counter[str]:
+    """How many of the changes that stand in `unrouted` from the time of a change of their route have landed, by company."""
+    landed: Counter[str] = Counter()
+    partition, sequence = -1, -1
+    for _ in range(_PAGES_AT_MOST):
+        rows = control.rows("unrouted_while_changing", listed, since, partition, partition, sequence)
+        if not rows:
+            break
+        partition, sequence = int(rows[-1]["hub_partition"]), int(rows[-1]["hub_sequence"])
+        by_database: defaultdict[str, list[tuple[str, str, int, str]]] = defaultdict(list)
+        for row in rows:
+            by_database[str(row["database_name"])].append(_key(row))
+        for database, keys in by_database.items():
+            there = _present(sql, database, keys)
+            landed.update(key[0] for key in keys if key in there)
+    return landed
+
+
+def _present(
+    sql: SqlSource, database: str, keys: Sequence[tuple[str, str, int, str]]
+) -> set[tuple[str, str, int, str]]:
+    try:
+        return {_key(row) for row in sql.rows(database, "rows_present", (json.dumps(keys),))}
+    except SignInError:
+        raise
+    except ServiceError:
+        return set()
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str, int, str]:
+    return (str(row["company_id"]), str(row["record_id"]), int(row["commit_version"]), str(row["change_type"]))
 
 
 # First rows ----------------------------------------------------------------------------------------------------------------------------------------

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from lpmops.control import remedies, signs
-from lpmops.control.case import CAUSE, NAMED, Case, Found
+from lpmops.control.case import CAUSE, NAMED, Case, Found, listed
 from lpmops.control.reconciled import HAD_LANDED
 from lpmops.model import Confidence, Suspect
 from lpmops.plain_text import counted
-from lpmops.store.proofs import OpenGap
-from lpmops.versions import within
+from lpmops.store.proofs import OpenGap, Unreadable
+from lpmops.versions import Versions, merged
 
 
 def lost(case: Case) -> Found:
@@ -36,8 +37,8 @@ def _suspect(case: Case, name: str, stage: str, what: str, gaps: Sequence[OpenGa
     ]
     if len(largest) > NAMED:
         evidence.append(f"and {counted(len(largest) - NAMED, 'further gap', 'further gaps')}")
-    repairable = sum(gap.repairable for gap in gaps)
-    evidence += _beyond_repair(case, gaps, _missing(gaps) - repairable)
+    repairable = _repairable(gaps)
+    evidence += _beyond_repair(case.facts.unreadable, [gap for gap in gaps if gap.repairable < gap.missing])
     steps = [remedies.plan_replay(environment)] if repairable else []
     if not repairable:
         outlook = "No replay brings them back."
@@ -49,20 +50,42 @@ def _suspect(case: Case, name: str, stage: str, what: str, gaps: Sequence[OpenGa
     return Suspect(name, stage, Confidence.SURE, summary, tuple(evidence), (*steps, remedies.reconcile(environment)))
 
 
-def _beyond_repair(case: Case, gaps: Sequence[OpenGap], number: int) -> Iterator[str]:
+def _beyond_repair(unreadable: Sequence[Unreadable], stuck: Sequence[OpenGap]) -> Iterator[str]:
     """How many can't be sent again, why, and what remains possible for them."""
-    if not number:
-        return
-    lost = [gap.versions for gap in gaps if gap.repairable < gap.missing]
-    known = [each for each in case.facts.unreadable if within(lost, each.versions)]
-    if not known:
-        yield f"{number:,} of them can't be sent again: they have the key of another change, of which a landing table keeps one"
-        return
-    yield f"{number:,} of them can't be sent again"
-    for why, remains in dict.fromkeys((each.why, each.remains) for each in known):
-        yield f"versions {', '.join(str(each.versions) for each in known if each.why == why)}: {why} {remains}"
-    if any(gap.why == HAD_LANDED and gap.repairable < gap.missing for gap in gaps):
+    taken = merged(each.versions for each in unreadable)
+    gone = [gap for gap in stuck if _meet(taken, gap.versions)]
+    if gone:
+        yield f"{_missing(gone) - _repairable(gone):,} of them can't be sent again"
+        lost = merged(gap.versions for gap in gone)
+        yield from _told([each for each in unreadable if _meet(lost, each.versions)])
+    if any(gap.why == HAD_LANDED for gap in gone):
         yield "rows that had landed are also in the backups of their database, up to the moment at which they went"
+    once = _missing(stuck) - _repairable(stuck) - _missing(gone) + _repairable(gone)
+    if once:
+        have = "it has" if once == 1 else "they have"
+        yield f"{once:,} of them can't be sent again: {have} the key of another change, of which a landing table keeps one"
+
+
+def _told(unreadable: Sequence[Unreadable]) -> Iterator[str]:
+    """The ranges of one reason together, the first few reasons and of each the first few ranges."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in unreadable:
+        alike.setdefault((each.why, each.remains), []).append(str(each.versions))
+    for (why, remains), ranges in list(alike.items())[:NAMED]:
+        yield f"versions {listed(ranges)}: {why} {remains}"
+    further = sum(len(ranges) for ranges in list(alike.values())[NAMED:])
+    if further:
+        yield f"and {counted(further, 'further range', 'further ranges')} of versions that can't be read"
+
+
+def _meet(ranges: Sequence[Versions], one: Versions) -> bool:
+    """Whether a range has a version in common with any of those, which are in order and apart."""
+    place = bisect_left(ranges, one.first, key=lambda each: each.last)
+    return place < len(ranges) and ranges[place].meets(one)
+
+
+def _repairable(gaps: Sequence[OpenGap]) -> int:
+    return sum(gap.repairable for gap in gaps)
 
 
 def _missing(gaps: Sequence[OpenGap]) -> int:

@@ -37,9 +37,9 @@ class Failure:
 
 
 def failure_of(run: StreamRun) -> Failure:
-    """What the message of a failed run means."""
-    named = _CLASS.search(run.message)
-    return BY_CLASS.get(named.group(1), _OTHER) if named else _OTHER
+    """What the message of a failed run means: Spark puts classes of its own around the one that says why, so that the first known one counts."""
+    named = (found.group(1) for found in _CLASS.finditer(run.message))
+    return next((BY_CLASS[name] for name in named if name in BY_CLASS), _OTHER)
 
 
 def place_of(environment: Environment, run: StreamRun, progress: StreamProgress | None) -> Place:

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from lpmops.config import Config
@@ -93,8 +94,12 @@ def _job(definition: Definition, routes: Sequence[Mapping[str, Any]]) -> dict[st
         "query": definition.query,
         "inputs": kinds,
         "outputs": list(definition.outputs),
-        "references": {name: list(routes) for name, kind in kinds.items() if kind == "reference"},
+        "references": {name: [_row(route) for route in routes] for name, kind in kinds.items() if kind == "reference"},
     }
+
+
+def _row(route: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in route.items()}
 
 
 def _event(event: RawEvent) -> dict[str, Any]:

@@ -241,7 +241,14 @@ def _whereabouts(
 ) -> _Whereabouts:
     """Which events land nowhere, more than once among the companies, or in another company's database."""
     seen = rows.places()
-    home = {str(route["company_id"]): str(route["database_name"]).lower() for route in routes}
+    home = {str(route["company_id"]): str(route["database_name"]).lower() for route in routes if route["database_name"]}
+    # What reached the hub before a move or a pause is known to all jobs lands where the company was, or will be.
+    places = {
+        (str(route["company_id"]), str(route[name]).lower())
+        for route in routes
+        for name in ("database_name", "also_database", "former_database")
+        if route.get(name)
+    }
     landed: Counter[Place] = Counter()
     astray = []
     for output, (database, table) in targets.items():
@@ -251,7 +258,7 @@ def _whereabouts(
             place = _place(row)
             if place is not None:
                 landed[place] += 1
-                if home.get(str(row.get("company_id"))) != database.lower():
+                if (str(row.get("company_id")), database.lower()) not in places:
                     astray.append(_word(place))
     # Only where rows say which event they are of can one be missed.
     nowhere = [

@@ -3,8 +3,14 @@
 The hub is read once, in one WITH step. What says where a company's records go is one CASE: in the `reference` strategy it takes the database that the
 route table names, so a company that comes onto an existing database changes no text; in the `query` strategy it holds one predicate on the company id
 per database. Whatever the CASE does not know, a route to a database that no job writes included, is routed nowhere and so goes to `unrouted`, which
-one job of all has (`Share.control`), with heartbeats and counts. A CAST that fails stops a job, and a value that does not fit blocks it, so an event
-that lacks a key or a stamp, or whose key is too long for its column, goes to `unrouted` too.
+one job of all has (`Share.control`), with heartbeats and counts.
+
+Several jobs read the route table at moments of their own. There a change of a company's state counts by the time at which an event reached the hub:
+before `settled_at` the event lands where the company was or is from now on, and stands in `unrouted` too; after it every job knows. So no event is in
+neither place, however far behind a job is. A job that is the only one decides both from one reading, and needs no such time.
+
+A CAST that fails stops a job, and a value that does not fit blocks it, so an event that lacks a key or a stamp, or whose key is too long for its
+column, goes to `unrouted` too.
 """
 
 from __future__ import annotations
@@ -39,6 +45,11 @@ class Share:
     elsewhere: tuple[str, ...] = ()
     companies: Mapping[str, Sequence[str]] | None = field(default=None)
 
+    @property
+    def agrees_by_time(self) -> bool:
+        """Whether other jobs read the route table too, so that what they know of it may differ for a while."""
+        return self.companies is None and (bool(self.elsewhere) or not self.control)
+
 
 def kpi_output(database: str) -> str:
     """The name of the output that takes a company database's own counts."""
@@ -59,7 +70,7 @@ def job_query(share: Share | Iterable[str], columns: Iterable[Column], routing: 
         parts += [_counts(kpi, kpi_output(name), f"route_database = {quoting.literal(name)}") for name in databases]
     if given.control:
         parts += [
-            _fill("asa/unrouted.asaql", output=quoting.identifier(UNROUTED)),
+            _fill("asa/unrouted.asaql", output=quoting.identifier(UNROUTED), unrouted=_unrouted(given)),
             _fill("asa/heartbeat.asaql", output=quoting.identifier(HEARTBEAT)),
         ]
         if kpi.output == "control":
@@ -85,6 +96,7 @@ def _records(share: Share, columns: Iterable[Column], routing: Routing, kpi: Kpi
         choices=_choices(share),
         join=join if by_reference else "",
         also=_fill("asa/also.asaql", incomplete=incomplete).rstrip() if by_reference else "",
+        unsettled=query("asa/unsettled.asaql").rstrip() if share.agrees_by_time and share.control else "",
         incomplete=incomplete,
     )
 
@@ -100,7 +112,12 @@ def _company(routing: Routing) -> str:
 def _choices(share: Share) -> str:
     databases = sorted({*share.databases, *(share.elsewhere if share.control else ())})
     if share.companies is None:
-        return f"{_when('route.database_name', databases)} THEN route.database_name" if databases else ""
+        if not databases:
+            return ""
+        lands = f"{_when('route.database_name', databases)} THEN route.database_name"
+        if not share.agrees_by_time:
+            return lands
+        return lands + _fill("asa/former.asaql", former=_when("route.former_database", databases)).rstrip()
     companies = share.companies
     return "".join(
         f"{_when('tdr.company_id', sorted(set(companies[name])))} THEN {quoting.literal(name)}"
@@ -130,6 +147,11 @@ def _company_database(database: str, columns: Iterable[Column], *, by_reference:
         output=quoting.identifier(database),
         routed=f"(route_database = {name} OR route_also = {name})" if by_reference else f"route_database = {name}",
     )
+
+
+def _unrouted(share: Share) -> str:
+    """What is unrouted: what lands nowhere, and what another job may not know yet how to land."""
+    return "(route_database IS NULL OR route_unsettled = 1)" if share.agrees_by_time else "route_database IS NULL"
 
 
 def _counts(kpi: Kpi, output: str, routed: str) -> str:

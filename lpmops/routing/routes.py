@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 ACTIVE, PAUSED = "active", "paused"
+# How often Stream Analytics asks for the route table: the shortest that it can.
+REFRESH_SECONDS = 60.0
+# After a change of the table every job has read it: within a minute, or within another where a reading failed. `route_reference.sql` says the same.
+SETTLING_SECONDS = 2 * REFRESH_SECONDS
 # The width of company_id in the landing table and in the route table, in UTF-16 code units, as SQL Server counts them.
 COMPANY_ID_AT_MOST = 64
 COMPANY_AT_MOST = 200

@@ -26,6 +26,10 @@ _PAGE = 50_000
 
 _GONE = f"They can't be sent again. {PRESENT_ROWS}"
 _SHAPES = "Nothing is lost: shorter ranges can be read, each on one side of the change of the table's columns."
+_SHAPE_ALONE = (
+    "Nothing is lost while their files are kept, but no range is shorter: they can be read by hand, with the columns of that version "
+    "(spark.databricks.delta.changeDataFeed.defaultSchemaModeForColumnMappingTable set to `endVersion`)."
+)
 _NEVER = f"Those changes were never recorded. {PRESENT_ROWS}"
 # Delta's error class, or that of the engine where a file is missing: what it means for a range, what remains, and whether its parts may be readable.
 _UNREADABLE: Mapping[str, tuple[str, str, bool]] = {
@@ -152,6 +156,8 @@ class ChangeService:
             if known is None:
                 raise
             why, remains, divisible = known
+            if divisible and len(versions) == 1:
+                remains = _SHAPE_ALONE
             raise UnreadableChangesError(
                 str(versions), why, error_class=str(error.error_class), remains=remains, divisible=divisible
             ) from error

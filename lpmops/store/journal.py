@@ -21,7 +21,9 @@ from lpmops.store.connection import Store
 from lpmops.store.failures import damaged
 
 UNFINISHED = ("approved", "running", "verifying", "in_doubt", "interrupted")
-OPEN_STEPS = ("planned", "begun", "accepted", "in_doubt")
+# Steps whose act went out, or may have, and whose effect was not seen so far.
+OUT_STEPS = ("begun", "accepted", "in_doubt")
+OPEN_STEPS = ("planned", *OUT_STEPS)
 
 
 @dataclass(frozen=True, slots=True)

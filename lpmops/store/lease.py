@@ -40,6 +40,13 @@ def holder(store: Store, name: str, now: datetime) -> str | None:
     return str(row[0]) if row is not None and _lives(codec.milliseconds(now), *row[1:]) else None
 
 
+def taker(store: Store, name: str) -> str | None:
+    """Who took the lease last and has not given it back, be it that it has lapsed since. Raises StoreError."""
+    with store.reading() as connection:
+        row = connection.execute("SELECT owner FROM lease WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def release(store: Store, name: str, owner: str) -> None:
     """Give the lease back, so that another takes over at once. Raises StoreError."""
     with store.writing() as connection:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lpmops.store import codec
 from lpmops.store.connection import Store
 from lpmops.store.failures import believing
-from lpmops.versions import Versions, merged
+from lpmops.versions import Versions, merged, without
 
 EVERY_COMPANY = ""
 
@@ -48,11 +48,15 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What is remembered of one table. `proven` is by company, EVERY_COMPANY for what holds for all; `unreadable` stays so."""
+    """What is remembered of one table. `proven` is by company, EVERY_COMPANY for what holds for all; `unreadable` stays so.
+
+    `looked_at` says when each range with an open gap was looked at last.
+    """
 
     proven: Mapping[str, tuple[Versions, ...]]
     gaps: tuple[OpenGap, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    looked_at: Mapping[Versions, datetime] = field(default_factory=dict)
 
     def of(self, company_id: str) -> tuple[Versions, ...]:
         """The versions that were looked at for a company, alone or with all others."""
@@ -73,6 +77,7 @@ def read(store: Store, environment: str, table_id: str) -> Proofs:
             {company_id: merged(ranges) for company_id, ranges in found.items()},
             _gaps(connection, environment, table_id),
             _unreadable(connection, environment, table_id),
+            _looked_at(connection, environment, table_id),
         )
 
 
@@ -106,6 +111,14 @@ def _unreadable(connection: sqlite3.Connection, environment: str, table_id: str)
     return tuple(Unreadable(Versions(first, last), why, remains) for first, last, why, remains in rows)
 
 
+def _looked_at(connection: sqlite3.Connection, environment: str, table_id: str) -> dict[Versions, datetime]:
+    rows = connection.execute(
+        "SELECT first, last, MIN(at) FROM open_gap WHERE environment = ? AND table_id = ? GROUP BY first, last",
+        (environment, table_id),
+    ).fetchall()
+    return {Versions(first, last): codec.moment(at) for first, last, at in rows}
+
+
 def _gaps(connection: sqlite3.Connection, environment: str, table_id: str) -> tuple[OpenGap, ...]:
     rows = connection.execute(
         "SELECT company_id, first, last, source, landed, missing, doubled, extra, repairable, why FROM open_gap"
@@ -130,10 +143,7 @@ def keep(
     """
     moment = codec.milliseconds(at)
     with store.writing() as connection:
-        connection.execute(
-            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ?",
-            (environment, table_id, looked_at.first, looked_at.last),
-        )
+        _make_room(connection, (environment, table_id), looked_at)
         for company_id in companies:
             _prove(connection, (environment, table_id, company_id), looked_at, moment)
             connection.execute(
@@ -144,6 +154,11 @@ def keep(
             place = (environment, table_id, gap.company_id, gap.versions.first, gap.versions.last)
             if not _overlaps(connection, place, looked_at):
                 _insert(connection, (environment, table_id), gap, moment)
+        # Also what stays as it was: what can't be asked now, or reaches out of the range, does not go before what waits for its turn.
+        connection.execute(
+            "UPDATE open_gap SET at = ? WHERE environment = ? AND table_id = ? AND first <= ? AND last >= ?",
+            (moment, environment, table_id, looked_at.last, looked_at.first),
+        )
 
 
 def give_up(
@@ -157,12 +172,9 @@ def give_up(
     first, last = gone.versions.first, gone.versions.last
     place = (environment, table_id)
     with store.writing() as connection:
+        _make_room(connection, place, gone.versions)
         connection.execute(
-            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first >= ? AND last <= ?",
-            (*place, first, last),
-        )
-        connection.execute(
-            "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*place, first, last, gone.why, gone.remains, codec.milliseconds(at)),
         )
         found = [
@@ -186,6 +198,22 @@ def correct(store: Store, environment: str, table_id: str, before: OpenGap, afte
     """Put a gap in the place of another of its company; one in which nothing differs any more is gone. Raises StoreError."""
     with store.writing() as connection:
         _put(connection, (environment, table_id), before, after, codec.milliseconds(at))
+
+
+def _make_room(connection: sqlite3.Connection, place: tuple[str, str], versions: Versions) -> None:
+    """Take a range out of those that can't be read; what of them lies around it stays."""
+    rows = connection.execute(
+        "SELECT first, last, why, remains, at FROM unreadable WHERE environment = ? AND table_id = ? AND first <= ? AND last >= ?",
+        (*place, versions.last, versions.first),
+    ).fetchall()
+    for first, last, *rest in rows:
+        connection.execute(
+            "DELETE FROM unreadable WHERE environment = ? AND table_id = ? AND first = ?", (*place, first)
+        )
+        for part in without([Versions(first, last)], [versions]):
+            connection.execute(
+                "INSERT INTO unreadable VALUES (?, ?, ?, ?, ?, ?, ?)", (*place, part.first, part.last, *rest)
+            )
 
 
 def _cut(versions: Versions, bounds: Versions) -> Versions:

@@ -811,6 +811,7 @@ class Cloud:
                     held.get("why_failed", "the driver died") if state == "failed" else "",
                     started_at=START - timedelta(minutes=2),
                     ended_at=START - timedelta(minutes=1) if ended else None,
+                    url=f"https://adb-1.example/jobs/runs/{run['run_id']}",
                     first=int(words["--from-version"]),
                     last=int(words["--to-version"]),
                     by=run.get("by", "ops@lpm.example"),

@@ -32,6 +32,8 @@ PARTITIONS = 2
 _STEP = 10.0
 # How long a job stands still that is stopped and started again, in seconds.
 _STANDSTILL = 60.0
+# How far apart two jobs read the route table, in seconds.
+_APART = 23.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Stream(Cloud):
             {"company_id": each.company_id, "company": each.company, "database": each.database} for each in routes
         ]
         self.rows(CONTROL, "routes_add", (json.dumps(listed), None, "x", json.dumps(listed)))
+        self.statement(CONTROL, "UPDATE lpmops.route SET changed_at = DATEADD(HOUR, -1, changed_at)")
         prefix = place.streamanalytics.job_prefix
         share = -(-len(names) // jobs)
         present = {
@@ -137,6 +140,7 @@ class Stream(Cloud):
                 streaming_units=float(made.streaming_units),
             )  # fmt: skip
             self._begin(shard.job, "JobStartTime", self.now())
+            self.part()
 
     def make_landing(self, name: str) -> None:
         """A database with its landing table."""
@@ -188,11 +192,17 @@ class Stream(Cloud):
         beat = {"_change_type": "heartbeat", "beat_id": f"b{at}", "_commit_timestamp": at, "_sent_at": at}
         self.hub_events.send(beat, self.now())
 
+    def part(self) -> None:
+        """Let a job read the route table, and the next one at another moment of the minute: no two jobs read it together."""
+        self.work()
+        self._sql.clock.advance(_APART)
+
     def crash(self) -> None:
         """Every job's process dies and goes on from its checkpoint: what came since is read and written again."""
         for name, runtime in list(self.runtimes.items()):
             runtime.close()
             self._begin(name, "JobStartTime", self.now())
+            self.part()
 
     # Jobs ------------------------------------------------------------------------------------------------------------------------------------------
 

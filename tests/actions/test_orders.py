@@ -209,9 +209,37 @@ def test_a_replay_is_followed_chunk_by_chunk_to_its_proof(cloud: Cloud, folder: 
         outcome = worker.run(case)
     found = orders_of(cloud, folder, clock).replay(str(outcome.operation))
     assert [chunk["state"] for chunk in found["chunks"]] == ["done", "done"]
-    assert all(chunk["run_id"] for chunk in found["chunks"])
+    assert [chunk["url"] for chunk in found["chunks"]] == [
+        f"https://adb-1.example/jobs/runs/{chunk['run_id']}" for chunk in found["chunks"]
+    ]
     assert found["proof"]["complete"]
     assert [(each["company_id"], each["missing_before"]) for each in found["proof"]["companies"]] == [("1001", 6)]
+
+
+def test_the_page_of_a_run_is_asked_for_once_however_often_one_looks(cloud: Cloud, folder: Path, clock: Clock) -> None:
+    case, asked = CASES["replay"], list[str]()
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        worker.cloud.put("feed", shapes=[4])
+        worker.cloud.put("stream", replays_fail=1)
+        ended = worker.attempt(worker.plan(case))
+
+    def looked(_: str, verb: str) -> None:
+        if verb == "replay_runs":
+            asked.append(verb)
+
+    path = folder / "laptop" / "lpmops.db"
+    orders = ActionOrders(
+        config(cloud.environment),
+        lambda _: open_store(path),
+        opener=lambda *_: cast(Any, Cloud(folder, trouble=looked)),
+        now=clock,
+    )
+    for _ in range(3):
+        first, second = orders.replay(str(ended.operation))["chunks"]
+        assert (first["state"], first["url"]) == ("failed", "https://adb-1.example/jobs/runs/900")
+        assert (second["state"], second["url"], second["run_id"]) == ("planned", None, None)
+    assert len(asked) == 1
 
 
 def test_of_a_replay_whose_workspace_is_silent_the_journal_is_shown_and_it_is_asked_once(

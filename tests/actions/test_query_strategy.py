@@ -198,6 +198,18 @@ def test_a_company_is_paused_in_the_texts_and_the_job_that_takes_it_to_unrouted_
     assert not orders.plan("prod", "route.pause", STATE).steps
 
 
+def test_where_the_output_of_a_job_ended_is_not_known_the_commands_that_start_it_anew_are_named(
+    cloud: TwoJobs, orders: ActionOrders
+) -> None:
+    assert orders.apply(plan(orders), "yes").state == "succeeded"
+    cloud.put(SECOND, last_output_at=None, started_at=None)
+    said, *_ = orders.plan("prod", "route.pause", STATE).refusals
+    assert said == (
+        f"Where the output of {SECOND} ended is not known. Start it anew first, from a time before the first event it may have missed: "
+        f"lpmops asa pause -e prod --job {SECOND} --reason WHY   then   lpmops asa start -e prod --job {SECOND} --mode custom --from TIME"
+    )
+
+
 def test_a_company_lands_again_by_the_texts_and_the_job_that_writes_it_changes_first(
     cloud: TwoJobs, orders: ActionOrders
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -263,6 +264,30 @@ def test_a_time_without_versions_is_a_usage_error(text: str, what: str, line: Li
     assert (said.code, what in said.document["error"]["message"]) == (2, True), said.out
 
 
+def test_a_range_without_versions_leads_to_the_list_of_those_that_there_are(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", oldest=4)
+    plan = ("replay", "plan", "-e", "prod", "-o", "json")
+    past, ahead, since = (
+        line.run(*plan, "--from-version", "5", "--to", "2026-11-23 11:55").document["error"],
+        line.run(*plan, "--from-version", "99").document["error"],
+        line.run(*plan, "--from", "2026-11-23 12:00:01").document["error"],
+    )
+    assert past["message"] == (
+        "The table's history begins with version 4, committed at 2026-11-23T11:57:00.000Z: it has no version up to 2026-11-23T11:55:00.000Z."
+    )
+    assert all("lpmops cdf versions -e prod" in error["hint"] for error in (past, ahead, since)), (past, ahead, since)
+
+
+def test_a_company_that_is_not_brought_on_leads_to_those_that_are(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    plan = ("replay", "plan", "-e", "prod", "--versions", "2:5", "-o", "json")
+    unknown = line.run(*plan, "--company", "9999")
+    assert (unknown.code, "lpmops route list -e prod" in unknown.document["error"]["message"]) == (6, True), unknown.out
+    nameless = line.run(*plan, "--company", "")
+    assert (nameless.code, "has no id" in nameless.document["error"]["message"]) == (2, True), nameless.out
+
+
 def test_a_time_before_the_tables_log_is_not_taken_for_the_oldest_version_that_is_left(line: Line) -> None:
     CASES["replay"].prepare(line.cloud)
     line.cloud.put("feed", oldest=4)
@@ -325,6 +350,24 @@ def test_it_is_waited_until_the_slowest_partition_of_a_job_can_have_landed(folde
         plan = worker.plan(case)
         assert worker.desk.apply(plan, worker.approve(plan), tell=land).state == "succeeded"
         assert said == [f"{JOB} has not written so far", "the jobs have written what came after it"]
+
+
+def test_a_job_that_stands_while_what_was_sent_has_to_land_is_named_with_what_starts_it(folder: Path) -> None:
+    case = CASES["replay"]
+    with operator(folder) as worker:
+        case.prepare(worker.cloud)
+        said: list[str] = []
+
+        def stop(event: Event) -> None:
+            if event.step == "wait until it has landed" and event.said:
+                said.append(event.said)
+                worker.cloud.put(JOB, last_output_at=to_data(START))
+            elif event.state == "done":
+                worker.cloud.put(JOB, state="Stopped", last_output_at=None)
+
+        plan = worker.plan(case)
+        assert worker.desk.apply(plan, worker.approve(plan), tell=stop).state == "succeeded"
+        assert said[0] == f"{JOB} is stopped; start it: lpmops asa start -e prod --job {JOB} --mode last-output"
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_without_a_second_run(folder: Path) -> None:
@@ -391,6 +434,8 @@ def test_a_replay_is_run_shown_listed_and_written_for_a_ticket(line: Line) -> No
         "succeeded",
     )
     assert (listed["by"], bool(listed["at"])) == (shown["by"], True)
+    assert chunk["url"] == "https://adb-1.example/jobs/runs/900"
+    assert "https://adb-1.example/jobs/runs/900" in line.run("replay", "show", identifier).out
     table = line.run("replay", "list").out
     assert all(word in table for word in (identifier, listed["by"], listed["at"][:16], "2 to 5", "1001", "40", "yes"))
     written = line.run("replay", "show", identifier, "-o", "md").out
@@ -586,6 +631,45 @@ def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: 
     store.close()
 
 
+@pytest.mark.parametrize("verb", ["pause", "cancel"])
+def test_where_all_runs_are_done_nothing_is_left_to_halt_and_nobody_waits(verb: str, line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put(JOB, last_output_at=to_data(START - timedelta(hours=1)))
+    assert line.run(*RUN, *YES, "-o", "json").code == 8, "it waits for the job's output"
+    identifier = line.run("replay", "list", "-o", "json").data[0]["id"]
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    words = ("replay", verb, identifier, "--reason", "enough", "-o", "json")
+    said = line.run(*words)
+    error = said.document["error"]
+    assert (said.code, error["message"].startswith(f"Nothing is left to {verb}: all runs of replay {identifier}")) == (
+        6,
+        True,
+    ), error
+    assert f"Process {os.getpid()}" in error["message"]
+    assert "waits until it has landed" in error["message"]
+    assert f"lpmops replay show {identifier}" in error["hint"]
+    assert f"lpmops op abort {identifier} --reason WHY" in error["hint"]
+    operation, steps = journal.read(store, identifier)
+    journal.save_step(store, replace(steps[-1], state="done"))
+    journal.save_operation(store, replace(operation, state="verifying"))
+    said = line.run(*words)
+    assert (said.code, "is making the proof" in said.document["error"]["message"]) == (6, True), said.out
+    store.close()
+
+
+def test_a_run_is_ordered_to_end_once_however_long_that_takes(line: Line) -> None:
+    identifier, ordered = _waiting_for_its_run(line), list[str]()
+
+    def slowly(place: str, verb: str) -> None:
+        if (place, verb) == ("before", "cancel_replay"):
+            ordered.append(verb)
+
+    line.cloud.trouble = slowly
+    assert line.run("replay", "pause", identifier).code == 0
+    assert len(ordered) == 1
+
+
 def test_giving_the_operation_up_ends_its_run_too(line: Line) -> None:
     identifier = _waiting_for_its_run(line)
     assert line.run("op", "abort", identifier, "--reason", "enough").code == 0
@@ -626,6 +710,13 @@ def test_a_replay_is_shown_though_the_workspace_does_not_answer_which_is_asked_o
     said = line.run("replay", "show", identifier, "-o", "json")
     assert (said.code, [each["state"] for each in said.data["chunks"]], len(asked)) == (0, ["done", "accepted"], 1)
     assert "can't be read: The workspace does not answer." in said.out
+
+
+def test_the_page_of_a_run_that_goes_on_is_shown_so_that_it_can_be_opened(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
+    (chunk,) = line.run("replay", "show", identifier, "-o", "json").data["chunks"]
+    assert (chunk["run_id"], chunk["url"]) == ("900", "https://adb-1.example/jobs/runs/900")
+    assert "run 900: https://adb-1.example/jobs/runs/900" in line.run("replay", "show", identifier).out
 
 
 def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
@@ -671,10 +762,22 @@ def test_what_was_vacuumed_away_is_refused_with_what_remains(line: Line) -> None
     said = line.run("replay", "plan", *RUN[2:], "-o", "json")
     assert said.code == 6
     assert "What remains is to load" in said.document["error"]["message"]
-    assert "Those from 4 on can be: --versions 4:5." in said.document["error"]["message"]
+    assert "What can still be sent: --versions 4:5." in said.document["error"]["message"]
     line.cloud.put("feed", vacuumed=6)
     said = line.run("replay", "plan", *RUN[2:], "-o", "json")
-    assert "on can be" not in said.document["error"]["message"]
+    assert "can still be sent" not in said.document["error"]["message"]
+
+
+def test_of_what_was_vacuumed_away_the_newest_part_alone_is_searched_for_what_is_left(line: Line) -> None:
+    CASES["replay"].prepare(line.cloud)
+    line.cloud.put("feed", versions=4_000, shapes=[1_000, 2_000, 3_000], vacuumed=2_500)
+    looks = list[str]()
+    line.cloud.trouble = lambda _, verb: looks.append(verb) if verb == "counts" else None
+    said = line.run("replay", "plan", "-e", "prod", "--versions", "10:3500", "--versions", "3600:3700", "-o", "json")
+    message = said.document["error"]["message"] + said.document["error"]["hint"]
+    assert (said.code, message.count("can still be sent:")) == (6, 1), message
+    assert "What can still be sent: --versions 2500:3500 --versions 3600:3700." in message
+    assert len(looks) < 5 + 12, "each part that can't be read was searched"
 
 
 def test_the_plan_says_how_many_changes_and_bytes_of_whom_in_how_many_runs_and_how_fast(line: Line) -> None:

@@ -490,6 +490,32 @@ def test_a_resumed_company_is_told_what_came_meanwhile(worker: Operator) -> None
     assert outcome.result["routes"][0]["state"] == "active"
 
 
+def test_what_landed_too_as_a_route_was_changing_is_not_told_as_missing(worker: Operator) -> None:
+    cloud = worker.cloud
+    cloud.land_rows("lpm-01", *(("1001", f"t{number}") for number in range(1, 601)))
+    cloud.statement(CONTROL, "UPDATE lpmops.route SET state = 'paused'")
+
+    def stands_in_unrouted(record: str, version: int, after: int) -> None:
+        text = f"""INSERT INTO lpmops.unrouted (company_id, record_id, commit_version, change_type, enqueued_at, hub_partition, hub_sequence)
+            SELECT company_id, '{record}', {version}, 'insert', DATEADD(SECOND, {after}, changed_at), 0, {version} FROM lpmops.route"""
+        cloud.statement(CONTROL, text)
+
+    for version in range(1, 601):
+        stands_in_unrouted(f"t{version}", version, after=version // 6)
+    plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
+    assert not any("found no route" in warning or "replay" in warning for warning in plan.warnings)
+    assert route_sight.shown(worker.desk.bench(), "1001")[0]["unrouted"]["events"] == 0
+
+    stands_in_unrouted("elsewhere", 700, after=110)
+    stands_in_unrouted("later", 701, after=130)
+    plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
+    assert any(warning.startswith("2 changes of 1001 found no route") for warning in plan.warnings)
+    # A database that can't be asked hides nothing that may be missing.
+    cloud.statement("lpm-01", "DROP TABLE lpm.tdr")
+    plan = worker.desk.plan(registry.action("route.resume"), ROUTE)
+    assert any(warning.startswith("602 changes of 1001 found no route") for warning in plan.warnings)
+
+
 # Moving --------------------------------------------------------------------------------------------------------------------------------------------
 
 

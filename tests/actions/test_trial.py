@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,14 @@ from lpmops.control import trials
 from lpmops.control.trials import EngineMissingError
 from lpmops.control.verdict import Landing, Trial
 from lpmops.errors import ForbiddenError, UsageError
-from lpmops.model import QueryError
+from lpmops.model import QueryError, RawEvent
 from lpmops.routing import job as definitions
+from lpmops.routing.query import Share
 from tests.actions.cases import CASES
-from tests.actions.cloud import JOB
+from tests.actions.cloud import JOB, config
 from tests.actions.operator import Operator, operator
+from tests.actions.two_jobs import shared
+from tests.sandbox.asa.kit import record
 
 FINE = Trial(
     JOB, 200, None, None, True, landings=(Landing("lpm-01", "lpm-01", "lpm.tdr", 9, 9, otherwise={"queue": 9}),)
@@ -151,6 +155,50 @@ def test_a_separator_of_lines_inside_a_text_does_not_end_the_event() -> None:
 def test_routes_that_are_no_csv_are_refused_in_words(cell: str) -> None:
     with pytest.raises(UsageError, match="The routes are no CSV"):
         asa_trial.routes_of(f"company_id,database_name\n{cell},lpm-01\n")
+
+
+def engine(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The engine, asked as another process would be."""
+    process = pytest.importorskip("lpmops.trial.__main__")
+    sent = json.loads(json.dumps(request))
+    made = {name: process.run(process._events(sent["events"]), job) for name, job in sent["jobs"].items()}
+    return dict(json.loads(json.dumps(made, default=process._plain)))
+
+
+SETTLED = {"also_database": None, "former_database": None, "settled_at": datetime(2026, 11, 1, tzinfo=UTC)}
+CHANGING = {**SETTLED, "settled_at": datetime(2026, 11, 23, 12, 1, tzinfo=UTC)}
+READ = (
+    {"company_id": "1001", "database_name": "lpm-01", **SETTLED},
+    {"company_id": "1002", "database_name": "lpm-02", **CHANGING},
+    {"company_id": "1003", "database_name": None, **CHANGING, "former_database": "lpm-02"},
+    {"company_id": "1004", "database_name": None, **SETTLED, "former_database": "lpm-02"},
+)
+GIVEN = tuple(asa_trial.routes_of("company_id,database_name\n1001,lpm-01\n1002,lpm-02\n"))
+
+
+@pytest.mark.parametrize(
+    ("routes", "unrouted", "landed"), [(READ, {"1002", "1003", "1004"}, 2), (GIVEN, {"1003", "1004"}, 1)]
+)
+def test_what_lands_and_is_unrouted_while_a_route_changes_speaks_against_no_text(
+    routes: Sequence[Mapping[str, Any]], unrouted: set[str], landed: int
+) -> None:
+    place = shared()
+    events = [
+        RawEvent("0", number, "0", datetime(2026, 11, 23, 12, tzinfo=UTC), None, json.dumps(body).encode())
+        for number, company in enumerate(("1001", "1002", "1003", "1004"))
+        for body in [record(number, company)]
+    ]
+    shares = (Share(("lpm-01",), True, ("lpm-02",)), Share(("lpm-02",), False, ("lpm-01",)))
+    first, second = (
+        trials.rehearse(config(place), JOB, definitions.wished(config(place), place, share, "asa-01"), None, events, routes, engine)
+        for share in shares
+    )  # fmt: skip
+    assert (first.faults, second.faults) == ((), ())
+    assert set(first.unrouted) == unrouted
+    assert {item.output: item.rows for item in (*first.landings, *second.landings) if item.table == "lpm.tdr"} == {
+        "lpm-01": 1,
+        "lpm-02": landed,
+    }
 
 
 def test_routes_come_from_a_table_with_their_columns() -> None:

@@ -110,6 +110,7 @@ class World:
     unrouted: list[tuple[str, int]] = field(default_factory=list)
     added_databases: list[str] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, datetime] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     conversion_errors: float = 0.0
     watermark_delay: float = 2.0
@@ -338,6 +339,7 @@ class World:
                 "company": f"County {n}",
                 "database_name": self.company_database(n),
                 "state": self.states.get(str(1001 + n), "active"),
+                "changed_at": self.changed.get(str(1001 + n), datetime(2026, 11, 1, tzinfo=UTC)),
             }
             for n in range(self.companies)
         ]

@@ -15,6 +15,7 @@ from lpmops.config import Refresh
 from lpmops.control.collect import Collector
 from lpmops.errors import BadAnswerError, UnreachableError
 from lpmops.model import Health, PartitionState, Snapshot
+from lpmops.routing.routes import SETTLING_SECONDS
 from lpmops.store.connection import Store
 from tests.control.pretend import World, environment
 
@@ -126,6 +127,16 @@ def test_records_of_a_company_that_is_paused_are_not_missed() -> None:
     snapshot = look(world)
     assert (snapshot.health, [suspect.id for suspect in snapshot.suspects]) == (Health.HEALTHY, [])
     world.unrouted.append(("7777", 1))
+    assert [suspect.id for suspect in look(world).suspects] == ["route.missing"]
+
+
+def test_a_company_whose_route_has_just_changed_is_not_missed_until_every_job_must_know_of_it() -> None:
+    world = World(unrouted=[("1002", 40)])
+    world.step(60)
+    world.changed["1002"] = world.now - timedelta(seconds=SETTLING_SECONDS - 1)
+    snapshot = look(world)
+    assert (snapshot.health, [suspect.id for suspect in snapshot.suspects]) == (Health.HEALTHY, [])
+    world.changed["1002"] = world.now - timedelta(seconds=SETTLING_SECONDS)
     assert [suspect.id for suspect in look(world).suspects] == ["route.missing"]
 
 

@@ -9,10 +9,16 @@ from datetime import timedelta
 
 import pytest
 
+from lpmops.config import Thresholds
 from lpmops.control.collect import Collector
+from lpmops.control.diagnose import diagnose
+from lpmops.control.facts import Facts
 from lpmops.control.remedies import new_checkpoint
+from lpmops.control.streamfailures import failure_of
 from lpmops.errors import ForbiddenError, StatementError, ThrottledError
-from lpmops.model import Health, HubState, Snapshot, StreamProgress, StreamRun, Suspect
+from lpmops.model import Health, HubState, Kind, Snapshot, StreamProgress, StreamRun, Suspect
+from lpmops.store.proofs import OpenGap, Unreadable
+from lpmops.versions import Versions
 from tests.control.pretend import FAULTS, World, environment
 
 # What comes first when two are broken: a sign-in that is over hides all, then the hops in their order, then what only blinds.
@@ -321,6 +327,18 @@ def test_a_failure_that_no_restart_helps_comes_with_what_does(
         assert any(each.startswith(step) for each in suspect.next), suspect.next
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[STREAM_FAILED] Query terminated: [DELTA_CHANGE_DATA_FILE_NOT_FOUND] File x not found.",
+        "[DELTA_CHANGE_DATA_FILE_NOT_FOUND.WITH_HINT] x. [STREAM_FAILED] Query terminated.",
+        "[INFO_LINE] Retried. [DELTA_NEW_CLASS] ? [DELTA_CHANGE_DATA_FILE_NOT_FOUND] x [HUB_REFUSED_SIZE] y",
+    ],
+)
+def test_of_the_classes_that_a_message_names_the_first_that_is_known_counts(message: str) -> None:
+    assert failure_of(StreamRun("77", "lpm-tdr-stream", "failed", message, "9")).meaning.startswith("VACUUM")
+
+
 @pytest.mark.parametrize("message", ["", "Task failed", "[STREAM_JOB_FAILED] OSError: no space", "[DELTA_NEW_CLASS] ?"])
 def test_a_failure_that_nobody_knows_is_worth_a_restart(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
@@ -348,3 +366,35 @@ def test_hostile_names_stay_one_word_of_a_command() -> None:
 
     assert all(hostile in shlex.split(step) or hostile not in step for step in steps)
     assert any(hostile in shlex.split(step) for step in steps)
+
+
+def suspects_of(*gaps: OpenGap, unreadable: tuple[Unreadable, ...]) -> dict[str, Suspect]:
+    facts = Facts("test", Kind.TEST, World().now, gaps=gaps, unreadable=unreadable)
+    return {each.id: each for each in diagnose(facts, environment(), Thresholds())}
+
+
+def test_what_a_landing_table_keeps_once_is_not_blamed_on_versions_that_are_gone() -> None:
+    gaps = (
+        OpenGap("1001", Versions(3, 4), 2, 0, missing=2),
+        OpenGap("1002", Versions(90, 90), 3, 1, missing=2, repairable=1),
+    )
+    gone = Unreadable(Versions(0, 9), "VACUUM was there.", "What remains is a load.")
+    suspect = suspects_of(*gaps, unreadable=(gone,))["hub.loss"]
+    assert suspect.evidence[2:] == (
+        "2 of them can't be sent again",
+        "versions 0:9: VACUUM was there. What remains is a load.",
+        "1 of them can't be sent again: it has the key of another change, of which a landing table keeps one",
+    )
+
+
+def test_many_ranges_that_are_gone_are_told_by_the_first_few() -> None:
+    gaps = tuple(OpenGap("1001", Versions(at, at), 1, 0, missing=1) for at in range(0, 80, 10))
+    gone = tuple(Unreadable(Versions(at, at + 3), "Gone.", "A load.") for at in range(0, 80, 10))
+    evidence = suspects_of(*gaps, unreadable=gone)["hub.loss"].evidence
+    assert evidence[-2:] == (
+        "8 of them can't be sent again",
+        "versions 0:3, 10:13, 20:23, 30:33, 40:43 and 3 more: Gone. A load.",
+    )
+    told = tuple(replace(each, remains=f"From {each.versions.first}.") for each in gone)
+    evidence = suspects_of(*gaps, unreadable=told)["hub.loss"].evidence
+    assert evidence[-2:] == ("versions 40:43: Gone. From 40.", "and 3 further ranges of versions that can't be read")

@@ -206,9 +206,27 @@ def test_what_can_not_be_read_any_more_is_told_again_and_not_asked_for_again(lak
     lake.gone_before = 7
     lake.look(store, Asked(again=True))
     found = lake.look(store)
-    assert ([str(each.versions) for each in found.unreadable], lake.asked) == (["0:6"], [Versions(15, 15)])
+    assert ([str(each.versions) for each in found.unreadable], lake.asked) == (["3:3"], [Versions(15, 15)])
     assert [(str(gap.versions), gap.repairable) for gap in found.companies[0].gaps] == [("3:3", 0), ("15:15", 1)]
-    assert lake.look(store, Asked(versions=Versions(4, 5))).unreadable[0].versions == Versions(4, 5)
+
+
+def test_what_was_proven_stays_so_when_its_changes_are_vacuumed(lake: Lake, store: Store) -> None:
+    unland(lake, "1001", 3)
+    lake.look(store)
+    lake.gone_before = 7
+    again = lake.look(store, Asked(again=True))
+    assert ([str(each.versions) for each in again.unreadable], again.complete) == (["0:6"], False)
+    assert lake.look(store, Asked(versions=Versions(4, 5))).complete
+    whole = lake.look(store, Asked(companies=("1002",)))
+    assert (whole.complete, whole.unreadable) == (True, ())
+
+
+def test_what_nobody_looked_at_before_its_changes_were_vacuumed_is_never_complete(lake: Lake, store: Store) -> None:
+    lake.look(store, Asked(versions=Versions(2, 4)))
+    lake.gone_before = 7
+    for _ in range(2):
+        found = lake.look(store)
+        assert [str(each.versions) for each in found.unreadable] == ["0:1", "5:6"]
 
 
 def test_of_a_gap_that_is_vacuumed_in_part_only_the_rest_can_be_sent_again(lake: Lake, store: Store) -> None:
@@ -347,6 +365,18 @@ def test_open_gaps_that_lie_close_together_are_read_together_and_only_those_far_
     again = lake.look(store)
     assert lake.asked == [Versions(3, 8), Versions(16, 16)]
     assert again.companies[0].gaps == found.companies[0].gaps
+
+
+def test_a_gap_that_was_filled_is_closed_also_where_it_meets_another_at_the_border_of_a_span(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 4)
+    unland(lake, "1001", 1, 2, 3, 4, 5, 6)
+    assert lake.look(store).missing == 6
+    for version in range(1, 7):
+        lake.land("1001", version, f"a{version}")
+    assert lake.look(store).complete
+    assert (lake.asked, proofs.gaps(store, "test", "table-1")) == ([Versions(1, 3), Versions(4, 6)], ())
 
 
 def test_versions_that_the_history_does_not_hold_join_no_gaps() -> None:

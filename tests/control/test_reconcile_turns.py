@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
@@ -14,7 +15,8 @@ from lpmops.control.facts import Facts
 from lpmops.control.health import stages
 from lpmops.control.reconcile_standing import Standing
 from lpmops.control.reconcile_turns import ReconcileTurns
-from lpmops.control.reconciled import HAD_LANDED, Reconciliation
+from lpmops.control.reconciled import HAD_LANDED, Asked, Reconciliation
+from lpmops.errors import LockedError
 from lpmops.model import STAGES, Confidence, Health, Kind, Reading, Snapshot, Stage, Suspect
 from lpmops.services.changes import Tally
 from lpmops.store import lease, marks, proofs
@@ -155,6 +157,37 @@ def test_looking_once_more_goes_from_the_newest_to_the_oldest_and_begins_anew(
     assert seen == ["16:20", "8:15", "0:7", "16:20"]
 
 
+def test_looking_once_more_begins_anew_where_vacuum_took_what_was_proven_and_all_stays_complete(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_turns, "_SPAN_OF_VERSIONS", 8)
+    turns = Watching(lake).turns(store, again_interval=60)
+    take(turns)
+    lake.gone_before = 9
+    seen = []
+    for _ in range(5):
+        later(lake, 5)
+        standing = take(turns)
+        seen.append(None if standing.again is None else str(standing.again))
+        assert (standing.gone, standing.left) == (0, 0)
+    assert seen == ["13:20", "9:12", None, "13:20", "9:12"]
+    assert proofs.unreadable(store, "test", "table-1") == ()
+    found = lake.look(store)
+    assert (found.complete, found.unreadable, lake.asked) == (True, (), [])
+
+
+def test_what_was_never_proven_or_is_open_is_what_counts_as_gone(lake: Lake, store: Store) -> None:
+    lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version != 3]
+    turns = Watching(lake).turns(store)
+    take(turns)
+    lake.gone_before = 9
+    later(lake, 5)
+    # One gap is open and can't be filled any more; what was complete when it was looked at stays proven.
+    standing = take(turns)
+    assert (standing.missing, standing.gone) == (1, 0)
+    assert [str(each.versions) for each in lake.look(store).unreadable] == ["3:3"]
+
+
 def test_what_was_proven_is_looked_at_again_at_its_own_pace(lake: Lake, store: Store) -> None:
     watching = Watching(lake)
     turns = watching.turns(store)
@@ -192,6 +225,42 @@ def test_a_turn_reads_no_more_than_its_share_the_newest_first_and_the_next_goes_
     assert (take(turns).proven, lake.asked[-1].first >= 16) == (Versions(16, 32), True)
 
 
+def test_what_waits_is_not_forgotten_while_nothing_can_be_judged(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_turns, "SPANS_A_TURN", 2)
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 4)
+    turns = Watching(lake).turns(store, again_interval=0)
+    take(turns)
+    later(lake, 5, commits=12)
+    assert take(turns).left == 4
+    later(lake, 5)
+    lake.read_as_far_as = -1
+    standing = take(turns)
+    assert (standing.left, "left no trace" in standing.trouble) == (4, True)
+    lake.read_as_far_as = lake.versions
+    later(lake, 5)
+    assert (take(turns).left, lake.asked[-1].first >= 16) == (0, True)
+
+
+def test_gaps_that_lie_far_apart_take_turns_so_that_none_waits_for_ever(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version not in {3, 7, 11, 15, 19}]
+    turns = Watching(lake).turns(store, again_interval=0)
+    assert take(turns).missing == 5
+    monkeypatch.setattr(reconcile_turns, "SPANS_A_TURN", 2)
+    monkeypatch.setattr(reconcile_range, "ROWS_BETWEEN", 0)
+    lake.land("1001", 3, "a3")
+    looked = []
+    for _ in range(4):
+        later(lake, 5)
+        lake.asked.clear()
+        missing = take(turns).missing
+        looked.append(([each.first for each in lake.asked], missing))
+    assert looked == [([19, 15], 5), ([11, 7], 5), ([3, 19], 4), ([15, 11], 4)]
+
+
 def test_a_table_that_was_made_anew_is_looked_at_from_its_start(lake: Lake, store: Store) -> None:
     turns = Watching(lake).turns(store)
     take(turns)
@@ -221,6 +290,70 @@ def test_a_turn_is_given_up_when_a_person_looks(lake: Lake, store: Store, monkey
     assert lease.holder(store, "reconcile test", lake.now) is None
     later(lake, 1)
     assert take(turns).proven == Versions(0, 20)
+
+
+def test_what_a_turn_has_read_when_a_person_looks_is_not_written_over_what_that_one_found(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(lake, store, monkeypatch)
+    assert take(Watching(lake).turns(store)).trouble == "somebody looks at this moment"
+    assert proofs.read(store, "test", "table-1").of("") == (Versions(17, 20),)
+
+
+def test_a_person_who_is_overtaken_by_another_is_told_so_and_writes_no_more(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(lake, store, monkeypatch)
+    with pytest.raises(LockedError, match="Another reconciliation of test began on this machine") as raised:
+        lake.look(store)
+    assert raised.value.hint == "Go on where this one was: lpmops reconcile -e test"
+    assert proofs.read(store, "test", "table-1").of("") == (Versions(17, 20),)
+    assert lease.holder(store, "reconcile test", lake.now) is None
+    assert lake.look(store).complete
+
+
+def meanwhile(lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the next count of the source is under way, a person looks at four versions."""
+    counts = lake.counts
+
+    def answer(routing: Routing, versions: Versions) -> dict[str, Tally]:
+        monkeypatch.setattr(lake, "counts", counts)
+        assert lake.look(store, Asked(versions=Versions(17, 20))).complete
+        return counts(routing, versions)
+
+    monkeypatch.setattr(lake, "counts", answer)
+
+
+def test_a_lease_that_lapsed_in_a_slow_statement_and_that_nobody_took_ends_no_turn(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_range, "VERSIONS_A_SPAN", 8)
+    counts = lake.counts
+
+    def slowly(routing: Routing, versions: Versions) -> dict[str, Tally]:
+        lake.now += 11 * MINUTE
+        return counts(routing, versions)
+
+    monkeypatch.setattr(lake, "counts", slowly)
+    standing = take(Watching(lake).turns(store))
+    assert (standing.proven, standing.trouble) == (Versions(0, 20), "")
+
+
+def test_the_lease_is_kept_while_the_keys_of_one_span_are_compared(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.landed["lpm-01"] = [each for each in lake.landed["lpm-01"] if each[1].version != 7]
+    search, held = lake.search, list[bool]()
+
+    def slowly(database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        if query_name == "landed_keys_of_company":
+            held.append(lease.holder(store, "reconcile test", lake.now) is not None)
+            lake.now += 4 * MINUTE
+        return search(database, query_name, parameters)
+
+    monkeypatch.setattr(lake, "search", slowly)
+    assert take(Watching(lake).turns(store)).missing == 1
+    assert (len(held) > 5, set(held)) == (True, {True})
 
 
 def test_one_process_takes_the_turns_and_another_goes_on_when_it_is_gone(lake: Lake, store: Store) -> None:

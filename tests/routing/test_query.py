@@ -100,7 +100,12 @@ def test_every_control_statement_can_run_again() -> None:
 
 def test_no_configured_column_can_have_a_name_that_a_text_or_a_table_has_already() -> None:
     table = {column.name for column in landing.wanted((), Routing()).columns} - {"sipreq"}
-    step = set(re.findall(r" AS (\w+)(?=[,\n$]|$)", query("asa/records.asaql") + query("asa/also.asaql"))) - {
+    step = set(
+        re.findall(
+            r" AS (\w+)(?=[,\n$]|$)",
+            query("asa/records.asaql") + query("asa/also.asaql") + query("asa/unsettled.asaql"),
+        )
+    ) - {
         "source",
         "tdr",
         "bigint",

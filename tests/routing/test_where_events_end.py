@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -12,11 +15,11 @@ from hypothesis import strategies as st
 
 from lpmops.config import Column, Kpi, Routing
 from lpmops.routing import shards
-from lpmops.routing.routes import PAUSED, Route
+from lpmops.routing.routes import ACTIVE, PAUSED, SETTLING_SECONDS, Route
 from lpmops.routing.shards import Present, Settings
 from tests.routing.hostile import ids
-from tests.routing.world_of_jobs import run
-from tests.sandbox.asa.kit import events, record
+from tests.routing.world_of_jobs import reading, run
+from tests.sandbox.asa.kit import NOON, event, events, record
 
 COLUMNS = (
     Column("disposition", "NVARCHAR(8)"),
@@ -92,6 +95,65 @@ def test_a_company_on_its_way_to_another_database_lands_in_both_and_is_not_unrou
         ("lpm-02", "tdr-2"): 1,
         ("unrouted", "x" * 65): 1,
     }
+
+
+TWO_JOBS = {"asa-01": Present(("lpm-01",), control=True), "asa-02": Present(("lpm-02",))}
+# What happens to a company's route: at which seconds, and what it is from then on. It begins as one that nobody knows.
+histories = st.lists(
+    st.tuples(st.integers(-600, 600), st.sampled_from([ACTIVE, PAUSED, "removed"])), max_size=5, unique_by=itemgetter(0)
+).map(sorted)
+
+
+def read_at(histories: Sequence[Sequence[tuple[int, str]]], second: int) -> list[dict[str, Any]]:
+    """What a job reads at a second of routes to lpm-02."""
+    found = []
+    for number, history in enumerate(histories):
+        before = [change for change in history if change[0] <= second]
+        if before:
+            at, state = before[-1]
+            found.append(reading(Route(str(number), "", "lpm-02", state), NOON + timedelta(seconds=at)))
+    return found
+
+
+@settings(max_examples=8)
+@given(
+    st.lists(histories, min_size=40, max_size=40),
+    st.tuples(st.integers(-500, 500), st.integers(-500, 500)),
+    st.lists(st.integers(0, 1_000), min_size=8, max_size=8),
+)
+def test_whenever_two_jobs_read_the_route_table_no_event_is_in_neither_place(
+    changes: list[list[tuple[int, str]]], reads: tuple[int, int], ages: list[int]
+) -> None:
+    plan = shards.plan(["lpm-01", "lpm-02"], replace(SETTINGS["reference"], columns=(), kpi=Kpi()), present=TWO_JOBS)
+    # No job works at an event with what it read more than two minutes before the event, but maybe long after it.
+    latest = min(reads) + SETTLING_SECONDS
+    moments = [latest - age for age in ages]
+    sent = [
+        event(record(len(moments) * number + at, str(number)), second, len(moments) * number + at)
+        for number in range(len(changes))
+        for at, second in enumerate(moments)
+    ]
+    readings = {job: read_at(changes, second) for job, second in zip(TWO_JOBS, reads, strict=True)}
+    found = placed(run(plan, [], sent, readings=readings))
+
+    assert set(found) <= {(place, f"tdr-{number}") for place in ("lpm-02", "unrouted") for number in range(len(sent))}
+    assert {name for _, name in found} == {f"tdr-{number}" for number in range(len(sent))}
+    for number, history in enumerate(changes):
+        known = [at for at, _ in history if at <= max(reads)]
+        for at, second in enumerate(moments):
+            # Once a change has settled, an event is in one place alone.
+            if not known or second >= known[-1] + SETTLING_SECONDS:
+                assert (
+                    sum((place, f"tdr-{len(moments) * number + at}") in found for place in ("lpm-02", "unrouted")) == 1
+                )
+
+
+def test_one_job_alone_decides_from_one_reading_and_puts_nothing_in_two_places() -> None:
+    routes = [Route("1001", "", "lpm-01"), Route("1002", "", "lpm-01", PAUSED)]
+    plan = shards.plan(["lpm-01"], SETTINGS["reference"], routes=routes)
+    readings = {plan.shards[0].job: [reading(route, NOON) for route in routes]}
+    found = run(plan, routes, events(record(1), record(2, "1002")), readings=readings)
+    assert placed(found) == {("lpm-01", "tdr-1"): 1, ("unrouted", "tdr-2"): 1}
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,17 @@ def test_customers_and_databases_that_came_are_there_again_after_a_restart(lives
     assert f"{second.environment.sql.name}/lpm-new" in {resource.name for resource in second.account.resources(group)}
 
 
+def test_the_hub_keeps_the_units_that_its_namespace_was_given_over_a_restart(lives: Callable[[], Life]) -> None:
+    first = lives()
+    first.deploy()
+    plan = first.environment.plan
+    first.account.event_hubs.patch(
+        plan.subscription_id, plan.resource_group, plan.namespace, {"sku": {"capacity": 17}}
+    )
+    assert first.environment.hub.throughput_units == 17
+    assert lives().environment.hub.throughput_units == 17
+
+
 def test_a_company_without_a_route_has_no_database(lives: Callable[[], Life]) -> None:
     life = lives()
     life.deploy()

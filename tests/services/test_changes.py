@@ -139,6 +139,18 @@ def test_what_can_not_be_read_says_why_and_what_remains(
     assert caught.value.remains
 
 
+def test_of_a_single_version_no_shorter_range_is_promised(server: FaultyServer) -> None:
+    server.route = lambda _: refused("DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_DATA_SCHEMA")
+    told = []
+    for versions in (Versions(3, 9), Versions(3, 3)):
+        with pytest.raises(UnreadableChangesError) as caught:
+            service_of(server).counts(ROUTING, versions)
+        told.append(caught.value.remains)
+    assert "shorter ranges can be read" in told[0]
+    assert "no range is shorter" in told[1]
+    assert "`endVersion`" in told[1]
+
+
 def test_any_other_refusal_is_told_as_it_is(server: FaultyServer) -> None:
     server.route = lambda _: refused("UNRESOLVED_COLUMN.WITH_SUGGESTION")
     with pytest.raises(StatementError, match="UNRESOLVED_COLUMN") as caught:

@@ -29,6 +29,7 @@ from lpmops.errors import (
     UntrustedError,
 )
 from lpmops.routing import landing
+from lpmops.routing.routes import SETTLING_SECONDS
 from lpmops.routing.schema import control_statements, landing_statements
 from lpmops.services import sqldrivers, tables
 from lpmops.services.azuresql import SCOPE, SqlService
@@ -297,7 +298,13 @@ def test_routes_come_with_every_letter_and_their_time_in_utc(connect: Connect) -
         "changed_at": LANDED.replace(microsecond=789000),
     }
     assert connect().rows("route_reference") == [
-        {"company_id": "1001", "database_name": "lpm-01", "also_database": None}
+        {
+            "company_id": "1001",
+            "database_name": "lpm-01",
+            "also_database": None,
+            "former_database": None,
+            "settled_at": LANDED.replace(microsecond=789000) + timedelta(seconds=SETTLING_SECONDS),
+        }
     ]
 
 

@@ -112,3 +112,19 @@ def test_the_gaps_alone_are_those_of_the_whole(store: Store) -> None:
         == (gap(12, 15), gap(12, 12, "1002"))
     )
     assert proofs.gaps(store, "test", "t-2") == ()
+
+
+def test_a_part_that_is_given_up_for_another_reason_leaves_the_rest_of_what_was_given_up_before(store: Store) -> None:
+    before, after = Unreadable(Versions(0, 17), "Off.", "None."), Unreadable(Versions(0, 5), "Vacuumed.", "A load.")
+    for one in (before, after):
+        proofs.give_up(store, "test", "t-1", one, NOW)
+    assert proofs.unreadable(store, "test", "t-1") == (after, replace(before, versions=Versions(6, 17)))
+    inner = Unreadable(Versions(9, 11), "Vacuumed.", "A load.")
+    proofs.give_up(store, "test", "t-1", inner, NOW)
+    assert [str(each.versions) for each in proofs.unreadable(store, "test", "t-1")] == ["0:5", "6:8", "9:11", "12:17"]
+
+
+def test_of_what_was_given_up_only_what_could_be_read_after_all_is_readable_again(store: Store) -> None:
+    proofs.give_up(store, "test", "t-1", Unreadable(Versions(0, 17), "Off.", "None."), NOW)
+    keep(store, 10, 12)
+    assert [str(each.versions) for each in proofs.unreadable(store, "test", "t-1")] == ["0:9", "13:17"]

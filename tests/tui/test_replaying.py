@@ -121,6 +121,18 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
         assert "live latency p99 6.2 s now of 60 s promised  before it began 2 s" in drawn
 
 
+async def test_the_page_of_the_run_under_way_stands_there_as_plain_text() -> None:
+    operation = replaying(chunk(1, "done", 400, 300), chunk(2, "accepted", 100), chunk(3, "planned"))
+    found = shown(400, 250, None)
+    for each in found["chunks"]:
+        each["url"] = f"https://adb-1.example/jobs/runs/90{each['n']}?o={HOSTILE}"
+    feed, orders = world(operation, found)
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "https://adb-1.example/jobs/runs/902" in text(pilot))
+        assert "runs/901" not in text(pilot), "only the one that somebody wants to look at"
+
+
 async def test_what_was_not_read_yet_is_no_zero() -> None:
     operation = replaying(chunk(1, "accepted", 10), chunk(2, "planned"))
     feed, orders = world(operation, shown(None, None))

@@ -136,7 +136,7 @@ class Executor:
         """Rows as Arrow tables with one kind for each field, and how their columns are read."""
         fields = top_level_fields(rows) if name in self._query.stars else []
         paths = list(dict.fromkeys([*self._query.paths[name], *fields]))
-        extractor = Extractor(rows, processed_at)
+        extractor = Extractor(rows, processed_at, paths)
         columns = {path: extractor.column(path) for path in paths}
         times = extractor.column((META, "EventEnqueuedUtcTime"))
         found = {path: kinds_of(values) for path, values in columns.items()}
@@ -146,7 +146,7 @@ class Executor:
             kinds: list[Kind] = []
             arrays = [
                 pa.array(indexes, pa.int64()),
-                pa.array([times[row] for row in indexes], arrow_type(Kind.DATETIME)),
+                pa.array(times if picked is None else [times[row] for row in picked], arrow_type(Kind.DATETIME)),
             ]
             for path, values in columns.items():
                 chosen = values if picked is None else [values[row] for row in picked]

@@ -375,7 +375,9 @@ class EventHubs:
         for name, kept in document.get("hubs", {}).items():
             retention = timedelta(hours=kept["retention_hours"])
             handle = held.get(name) or self._hubs.create(document["name"], name, kept["partitions"], retention)
-            handle.retention, handle.throughput_units = retention, document["sku"]["capacity"]
+            handle.retention = retention
+        # Those that stand in no document too: an environment opens its own hub with the units that it was first planned with.
+        self._set_units(document)
         for name, handle in self._hubs.hubs(document["name"]).items():
             for group in set(document["groups"].get(name, {})) - set(handle.consumer_groups):
                 handle.add_consumer_group(group)

@@ -1,8 +1,9 @@
 """What goes into a hub, what comes out of it, and what it says when it cannot.
 
 Values only. An event's payload travels as encoded AMQP sections, so that what an AMQP client sent comes back to the
-byte; `body` and `application_properties` read them when asked. Sequence numbers start at 0 and have no gaps; offsets
-are text, as in the service since 2025.
+byte; `body` and `application_properties` read them when asked. Events are tuples, which are made in a third of the
+time of a frozen dataclass. Sequence numbers start at 0 and have no gaps; offsets are text, as in the service since
+2025.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lpmops.sandbox.hub.amqp.message import make_sections, read_application_properties, read_body
 
@@ -50,8 +51,7 @@ class UnknownPartition(HubError, LookupError):
     """The hub has no such partition."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingEvent:
+class OutgoingEvent(NamedTuple):
     """An event to append: its encoded sections, and the partition key that chooses its partition."""
 
     sections: bytes
@@ -65,8 +65,7 @@ class OutgoingEvent:
         return cls(make_sections(body, application_properties), key)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An event as the log holds it. `enqueued_ms` is milliseconds since the epoch on the sandbox's clock."""
 
     partition: int

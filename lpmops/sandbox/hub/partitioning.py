@@ -8,10 +8,14 @@ service's choice; http://burtleburtle.net/bob/c/lookup3.c for the hash.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 _MASK = 0xFFFFFFFF
+_THREE = struct.Struct("<III")
 
 
+# The changes of a record come close to each other, and replays bring them all again.
+@lru_cache(maxsize=1 << 16)
 def partition_of(key: str, partitions: int) -> int:
     """The partition of `key` among `partitions`."""
     if not key:
@@ -25,37 +29,32 @@ def lookup3(data: bytes) -> tuple[int, int]:
     """Two 32-bit hashes of `data` (hashlittle2 with both seeds zero)."""
     a = b = c = (0xDEADBEEF + len(data)) & _MASK
     at, left = 0, len(data)
+    # Each event with a key comes through here: calls within the loop would take most of the time.
     while left > 12:
-        x, y, z = struct.unpack_from("<III", data, at)
-        a, b, c = _mix((a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK)
+        x, y, z = _THREE.unpack_from(data, at)
+        a, b, c = a + x, b + y, c + z & _MASK
+        a = a - c & _MASK ^ (c << 4 | c >> 28) & _MASK
+        c = c + b & _MASK
+        b = b - a & _MASK ^ (a << 6 | a >> 26) & _MASK
+        a = a + c & _MASK
+        c = c - b & _MASK ^ (b << 8 | b >> 24) & _MASK
+        b = b + a & _MASK
+        a = a - c & _MASK ^ (c << 16 | c >> 16) & _MASK
+        c = c + b & _MASK
+        b = b - a & _MASK ^ (a << 19 | a >> 13) & _MASK
+        a = a + c & _MASK
+        c = c - b & _MASK ^ (b << 4 | b >> 28) & _MASK
+        b = b + a & _MASK
         at, left = at + 12, left - 12
     if left == 0:
         return c, b
-    x, y, z = struct.unpack("<III", data[at:].ljust(12, b"\0"))
-    a, b, c = _final((a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK)
+    x, y, z = _THREE.unpack(data[at:].ljust(12, b"\0"))
+    a, b, c = a + x & _MASK, b + y & _MASK, c + z & _MASK
+    c = (c ^ b) - (b << 14 | b >> 18) & _MASK
+    a = (a ^ c) - (c << 11 | c >> 21) & _MASK
+    b = (b ^ a) - (a << 25 | a >> 7) & _MASK
+    c = (c ^ b) - (b << 16 | b >> 16) & _MASK
+    a = (a ^ c) - (c << 4 | c >> 28) & _MASK
+    b = (b ^ a) - (a << 14 | a >> 18) & _MASK
+    c = (c ^ b) - (b << 24 | b >> 8) & _MASK
     return c, b
-
-
-def _rotate(x: int, k: int) -> int:
-    return (x << k | x >> (32 - k)) & _MASK
-
-
-def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
-    a, c = ((a - c) & _MASK) ^ _rotate(c, 4), (c + b) & _MASK
-    b, a = ((b - a) & _MASK) ^ _rotate(a, 6), (a + c) & _MASK
-    c, b = ((c - b) & _MASK) ^ _rotate(b, 8), (b + a) & _MASK
-    a, c = ((a - c) & _MASK) ^ _rotate(c, 16), (c + b) & _MASK
-    b, a = ((b - a) & _MASK) ^ _rotate(a, 19), (a + c) & _MASK
-    c, b = ((c - b) & _MASK) ^ _rotate(b, 4), (b + a) & _MASK
-    return a, b, c
-
-
-def _final(a: int, b: int, c: int) -> tuple[int, int, int]:
-    c = ((c ^ b) - _rotate(b, 14)) & _MASK
-    a = ((a ^ c) - _rotate(c, 11)) & _MASK
-    b = ((b ^ a) - _rotate(a, 25)) & _MASK
-    c = ((c ^ b) - _rotate(b, 16)) & _MASK
-    a = ((a ^ c) - _rotate(c, 4)) & _MASK
-    b = ((b ^ a) - _rotate(a, 14)) & _MASK
-    c = ((c ^ b) - _rotate(b, 24)) & _MASK
-    return a, b, c

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -25,8 +25,7 @@ HEARTBEAT = "heartbeat"
 STAMPS = ("_sent_at", "_replay_id")
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingEvent:
+class OutgoingEvent(NamedTuple):
     """An event to send: its JSON in UTF-8, and the key that chooses its partition."""
 
     body: bytes

@@ -43,7 +43,7 @@ def is_replay(operation: Operation) -> bool:
 def chunk_lines(
     operation: Operation, shown: Mapping[str, Any] | None, now: datetime, mark_of_step: Callable[[str], Mark]
 ) -> Iterator[Line]:
-    """A line for each chunk around the one under way; those far from it as one line."""
+    """A line for each chunk around the one under way, whose run's page stands below it; those far from it as one line."""
     sent = {each["n"]: each for each in shown["chunks"]} if shown is not None else {}
     # The versions hold the rows of all companies: what was counted says how many of them are meant.
     part = _wanted(shown) / shown["rows_planned"] if shown is not None and shown["rows_planned"] else None
@@ -54,7 +54,11 @@ def chunk_lines(
         yield _many(chunks[:first], sent, "done")
     for step in chunks[first:last]:
         mark = _UNDER_WAY if step.state in ("begun", "accepted") else mark_of_step(step.state)
-        yield _chunk(step, sent.get(step.arguments["n"], {}), part, now, mark)
+        told = sent.get(step.arguments["n"], {})
+        yield _chunk(step, told, part, now, mark)
+        if step is chunks[here] and told.get("url"):
+            # On a line of its own, so that a terminal takes it whole for an address.
+            yield (Piece("    "), paint.piece(told["url"], "muted"))
     if last < len(chunks):
         yield _many(chunks[last:], sent, "to do")
 
