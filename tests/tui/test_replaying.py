@@ -118,7 +118,7 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
         assert "total 650 of 1,237 rows" in drawn
         assert "1 of 3 chunks" in drawn
         assert "about 6 min left" in drawn
-        assert "live latency p99 6.2 s now of 60 s promised  before it began 2 s" in drawn
+        assert "live latency p99 6.2 s of 60 s promised, 2 s before it" in drawn
 
 
 async def test_the_page_of_the_run_under_way_stands_there_as_plain_text() -> None:
@@ -140,7 +140,18 @@ async def test_what_was_not_read_yet_is_no_zero() -> None:
         await show(pilot, operation)
         await until(pilot, lambda: "total – of 1,237 rows" in text(pilot))
         assert "time left –" in text(pilot)
-        assert "before it began –" in text(pilot)
+        assert "promised, – before it" in text(pilot)
+
+
+async def test_what_stands_has_no_rate_and_no_chunk_under_way() -> None:
+    operation = replaying(chunk(1, "done", 400, 300), chunk(2, "accepted", 100), state="interrupted")
+    feed, orders = world(operation, shown(400, 250))
+    async with at_work(feed, orders, (80, 24)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "250 of about 618  left under way" in text(pilot))
+        assert "400 sent  4/s  done" in text(pilot)
+        assert "1 of 2 chunks" in text(pilot)
+        assert text(pilot).count("/s") == 1
 
 
 def test_of_hundreds_of_chunks_those_around_the_one_under_way_are_shown() -> None:

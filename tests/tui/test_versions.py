@@ -23,6 +23,7 @@ from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.screens.versions import VersionsScreen
 from lpmops.tui.version_rows import MISSING, PROVEN, CompanyRow, laid
 from lpmops.tui.widgets import range_companies
+from lpmops.tui.widgets.chosen_versions import next_line
 from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
 from lpmops.versions import Versions
@@ -99,7 +100,7 @@ async def test_whose_rows_are_in_the_range_is_shown_with_what_they_lack() -> Non
     ("found", "words"),
     [
         (line(kind="off", gaps=(), proven=()), "without a change feed there is nothing to compare or to replay"),
-        (line(gaps=(), proven=()), "not all was looked at  → R holds source against what landed"),
+        (line(gaps=(), proven=()), "not all looked at  → R holds source against what landed"),
         (line(gaps=(), proven=(Versions(0, 1_240),)), "each change landed once."),
         (line(gaps=(gap(repairable=0, why="its changes can't be read any more"),)), "no replay brings them back. its changes can't be read any more"),
         (line(gaps=(gap(missing=0, doubled=3),)), "nothing is missing; some landed doubled"),
@@ -398,6 +399,20 @@ async def test_changes_that_name_no_company_are_not_taken_for_those_of_every_com
         await pilot.press("P")
         await until(pilot, lambda: "changes that name no company can't be sent" in notices(pilot))
         assert pilot.app.screen is screen, "an empty field would have meant every company"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(240, "; by itself 14:07:12"), (-5, "what landed"), (None, "what landed")]
+)
+def test_when_it_is_looked_at_by_itself_is_told_in_eighty_columns_and_never_of_the_past(
+    seconds: int | None, said: str
+) -> None:
+    found = laid(
+        replace(line(gaps=(), proven=()), next_look=None if seconds is None else NOW + timedelta(seconds=seconds)), NOW
+    )
+    drawn = next_line(found, (), None, None, NOW)
+    assert "".join(part.text for part in drawn).endswith(said)
+    assert width_of(drawn) <= 80
 
 
 # What a key costs ---------------------------------------------------------------------------------------------------------------------------------

@@ -130,10 +130,12 @@ def next_line(
             Piece(" sends it all the same", "muted"),
         )
     line = found.line
-    by_itself = f"; {words.row_time(line.next_look, now)} by itself" if line.next_look is not None else ""
+    # What is overdue waits for something, so that no time could be told.
+    is_due = line.next_look is not None and line.next_look > now
+    by_itself = f"; by itself {words.row_time(line.next_look, now)}" if is_due else ""
     return (
         Piece(" ○ ", "unknown"),
-        Piece("not all was looked at  → ", "text"),
+        Piece("not all looked at  → ", "text"),
         Piece("R", "key"),
         Piece(" holds source against what landed", "accent"),
         Piece(by_itself, "muted"),

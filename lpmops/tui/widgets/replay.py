@@ -30,6 +30,8 @@ _BEFORE = timedelta(minutes=10)
 # The columns of the proof: as wide as a narrow terminal lets them be.
 _NAMED = 16
 _UNDER_WAY = Mark("▶", "under way", "accent", 1)
+_LEFT = Mark("▲", "left under way", "warn", 3)
+_AT_WORK = ("approved", "running", "verifying")
 
 
 def is_replay(operation: Operation) -> bool:
@@ -53,9 +55,11 @@ def chunk_lines(
     if first:
         yield _many(chunks[:first], sent, "done")
     for step in chunks[first:last]:
-        mark = _UNDER_WAY if step.state in ("begun", "accepted") else mark_of_step(step.state)
+        is_open, works = step.state in ("begun", "accepted"), operation.state in _AT_WORK
+        mark = (_UNDER_WAY if works else _LEFT) if is_open else mark_of_step(step.state)
         told = sent.get(step.arguments["n"], {})
-        yield _chunk(step, told, part, now, mark)
+        # Over the time in which nobody looked after it there is no rate.
+        yield _chunk(step, told, part, now, mark, has_rate=works or not is_open)
         if step is chunks[here] and told.get("url"):
             # On a line of its own, so that a terminal takes it whole for an address.
             yield (Piece("    "), paint.piece(told["url"], "muted"))
@@ -70,13 +74,15 @@ def _many(steps: Sequence[OperationStep], sent: Mapping[int, Mapping[str, Any]],
     return (Piece(f"    … {counted(len(steps), 'chunk', 'chunks')} {word}, {span}{known}", "muted"),)
 
 
-def _chunk(step: OperationStep, sent: Mapping[str, Any], part: float | None, now: datetime, mark: Mark) -> Line:
+def _chunk(
+    step: OperationStep, sent: Mapping[str, Any], part: float | None, now: datetime, mark: Mark, *, has_rate: bool
+) -> Line:
     given = step.arguments
     rows, planned = sent.get("rows"), round(int(given["rows"]) * (1.0 if part is None else part))
     is_done = step.state in FINISHED_STEPS
     share = 1.0 if is_done else min(1.0, (rows or 0) / planned) if planned else 0.0
     full = round(share * _BAR)
-    rate = words.rate(_rate(step, sent, now)) if step.begun_at is not None else ""
+    rate = f"  {words.rate(_rate(step, sent, now))}" if step.begun_at is not None and has_rate else ""
     run = f"  run {sent['run_id']}" if sent.get("run_id") else ""
     return (
         Piece(f"{given['n']:>2}  ", "muted"),
@@ -89,7 +95,7 @@ def _chunk(step: OperationStep, sent: Mapping[str, Any], part: float | None, now
             " sent" if is_done else f" of {'at most' if part in (None, 1.0) else 'about'} {words.count(planned)}",
             "muted",
         ),
-        Piece(f"  {rate}", "text"),
+        Piece(rate, "text"),
         Piece(f"  {mark.word}", mark.role),
         paint.piece(run, "muted"),
     )
@@ -121,11 +127,13 @@ def total_line(operation: Operation, shown: Mapping[str, Any] | None, now: datet
             Piece(f" of {words.count(wanted)} rows", "muted"),
         ),
         (Piece(f"{done} of {counted(len(chunks), 'chunk', 'chunks')}", "muted"),),
-        (Piece(words.rate(rows / seconds), "text"),) if rows and seconds > 0 else (),
+        (Piece(words.rate(rows / seconds), "text"),)
+        if rows and seconds > 0 and (is_over or operation.state in _AT_WORK)
+        else (),
     ]
     if is_over and seconds:
         said.append((Piece(f"took {words.duration(seconds)}", "muted"),))
-    elif operation.state in ("approved", "running"):
+    elif operation.state in _AT_WORK:
         said.append(_left(rows, wanted, seconds))
     return paint.joined(said, Piece("  ·  ", "faint"))
 
@@ -150,12 +158,11 @@ def latency_line(operation: Operation, scene: Scene, points: Points) -> Line:
     begun = min((step.begun_at for step in operation.steps if step.begun_at is not None), default=operation.started_at)
     before = [value for at, value in points if begun - _BEFORE <= at < begun]
     during = tuple(value for at, value in points if at >= begun)
-    was = f"  before it began {words.duration(median(before))}" if before else "  before it began –"
+    was = words.duration(median(before)) if before else words.UNKNOWN
     return (
         Piece("    live latency p99 ", "muted"),
         Piece(words.duration(now), marks.of_latency(now, scene.limits)),
-        Piece(f" now of {words.duration(scene.limits.latency)} promised", "muted"),
-        Piece(was, "muted"),
+        Piece(f" of {words.duration(scene.limits.latency)} promised, {was} before it", "muted"),
         Piece(f"  {words.sparkline(during, min(len(during), 12))[0]}" if during else "", "spark"),
     )
 
