@@ -26,7 +26,7 @@ from lpmops.tui.widgets import range_companies
 from lpmops.tui.widgets.chosen_versions import next_line
 from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
-from lpmops.versions import Versions
+from lpmops.versions import PRESENT_ROWS, Versions
 from tests.tui.driving import app_of, opened, rows, text, until
 from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
 from tests.tui.version_worlds import answer, commit, commits, committed, gap, line, lossy_day
@@ -472,3 +472,20 @@ async def test_a_range_that_stands_still_while_it_goes_on_shows_its_companies() 
         await pilot.press(*"mjj")
         await until(pilot, lambda: screen.companies.row_count == 4)
         assert "v 1,238 – 1,240 … m ends it" in text(pilot)
+
+
+async def test_what_remains_of_lost_versions_is_told_whole_and_once() -> None:
+    gone = Unreadable(Versions(910, 930), "VACUUM has removed the files of their changes.", PRESENT_ROWS)
+    found = line(gaps=(gap(repairable=0),))
+    assert found.proofs is not None
+    feed = lossy_day(replace(found, proofs=replace(found.proofs, unreadable=(gone,))))
+    feed.refusing = {"changes in": ServiceError("The changes of versions 910:930 can't be read.", service="databricks")}
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        await until(pilot, lambda: "no replay brings them back" in text(pilot))
+        await until(pilot, lambda: screen.companies.stands(screen.chosen))
+        await until(pilot, lambda: app_of(pilot).is_quiet)
+        await pilot.pause()
+        drawn = " ".join(text(pilot).split())
+        assert "the changes between are gone." in drawn
+        assert "can't be read." not in drawn, "nobody asks for what is known to be gone"

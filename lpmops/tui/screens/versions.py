@@ -40,6 +40,8 @@ from lpmops.versions import Versions
 # Of a range with more rows than these it is not counted whose they are.
 _COUNTED = 2_000_000
 _NOTES, _OVER = 3, 2
+# How many lines the notes take together, and on a low terminal.
+_HIGH, _NOTED, _NOTED_LOW = 30, 5, 2
 _RECENT = 120.0
 
 
@@ -120,7 +122,9 @@ class VersionsScreen(CloserScreen):
         counts = self._draw_companies(scene, found, chosen)
         # What is drawn of a version says whether it is chosen.
         self.versions.show(self.versions_shown, scene.now.astimezone(scene.zone))
-        self.query_one(ChosenLines).tell(self._words(scene, found))
+        self.query_one(ChosenLines).tell(
+            self._words(scene, found), self._notes(scene, found), _NOTED if self.room(scene) >= _HIGH else _NOTED_LOW
+        )
         work = self.owner.comparisons.of(self.environment)
         failed: Answer[Any] = (
             Answer(fault=work.fault, hint=work.hint) if work is not None and not scene.past else Answer()
@@ -153,12 +157,18 @@ class VersionsScreen(CloserScreen):
         if found is None:
             return []
         now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
-        lines = [
+        return [
             chosen_versions.chosen_line(found, self.choice, self._cursor, now),
             chosen_versions.next_line(
                 found, None if self.companies.stale else self.companies.laid, self.chosen, work, now
             ),
         ]
+
+    def _notes(self, scene: Scene, found: Laid | None) -> list[Line]:
+        """What can't be looked at any more, or not yet, and why."""
+        if found is None:
+            return []
+        work = self.owner.comparisons.of(self.environment)
         result = work.result if work is not None and not work.going else None
         if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
             # What could not be judged then has settled since, or is remembered.
@@ -166,13 +176,14 @@ class VersionsScreen(CloserScreen):
         lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
         said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
         said += result.warnings if result is not None else ()
-        return lines + [
-            (Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]
-        ]
+        return [(Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]]
 
     def _counts(self, scene: Scene, found: Laid, chosen: Versions | None) -> Answer[Mapping[str, int]]:
         """Whose rows are in the chosen versions; asked where they are not too many."""
         if chosen is None or found.line.feed.kind == "off" or version_rows.extent(found, chosen).rows > _COUNTED:
+            return Answer()
+        if _lost(found, chosen):
+            # Their changes can't be read: the notes say so already.
             return Answer()
         return self.look(scene, questions.changes_in(self.environment, chosen))
 

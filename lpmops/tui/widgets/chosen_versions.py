@@ -9,12 +9,15 @@ from datetime import datetime
 from textual.geometry import Size
 
 from lpmops.plain_text import counted
-from lpmops.tui import paint, words
+from lpmops.tui import folding, paint, words
 from lpmops.tui.comparisons import Comparison
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.version_rows import CompanyRow, Laid, extent
 from lpmops.tui.widgets.drawn import Drawn
 from lpmops.versions import Versions
+
+# How far a note that goes on is set in.
+_NOTED = 3
 
 
 @dataclass(slots=True)
@@ -33,20 +36,32 @@ class Choice:
 
 
 class ChosenLines(Drawn):
-    """Two lines: what is chosen, and what comes next."""
+    """Two lines, what is chosen and what comes next; below them notes, each over as many lines as it takes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._told: list[Line] = []
+        self._notes: list[Line] = []
+        self._most = 0
 
-    def tell(self, lines: list[Line]) -> None:
-        """Takes new lines."""
-        self._told = lines
+    def tell(self, lines: list[Line], notes: list[Line], most: int) -> None:
+        """Takes new lines, and notes for at most so many lines together."""
+        self._told, self._notes, self._most = lines, notes, most
         self.redraw()
 
     def lines(self, size: Size) -> list[Line]:
-        """The lines, cut to the width."""
-        return [paint.crop(line, size.width) for line in self._told]
+        """The lines, cut to the width; the last of the notes that has room is cut."""
+        lines = [paint.crop(line, size.width) for line in self._told]
+        left = self._most
+        for note in self._notes[: self._most]:
+            folded = folding.folded(note, max(1, size.width), _NOTED)
+            if len(folded) > left:
+                folded = [*folded[: left - 1], paint.crop((*folded[left - 1], Piece(" …", "muted")), size.width)]
+            lines += folded
+            left -= len(folded)
+            if not left:
+                break
+        return lines
 
 
 def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) -> Line:
