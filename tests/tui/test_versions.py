@@ -381,6 +381,14 @@ def test_the_axis_fills_its_room_however_many_commits_there_are(number: int, roo
         assert {width_of(each) for each in drawn[:3]} == {room}
 
 
+def test_the_signs_that_are_seen_are_explained_before_the_others() -> None:
+    found = laid(line(history=commits(4), gaps=(), proven=(), latest_version=3), NOW)
+    young = "".join(part.text for part in Axis(found, 74).legend)
+    assert young.startswith("━ proven   ─ not looked at")
+    assert young.endswith("╌ too young")
+    assert width_of(Axis(found, 74).legend) <= 74
+
+
 async def test_an_id_that_no_field_can_hold_is_told_and_left_to_the_command_line() -> None:
     feed = lossy_day(line(gaps=(gap(company="10,01"),)))
     async with at_work(feed, MemoryOrders(feed), (120, 40)) as pilot:
