@@ -298,6 +298,9 @@ async def test_what_could_not_be_read_is_said_with_what_remains() -> None:
         await show(pilot)
         await pilot.press("R")
         await until(pilot, lambda: "versions 3:40: VACUUM has removed the files of their changes." in text(pilot))
+        # A range that has nothing to do with them is not told of them.
+        await pilot.press("m", "m")
+        await until(pilot, lambda: "VACUUM" not in text(pilot).partition("what is known")[0].partition("╝")[2])
 
 
 # To the replay ------------------------------------------------------------------------------------------------------------------------------------

@@ -19,10 +19,9 @@ from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Route, to_data
 from lpmops.plain_text import plain_line
-from lpmops.store.proofs import Unreadable
-from lpmops.tui import commands, paint, questions, replay_order, version_rows
+from lpmops.tui import commands, questions, replay_order, version_rows
 from lpmops.tui.answers import Answer
-from lpmops.tui.paint import Line, Piece
+from lpmops.tui.paint import Line
 from lpmops.tui.place import Place
 from lpmops.tui.screens.closer import CloserScreen, FaultLines
 from lpmops.tui.sheet import Copyable, Sheet
@@ -39,7 +38,7 @@ from lpmops.versions import Versions
 
 # Of a range with more rows than these it is not counted whose they are.
 _COUNTED = 2_000_000
-_NOTES, _OVER = 3, 2
+_OVER = 2
 # How many lines the notes take together, and on a low terminal.
 _HIGH, _NOTED, _NOTED_LOW = 30, 5, 2
 _RECENT = 120.0
@@ -173,16 +172,13 @@ class VersionsScreen(CloserScreen):
         if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
             # What could not be judged then has settled since, or is remembered.
             result = None
-        lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
-        said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
-        said += result.warnings if result is not None else ()
-        return [(Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]]
+        return chosen_versions.note_lines(found, self.chosen, result)
 
     def _counts(self, scene: Scene, found: Laid, chosen: Versions | None) -> Answer[Mapping[str, int]]:
         """Whose rows are in the chosen versions; asked where they are not too many."""
         if chosen is None or found.line.feed.kind == "off" or version_rows.extent(found, chosen).rows > _COUNTED:
             return Answer()
-        if _lost(found, chosen):
+        if chosen_versions.lost(found, chosen):
             # Their changes can't be read: the notes say so already.
             return Answer()
         return self.look(scene, questions.changes_in(self.environment, chosen))
@@ -366,13 +362,6 @@ class VersionsScreen(CloserScreen):
         """The rows of the table that has the keys."""
         name = "versions" if self.table is self.versions else "companies"
         return Sheet(f"{self.environment}-{name}", [_data(row) for row in self.table.rows])
-
-
-def _lost(found: Laid, chosen: Versions | None) -> Sequence[Unreadable]:
-    """What is known to be gone for good among the chosen versions."""
-    proofs = found.line.proofs
-    known = proofs.unreadable if proofs is not None else ()
-    return [each for each in known if chosen is None or ranges.within([each.versions], chosen)]
 
 
 def _data(row: VersionRow | CompanyRow) -> dict[str, Any]:

@@ -8,16 +8,18 @@ from datetime import datetime
 
 from textual.geometry import Size
 
+from lpmops.control.reconciled import Reconciliation
 from lpmops.plain_text import counted
+from lpmops.store.proofs import Unreadable
 from lpmops.tui import folding, paint, words
 from lpmops.tui.comparisons import Comparison
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.version_rows import CompanyRow, Laid, extent
 from lpmops.tui.widgets.drawn import Drawn
-from lpmops.versions import Versions
+from lpmops.versions import Versions, within
 
-# How far a note that goes on is set in.
-_NOTED = 3
+# How many notes are told, and how far one that goes on is set in.
+_NOTES, _NOTED = 3, 3
 
 
 @dataclass(slots=True)
@@ -165,3 +167,25 @@ def _why(lacking: Sequence[CompanyRow], found: Laid) -> Line:
         if gap.missing and gap.why and gap.company_id in companies
     }
     return (paint.piece("; ".join(sorted(reasons)), "muted"),) if reasons else ()
+
+
+# Notes --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def note_lines(found: Laid, chosen: Versions | None, result: Reconciliation | None) -> list[Line]:
+    """What of the chosen versions can't be looked at any more or not yet, as is known or as a look has just said; why, and what remains."""
+    gone = lost(found, chosen, result.unreadable if result is not None else ())
+    said = [f"{_named(each.versions)}: {each.why} {each.remains}" for each in gone]
+    said += result.warnings if result is not None else ()
+    return [(Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]]
+
+
+def lost(found: Laid, chosen: Versions | None, just_seen: Sequence[Unreadable] = ()) -> Sequence[Unreadable]:
+    """What of the chosen versions is known to be gone for good, or could not be read just now."""
+    proofs = found.line.proofs
+    known = (*(proofs.unreadable if proofs is not None else ()), *just_seen)
+    return [each for each in known if chosen is None or within([each.versions], chosen)]
+
+
+def _named(versions: Versions) -> str:
+    return f"versions {versions}" if len(versions) > 1 else f"version {versions.first}"
