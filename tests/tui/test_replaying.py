@@ -195,6 +195,18 @@ async def test_the_proof_is_drawn_with_its_verdict_and_each_company(found: dict[
             assert each["why"] in text(pilot)
 
 
+@pytest.mark.parametrize(
+    ("size", "name"), [((80, 24), "1001 Twin River…"), ((120, 40), "1001 Twin Rivers Emergency Dispatch  ")]
+)
+async def test_a_company_of_the_proof_has_the_room_that_there_is(size: tuple[int, int], name: str) -> None:
+    operation = replaying(chunk(1, "done", 400, 300), state="succeeded", ended_at=ago(30))
+    feed, orders = world(operation, shown(412, proof=proof({**company(), "company": "Twin Rivers Emergency Dispatch"})))
+    async with at_work(feed, orders, size) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: name in text(pilot))
+        assert "source  landed  lacked missing doubled   extra" in text(pilot)
+
+
 async def test_w_writes_the_proof_down_and_copies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LPMOPS_STATE_DIR", str(tmp_path))
     operation = replaying(chunk(1, "done", 400, 300), state="succeeded", ended_at=ago(30))

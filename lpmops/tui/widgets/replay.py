@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
+
 from lpmops.actions import replay_latency, replay_show
 from lpmops.actions.replay import CHUNK
 from lpmops.control.operations import FINISHED_STEPS
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 _BAR, _AROUND, _COMPANIES = 8, 3, 12
 _BEFORE = timedelta(minutes=10)
-# The columns of the proof: as wide as a narrow terminal lets them be.
-_NAMED = 16
+# A company in the proof, as wide as a narrow terminal lets it be, and where there is room; a count.
+_NAMED, _NAMED_WIDE, _COUNT = 16, 40, 8
 _UNDER_WAY = Mark("▶", "under way", "accent", 1)
 _LEFT = Mark("▲", "left under way", "warn", 3)
 _AT_WORK = ("approved", "running", "verifying")
@@ -180,8 +182,8 @@ def digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(written(shown).encode()).hexdigest()
 
 
-def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator[Line]:
-    """The proof: its verdict, what it is about, each company's counts, and where its written form is; `digest` is that one's."""
+def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str, width: int = 0) -> Iterator[Line]:
+    """The proof: its verdict, what it is about, each company's counts, and where its written form is, `digest` that one's; for `width` cells."""
     proof = shown.get("proof")
     if proof is None:
         return
@@ -191,14 +193,17 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator
     if shown["latency"] is not None:
         yield (paint.piece(f"  live latency: {replay_latency.words(shown['latency'])}", "muted"),)
     yield paint.BLANK
-    yield (
-        Piece("  company".ljust(_NAMED + 4), "muted"),
-        *(Piece(_titled(name), "muted") for name in replay_show.SHOWN),
-    )
     # Whatever differs comes first, and of those that are whole some stand for all.
     companies = sorted(proof["companies"], key=_is_whole)
+    room = max(_NAMED, min(_NAMED_WIDE, width - 6 - _COUNT * len(replay_show.SHOWN)))
+    longest = max((cell_len(_name(each)) for each in companies[:_COMPANIES]), default=0)
+    named = max(_NAMED, min(room, longest))
+    yield (
+        Piece("  company".ljust(named + 4), "muted"),
+        *(Piece(_titled(name), "muted") for name in replay_show.SHOWN),
+    )
     for each in companies[:_COMPANIES]:
-        yield _company(each)
+        yield _company(each, named)
         if each["note"]:
             yield (Piece("      "), paint.piece(each["note"], "warn"))
     if rest := companies[_COMPANIES:]:
@@ -235,9 +240,13 @@ def _is_whole(each: Mapping[str, Any]) -> bool:
     return not (each["missing"] or each["doubled"] or each["extra"] or each["note"])
 
 
-def _company(each: Mapping[str, Any]) -> Line:
+def _name(each: Mapping[str, Any]) -> str:
+    return paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text
+
+
+def _company(each: Mapping[str, Any], named: int) -> Line:
     mark = marks.FINE if _is_whole(each) else marks.UNKNOWN if each["note"] else marks.DOWN
-    name = paint.fit_text(paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text, _NAMED)
+    name = paint.fit_text(_name(each), named)
     return (
         Piece(f"  {mark.glyph} ", mark.role),
         Piece(name, "strong"),
@@ -250,7 +259,7 @@ def _company(each: Mapping[str, Any]) -> Line:
 
 def _titled(count: str) -> str:
     """The heading of a count; `lacked` is what was missing before."""
-    return ("lacked" if count == "missing_before" else count).rjust(8)
+    return ("lacked" if count == "missing_before" else count).rjust(_COUNT)
 
 
 def _role(count: str, number: int | None) -> str:
