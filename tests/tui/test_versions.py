@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -28,7 +29,8 @@ from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
 from lpmops.versions import PRESENT_ROWS, Versions
 from tests.tui.driving import app_of, opened, rows, text, until
-from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
+from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pause_events
+from tests.tui.test_changing import planned
 from tests.tui.version_worlds import answer, commit, commits, committed, gap, line, lossy_day
 from tests.tui.worlds import NOW, MemoryFeed, good
 
@@ -273,6 +275,25 @@ async def test_a_look_under_way_says_how_far_it_is_and_r_stops_it() -> None:
         await until(pilot, lambda: "stopping after this span" in text(pilot))
         feed.comparing.set()
         await until(pilot, lambda: "✖ It was stopped." in text(pilot))
+
+
+async def test_while_a_replay_is_proven_r_does_not_take_its_place() -> None:
+    feed = lossy_day()
+    orders = MemoryOrders(feed)
+    orders.events, orders.step_gate = pause_events("prod"), threading.Semaphore(8)
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await planned(pilot, "3")
+        await pilot.press("A", *"yes", "enter")
+        await until(pilot, lambda: any(run.operation.state == "verifying" for run in app_of(pilot).going))
+        await pilot.press("escape")
+        await show(pilot)
+        await pilot.press("R")
+        await until(pilot, lambda: "is held against what landed just now" in notices(pilot))
+        assert feed.compared == []
+        orders.step_gate.release(9)
+        await until(pilot, lambda: not app_of(pilot).going)
+        await pilot.press("R")
+        await until(pilot, lambda: len(feed.compared) == 1)
 
 
 async def test_the_ticked_companies_alone_are_looked_at() -> None:

@@ -300,6 +300,14 @@ class VersionsScreen(CloserScreen):
             comparisons.stop(self.environment)
         elif self.latest().past is not None:
             self.owner.tell("the past stays as it was; n leads back to now")
+        elif any(
+            run.operation.environment == self.environment and run.operation.state == "verifying"
+            for run in self.owner.going
+        ):
+            # Of two looks at once the later one takes the place of the other, and the proof would begin anew.
+            self.owner.tell(
+                "what was sent is held against what landed just now; o shows it, and R looks when it is done"
+            )
         else:
             chosen = self.chosen
             comparisons.start(
