@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from lpmops.control.operations import planned
 from lpmops.control.reconciled import Asked
 from lpmops.control.versionline import VersionLine
 from lpmops.errors import ServiceError
@@ -29,8 +30,7 @@ from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
 from lpmops.versions import PRESENT_ROWS, Versions
 from tests.tui.driving import app_of, opened, rows, text, until
-from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pause_events
-from tests.tui.test_changing import planned
+from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pause_events, pause_plan
 from tests.tui.version_worlds import answer, commit, commits, committed, gap, line, lossy_day
 from tests.tui.worlds import NOW, MemoryFeed, good
 
@@ -282,11 +282,11 @@ async def test_while_a_replay_is_proven_r_does_not_take_its_place() -> None:
     orders = MemoryOrders(feed)
     orders.events, orders.step_gate = pause_events("prod"), threading.Semaphore(8)
     async with at_work(feed, orders, (120, 40)) as pilot:
-        await planned(pilot, "3")
-        await pilot.press("A", *"yes", "enter")
-        await until(pilot, lambda: any(run.operation.state == "verifying" for run in app_of(pilot).going))
-        await pilot.press("escape")
         await show(pilot)
+        runs, plan = app_of(pilot).runs, pause_plan("prod")
+        assert runs is not None
+        assert runs.apply(planned(plan, NOW), plan, "yes")
+        await until(pilot, lambda: any(run.operation.state == "verifying" for run in app_of(pilot).going))
         await pilot.press("R")
         await until(pilot, lambda: "is held against what landed just now" in notices(pilot))
         assert feed.compared == []
