@@ -46,7 +46,7 @@ def _ends_alike(name: str, trial: Trial) -> bool:
     trial.begin()
     began = time.monotonic()
     try:
-        difference = trial.difference(SCRIPTS[name](trial))
+        difference = trial.difference(SCRIPTS[name](trial) or range(0))
     except Exception as error:  # noqa: BLE001 - whatever ends a script is told in its line, and the others are tried
         _tell(name, trial.ground.count(), began, f"FAILED: {error}")
         trial.heal()

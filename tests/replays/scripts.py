@@ -117,9 +117,9 @@ class Trial:
         self.ground.settle(self.patience)
         self.ground.empty(*self.versions)
 
-    def difference(self, since: int | None = None) -> Landed:
-        """Wait until as much has landed as by the clean run, from version `since` on where one is named; then what differs, as a multiset."""
-        wanted = Counter({row: times for row, times in self.clean.items() if since is None or row[0] >= since})
+    def difference(self, lost: range = range(0)) -> Landed:
+        """Wait until as much has landed as by the clean run, but for the versions that are lost for good; then what differs, as a multiset."""
+        wanted = Counter({row: times for row, times in self.clean.items() if row[0] not in lost})
         # What is missing when the time is over is told with the rest.
         with suppress(AssertionError):
             wait_until(lambda: self.ground.count() >= wanted.total(), "it has landed", self.patience)
@@ -280,7 +280,7 @@ def columns_change(trial: Trial) -> None:
     wait_until(lambda: not live - trial.ground.landed_keys(behind, last), "what came after has landed", trial.patience)
 
 
-def vacuumed(trial: Trial) -> int:
+def vacuumed(trial: Trial) -> range:
     """VACUUM takes what is older than the middle: the whole is refused in words, and what can be read lands as in the clean run."""
     first, last = trial.versions
     middle = (first + last) // 2
@@ -288,11 +288,11 @@ def vacuumed(trial: Trial) -> int:
     refused = trial.run(*trial.words())
     assert (refused.code, "What remains" in refused.document["error"]["message"]) == (6, True), refused
     trial.send(*trial.words(middle, last))
-    return middle
+    return range(first, middle)
 
 
-# Each returns the version from which on all must be as in the clean run; None for all. What can't be undone comes last.
-SCRIPTS: Mapping[str, Callable[[Trial], int | None]] = {
+# Each returns the versions that are lost for good, if any: all others must be as in the clean run. What can't be undone comes last.
+SCRIPTS: Mapping[str, Callable[[Trial], range | None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         once,
