@@ -245,6 +245,12 @@ def _replay(identifier: str) -> Iterator[tuple[Desk, OperationRow, tuple[StepRow
     store = world().stored()
     try:
         operation, steps = journal.read(store, identifier)
+    except NotFoundError as error:
+        raise NotFoundError(
+            error.message,
+            hint="See those of this machine: lpmops replay list\n"
+            "One of another machine is ended there, or in the workspace, where its runs bear its id.",
+        ) from None
     finally:
         store.close()
     if operation.action != "replay.run":

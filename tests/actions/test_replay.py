@@ -768,6 +768,13 @@ def test_what_is_no_replay_is_not_shown_as_one(line: Line) -> None:
     assert (said.code, "is no replay" in said.document["error"]["message"]) == (6, True)
 
 
+def test_a_replay_of_another_machine_is_not_known_here_and_it_is_said_where_it_is_ended(line: Line) -> None:
+    for words in (("show", "261129-0638"), ("pause", "261129-0638"), ("resume", "261129-0638")):
+        said = line.run("replay", *words, "-o", "json")
+        error = said.document["error"]
+        assert (said.code, "lpmops replay list" in error["hint"], "another machine" in error["hint"]) == (3, True, True)
+
+
 def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
     company = {"company_id": "1001", "company": "a|b<c>", "database": "lpm-01", "note": "", "missing_before": None}
     counts = dict.fromkeys(("source", "landed", "missing", "doubled", "extra", "repairable"), 1)
