@@ -285,6 +285,7 @@ async def test_while_a_replay_is_proven_r_does_not_take_its_place() -> None:
         await show(pilot)
         runs, plan = app_of(pilot).runs, pause_plan("prod")
         assert runs is not None
+        orders.arm("prod")
         assert runs.apply(planned(plan, NOW), plan, "yes")
         await until(pilot, lambda: any(run.operation.state == "verifying" for run in app_of(pilot).going))
         await pilot.press("R")
