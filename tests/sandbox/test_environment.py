@@ -152,9 +152,7 @@ def test_the_hub_keeps_the_units_that_its_namespace_was_given_over_a_restart(liv
     first = lives()
     first.deploy()
     plan = first.environment.plan
-    first.account.event_hubs.patch(
-        plan.subscription_id, plan.resource_group, plan.namespace, {"sku": {"capacity": 17}}
-    )
+    first.account.event_hubs.patch(plan.subscription_id, plan.resource_group, plan.namespace, {"sku": {"capacity": 17}})
     assert first.environment.hub.throughput_units == 17
     assert lives().environment.hub.throughput_units == 17
 

@@ -28,6 +28,7 @@ class WindowBuffer:
 
     def __init__(self) -> None:
         self._chunks: list[_Chunk] = []
+        self._next_end: datetime | None = None
         self._closed_through: datetime | None = None
         self.late = 0
 
@@ -44,9 +45,12 @@ class WindowBuffer:
         self.late += len(rows) - len(timely)
         if not timely:
             return
+        ends = [rows[index][0] for index in timely]
+        first = min(ends)
+        self._next_end = first if self._next_end is None else min(first, self._next_end)
         arrays = [
             pa.array([outputs[index] for index in timely], pa.int64()),
-            pa.array([rows[index][0] for index in timely], pa.timestamp("us")),
+            pa.array(ends, pa.timestamp("us")),
         ]
         arrays += [
             pa.array([rows[index][place] for index in timely], arrow_type(kind))
@@ -60,6 +64,9 @@ class WindowBuffer:
         """Take out the rows of all windows that end at or before the watermark, as one table with its kinds; None where there are none."""
         if self._closed_through is None or watermark > self._closed_through:
             self._closed_through = watermark
+        # Asked with each batch and each look for one, and most of the time no window ends.
+        if self._next_end is None or watermark < self._next_end:
+            return None
         limit = pa.scalar(watermark, pa.timestamp("us"))
         closing: list[_Chunk] = []
         open_: list[_Chunk] = []
@@ -71,6 +78,7 @@ class WindowBuffer:
             if count < chunk.table.num_rows:
                 open_.append(_Chunk(chunk.table.filter(pc.invert(ended)), chunk.kinds) if count else chunk)
         self._chunks = open_
+        self._next_end = min((pc.min(chunk.table["w"]).as_py() for chunk in open_), default=None)
         return _together(closing) if closing else None
 
 

@@ -120,10 +120,11 @@ class Replay:
             )
 
     def _chunk(self, chunk: Chunk, cancelled: threading.Event) -> Chunk | None:
-        changes = self._in_order(self._table.changes(chunk.from_version, chunk.to_version))
+        changes = self._wanted(self._table.changes(chunk.from_version, chunk.to_version))
+        places = self._in_order(changes)
         rows = quarantined = 0
         for first in range(0, changes.num_rows, self._given.rate):
-            part = changes.slice(first, self._given.rate)
+            part = changes.take(places.slice(first, self._given.rate))
             events, oversized = self._writer.write(part, self._clock.now(), self._given.replay_id)
             if cancelled.is_set() or not self._sent(events, cancelled):
                 return None
@@ -136,18 +137,22 @@ class Replay:
                 return None
         return replace(chunk, rows=rows, quarantined=quarantined, state="done")
 
-    def _in_order(self, changes: pa.Table) -> pa.Table:
-        """What is to be sent of the changes: by version, in each what is deleted first, then by record."""
+    def _wanted(self, changes: pa.Table) -> pa.Table:
+        """What is to be sent of the changes."""
         given = self._given
+        wanted = pc.not_equal(changes["_change_type"], PREIMAGE)
         if given.companies:
-            wanted = pa.array(given.companies, pa.string())
-            changes = changes.filter(pc.is_in(changes[given.company].cast("string"), value_set=wanted))
-        changes = changes.filter(pc.not_equal(changes["_change_type"], PREIMAGE))
-        kept = pc.not_equal(changes["_change_type"], "delete").cast("int8")
+            companies = pa.array(given.companies, pa.string())
+            wanted = pc.and_(wanted, pc.is_in(changes[given.company].cast("string"), value_set=companies))
+        return changes.filter(wanted)
+
+    def _in_order(self, changes: pa.Table) -> pa.Array:
+        """The places of the changes as they are sent: by version, in each what is deleted first, then by record."""
+        keys = changes.select(["_commit_version", self._given.record])
+        keys = keys.append_column("_kept", pc.not_equal(changes["_change_type"], "delete").cast("int8"))
         # As in Spark, a record without a name comes first.
-        keys = [(name, "ascending", "at_start") for name in ("_commit_version", "_kept", given.record)]
-        place = pc.sort_indices(changes.append_column("_kept", kept), keys)
-        return changes.take(place)
+        order = [(name, "ascending", "at_start") for name in ("_commit_version", "_kept", self._given.record)]
+        return pc.sort_indices(keys, order)
 
     def _sent(self, events: Sequence[OutgoingEvent], cancelled: threading.Event) -> bool:
         """Whether the events were taken; a throttled hub is waited for, until the run is cancelled."""

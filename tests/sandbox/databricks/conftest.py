@@ -110,7 +110,6 @@ class World:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
 
-    @property
     def is_streaming(self) -> bool:
         """Whether a run of the stream job works."""
         return self.workspace.stream_arguments() is not None

@@ -23,7 +23,7 @@ def newest(world: World, **asked: Any) -> jobs.BaseRun:
 def test_a_new_workspace_streams_at_once(make_world: Make) -> None:
     world = make_world()
     world.pass_time(1)
-    assert world.is_streaming
+    assert world.is_streaming()
     run = newest(world)
     assert run.state is not None
     assert run.status is not None
@@ -41,7 +41,7 @@ def test_a_restart_of_the_process_keeps_the_run(make_world: Make) -> None:
     before = newest(first)
     first.close()
     again = make_world()
-    assert again.is_streaming
+    assert again.is_streaming()
     assert newest(again).run_id == before.run_id
 
 
@@ -49,7 +49,7 @@ def test_a_failed_run_says_why_and_the_next_one_comes_after_the_back_off(make_wo
     world = make_world()
     world.pass_time(1)
     world.workspace.fail_run("[DELTA_MISSING_CHANGE_DATA] gone")
-    assert not world.is_streaming
+    assert not world.is_streaming()
     failed = newest(world)
     assert failed.state is not None
     assert failed.status is not None
@@ -63,7 +63,7 @@ def test_a_failed_run_says_why_and_the_next_one_comes_after_the_back_off(make_wo
     assert output.error_trace is not None
     assert output.error_trace.endswith("StreamingQueryException: [DELTA_MISSING_CHANGE_DATA] gone")
     world.pass_time(2)
-    assert world.is_streaming
+    assert world.is_streaming()
     assert newest(world).number_in_job == 2
 
 
@@ -74,14 +74,14 @@ def test_a_broken_stream_never_runs_and_mostly_shows_failed_runs(make_world: Mak
     seen = []
     for _ in range(150):
         world.pass_time(0.2)
-        assert not world.is_streaming
+        assert not world.is_streaming()
         run = world.workspace.jobs.runs()[0]
         seen.append(run.result)
     assert seen.count("FAILED") > 90
     assert len(world.workspace.jobs.runs()) > 5
     world.workspace.mend_runs()
     world.pass_time(2.5)
-    assert world.is_streaming
+    assert world.is_streaming()
 
 
 def test_run_now_ends_the_back_off(make_world: Make) -> None:
@@ -93,12 +93,12 @@ def test_run_now_ends_the_back_off(make_world: Make) -> None:
         world.workspace.fail_run("again")
     run = world.sdk().jobs.run_now(job.job_id)
     world.pass_time(0.8)
-    assert world.is_streaming
+    assert world.is_streaming()
     assert newest(world).run_id == run.bind()["run_id"]
     assert newest(world).trigger == jobs.TriggerType.CONTINUOUS_RESTART
     world.workspace.fail_run("once more")
     world.pass_time(1.9)
-    assert world.is_streaming, "the back-off began anew"
+    assert world.is_streaming(), "the back-off began anew"
 
 
 def test_run_now_replaces_the_active_run_of_a_continuous_job(make_world: Make) -> None:
@@ -109,7 +109,7 @@ def test_run_now_replaces_the_active_run_of_a_continuous_job(make_world: Make) -
     assert old.run_id is not None
     world.sdk().jobs.run_now(old.job_id)
     world.pass_time(2)
-    assert world.is_streaming
+    assert world.is_streaming()
     ended = world.sdk().jobs.get_run(old.run_id)
     assert ended.state is not None
     assert ended.state.result_state == jobs.RunResultState.CANCELED
@@ -147,10 +147,10 @@ def test_a_paused_stream_stops_with_its_run_and_starts_when_it_is_resumed(make_w
     assert run.job_id is not None
     paused = jobs.JobSettings(continuous=jobs.Continuous(pause_status=jobs.PauseStatus.PAUSED))
     sdk.jobs.update(run.job_id, new_settings=paused)
-    assert world.is_streaming
+    assert world.is_streaming()
     sdk.jobs.cancel_all_runs(job_id=run.job_id)
     world.pass_time(10)
-    assert not world.is_streaming
+    assert not world.is_streaming()
     settings = sdk.jobs.get(run.job_id).settings
     assert settings is not None
     assert settings.tasks is not None
@@ -158,7 +158,7 @@ def test_a_paused_stream_stops_with_its_run_and_starts_when_it_is_resumed(make_w
     resumed = jobs.JobSettings(continuous=jobs.Continuous(pause_status=jobs.PauseStatus.UNPAUSED))
     sdk.jobs.update(run.job_id, new_settings=resumed)
     world.pass_time(1)
-    assert world.is_streaming
+    assert world.is_streaming()
 
 
 def test_a_cancelled_run_of_a_continuous_job_is_followed_by_another(make_world: Make) -> None:
@@ -167,9 +167,9 @@ def test_a_cancelled_run_of_a_continuous_job_is_followed_by_another(make_world: 
     run = newest(world)
     assert run.run_id is not None
     world.sdk().jobs.cancel_run(run.run_id)
-    assert not world.is_streaming
+    assert not world.is_streaming()
     world.pass_time(3)
-    assert world.is_streaming
+    assert world.is_streaming()
     assert newest(world).run_id != run.run_id
 
 
@@ -180,7 +180,7 @@ def test_a_deleted_stream_stays_away(make_world: Make) -> None:
     assert run.job_id is not None
     world.sdk().jobs.delete(run.job_id)
     world.pass_time(10)
-    assert not world.is_streaming
+    assert not world.is_streaming()
     with pytest.raises(ResourceDoesNotExist):
         world.sdk().jobs.get(run.job_id)
     world.close()
