@@ -223,6 +223,21 @@ async def test_n_and_b_go_from_gap_to_gap_and_round_the_end() -> None:
         assert screen.chosen == Versions(100, 130)
 
 
+async def test_a_chosen_gap_that_has_grown_is_chosen_as_a_whole() -> None:
+    feed = lossy_day()
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        assert screen.chosen == Versions(910, 930)
+        feed.line = line(gaps=(gap(first=905, last=940),))
+        await pilot.press("r")
+        await until(pilot, lambda: screen.chosen == Versions(905, 940))
+        feed.line = line(gaps=())
+        await pilot.press("r")
+        await until(
+            pilot, lambda: "905 – 940" in text(pilot) and "missing" not in text(pilot).partition("905 – 940")[2][:200]
+        )
+
+
 async def test_i_chooses_what_was_committed_in_the_last_incident() -> None:
     feed = lossy_day(line(gaps=()))
     feed.happened = [
@@ -285,6 +300,7 @@ async def test_while_a_replay_is_proven_r_does_not_take_its_place() -> None:
         await show(pilot)
         runs, plan = app_of(pilot).runs, pause_plan("prod")
         assert runs is not None
+        orders.arm("prod")
         assert runs.apply(planned(plan, NOW), plan, "yes")
         await until(pilot, lambda: any(run.operation.state == "verifying" for run in app_of(pilot).going))
         await pilot.press("R")

@@ -196,6 +196,11 @@ class VersionsScreen(CloserScreen):
     def _begin_with(self, found: Laid) -> None:
         """Chooses what the place names, else the newest range in which something is missing, as soon as one is known."""
         before, self._begun = self._begun, found
+        if before is not None and before is not found and self.choice.versions in before.missing:
+            # A gap that was chosen may have grown, and half a gap is nothing to replay.
+            gap = version_rows.gap_at(found, self.choice.versions.last)
+            if gap is not None and self.choice.versions.first in gap:
+                self.choice.versions = gap
         if before is found or (before is not None and (before.missing or self.chosen is not None)):
             return
         wanted: Versions | None = None
