@@ -32,7 +32,12 @@ _PICTURES = {
 def main() -> NoReturn:
     """Run `lpmops` with the arguments of this process, and exit."""
     heed_signals()
-    sys.exit(run())
+    code = run()
+    from lpmops.cli import output
+
+    for stream in (sys.stdout, sys.stderr):
+        output.finish(stream)
+    sys.exit(code)
 
 
 def heed_signals() -> None:

@@ -187,7 +187,7 @@ class Desk:
                 "The lock changed hands just now; nothing was done.", hint="Look again: lpmops lock show"
             )
         body = {"reason": reason, "holder": before.holder, "operation": before.operation, "fence": before.fence}
-        self._note("lock.broken", body)
+        self.note("lock.broken", body)
         return before
 
     def freeze(self, reason: str, until: datetime | None) -> LockState:
@@ -196,14 +196,14 @@ class Desk:
         if until is not None and until <= self.now():
             raise UsageError("The freeze would be over before it begins.", hint="Name a time to come: --until 2h")
         self.control.freeze(reason, self.who(), until)
-        self._note("freeze", {"reason": reason, "until": to_data(until)})
+        self.note("freeze", {"reason": reason, "until": to_data(until)})
         return self.control.state()
 
     def unfreeze(self, reason: str) -> bool:
         """Lift the freeze; False where there was none. Raises ServiceError types."""
         lifted = self.control.unfreeze()
         if lifted:
-            self._note("unfreeze", {"reason": reason})
+            self.note("unfreeze", {"reason": reason})
         return lifted
 
     def close(self) -> None:
@@ -226,8 +226,9 @@ class Desk:
             stop=stop,
         )
 
-    def _note(self, what: str, body: Mapping[str, Any]) -> None:
-        audit.append(self.store, self.now(), self.environment.name, self.who(), what, body)
+    def note(self, what: str, body: Mapping[str, Any], operation: str | None = None) -> None:
+        """Write down in the audit what an operator did beside the steps of an operation. Raises StoreError."""
+        audit.append(self.store, self.now(), self.environment.name, self.who(), what, body, operation)
         head = audit.head(self.store)
         try:
             if head is not None:

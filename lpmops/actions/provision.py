@@ -126,7 +126,7 @@ def _rights(bench: Bench, world: World, off: Sequence[Found]) -> list[str]:
     service, refused = bench.services.resources, list[str]()
     for at_hub in (False, True):
         needed = {
-            provision_steps.RIGHTS[found.item.kind]: found
+            rights.WRITES[found.item.kind]: found
             for found in off
             if at_hub is (found.item.kind is Kind.ROLE and hub.live is not None)
         }

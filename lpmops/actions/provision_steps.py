@@ -10,7 +10,6 @@ from lpmops.actions import provision_world as worlds
 from lpmops.actions import roles
 from lpmops.actions.action import Bench, Handler
 from lpmops.actions.provision_world import Database, Found
-from lpmops.control import rights
 from lpmops.control.hands import Observation, Sight
 from lpmops.control.plan import Change, Step
 from lpmops.errors import RefusedError
@@ -20,15 +19,6 @@ from lpmops.routing.landscape import Kind, Wanted
 from lpmops.store.journal import StepRow
 
 RESOURCE, ROLE, OBJECT = "provision.resource", "provision.role", "provision.object"
-# The rights that a write takes, as Resource Manager names them; those of a diagnostic setting and a role are on what they hang on.
-RIGHTS = {
-    Kind.NAMESPACE: "Microsoft.EventHub/namespaces/write",
-    Kind.HUB: "Microsoft.EventHub/namespaces/eventhubs/write",
-    Kind.GROUP: "Microsoft.EventHub/namespaces/eventhubs/consumergroups/write",
-    Kind.JOB: "Microsoft.StreamAnalytics/streamingjobs/write",
-    Kind.ROLE: rights.MAY_ASSIGN,
-    Kind.SETTING: "Microsoft.Insights/diagnosticSettings/write",
-}
 _VERBS = {Kind.ROLE: "give", Kind.SETTING: "send"}
 _MOVING = frozenset({"creating", "updating", "activating", "enabling", "accepted", "inprogress", "provisioning"})
 _FAILED = frozenset({"failed", "canceled", "deleting", "removing"})

@@ -360,7 +360,7 @@ def _verify(bench: Bench, plan: Plan, operation: str) -> Mapping[str, Any]:
     ranges = [Versions(int(first), int(last)) for first, last in plan.wish["ranges"]]
     companies = tuple(plan.wish["companies"])
     asked = [Asked(versions=one, companies=companies, again=True) for one in ranges]
-    proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked])
+    proof = replay_show.proof_data([bench.prover.hold(bench, each) for each in asked], ranges)
     sent = [step for step in plan.steps if step.kind == CHUNK]
     runs = list(_all_runs(bench, operation))
     return {

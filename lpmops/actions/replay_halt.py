@@ -7,7 +7,7 @@ where it was with `resume`, a cancelled one is over.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +45,12 @@ def pause(desk: Desk, identifier: str, reason: str) -> dict[str, Any]:
     operation, steps = journal.read(desk.store, identifier)
     if operation.state not in UNFINISHED:
         return _data(desk, operation.id, "it had come to its end before it could be paused.")
+    # The process that runs it writes down that a run has ended, and not that somebody wanted so.
+    desk.note("replay.paused", {"reason": reason, "runs": ended}, operation.id)
     if any(step.state in OUT_STEPS for step in steps):
         # The run that was under way is known to be over: whoever resumes sends its chunk again.
         desk.resolve(operation.id, "not-done", reason or "paused")
-    return _data(desk, operation.id, f"{ended}; it goes on with: lpmops replay resume {operation.id}")
+    return _data(desk, operation.id, f"{_words(ended)}; it goes on with: lpmops replay resume {operation.id}")
 
 
 def cancel(desk: Desk, identifier: str, reason: str) -> dict[str, Any]:
@@ -58,11 +60,15 @@ def cancel(desk: Desk, identifier: str, reason: str) -> dict[str, Any]:
     """
     ended = _end(desk, identifier, "cancel")
     desk.abort(identifier, reason)
-    return _data(desk, identifier, f"{ended}; the replay was given up.")
+    return _data(desk, identifier, f"{_words(ended)}; the replay was given up.")
 
 
-def _end(desk: Desk, identifier: str, verb: str) -> str:
-    """Look until no run of the replay is at work and no process runs it; what was ended, in words."""
+def _words(ended: Sequence[str]) -> str:
+    return f"run {', '.join(ended)} was ended" if ended else "no run was at work"
+
+
+def _end(desk: Desk, identifier: str, verb: str) -> list[str]:
+    """Look until no run of the replay is at work and no process runs it; the runs that were ended."""
     operation, _ = journal.read(desk.store, identifier)
     if operation.state not in UNFINISHED:
         raise RefusedError(
@@ -84,7 +90,7 @@ def _end(desk: Desk, identifier: str, verb: str) -> str:
                 operation=operation.id,
             )
         desk.ticking.sleep(1.0)
-    return f"run {', '.join(ended)} was ended" if ended else "no run was at work"
+    return list(ended)
 
 
 def _refuse_where_all_is_sent(desk: Desk, identifier: str, verb: str) -> None:

@@ -48,7 +48,7 @@ def entry_of(job: Mapping[str, Any]) -> str:
 
 def rights_that_lack(bench: Bench) -> Iterator[str]:
     """What the job's identity, as which a run goes, may not do in Unity Catalog: who gives it, by which words. What can't be told is left out."""
-    for right in access.look(bench.services, bench.now, needs=access.chosen((rights.STREAM,), ("unity",))):
+    for right in access.look(bench.services, bench.now, needs=access.chosen((rights.STREAM,), ("unity", "eventhub"))):
         if right.state == "lacks":
             yield f"{right.who} lacks {right.right} on {right.on}: {right.why}. Hand this to {right.giver}: {right.grant}"
 
@@ -80,8 +80,8 @@ def _of_the_stream(bench: Bench, feed: FeedState) -> Iterator[str]:
     if progress is not None and feed.table_id and progress.table_id and feed.table_id != progress.table_id:
         yield (
             "The table was made anew since the stream's checkpoint was written: the versions are those of another table now, and the stream sends "
-            "none of them. Let it follow this table first: set a new databricks.checkpoint in lpmops.toml, then: "
-            f"lpmops stream deploy -e {bench.environment.name} --from-version {feed.first_version or feed.oldest_version or 0}"
+            f"none of them. Let it follow this table first: {remedies.new_checkpoint(bench.environment)}, then: "
+            f"{remedies.deploy_stream(bench.environment, feed.first_version or feed.oldest_version or 0)}"
         )
 
 
@@ -100,7 +100,8 @@ def _of_the_companies(bench: Bench, wished: Exact) -> Iterator[str]:
         except LpmopsError as error:
             yield f"The landing table of {database} can't be looked at: {error.message}"
             continue
-        yield from (f"{database}: {risk}" for risk in check.risks)
+        see = f"See what lacks, and how it is made: {remedies.provision(bench.environment)}"
+        yield from (f"{database}: {risk} {see}" for risk in check.risks)
         if any(name == _UNIQUE for name, _ in check.statements):
             yield (
                 f"{database} has no index that drops what is delivered twice (IGNORE_DUP_KEY), so that what has landed would land again. "
@@ -126,7 +127,7 @@ def _of_other_replays(bench: Bench, wished: Exact) -> Iterator[str]:
         if overlaps and (not others or not wished.companies or others & set(wished.companies)):
             operation = run.name.removeprefix(RUN_PREFIX).partition(" ")[0]
             yield (
-                f"Replay {operation} of {run.by or 'somebody'} sends {span} just now (run {run.run_id}). "
+                f"Replay {operation} of {run.by or 'somebody'} sends {span} just now (run {run.run_id}{f', {run.url}' if run.url else ''}). "
                 f"Wait for it; who began it ends it with: lpmops replay cancel {operation} --reason WHY"
             )
 

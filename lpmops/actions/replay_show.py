@@ -8,10 +8,12 @@ from typing import Any
 
 from lpmops.actions import replay_latency
 from lpmops.control.reconciled import CompanyResult, Reconciliation
+from lpmops.control.remedies import command
 from lpmops.model import ReplayProgress, ReplayRun, to_data
 from lpmops.plain_text import plain
 from lpmops.store import codec
 from lpmops.store.journal import OperationRow, StepRow
+from lpmops.versions import Versions
 
 # What is shown of a company, in order.
 SHOWN = ("source", "landed", "missing_before", "missing", "doubled", "extra")
@@ -23,8 +25,11 @@ _EXCUSED = {
 }
 
 
-def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
-    """Reconciliations of the ranges of a replay, at least one, as one proof: the counts of each company over all of them."""
+def proof_data(proofs: Sequence[Reconciliation], asked: Sequence[Versions]) -> dict[str, Any]:
+    """Reconciliations of the ranges of a replay, at least one, as one proof: the counts of each company over all of them.
+
+    `asked` are the ranges as they were asked for, of which the newest versions may be too young to be judged.
+    """
     found: dict[str, dict[str, Any]] = {}
     for proof in proofs:
         for each in proof.companies:
@@ -40,9 +45,9 @@ def proof_data(proofs: Sequence[Reconciliation]) -> dict[str, Any]:
         {
             "versions": f"from {proof.waiting_from} on",
             "why": "they are too young to be judged.",
-            "remains": "Reconcile them later.",
+            "remains": f"A minute later: {_reconcile(proof.environment, proof.waiting_from, wanted.last)}",
         }
-        for proof in proofs
+        for proof, wanted in zip(proofs, asked, strict=True)
         if proof.waiting_from is not None
     ]
     return {
@@ -126,6 +131,7 @@ def data(
         "reason": operation.reason,
         "ticket": operation.ticket,
         "error": operation.error,
+        "given_up": result.get("reason") if state == "cancelled" else None,
     }
 
 
@@ -175,7 +181,7 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         lines += ["", f"Live latency: {_cell(replay_latency.words(shown['latency']))}."]
     proof = shown["proof"]
     if proof is None:
-        return [*lines, "", "There is no proof yet: it is made once all runs are done."]
+        return [*lines, "", _cell(without_proof(shown))]
     lines += [
         "",
         "### Proof",
@@ -199,6 +205,19 @@ def markdown(shown: Mapping[str, Any]) -> list[str]:
         f"- versions {each['versions']}: {_cell(each['why'])} {_cell(each['remains'])}" for each in proof["unreadable"]
     ]
     return [*lines, *(["", *said] if said else []), "", _cell(method(proof))]
+
+
+def without_proof(shown: Mapping[str, Any]) -> str:
+    """Why there is no proof: it is still to come, or never will be."""
+    if shown["state"] not in ("cancelled", "failed"):
+        return "There is no proof yet: it is made once all runs are done."
+    why = f" ({shown['given_up']})" if shown["given_up"] else ""
+    look = _reconcile(shown["environment"], shown["from_version"], shown["to_version"])
+    return f"There is no proof: it is {shown['state']}{why}. What has landed of its versions: {look}"
+
+
+def _reconcile(environment: str, first: int, last: int) -> str:
+    return command("lpmops", "reconcile", "-e", environment, "--versions", f"{first}:{last}")
 
 
 def notes(company: Mapping[str, Any]) -> list[str]:

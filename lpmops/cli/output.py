@@ -166,6 +166,15 @@ def leave(code: ExitCode) -> None:
         raise typer.Exit(int(code))
 
 
+def finish(stream: TextIO) -> None:
+    """Write what is left, and let go of a stream that nobody reads any more: Python would flush it again at exit, complain, and end with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _write(stream: TextIO, text: str) -> None:
     """Write what the stream's encoding can't hold as escapes; a reader that went away ends the command without a word."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -173,7 +182,5 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except BrokenPipeError:
-        # Python flushes stdout once more at exit, and would complain about the pipe again.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        finish(stream)
         raise typer.Exit(SIGPIPE_EXIT) from None

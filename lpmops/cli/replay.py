@@ -314,7 +314,7 @@ def _lines(data: dict[str, Any]) -> list[str]:
     lines += [f"  {name}: {plain(data[name])}" for name in ("reason", "ticket", "error") if data[name]]
     proof = data["proof"]
     if proof is None:
-        return [*lines, "  There is no proof yet: it is made once all runs are done."]
+        return [*lines, f"  {plain(replay_show.without_proof(data))}"]
     lines.append(f"  proof: {replay_show.verdict(proof)}")
     lines += [
         f"    versions {each['versions']}: {plain(each['why'])} {plain(each['remains'])}"

@@ -6,7 +6,7 @@ judged. Needs no right to write, and writes nothing. A paused database is told b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from lpmops import resources
 from lpmops.config import Config, Environment
 from lpmops.control import access, access_rows, fitness, questions, remedies
+from lpmops.control.doctor_features import features
+from lpmops.control.doctor_limits import limits
 from lpmops.control.findings import Finding, Level, by_area
-from lpmops.control.questions import Answers, Asked, Once, Unasked
+from lpmops.control.questions import Answers, Asked, Once, Unasked, unanswered
 from lpmops.control.remedies import command
 from lpmops.errors import DatabasePausedError
-from lpmops.model import FeedState, HubState, NamespaceState, StreamingJob
-from lpmops.plain_text import counted, plain
+from lpmops.plain_text import plain
 from lpmops.routing.landscape import Kind
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ PATIENCE = 13.0
 _CLOCK_SECONDS = 30.0
 # How long a question to a database waits for what its server says of it.
 _SERVER_SECONDS = 3.0
-_GROUPS: Mapping[str, int] = {"basic": 1, "standard": 20, "premium": 100, "dedicated": 1_000}
-_OUTPUTS_PLANNED, _OUTPUTS_MOST, _QUERY_MOST = 40, 60, 512_000
-_WEEK = 7 * 86_400.0
-_UNIT_OUT = 2_000_000.0
 _METRICS = ("IncomingBytes", "OutgoingBytes", "ThrottledRequests")
 # What each service is asked that shows that it answers, and how it is called.
 _REACH: Mapping[str, tuple[str, str]] = {
@@ -57,8 +54,8 @@ def examine(
         "sign-in": lambda: _sign_in(services, answers, now()),
         "reach": lambda: _reach(environment, answers),
         "rights": lambda: _rights(environment, answers),
-        "features": lambda: _features(environment, answers),
-        "limits": lambda: _limits(environment, answers),
+        "features": lambda: features(environment, answers),
+        "limits": lambda: limits(environment, answers),
         "latency": lambda: _latency(environment, config, answers),
     }
     return by_area([finding for area, rule in rules.items() for finding in _judged(area, rule)])
@@ -133,11 +130,6 @@ def _without_waking(services: EnvironmentServices, asked: Mapping[str, Asked]) -
     return {**found, "databases": ("azure", databases)}
 
 
-def _unknown(identifier: str, area: str, error: Unasked, what: str) -> Finding:
-    todo = (error.problem.hint,) if error.problem.hint else ()
-    return Finding(identifier, area, Level.UNKNOWN, f"{what} could not be asked.", (error.problem.message,), todo)
-
-
 def _pins(environment: Environment, answers: Answers) -> Iterator[Finding]:
     """The ids that the clouds themselves say, against those of the configuration."""
     pinned = {
@@ -160,7 +152,7 @@ def _pins(environment: Environment, answers: Answers) -> Iterator[Finding]:
         try:
             answer = answers[question]
         except Unasked as error:
-            yield _unknown(identifier, "configuration", error, f"The {name}'s id")
+            yield unanswered(identifier, "configuration", error, f"The {name}'s id")
             continue
         live = answer[0]["server_name"] if name == "server" and answer else answer
         same = str(live or "").lower() == wanted.lower()
@@ -200,7 +192,7 @@ def _sign_in(services: EnvironmentServices, answers: Answers, now: datetime) -> 
     try:
         ahead = answers["clock"]
     except Unasked as error:
-        yield _unknown("sign-in.clock", "sign-in", error, "The services' clock")
+        yield unanswered("sign-in.clock", "sign-in", error, "The services' clock")
         return
     if ahead is None:
         yield Finding("sign-in.clock", "sign-in", Level.UNKNOWN, "The service does not say its time.")
@@ -311,263 +303,33 @@ def _rights(environment: Environment, answers: Answers) -> Iterator[Finding]:
         yield Finding("rights.there", "rights", Level.OK, f"{there} of {len(found)} rights that are needed are there.")
 
 
-def _features(environment: Environment, answers: Answers) -> Iterator[Finding]:
-    try:
-        feed: FeedState = answers["feed"]
-        on = feed.kind != "off"
-        evidence = (
-            f"change feed {feed.kind}",
-            f"writer version {feed.writer_version}",
-            f"features: {', '.join(feed.features) or 'none'}",
-        )
-        said = (
-            "The table records its changes."
-            if on
-            else "The table does not record its changes: nothing can be streamed."
-        )
-        yield Finding(
-            "features.change_feed",
-            "features",
-            Level.OK if on else Level.BAD,
-            said,
-            evidence,
-            () if on else (remedies.enable_feed(environment),),
-            "" if on else "60 s",
-        )
-    except Unasked as error:
-        yield _unknown("features.change_feed", "features", error, "The table's change feed")
-    try:
-        namespace: NamespaceState = answers["namespace"]
-        basic = namespace.tier.lower() == "basic"
-        said = (
-            "Tier Basic has no Kafka endpoint and one consumer group: the stream can't send to it."
-            if basic
-            else f"Tier {namespace.tier} has what the stream needs."
-        )
-        yield Finding(
-            "features.tier",
-            "features",
-            Level.BAD if basic else Level.OK,
-            said,
-            (f"{namespace.tier}, {namespace.throughput_units} throughput units",),
-        )
-    except Unasked as error:
-        yield _unknown("features.tier", "features", error, "The namespace's tier")
-    yield from _job_features(environment, answers)
-
-
-def _job_features(environment: Environment, answers: Answers) -> Iterator[Finding]:
-    try:
-        jobs: Sequence[StreamingJob] = answers["asa"]
-    except Unasked as error:
-        yield _unknown("features.jobs", "features", error, "The Stream Analytics jobs")
-        return
-    deploy = command("lpmops", "asa", "deploy", "-e", environment.name, "--dry-run")
-    if not jobs:
-        yield Finding(
-            "features.jobs",
-            "features",
-            Level.BAD,
-            "There is no Stream Analytics job: nothing lands.",
-            (),
-            (deploy,),
-            "60 s",
-        )
-    for job in jobs:
-        wrong = [
-            *(["drops rows that do not fit, silently"] if job.output_error_policy == "Drop" else []),
-            *(
-                [f"has compatibility level {job.compatibility_level}"]
-                if job.compatibility_level not in ("1.2", None)
-                else []
-            ),
-        ]
-        said = f"{job.name} {' and '.join(wrong)}." if wrong else f"{job.name} is set up as lpmops sets it up."
-        evidence = (f"output error policy {job.output_error_policy}", f"compatibility level {job.compatibility_level}")
-        yield Finding(
-            f"features.job.{job.name}",
-            "features",
-            Level.WARN if wrong else Level.OK,
-            said,
-            evidence,
-            (deploy,) if wrong else (),
-        )
-    yield from _diagnostics(environment, answers)
-
-
-def _diagnostics(environment: Environment, answers: Answers) -> Iterator[Finding]:
-    try:
-        found: Mapping[str, Sequence[Mapping[str, Any]]] = answers["diagnostics"]
-    except Unasked as error:
-        yield _unknown("features.diagnostics", "features", error, "The jobs' diagnostic settings")
-        return
-    for job, settings in found.items():
-        logged = {
-            str(log.get("category") or log.get("categoryGroup"))
-            for setting in settings
-            for log in (setting.get("properties") or {}).get("logs") or ()
-            if log.get("enabled")
-        }
-        whole = bool(logged & {"allLogs"}) or {"Execution", "Authoring"} <= logged
-        said = (
-            f"{job} writes its logs."
-            if whole
-            else f"{job} writes no log of its execution: why it drops or fails can't be told."
-        )
-        todo = () if whole else (command("lpmops", "provision", "apply", "-e", environment.name, "--dry-run"),)
-        yield Finding(
-            f"features.diagnostics.{job}",
-            "features",
-            Level.OK if whole else Level.WARN,
-            said,
-            (f"categories: {', '.join(sorted(logged)) or 'none'}",),
-            todo,
-        )
-
-
-def _limits(environment: Environment, answers: Answers) -> Iterator[Finding]:
-    yield from _groups(answers)
-    yield from _retention(environment.databricks.table, answers)
-    try:
-        for job in answers["asa"]:
-            yield _outputs(job)
-        yield from _egress(environment, answers)
-    except Unasked as error:
-        yield _unknown("limits.outputs", "limits", error, "The jobs' outputs")
-
-
-def _groups(answers: Answers) -> Iterator[Finding]:
-    try:
-        used, namespace = len(answers["groups"]), answers["namespace"]
-    except Unasked as error:
-        yield _unknown("limits.consumer_groups", "limits", error, "The hub's consumer groups")
-        return
-    most = _GROUPS.get(namespace.tier.lower(), 20)
-    level = Level.BAD if used >= most else Level.WARN if used >= most - 2 else Level.OK
-    said = f"{used} of {most} consumer groups are used" + ("; no further job can be added." if used >= most else ".")
-    yield Finding(
-        "limits.consumer_groups", "limits", level, said, tuple(plain(name) for name in answers["groups"][:20])
-    )
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 86_400:g} d" if seconds >= 86_400 else f"{seconds / 3_600:.3g} h"
-
-
-def _retention(table: str, answers: Answers) -> Iterator[Finding]:
-    try:
-        hub: HubState = answers["hub"]
-        short = hub.retention < _WEEK
-        said = f"The hub keeps events {_span(hub.retention)}" + (
-            ": a job that stands longer loses records." if short else "."
-        )
-        yield Finding(
-            "limits.hub_retention",
-            "limits",
-            Level.WARN if short else Level.OK,
-            said,
-            (f"{hub.partitions} partitions",),
-            ("Let the hub keep 7 days: eventhub.retention_days in lpmops.toml, then lpmops provision apply.",)
-            if short
-            else (),
-        )
-    except Unasked as error:
-        yield _unknown("limits.hub_retention", "limits", error, "The hub's retention")
-    try:
-        feed: FeedState = answers["feed"]
-    except Unasked as error:
-        yield _unknown("limits.feed_retention", "limits", error, "How long the change feed lasts")
-        return
-    if feed.retention is None:
-        yield Finding(
-            "limits.feed_retention",
-            "limits",
-            Level.UNKNOWN,
-            "How long the change feed lasts can't be told from the table.",
-        )
-        return
-    short = feed.retention < _WEEK
-    said = f"Changes last {_span(feed.retention)}" + (": a replay reaches no further back." if short else ".")
-    todo = (
-        (f"ALTER TABLE {table} SET TBLPROPERTIES (delta.deletedFileRetentionDuration = 'interval 7 days')",)
-        if short
-        else ()
-    )
-    yield Finding("limits.feed_retention", "limits", Level.WARN if short else Level.OK, said, (), todo)
-
-
-def _outputs(job: StreamingJob) -> Finding:
-    outputs, length = len(job.outputs), len(job.query)
-    level = Level.BAD if outputs >= _OUTPUTS_MOST else Level.WARN if outputs > _OUTPUTS_PLANNED else Level.OK
-    said = f"{job.name} has {outputs} of {_OUTPUTS_MOST} outputs" + (
-        "; a further database needs another job." if level is not Level.OK else "."
-    )
-    evidence = (f"query {length:,} of {_QUERY_MOST:,} characters", f"{job.streaming_units or 0:g} streaming units")
-    return Finding(f"limits.outputs.{job.name}", "limits", level, said, evidence)
-
-
-def _egress(environment: Environment, answers: Answers) -> Iterator[Finding]:
-    """What all jobs read together against what the namespace gives: each reads the whole stream."""
-    try:
-        series, namespace = answers["metrics"], answers["namespace"]
-    except Unasked as error:
-        yield _unknown("limits.throughput", "limits", error, "The namespace's load")
-        return
-    peaks = {
-        each.metric: max((point.value for point in each.points if point.value is not None), default=None)
-        for each in series
-    }
-    incoming = peaks.get("IncomingBytes")
-    if incoming is None:
-        yield Finding(
-            "limits.throughput", "limits", Level.UNKNOWN, "Azure Monitor has no bytes of the last minutes yet."
-        )
-        return
-    jobs = len(answers["asa"])
-    needed, given = incoming / 60 * max(1, jobs), _UNIT_OUT * max(1, namespace.throughput_units)
-    share = needed / given
-    level = Level.BAD if share > 1 else Level.WARN if share > 0.7 else Level.OK
-    reading = counted(jobs, "job reads", "jobs read")
-    said = f"{reading} {needed / 1e6:.2f} MB/s of the {given / 1e6:g} MB/s that {namespace.throughput_units} throughput units give."
-    todo = (remedies.add_throughput(environment, namespace),) if level is not Level.OK else ()
-    yield Finding(
-        "limits.throughput",
-        "limits",
-        level,
-        said,
-        (f"incoming {incoming / 60 / 1e6:.2f} MB/s at most in the last minutes",),
-        todo,
-        "60 s" if level is Level.BAD else "",
-    )
-
-
 def _latency(environment: Environment, config: Config, answers: Answers) -> Iterator[Finding]:
-    limits = config.thresholds
+    thresholds = config.thresholds
     rules: tuple[tuple[str, str, Callable[[], Iterable[Finding]]], ...] = (
         (
             "latency.job",
             "The streaming job",
-            lambda: fitness.job(environment, limits, answers["job"], answers["settings"]),
+            lambda: fitness.job(environment, thresholds, answers["job"], answers["settings"]),
         ),
-        ("latency.batch", "The stream's progress", lambda: fitness.batches(limits, answers["progress"])),
+        ("latency.batch", "The stream's progress", lambda: fitness.batches(thresholds, answers["progress"])),
         (
             "latency.partitions",
             "The hub's partitions",
-            lambda: fitness.hub(limits, answers["hub"], answers["asa"]),
+            lambda: fitness.hub(thresholds, answers["hub"], answers["asa"]),
         ),
         (
             "latency.windows",
             "The jobs' windows",
-            lambda: [each for job in answers["asa"] for each in fitness.analytics(environment, limits, job)],
+            lambda: [each for job in answers["asa"] for each in fitness.analytics(environment, thresholds, job)],
         ),
         (
             "latency.databases",
             "The databases' settings",
-            lambda: fitness.databases(environment, limits, answers["databases"]),
+            lambda: fitness.databases(environment, thresholds, answers["databases"]),
         ),
     )
     for identifier, what, rule in rules:
         try:
             yield from list(rule())
         except Unasked as error:
-            yield _unknown(identifier, "latency", error, what)
+            yield unanswered(identifier, "latency", error, what)

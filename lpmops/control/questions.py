@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from lpmops.control.findings import Finding, Level
 from lpmops.control.probes import Probe, Probes, Problem
 
 T = TypeVar("T")
@@ -55,6 +56,12 @@ class Unasked(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
+
+
+def unanswered(identifier: str, area: str, error: Unasked, what: str) -> Finding:
+    """What an assessment finds where it could not ask."""
+    todo = (error.problem.hint,) if error.problem.hint else ()
+    return Finding(identifier, area, Level.UNKNOWN, f"{what} could not be asked.", (error.problem.message,), todo)
 
 
 class Answers:

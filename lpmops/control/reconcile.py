@@ -7,6 +7,7 @@ goes on where it was. Nothing is called complete that could not be read.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +21,10 @@ from lpmops.control.collect import utc_now
 from lpmops.control.hands import StopRequest
 from lpmops.control.readers import CONTROL_REACH, read_control
 from lpmops.control.reconcile_keys import Difference
-from lpmops.control.reconcile_range import COMMITS_AT_MOST, Timeline
+from lpmops.control.reconcile_range import Timeline
 from lpmops.control.reconcile_results import joined, result_of, sentence, without_counts
 from lpmops.control.reconcile_spans import Cost, Counted, Found, Spans, read_places
+from lpmops.control.reconcile_unrouted import UnroutedKeys
 from lpmops.control.reconciled import Asked, Reconciliation
 from lpmops.errors import ForbiddenError, NotFoundError, StatementError, UnreadableChangesError
 from lpmops.model import FeedState
@@ -77,11 +79,11 @@ def look(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A range to look at, for some companies or, with none named, for all; `known` where it is looked at for a gap that is open."""
+    """A range to look at, for some companies or, with none named, for all; `gaps` are the open ones for whose sake, none where nobody has looked."""
 
     versions: Versions
     companies: tuple[str, ...] = ()
-    known: bool = False
+    gaps: tuple[OpenGap, ...] = ()
 
 
 class _Run:
@@ -121,14 +123,16 @@ class _Run:
             self._unreadable.append(Unreadable(Versions(0, feed.latest_version), why, PRESENT_ROWS))
             return self._reconciliation(None, None)
         self._remembered = remembered = proofs.read(self._store, self._environment.name, self._table_id)
-        self._timeline = timeline = Timeline(self._cost.of(lambda: databricks.history(self._commits(feed, remembered))))
+        self._timeline = timeline = Timeline(
+            self._cost.of(lambda: databricks.history(ranges.commits_needed(self._asked, feed, remembered)))
+        )
         wanted = ranges.asked_range(self._asked, feed, timeline)
         if wanted is None:
             return self._reconciliation(None, None)
         wanted = self._recorded(wanted, feed)
         if wanted is None:
             return self._reconciliation(None, None)
-        wanted = self._in_reach(wanted, remembered)
+        wanted = ranges.in_reach(self._asked, wanted, remembered)
         jobs = self._services.streamanalytics.jobs()
         settled = ranges.settled(wanted, timeline, feed.table_id, databricks.progress(), jobs, self._beat(), self._now)
         if settled.waiting_from is not None:
@@ -136,11 +140,16 @@ class _Run:
         if settled.last < wanted.first:
             return self._reconciliation(None, settled.waiting_from)
         wanted = Versions(wanted.first, min(wanted.last, settled.last))
-        spans = Spans(self._config, self._services, self._places, timeline, remembered, self._cost, self._renew)
+        unrouted = UnroutedKeys(self._services.sql, self._environment, self._store, self._renew)
+        spans = Spans(
+            self._config, self._services, self._places, timeline, remembered, self._cost, self._renew, unrouted
+        )
         self._dead = spans.dead
         self._add_unreadable(wanted, remembered)
         self._look(spans, timeline, list(self._work(wanted, remembered, timeline)))
         self._add_lost()
+        if unrouted.trouble:
+            self._warnings.append(unrouted.trouble)
         for name, why in spans.dead.items():
             remains = "Its companies are looked at again by the next run, once it answers."
             self._unreadable.append(Unreadable(wanted, f"{name} can't be read: {why}", remains, later=True))
@@ -170,32 +179,6 @@ class _Run:
             return None
         return max((beat.sent_at for beat in control.beats), default=earliest)
 
-    def _commits(self, feed: FeedState, remembered: Proofs) -> int:
-        """How many commits of the history are needed to bound the spans and to know how old each version is."""
-        if self._asked.since is not None:
-            return COMMITS_AT_MOST
-        if self._asked.versions is not None:
-            oldest = self._asked.versions.first
-        elif self._asked.again or self._asked.companies or not (proven := remembered.of(EVERY_COMPANY)):
-            oldest = 0
-        else:
-            known = (feed.first_version, feed.oldest_version, feed.latest_version - COMMITS_AT_MOST + 1)
-            lowest = max(each for each in known if each is not None)
-            if self._asked.spans is not None:
-                lowest = max(lowest, proven[0].first)
-            known_of = [*proven, *(each.versions for each in remembered.unreadable)]
-            holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], known_of)
-            gaps = (gap.versions.first for gap in remembered.gaps if gap.repairable or not gap.missing)
-            oldest = min([holes[0].first if holes else feed.latest_version, *gaps])
-        return max(1, min(COMMITS_AT_MOST, feed.latest_version - oldest + 1))
-
-    def _in_reach(self, wanted: Versions, remembered: Proofs) -> Versions:
-        """Of what nobody bounded, a run of a few spans goes no further back than the first of them did: what is older waits for one that does."""
-        proven = remembered.of(EVERY_COMPANY)
-        if self._asked.spans is None or self._asked.versions is not None or not proven:
-            return wanted
-        return Versions(min(max(wanted.first, proven[0].first), wanted.last), wanted.last)
-
     def _recorded(self, wanted: Versions, feed: FeedState) -> Versions | None:
         """The part of a range of which the feed has the changes; the rest is unreadable."""
         first = feed.first_version
@@ -218,24 +201,29 @@ class _Run:
             holes = without(readable, remembered.of(EVERY_COMPANY))
         for hole in holes:
             yield _Work(hole, chosen)
-        open_gaps = [gap for gap in remembered.gaps if not chosen or gap.company_id in chosen]
-        readable_parts = [
-            part
-            for gap in open_gaps
+        parts = [
+            (part, gap)
+            for gap in remembered.gaps
+            if not chosen or gap.company_id in chosen
             for known in within([gap.versions], wanted)
             for part in without([known], unreadable)
         ]
-        for gathered in timeline.gathered(readable_parts):
-            for span in without([gathered], [*holes, *unreadable]):
-                concerned = {gap.company_id for gap in open_gaps if gap.versions.meets(span)}
-                yield _Work(span, tuple(sorted(concerned)), known=True)
+        pieces = timeline.gathered(part for part, _ in parts)
+        inside: dict[int, list[OpenGap]] = defaultdict(list)
+        for part, gap in parts:
+            inside[bisect_left(pieces, part.first, key=lambda piece: piece.last)].append(gap)
+        for number, piece in enumerate(pieces):
+            for span in without([piece], [*holes, *unreadable]):
+                gaps = tuple(gap for gap in inside[number] if gap.versions.meets(span))
+                if gaps:
+                    yield _Work(span, tuple(sorted({gap.company_id for gap in gaps})), gaps)
 
     def _look(self, spans: Spans, timeline: Timeline, work: Sequence[_Work]) -> None:
         pieces = [(span, each) for each in work for span in timeline.spans(each.versions)]
         if self._asked.spans is not None:
             # What happened last is what somebody may still do something about; what is known to be open waits for what nobody has seen,
             # and takes turns: first what was not looked at for longest.
-            pieces.sort(key=lambda piece: (piece[1].known, self._waits_since(*piece), -piece[0].last))
+            pieces.sort(key=lambda piece: (bool(piece[1].gaps), self._waits_since(*piece), -piece[0].last))
         for number, (span, wish) in enumerate(pieces, 1):
             why = self._why_to_stop(number)
             if why:
@@ -251,10 +239,10 @@ class _Run:
                     self._give_up(*piece)
 
     def _waits_since(self, span: Versions, work: _Work) -> datetime:
-        if not work.known:
-            return self._now
-        times = self._remembered.looked_at.items()
-        return min((at for versions, at in times if versions.meets(span)), default=self._now)
+        """When the oldest of the gaps in it was looked at last; now where there is none."""
+        known = self._remembered.looked_at
+        here = (gap.versions for gap in work.gaps if gap.versions.meets(span))
+        return min((known[versions] for versions in here if versions in known), default=self._now)
 
     def _why_to_stop(self, number: int) -> str:
         """Why the span of that number, from 1 on, is not read any more; empty where it is."""

@@ -95,15 +95,19 @@ def difference(
     is_before: Callable[[int], bool] = lambda _: False,
     had_landed: Callable[[int], bool] = lambda _: False,
     why: str = "",
+    unrouted: Collection[K] = (),
+    why_unrouted: str = "",
 ) -> Difference:
     """What differs. `quarantined` keys and versions that `is_before` the route are in the source and did not have to land.
 
-    `had_landed` says of which versions that they were complete before; `why` is the cause of whatever differs, where it is known.
+    `had_landed` says of which versions that they were complete before; `why` is the cause of whatever differs, where it is known, and `why_unrouted`
+    that of the missing that are among the `unrouted`.
     """
-    draft, put_aside, before, kept_once = _Draft(), 0, 0, 0
+    draft, passed, put_aside, before, kept_once = _Draft(), _Draft(), 0, 0, 0
     for key in source.keys() | landed.keys():
         wanted, have = source[key], landed[key]
-        at = draft.of(key.version)
+        whole, apart = draft.of(key.version), passed.of(key.version)
+        at = apart if wanted > have and key in unrouted and not had_landed(key.version) else whole
         at.source += wanted
         at.landed += have
         lacking = max(0, wanted - have)
@@ -119,7 +123,11 @@ def difference(
             at.doubled += have - wanted
         elif have > wanted:
             at.extra += have
-    values = draft.versions.values()
+    values = [*draft.versions.values(), *passed.versions.values()]
+    gaps = [
+        *_gaps(company_id, draft.versions, why, had_landed),
+        *_gaps(company_id, passed.versions, why_unrouted, had_landed),
+    ]
     return Difference(
         missing=sum(each.missing for each in values),
         doubled=sum(each.doubled for each in values),
@@ -127,7 +135,7 @@ def difference(
         quarantined=put_aside,
         before=before,
         kept_once=kept_once,
-        gaps=tuple(_gaps(company_id, draft.versions, why, had_landed)),
+        gaps=tuple(sorted(gaps, key=lambda gap: (gap.versions, gap.why))),
     )
 
 

@@ -60,8 +60,9 @@ def _too_many(companies: tuple[CompanyResult, ...], here: tuple[str, str]) -> It
         yield NextStep(why, command("lpmops", "provision", "plan", *here))
     left = 0
     for each in companies:
-        left += sum(gap.extra for gap in each.gaps if not gap.why)
-        strayed = [gap for gap in each.gaps if gap.extra and gap.why]
+        # The cause of a gap is that of its missing, but where there are none: then it says where the rows stand.
+        strayed = [gap for gap in each.gaps if gap.extra and gap.why and not gap.missing]
+        left += sum(gap.extra for gap in each.gaps if gap not in strayed)
         for why in dict.fromkeys(gap.why for gap in strayed):
             number = sum(gap.extra for gap in strayed if gap.why == why)
             who = f"company {each.company_id}" if each.company_id else "no company"

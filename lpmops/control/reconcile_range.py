@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Commit, FeedState, StreamingJob, StreamProgress, to_data
-from lpmops.versions import Versions
+from lpmops.store.proofs import EVERY_COMPANY, Proofs
+from lpmops.versions import Versions, without
 
 # An event that has not landed after this time is late (design: sixty seconds from commit to row).
 LANDING = timedelta(seconds=60)
@@ -137,6 +138,34 @@ def first_version(feed: FeedState, timeline: Timeline) -> int:
     if known:
         return max(known)
     return timeline.first if timeline.first is not None else feed.latest_version
+
+
+def commits_needed(asked: Asked, feed: FeedState, remembered: Proofs) -> int:
+    """How many commits of the history are needed to bound the spans and to know how old each version is."""
+    if asked.since is not None:
+        return COMMITS_AT_MOST
+    if asked.versions is not None:
+        oldest = asked.versions.first
+    elif asked.again or asked.companies or not (proven := remembered.of(EVERY_COMPANY)):
+        oldest = 0
+    else:
+        known = (feed.first_version, feed.oldest_version, feed.latest_version - COMMITS_AT_MOST + 1)
+        lowest = max(each for each in known if each is not None)
+        if asked.spans is not None:
+            lowest = max(lowest, proven[0].first)
+        known_of = [*proven, *(each.versions for each in remembered.unreadable)]
+        holes = without([Versions(min(max(0, lowest), feed.latest_version), feed.latest_version)], known_of)
+        gaps = (gap.versions.first for gap in remembered.gaps if gap.repairable or not gap.missing)
+        oldest = min([holes[0].first if holes else feed.latest_version, *gaps])
+    return max(1, min(COMMITS_AT_MOST, feed.latest_version - oldest + 1))
+
+
+def in_reach(asked: Asked, wanted: Versions, remembered: Proofs) -> Versions:
+    """Of what nobody bounded, a run of a few spans goes no further back than the first of them did: what is older waits for one that does."""
+    proven = remembered.of(EVERY_COMPANY)
+    if asked.spans is None or asked.versions is not None or not proven:
+        return wanted
+    return Versions(min(max(wanted.first, proven[0].first), wanted.last), wanted.last)
 
 
 def settled(

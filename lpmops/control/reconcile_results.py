@@ -8,7 +8,7 @@ from dataclasses import replace
 from lpmops.control import routes
 from lpmops.control.reconcile_keys import Difference
 from lpmops.control.reconcile_spans import Found, Places, combined
-from lpmops.control.reconciled import CompanyResult
+from lpmops.control.reconciled import UNROUTED, CompanyResult
 from lpmops.store.proofs import OpenGap, Unreadable
 from lpmops.versions import Versions
 
@@ -31,13 +31,15 @@ def result_of(company_id: str, total: Found, places: Places, dead: Mapping[str, 
         quarantined=unlike.quarantined,
         before=unlike.before,
         gaps=gaps,
-        note=_note(company_id, unlike, route, unread),
+        note=_note(company_id, unlike, gaps, route, unread),
         unread=unread,
         kept_once=unlike.kept_once,
     )
 
 
-def _note(company_id: str, unlike: Difference, route: routes.RouteEntry | None, unread: str) -> str:
+def _note(
+    company_id: str, unlike: Difference, gaps: Sequence[OpenGap], route: routes.RouteEntry | None, unread: str
+) -> str:
     said = []
     if not company_id:
         said.append("these changes name no company and go to unrouted")
@@ -47,6 +49,10 @@ def _note(company_id: str, unlike: Difference, route: routes.RouteEntry | None, 
         said.append("its route was removed: what comes goes to unrouted")
     elif route.state == routes.PAUSED and unlike.missing:
         said.append("its route is paused: resume it before what is missing is sent again")
+    passed = [gap for gap in gaps if gap.missing and gap.why.startswith(UNROUTED)]
+    if passed:
+        more = " and at other times" if len({gap.why for gap in passed}) > 1 else ""
+        said.append(f"{sum(gap.missing for gap in passed):,} of the missing: {passed[0].why}{more}")
     if unlike.kept_once:
         said.append(
             f"{unlike.kept_once} of the missing are in the source more than once, and a landing table keeps one"

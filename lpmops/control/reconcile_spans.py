@@ -19,6 +19,7 @@ from lpmops.control import routes
 from lpmops.control.lock import ControlDatabase
 from lpmops.control.reconcile_keys import Difference, difference
 from lpmops.control.reconcile_range import ROWS_A_SPAN, Timeline
+from lpmops.control.reconcile_unrouted import UnroutedKeys
 from lpmops.control.reconciled import HAD_LANDED
 from lpmops.control.routes import RouteEntry
 from lpmops.control.side_by_side import ask_each
@@ -127,9 +128,10 @@ class Spans:
         remembered: Proofs,
         cost: Cost,
         renew: Callable[[], None],
+        unrouted: UnroutedKeys,
     ) -> None:
         self._routing, self._services, self._cost, self._renew = config.routing, services, cost, renew
-        self.places, self._timeline, self._remembered = places, timeline, remembered
+        self.places, self._timeline, self._remembered, self._unrouted = places, timeline, remembered, unrouted
         self.dead: dict[str, str] = {}
 
     def read(self, versions: Versions) -> Iterator[Counted | tuple[Versions, UnreadableChangesError]]:
@@ -246,21 +248,28 @@ class Spans:
         if asked:
             self._cost.of(lambda: self._count_keys(versions, asked, source))
             put_aside = self._cost.of(lambda: self._services.changes.quarantined(versions, asked))
+        landed = {each: self._landed_at_home(each, versions) for each in company_ids}
         for company_id in company_ids:
-            home = self.places.home(company_id)
-            wanted = source[company_id]
-            landed: Counter[Key] = Counter() if home is None else self._landed_keys(home, company_id, versions)
             if not self._is_taken(company_id):
                 # What landed while there was a route is right; nothing has to land now.
-                wanted = wanted & landed
+                source[company_id] &= landed[company_id]
+        lacking = {each: keys for each in company_ids if (keys := source[each] - landed[each])}
+        passed = self._unrouted.of(lacking, versions, self._committed(versions.first)) if lacking else {}
+        for company_id in company_ids:
+            home = self.places.home(company_id)
             aside = {key for each, key in put_aside if each == company_id}
+            none_took = passed.get(company_id, {})
             found = difference(
                 company_id,
-                wanted,
-                landed,
+                source[company_id],
+                landed[company_id],
                 aside,
                 partial(self._is_before, company_id),
                 partial(_lies_in, self._complete_before(company_id)),
+                unrouted=none_took,
+                why_unrouted=self._unrouted.why(
+                    company_id, none_took, lacking.get(company_id, ()), self.places.routes.get(company_id)
+                ),
             )
             for database in self._elsewhere(counted, company_id):
                 strayed = self._landed_keys(database, company_id, versions)
@@ -284,6 +293,15 @@ class Spans:
             if gap.company_id == company_id and gap.missing and gap.why != HAD_LANDED
         )
         return without(self._remembered.of(company_id), never)
+
+    def _landed_at_home(self, company_id: str, versions: Versions) -> Counter[Key]:
+        home = self.places.home(company_id)
+        return Counter() if home is None else self._landed_keys(home, company_id, versions)
+
+    def _committed(self, version: int) -> datetime | None:
+        """When a version was committed, where the history reaches back to it: what is older may be older by any time."""
+        oldest = self._timeline.first
+        return self._timeline.at(version) if oldest is not None and oldest <= version else None
 
     def _landed_keys(self, database: str, company_id: str, versions: Versions) -> Counter[Key]:
         from lpmops.services.changes import Key

@@ -14,6 +14,10 @@ from lpmops.versions import Versions
 
 # The cause of a gap in versions that were complete when they were looked at before.
 HAD_LANDED = "they had landed before, and are gone"
+# How the cause begins of those that stand in `lpmops.unrouted`.
+UNROUTED = "no route took them"
+# The suspects that come from open gaps: what never landed, what no route took, what had landed and is gone.
+LOSSES = ("hub.loss", "route.unrouted", "sql.rows_lost")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 
 from lpmops.config import Environment
@@ -30,9 +31,16 @@ def reconcile(environment: Environment) -> str:
     return command("lpmops", "reconcile", "-e", environment.name)
 
 
-def plan_replay(environment: Environment) -> str:
-    """Plan to send again what did not land."""
-    return command("lpmops", "replay", "plan", "-e", environment.name, "--missing")
+def plan_replay(environment: Environment, companies: Sequence[str] = ()) -> str:
+    """Plan to send again what did not land, of some companies where they are named."""
+    named = (word for company_id in companies for word in ("--company", company_id))
+    return command("lpmops", "replay", "plan", "-e", environment.name, "--missing", *named)
+
+
+def resume_routes(environment: Environment, companies: Sequence[str]) -> str:
+    """Let paused companies' records land again."""
+    named = (word for company_id in companies for word in ("--company-id", company_id))
+    return command("lpmops", "route", "resume", "-e", environment.name, *named)
 
 
 def sign_in(environment: Environment, credential: Credential) -> str:

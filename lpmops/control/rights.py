@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lpmops.principals import Assignment, DatabasePermission, DatabaseRights, Principal, Securable, rank
+from lpmops.routing.landscape import Kind
 
 OPERATOR, STREAM, ASA, OPERATORS = "operator", "stream", "asa", "operators"
 IDENTITIES = (OPERATOR, STREAM, ASA, OPERATORS)
@@ -79,6 +80,16 @@ class Need:
 
 
 _JOB = "Microsoft.StreamAnalytics/streamingjobs"
+# What it takes to make or change a resource of a kind, as Resource Manager names it; those of a setting and a role are on what they hang on. Giving
+# roles away is asked of the operator, and never a right that lpmops gives.
+WRITES: Mapping[Kind, str] = {
+    Kind.NAMESPACE: "Microsoft.EventHub/namespaces/write",
+    Kind.HUB: "Microsoft.EventHub/namespaces/eventhubs/write",
+    Kind.GROUP: "Microsoft.EventHub/namespaces/eventhubs/consumergroups/write",
+    Kind.JOB: f"{_JOB}/write",
+    Kind.ROLE: "Microsoft.Authorization/roleAssignments/write",
+    Kind.SETTING: "Microsoft.Insights/diagnosticSettings/write",
+}
 _RECEIVER = AzureRole(
     "Azure Event Hubs Data Receiver",
     "a638d3c7-ab3a-418d-83e6-5f17a39d4fde",
@@ -103,7 +114,7 @@ _CONTRIBUTOR = AzureRole(
     "group",
     (
         f"{_JOB}/read",
-        f"{_JOB}/write",
+        WRITES[Kind.JOB],
         f"{_JOB}/start/action",
         f"{_JOB}/stop/action",
         f"{_JOB}/scale/action",
@@ -128,10 +139,8 @@ _GROUPS = AzureRole(
     "Azure Event Hubs Data Owner",
     "f526a384-b230-433a-b45c-95f59c4a2dec",
     "namespace",
-    ("Microsoft.EventHub/namespaces/eventhubs/consumergroups/write",),
+    (WRITES[Kind.GROUP],),
 )
-# What it takes to give roles away; asked of the operator, and never a right that lpmops gives.
-MAY_ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 
 _TABLE = "the table can't be read"
 NEEDS: tuple[Need, ...] = (
@@ -241,7 +250,7 @@ def _gives(item: Assignment, action: str, *, is_data: bool) -> bool:
 
 def may_assign(scope: str, assignments: Sequence[Assignment]) -> bool:
     """Whether they let somebody give roles at a scope."""
-    return any(covers(item.scope, scope) and _gives(item, MAY_ASSIGN, is_data=False) for item in assignments)
+    return any(covers(item.scope, scope) and _gives(item, WRITES[Kind.ROLE], is_data=False) for item in assignments)
 
 
 # Databricks ----------------------------------------------------------------------------------------------------------------------------------------

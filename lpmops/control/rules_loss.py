@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from lpmops.control import remedies, signs
 from lpmops.control.case import CAUSE, NAMED, Case, Found, listed
-from lpmops.control.reconciled import HAD_LANDED
+from lpmops.control.reconciled import HAD_LANDED, UNROUTED
+from lpmops.control.routes import PAUSED
 from lpmops.model import Confidence, Suspect
 from lpmops.plain_text import counted
 from lpmops.store.proofs import OpenGap, Unreadable
@@ -18,28 +19,32 @@ def lost(case: Case) -> Found:
     """Open gaps of the source table, as the last reconciliation left them."""
     facts = case.facts
     gone = [gap for gap in facts.gaps if gap.missing and gap.why == HAD_LANDED]
-    never = [gap for gap in facts.gaps if gap.missing and gap.why != HAD_LANDED]
+    passed = [gap for gap in facts.gaps if gap.missing and _passed(gap)]
+    never = [gap for gap in facts.gaps if gap.missing and gap.why != HAD_LANDED and not _passed(gap)]
     # Where the hub itself shows that events expired, its own suspicion says more.
     if never and not signs.lost(facts):
         what = f"{counted(_missing(never), 'change', 'changes')} of {_companies(never)} did not land."
-        yield CAUSE, _suspect(case, "hub.loss", "eventhub", what, never, "did not land")
+        yield CAUSE, _suspect(case, "hub.loss", "eventhub", what, never, " did not land")
+    if passed:
+        what = f"{counted(_missing(passed), 'change', 'changes')} of {_companies(passed)} came when no route took them, and did not land."
+        yield CAUSE, _suspect(case, "route.unrouted", "asa", what, passed, "")
     if gone:
         what = f"{counted(_missing(gone), 'row', 'rows')} of {_companies(gone)} had landed and are gone."
-        yield CAUSE, _suspect(case, "sql.rows_lost", "sql", what, gone, "had landed and are gone")
+        yield CAUSE, _suspect(case, "sql.rows_lost", "sql", what, gone, " had landed and are gone")
 
 
 def _suspect(case: Case, name: str, stage: str, what: str, gaps: Sequence[OpenGap], words: str) -> Suspect:
     environment = case.environment
     largest = sorted(gaps, key=lambda gap: (-gap.missing, gap.company_id, gap.versions))
     evidence = [
-        f"{counted(gap.missing, 'change', 'changes')} of company {gap.company_id} in versions {gap.versions} {words}"
+        f"{counted(gap.missing, 'change', 'changes')} of company {gap.company_id} in versions {gap.versions}{words or f': {gap.why}'}"
         for gap in largest[:NAMED]
     ]
     if len(largest) > NAMED:
         evidence.append(f"and {counted(len(largest) - NAMED, 'further gap', 'further gaps')}")
     repairable = _repairable(gaps)
     evidence += _beyond_repair(case.facts.unreadable, [gap for gap in gaps if gap.repairable < gap.missing])
-    steps = [remedies.plan_replay(environment)] if repairable else []
+    steps = _sending_again(case, gaps) if repairable else []
     if not repairable:
         outlook = "No replay brings them back."
     elif repairable < _missing(gaps):
@@ -48,6 +53,22 @@ def _suspect(case: Case, name: str, stage: str, what: str, gaps: Sequence[OpenGa
         outlook = "They can be sent again from the table."
     summary = f"{what} {outlook}"
     return Suspect(name, stage, Confidence.SURE, summary, tuple(evidence), (*steps, remedies.reconcile(environment)))
+
+
+def _sending_again(case: Case, gaps: Sequence[OpenGap]) -> list[str]:
+    """What no route took is sent again for its companies, once their routes take it."""
+    environment = case.environment
+    companies = sorted({gap.company_id for gap in gaps if gap.repairable and _passed(gap)})
+    if not companies:
+        return [remedies.plan_replay(environment)]
+    paused = [row.company_id for row in case.facts.routes or () if row.state == PAUSED and row.company_id in companies]
+    named = companies if len(companies) <= NAMED else ()
+    resume = [remedies.resume_routes(environment, paused[:NAMED])] if paused else []
+    return [*resume, remedies.plan_replay(environment, named)]
+
+
+def _passed(gap: OpenGap) -> bool:
+    return gap.why.startswith(UNROUTED)
 
 
 def _beyond_repair(unreadable: Sequence[Unreadable], stuck: Sequence[OpenGap]) -> Iterator[str]:

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 
 _COALESCE = 1 / 30
 _TICK = 1.0
-_LEAVING = 2.0
+# Far longer than leaving takes on a busy machine, as the terminal is not given back then.
+_LEAVING = 10.0
 _COLLECT = (50_000, 20, 100)
 _GIVE_WAY = 0.0002
 

@@ -15,6 +15,7 @@ from itertools import accumulate
 from lpmops.actions.cdf import replayable
 from lpmops.actions.replay_chunks import changes_shape
 from lpmops.control.reconcile_range import LANDING
+from lpmops.control.reconciled import LOSSES
 from lpmops.control.versionline import VersionLine
 from lpmops.model import Commit, Route, Turn
 from lpmops.plain_text import counted
@@ -279,11 +280,7 @@ def _last(versions: Versions) -> int:
 
 def last_incident(turns: Sequence[Turn]) -> tuple[Turn, datetime | None] | None:
     """The newest suspicion that began, whatever a reconciliation suspects left out, and when it ended; None where there was none."""
-    began = [
-        turn
-        for turn in turns
-        if turn.kind == "suspect" and turn.began and turn.what not in ("hub.loss", "sql.rows_lost")
-    ]
+    began = [turn for turn in turns if turn.kind == "suspect" and turn.began and turn.what not in LOSSES]
     if not began:
         return None
     last = max(began, key=lambda turn: turn.at)

@@ -369,6 +369,10 @@ class Cloud:
     def unity(self) -> Any:
         return cloud_access.Rooms(self).unity
 
+    @property
+    def authorization(self) -> Any:
+        return cloud_access.Rooms(self).authorization
+
     def close(self) -> None:
         self._sql.close()
         for connection in self._connections:

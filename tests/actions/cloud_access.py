@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lpmops.control.access import held_of
 from lpmops.control.rights import database
 from lpmops.model import Receipt
-from lpmops.principals import Principal, Securable
+from lpmops.principals import Assignment, Principal, Role, Securable
+from lpmops.services.unity import ServiceCredential
 
 if TYPE_CHECKING:
     from tests.actions.cloud import Cloud
@@ -29,6 +30,11 @@ def without_rights(cloud: Cloud) -> None:
     """Somebody let nobody but one read the table."""
     few = [right for right in RIGHTS if right != "SELECT"]
     cloud.put("access", privileges={**given(), "account users": few, "ops@lpm.example": ["MANAGE", "SELECT"]})
+
+
+def without_sender(cloud: Cloud) -> None:
+    """Nobody at Azure may send to the hub any more."""
+    cloud.put("access", sends=False)
 
 
 def without_users(cloud: Cloud) -> None:
@@ -56,7 +62,16 @@ class Rooms:
             levels=lambda _kind, _job: {"ops@lpm.example": "CAN_MANAGE", **cloud.permissions("77")},
             permit=lambda _kind, _job, who, level: cloud.permit("77", who.name, level),
             grant=self._grant,
+            service_credential=lambda _name: ServiceCredential(""),
         )
+        self.authorization = SimpleNamespace(assignments=self._assignments)
+
+    def _assignments(self, who: str, beside: str = "") -> tuple[Assignment, ...]:
+        """Whoever is asked about may send, unless nobody may."""
+        del beside
+        role = Role("sender", "Azure Event Hubs Data Sender", data_actions=("*",))
+        scope = self._cloud.environment.group_id
+        return (Assignment("1", scope, role, who),) if self._cloud.get("access").get("sends", True) else ()
 
     def _securable(self, kind: str, name: str) -> Securable:
         self._cloud.trouble("before", "securable")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from lpmops.errors import InDoubtError
+from tests import forked
 from tests.actions.cases import CASES, Case
 from tests.actions.operator import KillingStore, KillSwitch, Operator, operator
 
@@ -18,8 +17,6 @@ T = TypeVar("T")
 # Each of them in the long form; the short one takes so many of each case, spread over the whole.
 LONG = bool(os.environ.get("LPMOPS_TEST_WIRE"))
 _SHORT = 10
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["tests.actions.kills"])
 
 
 def spread(things: Sequence[T], number: int = _SHORT) -> list[T]:
@@ -27,12 +24,6 @@ def spread(things: Sequence[T], number: int = _SHORT) -> list[T]:
     if LONG or len(things) <= number:
         return list(things)
     return [things[round(at * (len(things) - 1) / max(1, number - 1))] for at in range(number)]
-
-
-def _warm() -> None:
-    """Import once, before any fork, what a trial would import by and by."""
-    with tempfile.TemporaryDirectory() as folder, operator(Path(folder)) as worker:
-        worker.run(CASES["pause"])
 
 
 def prepare(case: Case, folder: Path) -> None:
@@ -76,11 +67,7 @@ def _with_switch(folder: Path, switch: KillSwitch, work: Callable[[Operator], ob
 
 def killed(target: Callable[[str, Path, int], None], name: str, folder: Path, at: int) -> bool:
     """Whether the trial died at its boundary; False where it ran to its end."""
-    process = SPAWN.Process(target=target, args=(name, folder, at))
-    process.start()
-    process.join(60)
-    code = process.exitcode
-    process.close()
+    code = forked.run(target, name, folder, at, seconds=60)
     assert code in (0, -9), f"the trial ended with {code}"
     return code == -9
 
@@ -105,6 +92,3 @@ def assert_done_once(case: Case, folder: Path) -> None:
         assert worker.unfinished() == []
         assert case.anew or not worker.plan(case).steps
         worker.check_books()
-
-
-_warm()

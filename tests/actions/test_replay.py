@@ -36,7 +36,7 @@ from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
 from tests.actions.cloud import CONTROL, JOB, START, Act, Cloud, quiet
-from tests.actions.cloud_access import without_rights
+from tests.actions.cloud_access import without_rights, without_sender
 from tests.actions.line import Line
 from tests.actions.operator import Proven, operator
 
@@ -80,6 +80,14 @@ def _not_unique(cloud: Cloud) -> None:
     cloud.statement("lpm-01", "DROP INDEX ux_tdr_change ON lpm.tdr")
 
 
+def _refuses_duplicates(cloud: Cloud) -> None:
+    _not_unique(cloud)
+    cloud.statement(
+        "lpm-01",
+        "CREATE UNIQUE INDEX ux_tdr_change ON lpm.tdr (company_id, record_id, commit_version, change_type)",
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -91,7 +99,10 @@ def _not_unique(cloud: Cloud) -> None:
         (lambda cloud: cloud.put("stream", tasks=[{"task_key": "x"}]), "does not run the code of lpmops"),
         (lambda cloud: cloud.put(JOB, state="Stopped"), "would wait in the hub"),
         (lambda cloud: cloud.put("lpmops.route", **{"1001": None}), "no route of company 1001"),
+        (lambda cloud: cloud.put("feed", table_id="t-2"), "databricks.checkpoint for prod: /Volumes/l/o/t-2"),
         (_not_unique, "IGNORE_DUP_KEY"),
+        (_refuses_duplicates, "See what lacks, and how it is made: lpmops provision plan -e prod"),
+        (without_sender, "role assignment create --assignee-object-id 00000000-0000-4000-8000-0000000000e2"),
         (without_rights, "GRANT SELECT ON TABLE `lpm`.`gold`.`tdr_streaming` TO `application-1`"),
     ],
 )
@@ -412,7 +423,8 @@ def test_another_replay_on_the_same_versions_is_waited_for(folder: Path) -> None
         worker.cloud.put("stream", submitted={"t": run}, held=True)
         ended = worker.attempt(plan)
         assert isinstance(ended, LpmopsError)
-        assert "Replay x of another@lpm.example sends versions 5 to 9 just now (run 7)" in ended.message
+        page = "https://adb-1.example/jobs/runs/7"
+        assert f"Replay x of another@lpm.example sends versions 5 to 9 just now (run 7, {page})" in ended.message
         assert "lpmops replay cancel x" in ended.message
         assert not worker.cloud.acts()
 
@@ -614,6 +626,36 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
     assert (over.code, "is over: it is succeeded" in over.document["error"]["message"]) == (6, True)
 
 
+def test_the_audit_says_who_paused_a_replay_and_why_though_another_process_saw_its_run_end(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
+    store, name = line.store(), f"operation {identifier}"
+    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+
+    def other_process(place: str, verb: str) -> None:
+        if (place, verb) == ("after", "cancel_replay"):
+            first = journal.read(store, identifier)[1][0]
+            journal.save_step(store, replace(first, state="failed"))
+            lease.release(store, name, "another")
+
+    line.cloud.trouble = other_process
+    assert line.run("replay", "pause", identifier, "--reason", "the night shift").code == 0
+    (entry,) = (each for each in line.run("audit", "list", "-o", "json").data if each["what"] == "replay.paused")
+    assert (entry["operation"], entry["body"]) == (identifier, {"reason": "the night shift", "runs": ["900"]})
+    store.close()
+
+
+def test_a_replay_that_was_given_up_is_not_said_to_be_proven_later(line: Line) -> None:
+    identifier = _waiting_for_its_run(line)
+    assert "There is no proof yet: it is made once all runs are done." in line.run("replay", "show", identifier).out
+    line.run("replay", "cancel", identifier, "--reason", "the window is over")
+    for form in ("table", "md"):
+        said = line.run("replay", "show", identifier, "-o", form).out
+        assert "There is no proof: it is cancelled" in said
+        assert "the window is over" in said
+        assert "lpmops reconcile -e prod --versions 2:5" in said
+    assert line.run("replay", "show", identifier, "-o", "json").data["given_up"] == "the window is over"
+
+
 def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
     identifier = _waiting_for_its_run(line)
     store, name = line.store(), f"operation {identifier}"
@@ -746,11 +788,15 @@ def test_a_ticket_holds_no_markup_of_what_others_wrote() -> None:
 def test_a_proof_says_how_and_when_it_was_judged_and_what_the_stream_rightly_did_not_bring() -> None:
     company = CompanyResult("1001", "Acme", "lpm-01", source=12, landed=9, quarantined=2, before=1)
     versions = Versions(2, 5)
-    proof = replay_show.proof_data([Reconciliation("prod", "t-1", START, versions, (versions,), (company,))])
+    found = Reconciliation("prod", "t-1", START, versions, (versions,), (company,), waiting_from=6)
+    proof = replay_show.proof_data([found], [Versions(2, 9)])
     assert replay_show.notes(proof["companies"][0]) == [
         "2 larger than the hub takes, and in the quarantine table.",
         "1 older than the company's route.",
     ]
+    (young,) = proof["unreadable"]
+    assert (young["versions"], proof["complete"]) == ("from 6 on", False)
+    assert young["remains"] == "A minute later: lpmops reconcile -e prod --versions 6:9"
     assert replay_show.method(proof).startswith(
         "Judged at 2026-11-23T12:00:00.000Z: the change feed of the source (table id t-1)"
     )

@@ -45,11 +45,13 @@ class CommandLine:
     terminal: bool = False
     environ: dict[str, str] = field(default_factory=dict)
     configured: bool = True
+    # What a pretend environment is waited for, in seconds: longer than the slowest machine takes; a test in which something hangs asks for less.
+    deadline: float = 20.0
 
     def config(self, _: str | None = None) -> Config:
         if not self.configured:
             raise NotFoundError("No configuration found.")
-        refresh = Refresh(interval=0.05, slow_interval=0.2, deadline=1.0)
+        refresh = Refresh(interval=0.05, slow_interval=0.2, deadline=self.deadline)
         environments = {name: world.environment for name, world in self.worlds.items()}
         # The pretend worlds know nothing of changes.
         return Config(environments, refresh=refresh, reconcile=Reconcile(interval=0))

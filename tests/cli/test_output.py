@@ -156,6 +156,23 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word() -> None:
     assert (running.returncode, err) == (output.SIGPIPE_EXIT, "")
 
 
+def test_a_terminal_or_reader_that_went_away_leaves_the_exit_code_as_it_is() -> None:
+    program = """
+        import sys
+        from lpmops import __main__
+        __main__.run = lambda: sys.stdout.write("last words") and 129
+        __main__.main()
+    """
+    read, write = os.pipe()
+    os.close(read)
+    running = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (129, "")
+
+
 def test_an_error_leaves_with_its_exit_code() -> None:
     with context.using(World(stdout=io.StringIO(), stderr=io.StringIO())), pytest.raises(typer.Exit) as caught:
         output.fail("status", Output.JSON, UsageError("no"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, cast
 from lpmops.config import Config, Routing
 from lpmops.control.reconcile import reconcile
 from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
-from lpmops.errors import DatabaseUnavailableError, UnreadableChangesError
+from lpmops.errors import DatabaseUnavailableError, ForbiddenError, UnreadableChangesError
 from lpmops.model import Commit, FeedState, StreamingJob, StreamProgress
 from lpmops.services.changes import Key, Tally
 from lpmops.services.cloud import EnvironmentServices
@@ -49,6 +50,7 @@ class Lake:
     landed: dict[str, list[Change]] = field(default_factory=lambda: {"lpm-01": [], "lpm-02": []})
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
     put_aside: set[Change] = field(default_factory=set)
+    unrouted: list[tuple[str, Key, datetime]] = field(default_factory=list)
     versions: int = 20
     read_as_far_as: int = 20
     table_id: str = "table-1"
@@ -56,6 +58,7 @@ class Lake:
     gone_before: int = 0
     shapes_change_at: int = 0
     dead: set[str] = field(default_factory=set)
+    refuses: set[str] = field(default_factory=set)
     beat: datetime | None = None
     warehouse_state: str = "RUNNING"
     jobs_there: list[StreamingJob] = field(default_factory=list)
@@ -171,10 +174,14 @@ class Lake:
     def search(self, database: str, query_name: str, parameters: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
         if database in self.dead:
             raise DatabaseUnavailableError(f"{database} does not answer.", service="azuresql")
+        if query_name in self.refuses:
+            raise ForbiddenError(f"{database} refuses {query_name}.", service="azuresql")
         if query_name == "landed_by_company":
             versions = Versions(*parameters)
             found = tallies(each for each in self.landed[database] if each[1].version in versions)
             return [{"company_id": company, **tally._asdict()} for company, tally in found.items()]
+        if query_name == "unrouted_keys_of_companies":
+            return self._unrouted_keys(database, *parameters)
         assert query_name == "landed_keys_of_company"
         company, first, last, record, _, version, _, kind = parameters
         versions, after = Versions(first, last), Key(record, version, kind)
@@ -184,6 +191,29 @@ class Lake:
         return [
             {"record_id": key.record_id, "commit_version": key.version, "change_type": key.kind, "changes": held[key]} for key in page
         ]  # fmt: skip
+
+    def _unrouted_keys(
+        self,
+        database: str,
+        listed: str,
+        first: int,
+        last: int,
+        since: datetime | None,
+        partition: int,
+        _: int,
+        after: int,
+    ) -> list[Mapping[str, Any]]:
+        assert (database, partition <= 0) == ("lpm-control", True)
+        wished = {each["company_id"] for each in json.loads(listed)}
+        found: list[Mapping[str, Any]] = [
+            {
+                "company_id": company, "record_id": key.record_id, "commit_version": key.version, "change_type": key.kind,
+                "landed_at": at, "hub_partition": 0, "hub_sequence": number,
+            }
+            for number, (company, key, at) in enumerate(self.unrouted)
+            if company in wished and key.version in Versions(first, last) and (since is None or at >= since) and (number > after or partition < 0)
+        ]  # fmt: skip
+        return found[:2]
 
     # The question
 

@@ -135,7 +135,7 @@ def test_a_rule_that_fails_leaves_the_others_judged_and_is_told_as_a_fault_to_re
         answers: dict[str, Finding] = {}
         yield answers["of another shape"]
 
-    monkeypatch.setattr(doctor, "_features", fails)
+    monkeypatch.setattr(doctor, "features", fails)
     found = examine(World())
     assert found["features.judged"].level is Level.UNKNOWN
     assert "KeyError" in found["features.judged"].summary

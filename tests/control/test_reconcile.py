@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,15 +15,18 @@ from hypothesis import strategies as st
 from lpmops.config import Thresholds
 from lpmops.control import reconcile_range
 from lpmops.control.diagnose import diagnose
-from lpmops.control.facts import Facts
+from lpmops.control.facts import Facts, RouteRow
 from lpmops.control.hands import StopRequest
 from lpmops.control.health import overall
+from lpmops.control.plan import Danger, Plan, Step, plan_data
+from lpmops.control.reconcile_next import next_steps
 from lpmops.control.reconciled import HAD_LANDED, Asked
 from lpmops.errors import NotFoundError, UsageError
 from lpmops.model import STAGES, Health, Kind, Stage, StreamingJob, Suspect
 from lpmops.services.changes import Key
-from lpmops.store import proofs
+from lpmops.store import codec, journal, proofs
 from lpmops.store.connection import Store, open_store
+from lpmops.store.journal import OperationRow, StepRow
 from lpmops.versions import Versions
 from tests.control.lakes import HERE, START, Lake
 
@@ -153,6 +159,87 @@ def test_a_key_that_the_source_has_twice_can_not_be_sent_into_completeness(lake:
     company = lake.of("1001", store)
     assert (company.missing, company.repairable) == (1, 0)
     assert "more than once" in company.note
+
+
+def pass_by(lake: Lake, company: str, *versions: int) -> None:
+    """What a company's records did in these versions: no route took them."""
+    unland(lake, company, *versions)
+    lake.unrouted += [(company, Key(f"a{each}", each, "insert"), lake.at(each)) for each in versions]
+
+
+def test_what_passed_by_while_a_route_was_paused_is_told_from_what_the_hub_lost(lake: Lake, store: Store) -> None:
+    pass_by(lake, "1001", 5, 6, 7)
+    # A replay that came before the route was resumed.
+    lake.unrouted.append(("1001", Key("a5", 5, "insert"), lake.at(500)))
+    unland(lake, "1001", 7, 8)
+    lake.commit("1001", 7, "lost", landed=None)
+    lake.commit("1001", 9, "doubled")
+    lake.land("1001", 9, "doubled")
+    for _ in range(2):
+        company = lake.of("1001", store)
+        assert (company.missing, company.repairable, company.doubled) == (5, 5, 1)
+        passed = "no route took them from 2026-11-23 12:00:05Z to 2026-11-23 12:00:07Z"
+        assert [(str(gap.versions), gap.missing, gap.why) for gap in company.gaps] == [
+            ("5:7", 3, passed),
+            ("7:9", 2, ""),
+        ]
+        assert f"3 of the missing: {passed}" in company.note
+    for version in (5, 6, 7):
+        lake.land("1001", version, f"a{version}")
+    company = lake.of("1001", store)
+    assert [(str(gap.versions), gap.why) for gap in company.gaps] == [("7:9", "")]
+
+
+def test_what_passed_by_a_paused_route_says_since_when_it_is_paused(lake: Lake, store: Store) -> None:
+    pass_by(lake, "1001", 5, 6)
+    lake.routes["1001"] |= {"state": "paused", "changed_at": lake.at(4)}
+    (gap,) = lake.of("1001", store).gaps
+    passed = "no route took them from 2026-11-23 12:00:05Z to 2026-11-23 12:00:06Z"
+    assert gap.why == f"{passed}: its route is paused since 2026-11-23 12:00:04Z"
+    lake.routes["1001"]["changed_at"] = lake.at(100)
+    (gap,) = lake.of("1001", store).gaps
+    assert gap.why == passed
+
+
+def change_state(store: Store, action: str, company: str, after: str, at: datetime) -> None:
+    """An operation of this machine that paused or resumed a route at a moment."""
+    step = Step(action, "route.state", company, {"before": "x", "after": after, "database": "lpm-01", "by": "x"})
+    plan = Plan(
+        action, "test", Kind.TEST, {}, "test", "", Danger.REVERSIBLE, (step,), {}, {}, at, "x", "lpmops"
+    )  # fmt: skip
+    row = OperationRow(
+        f"op-{action}", action, "test", plan.fingerprint, json.dumps(plan_data(plan)), "{}", f"approval of {action}", "lpmops", "x", "", "", 1,
+        "succeeded", codec.milliseconds(at - timedelta(seconds=1)),
+    )  # fmt: skip
+    journal.create(
+        store, row, [StepRow(row.id, 0, step.name, "done", 1, codec.milliseconds(at), codec.milliseconds(at))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        ((5, 6), "05Z to 2026-11-23 12:00:06Z: its route was paused from 2026-11-23 12:00:04Z to 2026-11-23 12:00:08Z"),
+        # What came before the pause was asked for is not explained by it.
+        ((2, 5), "02Z to 2026-11-23 12:00:05Z"),
+    ],
+)
+def test_what_passed_by_while_this_machine_had_paused_the_route_says_from_when_to_when(
+    lake: Lake, store: Store, versions: tuple[int, ...], words: str
+) -> None:
+    pass_by(lake, "1001", *versions)
+    change_state(store, "route.pause", "1001", "paused", lake.at(4))
+    change_state(store, "route.resume", "1001", "active", lake.at(8))
+    whys = {gap.why for gap in lake.of("1001", store).gaps}
+    assert whys == {f"no route took them from 2026-11-23 12:00:{words}"}
+
+
+def test_where_what_no_route_took_can_not_be_read_nothing_is_said_of_it(lake: Lake, store: Store) -> None:
+    pass_by(lake, "1001", 5)
+    lake.refuses = {"unrouted_keys_of_companies"}
+    found = lake.look(store)
+    assert [gap.why for gap in found.companies[0].gaps] == [""]
+    assert "What no route took can't be told from what was lost: lpm-control refuses" in found.warnings[0]
 
 
 # What can't be told -------------------------------------------------------------------------------------------------------------------------------
@@ -437,26 +524,37 @@ KEYS = st.tuples(
 CHANGES = st.lists(KEYS, max_size=30)
 
 
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One for many examples, each with a table of its own."""
+    store = open_store(tmp_path_factory.mktemp("store") / "lpmops.db")
+    # What is written here need not outlive the machine.
+    store.connection().execute("PRAGMA synchronous=OFF")
+    yield store
+    store.close()
+
+
 @settings(max_examples=60, deadline=None)
 @given(source=CHANGES, landed=CHANGES, rows=st.integers(1, 9), versions=st.integers(1, 13))
-def test_whatever_the_spans_the_difference_is_that_of_the_multisets(
-    tmp_path_factory: pytest.TempPathFactory,
+def test_whatever_the_spans_the_difference_is_that_of_the_multisets_until_it_is_filled(
+    shared_store: Store,
     source: list[tuple[str, Key]],
     landed: list[tuple[str, Key]],
     rows: int,
     versions: int,
 ) -> None:
     lake = Lake(source=source, landed={"lpm-01": landed, "lpm-02": []}, versions=12, read_as_far_as=12)
+    lake.table_id = str(uuid.uuid4())
     lake.route("1001")
     lake.route("1002")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(reconcile_range, "ROWS_A_SPAN", rows)
         patched.setattr(reconcile_range, "VERSIONS_A_SPAN", versions)
-        store = open_store(tmp_path_factory.mktemp("store") / "lpmops.db")
-        try:
-            found = lake.look(store)
-        finally:
-            store.close()
+        found = lake.look(shared_store)
+        lake.landed = {"lpm-01": source, "lpm-02": []}
+        filled = lake.look(shared_store)
+    left = proofs.gaps(shared_store, "test", lake.table_id)
+    assert (filled.complete, left) == (True, ())
     wanted, have = Counter(source), Counter(landed)
     for each in found.companies:
         lacking = (wanted - have).items()
@@ -480,6 +578,15 @@ def test_rows_that_had_landed_and_are_gone_are_told_from_those_that_never_came(l
         assert [(str(gap.versions), gap.why) for gap in gaps] == [("5:5", ""), ("9:9", HAD_LANDED)]
 
 
+def test_a_row_that_is_extra_beside_rows_that_are_gone_did_not_land_elsewhere(lake: Lake, store: Store) -> None:
+    lake.look(store)
+    unland(lake, "1001", 9)
+    lake.land("1001", 9, "other")
+    told = [step.why for step in next_steps(lake.look(store, Asked(again=True)))]
+    assert any(each.startswith("1 landed row is not in the source") for each in told), told
+    assert not any("elsewhere" in each for each in told)
+
+
 def test_an_environment_that_lacks_what_can_be_sent_again_is_not_healthy(lake: Lake, store: Store) -> None:
     def health() -> Health:
         facts = Facts("test", Kind.TEST, lake.now, gaps=proofs.gaps(store, "test", "table-1"))
@@ -494,6 +601,29 @@ def test_an_environment_that_lacks_what_can_be_sent_again_is_not_healthy(lake: L
     lake.gone_before = 21
     lake.look(store)
     assert health() is Health.HEALTHY
+
+
+def test_what_no_route_took_has_its_own_name_and_goes_on_with_that_company(lake: Lake, store: Store) -> None:
+    pass_by(lake, "1001", 5, 6)
+    lake.look(store)
+
+    def suspects(state: str) -> dict[str, Suspect]:
+        routes = (RouteRow("1001", "Company 1001", "lpm-01", state),)
+        facts = Facts("test", Kind.TEST, lake.now, routes=routes, gaps=proofs.gaps(store, "test", "table-1"))
+        return {each.id: each for each in diagnose(facts, HERE, Thresholds())}
+
+    found = suspects("active")
+    assert list(found) == ["route.unrouted"]
+    assert found["route.unrouted"].summary == (
+        "2 changes of 1 company came when no route took them, and did not land. They can be sent again from the table."
+    )
+    assert found["route.unrouted"].evidence == (
+        "2 changes of company 1001 in versions 5:6: no route took them from 2026-11-23 12:00:05Z to 2026-11-23 12:00:06Z",
+    )
+    replay = "lpmops replay plan -e test --missing --company 1001"
+    assert found["route.unrouted"].next == (replay, "lpmops reconcile -e test")
+    resume = "lpmops route resume -e test --company-id 1001"
+    assert suspects("paused")["route.unrouted"].next[:2] == (resume, replay)
 
 
 def causes(lake: Lake, store: Store, company: str, asked: Asked) -> list[tuple[str, str]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from lpmops.actions.action import Bench
+from lpmops.actions.replay_proofs import StoredProofs
 from lpmops.config import Config, Environment, Reconcile, Routing
 from lpmops.control import reconcile_range, reconcile_standing, reconcile_turns
 from lpmops.control.facts import Facts
@@ -310,6 +313,32 @@ def test_a_person_who_is_overtaken_by_another_is_told_so_and_writes_no_more(
     assert proofs.read(store, "test", "table-1").of("") == (Versions(17, 20),)
     assert lease.holder(store, "reconcile test", lake.now) is None
     assert lake.look(store).complete
+
+
+def test_the_proof_of_a_replay_is_held_again_where_a_person_looks_meanwhile(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = cast(Bench, SimpleNamespace(config=CONFIG, environment=HERE, services=lake, now=lambda: lake.now))
+    meanwhile(lake, store, monkeypatch)
+    found = StoredProofs(store).hold(bench, Asked(versions=Versions(3, 9), again=True))
+    assert (found.complete, found.versions) == (True, Versions(3, 9))
+    assert proofs.read(store, "test", "table-1").of("") == (Versions(3, 9), Versions(17, 20))
+
+
+def test_a_proof_that_is_overtaken_again_and_again_says_so(
+    lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = lake.counts
+
+    def answer(routing: Routing, versions: Versions) -> dict[str, Tally]:
+        if versions != Versions(17, 20):
+            lake.look(store, Asked(versions=Versions(17, 20), again=True))
+        return counts(routing, versions)
+
+    monkeypatch.setattr(lake, "counts", answer)
+    bench = cast(Bench, SimpleNamespace(config=CONFIG, environment=HERE, services=lake, now=lambda: lake.now))
+    with pytest.raises(LockedError, match="Another reconciliation of test began"):
+        StoredProofs(store).hold(bench, Asked(versions=Versions(3, 9), again=True))
 
 
 def meanwhile(lake: Lake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,10 +145,12 @@ class Ground:
         """How many rows landed of the versions laid."""
         return sum(int(row[0]) for _, row in self._rows("COUNT(*)", None, None))
 
-    def empty(self) -> None:
-        """Take all that landed of the versions laid out of the landing tables, as somebody with a SQL client would."""
+    def empty(self, first: int, last: int) -> None:
+        """Take all that landed of these versions out of the landing tables, as somebody with a SQL client would."""
         for database in self.environment.sql.databases:
-            Ledger(self.environment).rows(database, f"DELETE FROM lpm.tdr WHERE commit_version <= {self.versions[1]}")
+            Ledger(self.environment).rows(
+                database, f"DELETE FROM lpm.tdr WHERE commit_version BETWEEN {first} AND {last}"
+            )
 
     def settle(self, seconds: float) -> None:
         """Wait until all that the hub holds by now is written: until something that flows live has landed from each partition since."""

@@ -1,7 +1,8 @@
 """What operators and the world do to a replay, script by script; after each the landing tables must hold what one clean run lands, as multisets.
 
-A script begins with landing tables that hold nothing of the versions laid, uses the real `lpmops` as processes, and leaves everything healed. `Trial`
-holds the ground, what the clean run landed, and how large a run is; `SCRIPTS` names the scripts in the order in which they are tried.
+A script begins with landing tables that lack the versions of the incident, uses the real `lpmops` as processes, and leaves everything healed. `Trial`
+holds the ground, what the clean run landed, the versions of the incident and how large a run is; `SCRIPTS` names the scripts in the order in which
+they are tried.
 """
 
 from __future__ import annotations
@@ -25,12 +26,27 @@ Landed = Counter[Row]
 
 @dataclass(slots=True)
 class Trial:
-    """One script after the other on the same ground. `rate` is events a second, `runs` into how many runs the range is cut where it is cut."""
+    """One script after the other on the same ground.
+
+    `rate` is events a second, `runs` into how many runs the range is cut where it is cut, `share` how much of the versions laid an incident takes:
+    the newest of them, all unless it is less than 1.
+    """
 
     ground: Ground
     rate: int
     runs: int = 3
+    share: float = 1.0
     clean: Landed = field(default_factory=Counter)
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        """The versions (first, last) of the incident, which every script loses and sends again."""
+        first, last = self.ground.versions
+        return last - max(1, round((last - first + 1) * self.share)) + 1, last
+
+    def is_whole(self) -> bool:
+        """Whether everything landed of the versions laid, as far as a count tells."""
+        return self.ground.count() >= self.ground.changes
 
     @property
     def patience(self) -> float:
@@ -39,19 +55,26 @@ class Trial:
         return _SECONDS + self.ground.changes * _SECONDS_A_CHANGE + live * _SECONDS_A_COMMIT
 
     @property
+    def changes(self) -> int:
+        """How many changes the incident's versions hold."""
+        first, last = self.versions
+        return self.ground.source(first, last).total()
+
+    @property
     def machine(self) -> Machine:
         """The operator's machine."""
         return self.ground.machine
 
     def words(self, first: int | None = None, last: int | None = None, *more: str | int) -> tuple[str | int, ...]:
         """The command that sends versions again, the whole range unless it is narrowed."""
-        begin, end = self.ground.versions
+        begin, end = self.versions
         bounds = ("--from-version", begin if first is None else first, "--to-version", end if last is None else last)
         return ("replay", "run", "-e", NAME, *bounds, "--rate", self.rate, *_AGREED, *more)
 
     def in_runs(self) -> tuple[str | int, ...]:
         """The same, cut into several runs."""
-        return self.words(None, None, "--chunk", -(-self.ground.changes // self.runs) + self.ground.largest)
+        first, last = self.versions
+        return self.words(None, None, "--chunk", max(1, (last - first + 1) // self.runs) * self.ground.largest)
 
     def send(self, *words: str | int, machine: Machine | None = None, code: int = 0) -> dict[str, Any]:
         """Run a replay to its end, which is 0 where all is proven and 11 where it is not; what came of it."""
@@ -90,13 +113,13 @@ class Trial:
     # The verdict
 
     def begin(self) -> None:
-        """Let what is under way land, and then take all that landed of the versions away."""
+        """Let what is under way land, and then take all that landed of the incident's versions away."""
         self.ground.settle(self.patience)
-        self.ground.empty()
+        self.ground.empty(*self.versions)
 
-    def difference(self, since: int | None = None) -> Landed:
-        """Wait until as much has landed as by the clean run, from version `since` on where one is named; then what differs, as a multiset."""
-        wanted = Counter({row: times for row, times in self.clean.items() if since is None or row[0] >= since})
+    def difference(self, lost: range = range(0)) -> Landed:
+        """Wait until as much has landed as by the clean run, but for the versions that are lost for good; then what differs, as a multiset."""
+        wanted = Counter({row: times for row, times in self.clean.items() if row[0] not in lost})
         # What is missing when the time is over is told with the rest.
         with suppress(AssertionError):
             wait_until(lambda: self.ground.count() >= wanted.total(), "it has landed", self.patience)
@@ -109,7 +132,7 @@ _AGREED = ("--reason", "a trial of replays", "--confirm", NAME)
 
 def clean_run(trial: Trial) -> None:
     """One run of everything by the stream itself, which all others are held against; the source's own keys say that it is whole."""
-    wait_until(lambda: trial.ground.count() >= trial.ground.changes, "the stream has landed it all", trial.patience)
+    wait_until(trial.is_whole, "the stream has landed it all", trial.patience)
     assert trial.ground.landed_keys() == trial.ground.source(), "one clean run does not land what the source has"
     trial.clean = trial.ground.landed()
 
@@ -127,7 +150,7 @@ def twice(trial: Trial) -> None:
 
 def overlapping(trial: Trial) -> None:
     """Two ranges that share their middle third, the later one first."""
-    first, last = trial.ground.versions
+    first, last = trial.versions
     third = max(1, (last - first + 1) // 3)
     trial.send(*trial.words(first + third, last))
     trial.send(*trial.words(first, last - third))
@@ -169,7 +192,7 @@ def killed(trial: Trial) -> None:
 def cancelled(trial: Trial) -> None:
     """Somebody cancels it in the middle, and later all is sent again."""
     # The hub takes the beginning of a run and then lets it wait, so that there is a middle on a machine of any speed.
-    slowly = ("--rate", max(1, min(trial.rate, trial.ground.changes // trial.runs // 4)))
+    slowly = ("--rate", max(1, min(trial.rate, trial.changes // trial.runs // 4)))
     with trial.broken("hub.throttled"):
         process = trial.machine.begin(*trial.in_runs(), *slowly, "-o", "jsonl")
         told = _first(process, _is_sending)
@@ -181,7 +204,7 @@ def cancelled(trial: Trial) -> None:
         if ended["state"] != "cancelled":
             ended = trial.send(*cancel)
         assert ended["state"] == "cancelled"
-    assert trial.ground.count() < trial.ground.changes, "nothing was left to be sent again"
+    assert not trial.is_whole(), "nothing was left to be sent again"
     trial.send(*trial.words())
 
 
@@ -212,7 +235,7 @@ def hub_loss(trial: Trial) -> None:
         sent = trial.run(*trial.words())
         proof = sent.document["data"]["result"]["proof"]
         assert (sent.code, proof["complete"]) == (11, False), "the loss was not seen"
-    found = trial.run("reconcile", "-e", NAME, "--versions", ":".join(map(str, trial.ground.versions)), "--again")
+    found = trial.run("reconcile", "-e", NAME, "--versions", ":".join(map(str, trial.versions)), "--again")
     lost = {each["company_id"]: each["missing"] for each in found.document["data"]["companies"] if each["missing"]}
     assert (found.code, list(lost)) == (11, [company]), lost
     trial.send("replay", "run", "-e", NAME, "--missing", "--rate", trial.rate, *_AGREED)
@@ -230,8 +253,8 @@ def rows_lost(trial: Trial) -> None:
     trial.ground.settle(trial.patience)
     one, another = trial.ground.companies[:2]
     trial.fault("sql.rows_lost", "--company", one, "--company", another)
-    assert trial.ground.count() < trial.ground.changes, "nothing was lost"
-    found = trial.run("reconcile", "-e", NAME, "--versions", ":".join(map(str, trial.ground.versions)), "--again")
+    assert not trial.is_whole(), "nothing was lost"
+    found = trial.run("reconcile", "-e", NAME, "--versions", ":".join(map(str, trial.versions)), "--again")
     lost = {each["company_id"]: each["missing"] for each in found.document["data"]["companies"] if each["missing"]}
     assert (found.code, sorted(lost)) == (11, sorted((one, another))), lost
     trial.send("replay", "run", "-e", NAME, "--missing", "--rate", trial.rate, *_AGREED)
@@ -257,19 +280,19 @@ def columns_change(trial: Trial) -> None:
     wait_until(lambda: not live - trial.ground.landed_keys(behind, last), "what came after has landed", trial.patience)
 
 
-def vacuumed(trial: Trial) -> int:
-    """VACUUM takes the older half: the whole is refused in words, and what can be read lands as in the clean run."""
-    first, last = trial.ground.versions
+def vacuumed(trial: Trial) -> range:
+    """VACUUM takes what is older than the middle: the whole is refused in words, and what can be read lands as in the clean run."""
+    first, last = trial.versions
     middle = (first + last) // 2
     trial.machine.done("sandbox", "vacuum", "-e", NAME, "--before", middle)
     refused = trial.run(*trial.words())
     assert (refused.code, "What remains" in refused.document["error"]["message"]) == (6, True), refused
     trial.send(*trial.words(middle, last))
-    return middle
+    return range(first, middle)
 
 
-# Each returns the version from which on all must be as in the clean run; None for all. What can't be undone comes last.
-SCRIPTS: Mapping[str, Callable[[Trial], int | None]] = {
+# Each returns the versions that are lost for good, if any: all others must be as in the clean run. What can't be undone comes last.
+SCRIPTS: Mapping[str, Callable[[Trial], range | None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         once,

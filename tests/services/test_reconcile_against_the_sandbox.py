@@ -13,7 +13,7 @@ import pytest
 
 from lpmops.config import Config, Environment, Routing, Sql
 from lpmops.control.reconcile import reconcile
-from lpmops.control.reconciled import HAD_LANDED, Asked, Reconciliation
+from lpmops.control.reconciled import HAD_LANDED, UNROUTED, Asked, Reconciliation
 from lpmops.model import StreamProgress
 from lpmops.services.azuresql import SqlService
 from lpmops.services.calls import CallCounter
@@ -72,6 +72,17 @@ class Both:
     def take_away(self, company: str, version: int) -> None:
         text = "DELETE FROM lpm.tdr WHERE company_id = @company AND commit_version = @version"
         self.server.execute("lpm-01", text, company=company, version=version)
+
+    def pass_by(self, company: str, key: Key) -> datetime:
+        """No route took a change; gives when it was put aside."""
+        at = datetime.now(UTC).replace(microsecond=0)
+        self.server.execute(
+            "lpm-control",
+            "INSERT INTO lpmops.unrouted (company_id, record_id, commit_version, change_type, enqueued_at, hub_partition, hub_sequence, landed_at)"
+            " VALUES (@company, @record, @version, @kind, @at, 0, 9, @at)",
+            company=company, record=key.record_id, version=key.version, kind=key.kind, at=at.replace(tzinfo=None),
+        )  # fmt: skip
+        return at
 
     def look(self, **asked: Any) -> Reconciliation:
         read = StreamProgress(self.everything().last, None)
@@ -135,6 +146,7 @@ def test_what_landed_is_complete_and_what_is_missing_is_told_from_what_was_taken
 
     newest = both.everything().last
     both.take_away("1002", newest)
+    at = both.pass_by("1002", both.keys("1002")[0])
     first = both.look()
     assert [(each.company_id, each.source, each.landed, each.missing) for each in first.companies] == [
         ("1001", 6, 6, 0),
@@ -145,7 +157,8 @@ def test_what_landed_is_complete_and_what_is_missing_is_told_from_what_was_taken
     gaps = proofs.gaps(both.store, "dev", first.table_id)
     assert [(gap.company_id, str(gap.versions), gap.missing, gap.why) for gap in gaps] == [
         ("1001", f"{newest - 2}:{newest - 2}", 1, HAD_LANDED),
-        ("1002", f"{newest}:{newest}", 2, ""),
+        ("1002", f"{newest}:{newest}", 1, ""),
+        ("1002", f"{newest}:{newest}", 1, f"{UNROUTED} from {at:%Y-%m-%d %H:%M:%S}Z to {at:%Y-%m-%d %H:%M:%S}Z"),
     ]
     both.server.execute("lpm-01", "DELETE FROM lpm.tdr")
     both.land("1001")

@@ -1,4 +1,4 @@
-"""An operator's machine: a sandbox folder, a store, a configuration, and the real `lpmops` as processes of their own."""
+"""An operator's machine: a sandbox folder, a store, a configuration, and the real `lpmops` as processes of their own, which need not import it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from typing import Any, TextIO
 
 from lpmops.cli import sandbox_client
 from lpmops.model import parse_time
+from tests import forked
+from tests.stories import commands
 
 # How long a step may take on the slowest machine; a condition that holds earlier ends the wait earlier.
 PATIENCE = 60.0
@@ -66,12 +69,12 @@ class Machine:
     def run(self, *words: str | int, cwd: Path | None = None, seconds: float = 2 * PATIENCE) -> Done:
         """One command to its end, which comes within so many seconds; none may leave a traceback."""
         began = time.monotonic()
-        done = subprocess.run(
-            self.command(*words), env=dict(self.environ), cwd=cwd, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=seconds, check=False,
-        )  # fmt: skip
-        assert "Traceback" not in done.stdout + done.stderr, done.stderr
-        return Done(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        with tempfile.TemporaryDirectory(prefix="lpmops-test-") as folder:
+            said = [Path(folder) / "out", Path(folder) / "err"]
+            code = forked.run(commands.run, list(map(str, words)), dict(self.environ), cwd, *said, seconds=seconds)
+            out, err = (path.read_text(encoding="utf-8") for path in said)
+        assert "Traceback" not in out + err, err
+        return Done(code, out, err, time.monotonic() - began)
 
     def begin(self, *words: str | int) -> subprocess.Popen[str]:
         """A command that goes on; its stdout is a pipe."""

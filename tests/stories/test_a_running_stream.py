@@ -7,6 +7,7 @@ import json
 import time
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from lpmops import config_reader
 from lpmops.model import parse_time
 from lpmops.services.cloud import open_environment
 from tests.stories.conftest import Stream
-from tests.stories.machine import PATIENCE, is_fine, shown, suspects, wait_until
+from tests.stories.machine import PATIENCE, Machine, is_fine, shown, suspects, wait_until
 
 ENVIRONMENTS = ("dev", "test", "prod")
-# A batch waits 5 s for a throttled hub, its rows count 5 s after they landed, and a twentieth of the last half minute's must be late.
-THROTTLING_SHOWS = 45.0
+# A batch waits 5 s for a throttled hub, its rows count 5 s after they landed, and a twentieth of the last half minute's must be late: 45 s, or more
+# on a slow machine.
+THROTTLING_SHOWS = 2 * PATIENCE
 # Late rows leave the half minute that is looked at, which counts 5 s late; a job that failed is trusted after it has stood for half a minute.
-TROUBLE_FADES = 90.0
+TROUBLE_FADES = 3 * PATIENCE
 
 
 def test_a_fresh_sandbox_is_healthy_everywhere_within_half_a_minute(stream: Stream) -> None:
@@ -115,8 +117,11 @@ def test_each_environment_shows_its_own_fault_first_and_healing_loses_nothing(
     for environment, trouble in troubles.items():
         _assert_named_first(calm_stream, environment, trouble, broken_at)
     for environment, trouble in troubles.items():
-        checked = machine.run("status", "-e", environment, "--check", "-o", "json")
-        assert (checked.code, suspects(checked.document["data"][0])[0]) == (trouble.code, trouble.fault)
+        if not trouble.looks:
+            # Rows land in waves, and between two of them there may be no late one to see.
+            wait_until(partial(_named, machine, environment, trouble), f"status names {trouble.fault}")
+            continue
+        assert _named(machine, environment, trouble)
     for environment in set(ENVIRONMENTS) - set(troubles):
         calm_stream.watcher.wait(environment, broken_at, lambda _: True)
         for look in calm_stream.watcher.looks(environment, broken_at):
@@ -129,15 +134,26 @@ def test_each_environment_shows_its_own_fault_first_and_healing_loses_nothing(
         calm_stream.watcher.wait(environment, healed_at, is_fine, TROUBLE_FADES)
 
 
+def _named(machine: Machine, environment: str, trouble: Trouble) -> bool:
+    """Whether `status --check` says so; anything else than nothing at all is wrong."""
+    done = machine.run("status", "-e", environment, "--check", "-o", "json")
+    seen = suspects(done.document["data"][0])[:1]
+    assert not seen or (done.code, seen) == (trouble.code, [trouble.fault]), done
+    return bool(seen)
+
+
 def _assert_named_first(stream: Stream, environment: str, trouble: Trouble, broken_at: float) -> None:
-    """The first suspect that is seen is the fault itself, in time, with evidence and a next step, and no later look takes it back."""
+    """The first suspect that is seen is the fault itself, in time, with evidence and a next step, and no later look takes it back.
+
+    What needs time to show may have none to see in some later look, where rows land in waves; never another one.
+    """
     seconds = PATIENCE if trouble.looks else THROTTLING_SHOWS
     number, look = stream.watcher.wait(environment, broken_at, lambda look: bool(look["suspects"]), seconds)
     assert number <= trouble.looks or not trouble.looks
     assert look["suspects"][0]["evidence"]
     assert look["suspects"][0]["next"]
     for seen in stream.watcher.looks(environment, broken_at)[number - 1 :]:
-        assert suspects(seen)[0] == trouble.fault, shown(seen)
+        assert suspects(seen)[:1] == [trouble.fault] or not (trouble.looks or suspects(seen)), shown(seen)
 
 
 def test_a_job_that_is_stopped_and_healed_in_a_hurry_runs_again_and_a_fault_with_a_time_heals_by_itself(

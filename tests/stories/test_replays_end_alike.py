@@ -27,4 +27,4 @@ def trial() -> Iterator[Trial]:
 def test_the_landing_tables_equal_one_clean_run(scripts: tuple[str, ...], trial: Trial) -> None:
     for script in scripts:
         trial.begin()
-        assert not trial.difference(SCRIPTS[script](trial)), script
+        assert not trial.difference(SCRIPTS[script](trial) or range(0)), script

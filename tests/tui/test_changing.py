@@ -23,6 +23,7 @@ from lpmops.tui.screens.line import CommandInput, LineScreen
 from lpmops.tui.screens.operation import OperationScreen
 from lpmops.tui.screens.plan import DEAF_SECONDS, PlanScreen
 from lpmops.tui.widgets.field import FieldInput
+from lpmops.tui.widgets.key_bar import KeyBar
 from lpmops.tui.widgets.plan_parts import Cancel, TypedInput
 from tests.tui.driving import app_of, text, until
 from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pass_time, pause_events, pause_plan
@@ -530,7 +531,10 @@ async def test_quitting_while_something_runs_asks_once_and_says_that_it_can_be_r
         await until(pilot, lambda: bool(app_of(pilot).going))
         await pilot.press("escape", "q")
         await until(pilot, lambda: isinstance(pilot.app.screen, LeavingScreen))
-        assert "the next start shows it, and o then r goes on" in text(pilot)
+        await until(pilot, lambda: "the next start shows it, and o then r goes on" in text(pilot))
+        panel = pilot.app.screen.query_one(".panel").region
+        assert panel.y > 0, "a panel over what is seen, not instead of it"
+        assert panel.height < 10
         await pilot.press("enter")
         await until(pilot, lambda: not isinstance(pilot.app.screen, LeavingScreen))
         assert not pilot.app._exit
@@ -538,6 +542,28 @@ async def test_quitting_while_something_runs_asks_once_and_says_that_it_can_be_r
         await until(pilot, lambda: isinstance(pilot.app.screen, LeavingScreen))
         await pilot.press("y")
         await until(pilot, lambda: pilot.app._exit)
+
+
+@pytest.mark.parametrize("size", [(60, 16), (70, 18), (80, 20), (80, 24)])
+async def test_the_keys_of_a_panel_are_seen_however_low_the_terminal_is(size: tuple[int, int]) -> None:
+    feed = good_day()
+    orders = MemoryOrders(feed)
+    orders.held["apply"] = threading.Event()
+
+    def seen(pilot: Pilot[None]) -> None:
+        panel, keys = pilot.app.screen.query_one(".panel").region, pilot.app.screen.query_one(KeyBar).region
+        assert keys.height == 1
+        assert panel.y < keys.y < panel.bottom - 1, (panel, keys)
+
+    async with at_work(feed, orders, size) as pilot:
+        await planned(pilot, "3")
+        await pilot.pause()
+        seen(pilot)
+        await pilot.press("A", *"yes", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, OperationScreen))
+        await pilot.pause()
+        seen(pilot)
+        assert "esc" in text(pilot)
 
 
 async def test_interrupting_twice_leaves_whatever_runs() -> None:

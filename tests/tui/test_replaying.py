@@ -118,7 +118,7 @@ async def test_each_chunk_says_what_was_sent_how_fast_and_how_long_the_rest_take
         assert "total 650 of 1,237 rows" in drawn
         assert "1 of 3 chunks" in drawn
         assert "about 6 min left" in drawn
-        assert "live latency p99 6.2 s now of 60 s promised  before it began 2 s" in drawn
+        assert "live latency p99 6.2 s of 60 s promised, 2 s before it" in drawn
 
 
 async def test_the_page_of_the_run_under_way_stands_there_as_plain_text() -> None:
@@ -140,7 +140,18 @@ async def test_what_was_not_read_yet_is_no_zero() -> None:
         await show(pilot, operation)
         await until(pilot, lambda: "total – of 1,237 rows" in text(pilot))
         assert "time left –" in text(pilot)
-        assert "before it began –" in text(pilot)
+        assert "promised, – before it" in text(pilot)
+
+
+async def test_what_stands_has_no_rate_and_no_chunk_under_way() -> None:
+    operation = replaying(chunk(1, "done", 400, 300), chunk(2, "accepted", 100), state="interrupted")
+    feed, orders = world(operation, shown(400, 250))
+    async with at_work(feed, orders, (80, 24)) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: "250 of about 618  left under way" in text(pilot))
+        assert "400 sent  4/s  done" in text(pilot)
+        assert "1 of 2 chunks" in text(pilot)
+        assert text(pilot).count("/s") == 1
 
 
 def test_of_hundreds_of_chunks_those_around_the_one_under_way_are_shown() -> None:
@@ -182,6 +193,18 @@ async def test_the_proof_is_drawn_with_its_verdict_and_each_company(found: dict[
         assert "complete true" not in text(pilot)
         for each in found["unreadable"]:
             assert each["why"] in text(pilot)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [((80, 24), "1001 Twin River…"), ((120, 40), "1001 Twin Rivers Emergency Dispatch  ")]
+)
+async def test_a_company_of_the_proof_has_the_room_that_there_is(size: tuple[int, int], name: str) -> None:
+    operation = replaying(chunk(1, "done", 400, 300), state="succeeded", ended_at=ago(30))
+    feed, orders = world(operation, shown(412, proof=proof({**company(), "company": "Twin Rivers Emergency Dispatch"})))
+    async with at_work(feed, orders, size) as pilot:
+        await show(pilot, operation)
+        await until(pilot, lambda: name in text(pilot))
+        assert "source  landed  lacked missing doubled   extra" in text(pilot)
 
 
 async def test_w_writes_the_proof_down_and_copies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

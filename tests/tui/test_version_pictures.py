@@ -63,7 +63,7 @@ async def test_a_replay_under_way(snapshot: Snapshot) -> None:
     ]
     async with at_work(feed, orders, (120, 40)) as pilot:
         await show(pilot, operation)
-        await until(pilot, lambda: "before it began 2 s" in text(pilot) and app_of(pilot).is_quiet)
+        await until(pilot, lambda: "promised, 2 s before it" in text(pilot) and app_of(pilot).is_quiet)
         await pilot.pause()
         snapshot(app_of(pilot), "replay_dark_120x40")
 

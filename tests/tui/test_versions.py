@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from lpmops.control.operations import planned
 from lpmops.control.reconciled import Asked
 from lpmops.control.versionline import VersionLine
 from lpmops.errors import ServiceError
@@ -23,11 +25,12 @@ from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.screens.versions import VersionsScreen
 from lpmops.tui.version_rows import MISSING, PROVEN, CompanyRow, laid
 from lpmops.tui.widgets import range_companies
+from lpmops.tui.widgets.chosen_versions import next_line
 from lpmops.tui.widgets.fields import Fields
 from lpmops.tui.widgets.version_axis import Axis, axis_lines
-from lpmops.versions import Versions
+from lpmops.versions import PRESENT_ROWS, Versions
 from tests.tui.driving import app_of, opened, rows, text, until
-from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work
+from tests.tui.order_worlds import HOSTILE, MemoryOrders, at_work, pause_events, pause_plan
 from tests.tui.version_worlds import answer, commit, commits, committed, gap, line, lossy_day
 from tests.tui.worlds import NOW, MemoryFeed, good
 
@@ -99,7 +102,7 @@ async def test_whose_rows_are_in_the_range_is_shown_with_what_they_lack() -> Non
     ("found", "words"),
     [
         (line(kind="off", gaps=(), proven=()), "without a change feed there is nothing to compare or to replay"),
-        (line(gaps=(), proven=()), "not all was looked at  → R holds source against what landed"),
+        (line(gaps=(), proven=()), "not all looked at  → R holds source against what landed"),
         (line(gaps=(), proven=(Versions(0, 1_240),)), "each change landed once."),
         (line(gaps=(gap(repairable=0, why="its changes can't be read any more"),)), "no replay brings them back. its changes can't be read any more"),
         (line(gaps=(gap(missing=0, doubled=3),)), "nothing is missing; some landed doubled"),
@@ -274,6 +277,25 @@ async def test_a_look_under_way_says_how_far_it_is_and_r_stops_it() -> None:
         await until(pilot, lambda: "✖ It was stopped." in text(pilot))
 
 
+async def test_while_a_replay_is_proven_r_does_not_take_its_place() -> None:
+    feed = lossy_day()
+    orders = MemoryOrders(feed)
+    orders.events, orders.step_gate = pause_events("prod"), threading.Semaphore(8)
+    async with at_work(feed, orders, (120, 40)) as pilot:
+        await show(pilot)
+        runs, plan = app_of(pilot).runs, pause_plan("prod")
+        assert runs is not None
+        assert runs.apply(planned(plan, NOW), plan, "yes")
+        await until(pilot, lambda: any(run.operation.state == "verifying" for run in app_of(pilot).going))
+        await pilot.press("R")
+        await until(pilot, lambda: "is held against what landed just now" in notices(pilot))
+        assert feed.compared == []
+        orders.step_gate.release(9)
+        await until(pilot, lambda: not app_of(pilot).going)
+        await pilot.press("R")
+        await until(pilot, lambda: len(feed.compared) == 1)
+
+
 async def test_the_ticked_companies_alone_are_looked_at() -> None:
     feed = lossy_day()
     async with opened(feed, (120, 40)) as pilot:
@@ -297,6 +319,9 @@ async def test_what_could_not_be_read_is_said_with_what_remains() -> None:
         await show(pilot)
         await pilot.press("R")
         await until(pilot, lambda: "versions 3:40: VACUUM has removed the files of their changes." in text(pilot))
+        # A range that has nothing to do with them is not told of them.
+        await pilot.press("m", "m")
+        await until(pilot, lambda: "VACUUM" not in text(pilot).partition("what is known")[0].partition("╝")[2])
 
 
 # To the replay ------------------------------------------------------------------------------------------------------------------------------------
@@ -380,6 +405,14 @@ def test_the_axis_fills_its_room_however_many_commits_there_are(number: int, roo
         assert {width_of(each) for each in drawn[:3]} == {room}
 
 
+def test_the_signs_that_are_seen_are_explained_before_the_others() -> None:
+    found = laid(line(history=commits(4), gaps=(), proven=(), latest_version=3), NOW)
+    young = "".join(part.text for part in Axis(found, 74).legend)
+    assert young.startswith("━ proven   ─ not looked at")
+    assert young.endswith("╌ too young")
+    assert width_of(Axis(found, 74).legend) <= 74
+
+
 async def test_an_id_that_no_field_can_hold_is_told_and_left_to_the_command_line() -> None:
     feed = lossy_day(line(gaps=(gap(company="10,01"),)))
     async with at_work(feed, MemoryOrders(feed), (120, 40)) as pilot:
@@ -398,6 +431,20 @@ async def test_changes_that_name_no_company_are_not_taken_for_those_of_every_com
         await pilot.press("P")
         await until(pilot, lambda: "changes that name no company can't be sent" in notices(pilot))
         assert pilot.app.screen is screen, "an empty field would have meant every company"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(240, "; by itself 14:07:12"), (-5, "what landed"), (None, "what landed")]
+)
+def test_when_it_is_looked_at_by_itself_is_told_in_eighty_columns_and_never_of_the_past(
+    seconds: int | None, said: str
+) -> None:
+    found = laid(
+        replace(line(gaps=(), proven=()), next_look=None if seconds is None else NOW + timedelta(seconds=seconds)), NOW
+    )
+    drawn = next_line(found, (), None, None, NOW)
+    assert "".join(part.text for part in drawn).endswith(said)
+    assert width_of(drawn) <= 80
 
 
 # What a key costs ---------------------------------------------------------------------------------------------------------------------------------
@@ -457,3 +504,20 @@ async def test_a_range_that_stands_still_while_it_goes_on_shows_its_companies() 
         await pilot.press(*"mjj")
         await until(pilot, lambda: screen.companies.row_count == 4)
         assert "v 1,238 – 1,240 … m ends it" in text(pilot)
+
+
+async def test_what_remains_of_lost_versions_is_told_whole_and_once() -> None:
+    gone = Unreadable(Versions(910, 930), "VACUUM has removed the files of their changes.", PRESENT_ROWS)
+    found = line(gaps=(gap(repairable=0),))
+    assert found.proofs is not None
+    feed = lossy_day(replace(found, proofs=replace(found.proofs, unreadable=(gone,))))
+    feed.refusing = {"changes in": ServiceError("The changes of versions 910:930 can't be read.", service="databricks")}
+    async with opened(feed, (120, 40)) as pilot:
+        screen = await show(pilot)
+        await until(pilot, lambda: "no replay brings them back" in text(pilot))
+        await until(pilot, lambda: screen.companies.stands(screen.chosen))
+        await until(pilot, lambda: app_of(pilot).is_quiet)
+        await pilot.pause()
+        drawn = " ".join(text(pilot).split())
+        assert "the changes between are gone." in drawn
+        assert "can't be read." not in drawn, "nobody asks for what is known to be gone"

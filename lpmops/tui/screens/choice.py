@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.events import Click, Key
 from textual.geometry import Size
 
-from lpmops.tui import hands, paint
+from lpmops.tui import folding, hands, paint
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.screens.live import LiveModal
 from lpmops.tui.view import Scene
@@ -32,8 +32,12 @@ class Option:
     do: Callable[[], None]
 
 
+# Where the sentence of an option begins, and the most lines that it takes.
+_INDENT, _KEY, _MOST = 15, 6, 3
+
+
 class OptionList(Drawn):
-    """The options, a line each."""
+    """The options, each over as many lines as its sentence takes."""
 
     def __init__(self, title: str, options: Sequence[Option]) -> None:
         super().__init__()
@@ -41,25 +45,25 @@ class OptionList(Drawn):
 
     def lines(self, size: Size) -> list[Line]:
         """The title and the options."""
-        lines: list[Line] = [(Piece(self.title, "strong"),), paint.BLANK]
-        for option in self.options:
-            on = bool(option.sample)
-            head = (
-                Piece(f" {option.key}  ", "key" if on else "faint"),
-                Piece(option.title.ljust(9), "text" if on else "faint"),
-            )
-            lines.append(
-                paint.crop(
-                    (*head, paint.piece(option.sample or "nothing here", "muted" if on else "faint")), size.width
-                )
-            )
-        return lines
+        told = [line for option in self.options for line in _told(option, size.width)]
+        return [(Piece(self.title, "strong"),), paint.BLANK, *told]
 
     def on_click(self, event: Click) -> None:
         """A click chooses."""
         screen = self.screen
-        if isinstance(screen, ChoiceScreen) and 0 <= event.y - 2 < len(self.options):
-            screen.choose(self.options[event.y - 2])
+        owners = [option for option in self.options for _ in _told(option, self.size.width)]
+        if isinstance(screen, ChoiceScreen) and 0 <= event.y - 2 < len(owners):
+            screen.choose(owners[event.y - 2])
+
+
+def _told(option: Option, width: int) -> list[Line]:
+    on = bool(option.sample)
+    line = (
+        Piece(f" {option.key}".ljust(_KEY), "key" if on else "faint"),
+        Piece(option.title.ljust(_INDENT - _KEY), "text" if on else "faint"),
+        paint.piece(option.sample or "nothing here", "muted" if on else "faint"),
+    )
+    return folding.folded(line, max(1, width), _INDENT)[:_MOST]
 
 
 class ChoiceScreen(LiveModal):
@@ -73,7 +77,7 @@ class ChoiceScreen(LiveModal):
 
     def compose(self) -> ComposeResult:
         """Title and options."""
-        with Vertical(classes="panel"):
+        with Vertical(classes="panel -wide"):
             yield OptionList(self.title_text, self.options)
 
     def show(self, scene: Scene) -> None:

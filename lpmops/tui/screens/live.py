@@ -165,3 +165,5 @@ class LiveModal(_Live, ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings(commands.EVERYWHERE)]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(ROLE_CLASSES)
     AUTO_FOCUS: ClassVar[str | None] = ""
+    # On a low terminal a panel goes without the room between its parts, so that its keys are always seen.
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-high")]  # noqa: RUF012 as Textual declares it

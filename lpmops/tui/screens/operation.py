@@ -114,7 +114,7 @@ class OperationScreen(LiveModal, inherit_bindings=False):
         self.query_one(OperationHead).show(view, (*armed, Piece(f"{mark.glyph} {mark.word}", mark.role)), trail)
         self.query_one(".panel").set_class(bool(trail), "-led")
         self.notes = self._notes(operation) if is_replay(operation) and operation.id else None
-        lines = operation_lines(operation, self.run, scene, self.notes)
+        lines = operation_lines(operation, self.run, scene, self.notes, width=self.query_one(Pager).size.width)
         self._shown = self._shown if lines == self._shown else lines
         self.query_one(Pager).show(self._shown)
         self._follow(operation)

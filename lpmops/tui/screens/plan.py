@@ -188,7 +188,7 @@ class PlanScreen(LiveModal, inherit_bindings=False):
             kept = ""
             if self._resumed and self._draft.at is not None:
                 kept = f"as you left it {words.age((self.owner.feed.now() - self._draft.at).total_seconds())} ago; "
-            return (Piece(f"{kept}enter goes on, from the last field to the plan; nothing is changed yet", "muted"),)
+            return (Piece(f"{kept}enter goes on, at last to the plan; nothing is changed yet", "muted"),)
         if self.first:
             words_of_it = self.first.replace(".", " ")
             return (

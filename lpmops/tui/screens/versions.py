@@ -19,10 +19,9 @@ from lpmops.control.reconciled import Asked
 from lpmops.errors import UsageError
 from lpmops.model import Route, to_data
 from lpmops.plain_text import plain_line
-from lpmops.store.proofs import Unreadable
-from lpmops.tui import commands, paint, questions, replay_order, version_rows
+from lpmops.tui import commands, questions, replay_order, version_rows
 from lpmops.tui.answers import Answer
-from lpmops.tui.paint import Line, Piece
+from lpmops.tui.paint import Line
 from lpmops.tui.place import Place
 from lpmops.tui.screens.closer import CloserScreen, FaultLines
 from lpmops.tui.sheet import Copyable, Sheet
@@ -39,7 +38,9 @@ from lpmops.versions import Versions
 
 # Of a range with more rows than these it is not counted whose they are.
 _COUNTED = 2_000_000
-_NOTES, _OVER = 3, 2
+_OVER = 2
+# How many lines the notes take together, and on a low terminal.
+_HIGH, _NOTED, _NOTED_LOW = 30, 5, 2
 _RECENT = 120.0
 
 
@@ -120,7 +121,9 @@ class VersionsScreen(CloserScreen):
         counts = self._draw_companies(scene, found, chosen)
         # What is drawn of a version says whether it is chosen.
         self.versions.show(self.versions_shown, scene.now.astimezone(scene.zone))
-        self.query_one(ChosenLines).tell(self._words(scene, found))
+        self.query_one(ChosenLines).tell(
+            self._words(scene, found), self._notes(scene, found), _NOTED if self.room(scene) >= _HIGH else _NOTED_LOW
+        )
         work = self.owner.comparisons.of(self.environment)
         failed: Answer[Any] = (
             Answer(fault=work.fault, hint=work.hint) if work is not None and not scene.past else Answer()
@@ -153,26 +156,30 @@ class VersionsScreen(CloserScreen):
         if found is None:
             return []
         now, work = scene.now.astimezone(scene.zone), self.owner.comparisons.of(self.environment)
-        lines = [
+        return [
             chosen_versions.chosen_line(found, self.choice, self._cursor, now),
             chosen_versions.next_line(
                 found, None if self.companies.stale else self.companies.laid, self.chosen, work, now
             ),
         ]
+
+    def _notes(self, scene: Scene, found: Laid | None) -> list[Line]:
+        """What can't be looked at any more, or not yet, and why."""
+        if found is None:
+            return []
+        work = self.owner.comparisons.of(self.environment)
         result = work.result if work is not None and not work.going else None
         if result is not None and (scene.now - result.at).total_seconds() > _RECENT:
             # What could not be judged then has settled since, or is remembered.
             result = None
-        lost = (*_lost(found, self.chosen), *(result.unreadable if result is not None else ()))
-        said = [f"versions {each.versions}: {each.why} {each.remains}" for each in lost]
-        said += result.warnings if result is not None else ()
-        return lines + [
-            (Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]
-        ]
+        return chosen_versions.note_lines(found, self.chosen, result)
 
     def _counts(self, scene: Scene, found: Laid, chosen: Versions | None) -> Answer[Mapping[str, int]]:
         """Whose rows are in the chosen versions; asked where they are not too many."""
         if chosen is None or found.line.feed.kind == "off" or version_rows.extent(found, chosen).rows > _COUNTED:
+            return Answer()
+        if chosen_versions.lost(found, chosen):
+            # Their changes can't be read: the notes say so already.
             return Answer()
         return self.look(scene, questions.changes_in(self.environment, chosen))
 
@@ -293,6 +300,14 @@ class VersionsScreen(CloserScreen):
             comparisons.stop(self.environment)
         elif self.latest().past is not None:
             self.owner.tell("the past stays as it was; n leads back to now")
+        elif any(
+            run.operation.environment == self.environment and run.operation.state == "verifying"
+            for run in self.owner.going
+        ):
+            # Of two looks at once the later one takes the place of the other, and the proof would begin anew.
+            self.owner.tell(
+                "what was sent is held against what landed just now; o shows it, and R looks when it is done"
+            )
         else:
             chosen = self.chosen
             comparisons.start(
@@ -355,13 +370,6 @@ class VersionsScreen(CloserScreen):
         """The rows of the table that has the keys."""
         name = "versions" if self.table is self.versions else "companies"
         return Sheet(f"{self.environment}-{name}", [_data(row) for row in self.table.rows])
-
-
-def _lost(found: Laid, chosen: Versions | None) -> Sequence[Unreadable]:
-    """What is known to be gone for good among the chosen versions."""
-    proofs = found.line.proofs
-    known = proofs.unreadable if proofs is not None else ()
-    return [each for each in known if chosen is None or ranges.within([each.versions], chosen)]
 
 
 def _data(row: VersionRow | CompanyRow) -> dict[str, Any]:

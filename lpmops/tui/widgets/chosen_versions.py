@@ -8,13 +8,18 @@ from datetime import datetime
 
 from textual.geometry import Size
 
+from lpmops.control.reconciled import Reconciliation
 from lpmops.plain_text import counted
-from lpmops.tui import paint, words
+from lpmops.store.proofs import Unreadable
+from lpmops.tui import folding, paint, words
 from lpmops.tui.comparisons import Comparison
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.version_rows import CompanyRow, Laid, extent
 from lpmops.tui.widgets.drawn import Drawn
-from lpmops.versions import Versions
+from lpmops.versions import Versions, within
+
+# How many notes are told, and how far one that goes on is set in.
+_NOTES, _NOTED = 3, 3
 
 
 @dataclass(slots=True)
@@ -33,20 +38,32 @@ class Choice:
 
 
 class ChosenLines(Drawn):
-    """Two lines: what is chosen, and what comes next."""
+    """Two lines, what is chosen and what comes next; below them notes, each over as many lines as it takes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._told: list[Line] = []
+        self._notes: list[Line] = []
+        self._most = 0
 
-    def tell(self, lines: list[Line]) -> None:
-        """Takes new lines."""
-        self._told = lines
+    def tell(self, lines: list[Line], notes: list[Line], most: int) -> None:
+        """Takes new lines, and notes for at most so many lines together."""
+        self._told, self._notes, self._most = lines, notes, most
         self.redraw()
 
     def lines(self, size: Size) -> list[Line]:
-        """The lines, cut to the width."""
-        return [paint.crop(line, size.width) for line in self._told]
+        """The lines, cut to the width; the last of the notes that has room is cut."""
+        lines = [paint.crop(line, size.width) for line in self._told]
+        left = self._most
+        for note in self._notes[: self._most]:
+            folded = folding.folded(note, max(1, size.width), _NOTED)
+            if len(folded) > left:
+                folded = [*folded[: left - 1], paint.crop((*folded[left - 1], Piece(" …", "muted")), size.width)]
+            lines += folded
+            left -= len(folded)
+            if not left:
+                break
+        return lines
 
 
 def chosen_line(found: Laid, choice: Choice, cursor: int | None, now: datetime) -> Line:
@@ -130,10 +147,12 @@ def next_line(
             Piece(" sends it all the same", "muted"),
         )
     line = found.line
-    by_itself = f"; {words.row_time(line.next_look, now)} by itself" if line.next_look is not None else ""
+    # What is overdue waits for something, so that no time could be told.
+    is_due = line.next_look is not None and line.next_look > now
+    by_itself = f"; by itself {words.row_time(line.next_look, now)}" if is_due else ""
     return (
         Piece(" ○ ", "unknown"),
-        Piece("not all was looked at  → ", "text"),
+        Piece("not all looked at  → ", "text"),
         Piece("R", "key"),
         Piece(" holds source against what landed", "accent"),
         Piece(by_itself, "muted"),
@@ -148,3 +167,25 @@ def _why(lacking: Sequence[CompanyRow], found: Laid) -> Line:
         if gap.missing and gap.why and gap.company_id in companies
     }
     return (paint.piece("; ".join(sorted(reasons)), "muted"),) if reasons else ()
+
+
+# Notes --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def note_lines(found: Laid, chosen: Versions | None, result: Reconciliation | None) -> list[Line]:
+    """What of the chosen versions can't be looked at any more or not yet, as is known or as a look has just said; why, and what remains."""
+    gone = lost(found, chosen, result.unreadable if result is not None else ())
+    said = [f"{_named(each.versions)}: {each.why} {each.remains}" for each in gone]
+    said += result.warnings if result is not None else ()
+    return [(Piece(" ○ ", "unknown"), paint.piece(text, "muted")) for text in list(dict.fromkeys(said))[:_NOTES]]
+
+
+def lost(found: Laid, chosen: Versions | None, just_seen: Sequence[Unreadable] = ()) -> Sequence[Unreadable]:
+    """What of the chosen versions is known to be gone for good, or could not be read just now."""
+    proofs = found.line.proofs
+    known = (*(proofs.unreadable if proofs is not None else ()), *just_seen)
+    return [each for each in known if chosen is None or within([each.versions], chosen)]
+
+
+def _named(versions: Versions) -> str:
+    return f"versions {versions}" if len(versions) > 1 else f"version {versions.first}"

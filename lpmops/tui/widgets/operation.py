@@ -75,12 +75,14 @@ def mark_of(operation: Operation, run: Run | None = None) -> Mark:
     return _STATES.get(operation.state, _UNKNOWN)
 
 
-def operation_lines(operation: Operation, run: Run | None, scene: Scene, notes: Notes | None = None) -> list[Line]:
-    """The operation, to be folded by whoever shows it; `notes` are what more is known of a replay."""
+def operation_lines(
+    operation: Operation, run: Run | None, scene: Scene, notes: Notes | None = None, *, width: int = 0
+) -> list[Line]:
+    """The operation, to be folded by whoever shows it in `width` cells; `notes` are what more is known of a replay."""
     lines: list[Line] = [(paint.piece(operation.summary, "strong"),), paint.BLANK]
     sends = replay.is_replay(operation)
     if notes is not None and notes.proof is not None and notes.shown is not None:
-        lines += [*replay.proof_lines(notes.shown, scene, notes.digest), paint.BLANK]
+        lines += [*replay.proof_lines(notes.shown, scene, notes.digest, width), paint.BLANK]
     if sends:
         lines += replay.chunk_lines(operation, notes.shown if notes else None, _today(scene), mark_of_step)
     for number, step in enumerate(operation.steps, 1):

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
+
 from lpmops.actions import replay_latency, replay_show
 from lpmops.actions.replay import CHUNK
 from lpmops.control.operations import FINISHED_STEPS
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 
 _BAR, _AROUND, _COMPANIES = 8, 3, 12
 _BEFORE = timedelta(minutes=10)
-# The columns of the proof: as wide as a narrow terminal lets them be.
-_NAMED = 16
+# A company in the proof, as wide as a narrow terminal lets it be, and where there is room; a count.
+_NAMED, _NAMED_WIDE, _COUNT = 16, 40, 8
 _UNDER_WAY = Mark("▶", "under way", "accent", 1)
+_LEFT = Mark("▲", "left under way", "warn", 3)
+_AT_WORK = ("approved", "running", "verifying")
 
 
 def is_replay(operation: Operation) -> bool:
@@ -53,9 +57,11 @@ def chunk_lines(
     if first:
         yield _many(chunks[:first], sent, "done")
     for step in chunks[first:last]:
-        mark = _UNDER_WAY if step.state in ("begun", "accepted") else mark_of_step(step.state)
+        is_open, works = step.state in ("begun", "accepted"), operation.state in _AT_WORK
+        mark = (_UNDER_WAY if works else _LEFT) if is_open else mark_of_step(step.state)
         told = sent.get(step.arguments["n"], {})
-        yield _chunk(step, told, part, now, mark)
+        # Over the time in which nobody looked after it there is no rate.
+        yield _chunk(step, told, part, now, mark, has_rate=works or not is_open)
         if step is chunks[here] and told.get("url"):
             # On a line of its own, so that a terminal takes it whole for an address.
             yield (Piece("    "), paint.piece(told["url"], "muted"))
@@ -70,13 +76,15 @@ def _many(steps: Sequence[OperationStep], sent: Mapping[int, Mapping[str, Any]],
     return (Piece(f"    … {counted(len(steps), 'chunk', 'chunks')} {word}, {span}{known}", "muted"),)
 
 
-def _chunk(step: OperationStep, sent: Mapping[str, Any], part: float | None, now: datetime, mark: Mark) -> Line:
+def _chunk(
+    step: OperationStep, sent: Mapping[str, Any], part: float | None, now: datetime, mark: Mark, *, has_rate: bool
+) -> Line:
     given = step.arguments
     rows, planned = sent.get("rows"), round(int(given["rows"]) * (1.0 if part is None else part))
     is_done = step.state in FINISHED_STEPS
     share = 1.0 if is_done else min(1.0, (rows or 0) / planned) if planned else 0.0
     full = round(share * _BAR)
-    rate = words.rate(_rate(step, sent, now)) if step.begun_at is not None else ""
+    rate = f"  {words.rate(_rate(step, sent, now))}" if step.begun_at is not None and has_rate else ""
     run = f"  run {sent['run_id']}" if sent.get("run_id") else ""
     return (
         Piece(f"{given['n']:>2}  ", "muted"),
@@ -89,7 +97,7 @@ def _chunk(step: OperationStep, sent: Mapping[str, Any], part: float | None, now
             " sent" if is_done else f" of {'at most' if part in (None, 1.0) else 'about'} {words.count(planned)}",
             "muted",
         ),
-        Piece(f"  {rate}", "text"),
+        Piece(rate, "text"),
         Piece(f"  {mark.word}", mark.role),
         paint.piece(run, "muted"),
     )
@@ -121,11 +129,13 @@ def total_line(operation: Operation, shown: Mapping[str, Any] | None, now: datet
             Piece(f" of {words.count(wanted)} rows", "muted"),
         ),
         (Piece(f"{done} of {counted(len(chunks), 'chunk', 'chunks')}", "muted"),),
-        (Piece(words.rate(rows / seconds), "text"),) if rows and seconds > 0 else (),
+        (Piece(words.rate(rows / seconds), "text"),)
+        if rows and seconds > 0 and (is_over or operation.state in _AT_WORK)
+        else (),
     ]
     if is_over and seconds:
         said.append((Piece(f"took {words.duration(seconds)}", "muted"),))
-    elif operation.state in ("approved", "running"):
+    elif operation.state in _AT_WORK:
         said.append(_left(rows, wanted, seconds))
     return paint.joined(said, Piece("  ·  ", "faint"))
 
@@ -150,12 +160,11 @@ def latency_line(operation: Operation, scene: Scene, points: Points) -> Line:
     begun = min((step.begun_at for step in operation.steps if step.begun_at is not None), default=operation.started_at)
     before = [value for at, value in points if begun - _BEFORE <= at < begun]
     during = tuple(value for at, value in points if at >= begun)
-    was = f"  before it began {words.duration(median(before))}" if before else "  before it began –"
+    was = words.duration(median(before)) if before else words.UNKNOWN
     return (
         Piece("    live latency p99 ", "muted"),
         Piece(words.duration(now), marks.of_latency(now, scene.limits)),
-        Piece(f" now of {words.duration(scene.limits.latency)} promised", "muted"),
-        Piece(was, "muted"),
+        Piece(f" of {words.duration(scene.limits.latency)} promised, {was} before it", "muted"),
         Piece(f"  {words.sparkline(during, min(len(during), 12))[0]}" if during else "", "spark"),
     )
 
@@ -173,8 +182,8 @@ def digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(written(shown).encode()).hexdigest()
 
 
-def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator[Line]:
-    """The proof: its verdict, what it is about, each company's counts, and where its written form is; `digest` is that one's."""
+def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str, width: int = 0) -> Iterator[Line]:
+    """The proof: its verdict, what it is about, each company's counts, and where its written form is, `digest` that one's; for `width` cells."""
     proof = shown.get("proof")
     if proof is None:
         return
@@ -184,14 +193,17 @@ def proof_lines(shown: Mapping[str, Any], scene: Scene, digest: str) -> Iterator
     if shown["latency"] is not None:
         yield (paint.piece(f"  live latency: {replay_latency.words(shown['latency'])}", "muted"),)
     yield paint.BLANK
-    yield (
-        Piece("  company".ljust(_NAMED + 4), "muted"),
-        *(Piece(_titled(name), "muted") for name in replay_show.SHOWN),
-    )
     # Whatever differs comes first, and of those that are whole some stand for all.
     companies = sorted(proof["companies"], key=_is_whole)
+    room = max(_NAMED, min(_NAMED_WIDE, width - 6 - _COUNT * len(replay_show.SHOWN)))
+    longest = max((cell_len(_name(each)) for each in companies[:_COMPANIES]), default=0)
+    named = max(_NAMED, min(room, longest))
+    yield (
+        Piece("  company".ljust(named + 4), "muted"),
+        *(Piece(_titled(name), "muted") for name in replay_show.SHOWN),
+    )
     for each in companies[:_COMPANIES]:
-        yield _company(each)
+        yield _company(each, named)
         if each["note"]:
             yield (Piece("      "), paint.piece(each["note"], "warn"))
     if rest := companies[_COMPANIES:]:
@@ -228,9 +240,13 @@ def _is_whole(each: Mapping[str, Any]) -> bool:
     return not (each["missing"] or each["doubled"] or each["extra"] or each["note"])
 
 
-def _company(each: Mapping[str, Any]) -> Line:
+def _name(each: Mapping[str, Any]) -> str:
+    return paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text
+
+
+def _company(each: Mapping[str, Any], named: int) -> Line:
     mark = marks.FINE if _is_whole(each) else marks.UNKNOWN if each["note"] else marks.DOWN
-    name = paint.fit_text(paint.piece(f"{each['company_id'] or '(no company)'} {each['company']}").text, _NAMED)
+    name = paint.fit_text(_name(each), named)
     return (
         Piece(f"  {mark.glyph} ", mark.role),
         Piece(name, "strong"),
@@ -243,7 +259,7 @@ def _company(each: Mapping[str, Any]) -> Line:
 
 def _titled(count: str) -> str:
     """The heading of a count; `lacked` is what was missing before."""
-    return ("lacked" if count == "missing_before" else count).rjust(8)
+    return ("lacked" if count == "missing_before" else count).rjust(_COUNT)
 
 
 def _role(count: str, number: int | None) -> str:

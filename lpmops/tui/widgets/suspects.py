@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from textual.geometry import Size
 
+from lpmops.control.reconciled import LOSSES
 from lpmops.model import Health, Suspect
 from lpmops.tui import commands, marks, paint
 from lpmops.tui.paint import Line, Piece
@@ -29,7 +30,7 @@ _SIGNS = ("→ ", "· ")
 # So many environments have a key of their own.
 _NUMBERED = 9
 _LEADS = dict.fromkeys(
-    ("hub.loss", "sql.rows_lost"),
+    LOSSES,
     ("app.versions", "shows what is missing among the table's versions, and plans its replay"),
 )
 _TOOLS = ("az", "databricks", "lpmops")

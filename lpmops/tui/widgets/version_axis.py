@@ -7,7 +7,7 @@ seen among ten thousand. Versions run from left to right, their times under them
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from lpmops.tui import paint, ruler, words
 from lpmops.tui.axis import Wish, place
+from lpmops.tui.marks import Mark
 from lpmops.tui.paint import Line, Piece
 from lpmops.tui.version_rows import LEGEND, Laid, VersionRow, special
 from lpmops.versions import Versions
@@ -43,9 +44,10 @@ class Axis:
         self.found, self.room = found, room
         self._ascending = found.rows[::-1]
         self.cells = [self._cell(number) for number in range(room if found.rows else 0)]
-        # No key changes these two lines, and a key is drawn at once.
+        # No key changes these lines, and a key is drawn at once.
         self.states = ruler.merged([Piece(cell.worst.mark.glyph, cell.worst.mark.role) for cell in self.cells])
         self.operations = _operations(self.cells, room)
+        self.legend = legend(room, {cell.worst.mark for cell in self.cells})
 
     def _cell(self, number: int) -> Cell:
         count = len(self._ascending)
@@ -83,18 +85,24 @@ def axis_lines(axis: Axis, chosen: Versions | None, cursor: int | None, now: dat
     if len(lines) < rows:
         lines[0:0] = _bars(axis, 1 if rows < 7 else 2)
     if len(lines) < rows:
-        lines.append(legend(axis.room))
+        lines.append(axis.legend)
     return lines
 
 
-def legend(width: int) -> Line:
-    """What the signs of the axis mean."""
-    line: Line = ()
-    for mark in LEGEND:
-        longer = paint.joined((line, (Piece(mark.glyph, mark.role), Piece(f" {mark.word}", "muted"))), Piece("   "))
+def legend(width: int, seen: Collection[Mark]) -> Line:
+    """What the signs of the axis mean, in their order; where not all have room, those that are seen before the others."""
+    shown: list[Mark] = []
+    for mark in sorted(LEGEND, key=lambda each: each not in seen):
         # What does not fit whole is left out.
-        line = longer if paint.width_of(longer) <= width else line
-    return line
+        more = sorted((*shown, mark), key=LEGEND.index)
+        shown = more if paint.width_of(_signs(more)) <= width else shown
+    return _signs(shown)
+
+
+def _signs(marks: Iterable[Mark]) -> Line:
+    return paint.joined(
+        ((Piece(each.glyph, each.role), Piece(f" {each.word}", "muted")) for each in marks), Piece("   ")
+    )
 
 
 def _weight(row: VersionRow) -> int:
