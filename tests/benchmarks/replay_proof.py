@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tests.replays.ground import Size, ground
 from tests.replays.scripts import SCRIPTS, Trial, clean_run
 
-CHANGES, COMMITS, RATE = 1_000_000, 60, 15_000
+CHANGES, COMMITS, RATE = 1_000_000, 60, 20_000
 
 
 def main(options: Sequence[str] = ()) -> None:
