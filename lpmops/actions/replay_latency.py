@@ -47,7 +47,7 @@ def words(found: dict[str, Any]) -> str:
 
 def _phase(found: dict[str, Any] | None) -> str:
     if found is None or found["p50"] is None:
-        return "no beat"
+        return "no heartbeat"
     return f"{found['p50']:.1f} s (95 % in {found['p95']:.1f} s)"
 
 

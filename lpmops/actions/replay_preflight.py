@@ -13,6 +13,7 @@ from lpmops.control import access, remedies, rights, routes
 from lpmops.control.routes import REMOVED
 from lpmops.errors import BadAnswerError, LpmopsError, SignInError
 from lpmops.model import Commit, FeedState, to_data
+from lpmops.plain_text import counted
 
 RUN_PREFIX = "lpmops replay "
 _UNIQUE = "landing_unique_index"
@@ -139,7 +140,7 @@ def warnings(bench: Bench, wished: Exact, feed: FeedState, room: HeadRoom, commi
         yield f"These versions were committed from {to_data(commits[-1].at)} to {to_data(commits[0].at)} (UTC)."
     share = 100 * (wished.rate + (room.flow or 0.0)) / room.capacity
     yield (
-        f"At most {wished.rate:,} events a second beside the stream ({_flow(room)}): {share:.0f} % of what the namespace takes. "
+        f"At most {counted(wished.rate, 'event', 'events')} a second beside the stream ({_flow(room)}): {share:.0f} % of what the namespace takes. "
         "Live records share the hub and the jobs with them and may land some seconds later."
     )
     if commits and feed.retention is not None:
