@@ -163,10 +163,12 @@ def test_a_terminal_or_reader_that_went_away_leaves_the_exit_code_as_it_is() -> 
         __main__.run = lambda: sys.stdout.write("last words") and 129
         __main__.main()
     """
+    # Without a buffer nothing would be left to be written at the end.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     read, write = os.pipe()
     os.close(read)
     running = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stdout=write, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=write, stderr=subprocess.PIPE, text=True, env=environ
     )
     os.close(write)
     _, err = running.communicate(timeout=60)
