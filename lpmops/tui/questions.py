@@ -29,6 +29,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 RECORDS_EVERY = 10.0
 CALLS_EVERY = 30.0
+CHOICES_EVERY = 10.0
 SERIES_EVERY = 30.0
 LOGS_EVERY = 15.0
 EVENTS_EVERY = 2.0
@@ -155,10 +156,14 @@ def audit(orders: Orders) -> Question[Sequence[Entry]]:
     return Question(("audit",), lambda _: orders.audit(), AUDIT_EVERY)
 
 
-def choices(orders: Orders, environment: str, action: str, field: str, asked: str) -> Question[Sequence[Choice]]:
-    """What an input can be; `asked` names the panel that asks, so that the next one asks anew."""
+def choices(
+    orders: Orders, environment: str, action: str, field: str, asked: str, *, again: bool = False
+) -> Question[Sequence[Choice]]:
+    """What an input can be; `asked` names the panel that asks, so that the next one asks anew. `again` where there was none."""
     return Question(
-        ("choices", environment, action, field, asked), lambda _: orders.choices(environment, action, field), None
+        ("choices", environment, action, field, asked),
+        lambda _: orders.choices(environment, action, field),
+        CHOICES_EVERY if again else None,
     )
 
 

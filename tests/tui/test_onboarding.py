@@ -19,7 +19,7 @@ from lpmops.tui.screens.plan import PlanScreen
 from lpmops.tui.widgets.field import FieldInput
 from tests.tui.driving import app_of, text, until
 from tests.tui.onboarding_worlds import FIRST_ROW, WAIT, OnboardingOrders, onboarding_events
-from tests.tui.order_worlds import HOSTILE, at_work
+from tests.tui.order_worlds import HOSTILE, at_work, pass_time
 from tests.tui.worlds import good_day
 
 LOOK_ALIKE = "4711\u0430"
@@ -180,6 +180,18 @@ async def test_an_id_is_text_and_nothing_else_whatever_it_is(company_id: str, sa
         else:
             await until(pilot, lambda: ("company_id", company_id) in orders.looked)
         assert "\x1b" not in text(pilot)
+
+
+async def test_a_company_that_is_seen_only_after_the_fields_have_opened_is_suggested_too() -> None:
+    orders = orders_of()
+    suggestions, orders.offered["company_id"] = orders.offered["company_id"], []
+    async with at_work(orders.feed, orders) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "there is none yet" in text(pilot))
+        orders.offered["company_id"] = suggestions
+        pass_time(orders.feed, 11)
+        await until(pilot, lambda: "1,204 records a day, 37 without a route" in text(pilot))
+        assert "there is none yet" not in text(pilot)
 
 
 @pytest.mark.parametrize(

@@ -76,17 +76,24 @@ class Fields(Vertical):
     def take(self, orders: Orders, answers: Answers, now: datetime) -> None:
         """Takes what has come: choices, and what was found about what is typed."""
         for each in self.all:
-            if each.field.choices is not None and each.choices is None:
-                answer = answers.get(
-                    questions.choices(orders, self._environment, self._action, each.field.name, self._asked), now
+            if each.field.choices is not None and not each.choices:
+                # What there is to choose may come while the panel is there: a company's first record.
+                question = questions.choices(
+                    orders,
+                    self._environment,
+                    self._action,
+                    each.field.name,
+                    self._asked,
+                    again=each.choices is not None,
                 )
+                answer = answers.get(question, now)
                 each.choices = None if answer.value is None else tuple(answer.value)
                 self._note_fault(answer)
             if each.looked_at is not None and each.remarks is None:
-                question = questions.look(
+                look = questions.look(
                     orders, self._environment, self._action, each.field.name, each.looked_at, self._asked
                 )
-                found = answers.get(question, now)
+                found = answers.get(look, now)
                 each.remarks = None if found.value is None else tuple(found.value)
                 self._note_fault(found)
                 if each.remarks is not None:
@@ -176,8 +183,9 @@ class Fields(Vertical):
         if wrong is None:
             lines += [(Piece("  "), paint.piece(each.text, "muted")) for each in (focused.remarks or ())[1:]]
         lines += choice_lines(focused.matching, focused.chosen, most)
-        if focused.field.choices is not None and focused.choices is None and not self._fault:
-            lines.append((Piece("  asking the services what there is to choose …", "muted"),))
+        if focused.field.choices is not None and not focused.choices and not self._fault:
+            said = "asking the services what there is to choose …" if focused.choices is None else "there is none yet"
+            lines.append((Piece(f"  {said}", "muted"),))
         if self._fault:
             fault, tip = self._fault
             lines.append((Piece("✖ ", "bad"), paint.piece(fault, "bad")))
