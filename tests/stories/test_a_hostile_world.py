@@ -87,7 +87,7 @@ identity = {{ credential = "token-endpoint", endpoint = "{url}/msi/token", heade
 
 
 # Why the first stage is unknown; whether the call or the look gives up first is a matter of milliseconds.
-IN_TIME = ("has not answered for", "did not answer in time", "did not end in time")
+IN_TIME = ("has not answered for", "did not answer in time", "did not answer within", "did not end in time")
 REASONS = {
     "html": ("a web page instead of JSON",),
     "half": ("ends before it is whole",),
