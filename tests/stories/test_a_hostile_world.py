@@ -94,7 +94,7 @@ REASONS = {
     "errors": ("fails (500",),
     "closing": ("closed the connection without an answer", *IN_TIME),
     "silent": IN_TIME,
-    "endless": IN_TIME,
+    "endless": ("ends before it is whole", *IN_TIME),
 }
 
 
