@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from lpmops.config import Environment
 from lpmops.control.reconciled import UNROUTED
 from lpmops.control.routes import PAUSED, RouteEntry
-from lpmops.errors import ServiceError, StoreError
+from lpmops.errors import ServiceError, SignInError, StoreError
+from lpmops.routing.routes import SETTLING_SECONDS
 from lpmops.store import codec, journal
 from lpmops.store.connection import Store
 from lpmops.versions import Versions
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
 # The clocks of the warehouse and of the server may differ by so much.
 _CLOCKS = timedelta(minutes=5)
-# A job reads the route table once a minute.
-_READ_AGAIN = timedelta(minutes=2)
+_SETTLING = timedelta(seconds=SETTLING_SECONDS)
 _ACTIONS = ("route.pause", "route.resume", "route.remove")
 
 
@@ -45,11 +45,16 @@ class UnroutedKeys:
     def of(
         self, company_ids: Iterable[str], versions: Versions, committed: datetime | None
     ) -> dict[str, dict[Key, datetime]]:
-        """When each key that no route took was put aside first, by company; `committed` is when the first version was, None where nobody knows."""
+        """When each key that no route took was put aside first, by company; `committed` is when the first version was, None where nobody knows.
+
+        Raises SignInError; another ServiceError is the `trouble`.
+        """
         if self.trouble:
             return {}
         try:
             return self._read(company_ids, versions, None if committed is None else committed - _CLOCKS)
+        except SignInError:
+            raise
         except ServiceError as error:
             self.trouble = f"What no route took can't be told from what was lost: {error.message}"
             return {}
@@ -98,7 +103,7 @@ class Pause:
 
     def explains(self, first: datetime, last: datetime) -> bool:
         """Whether what no route took from the one moment to the other is what came during the pause: a job may read the route table a bit later."""
-        return self.asked <= first and (self.ended is None or last <= self.ended + _READ_AGAIN)
+        return self.asked <= first and (self.ended is None or last <= self.ended + _SETTLING)
 
 
 def known_pauses(store: Store, environment: str) -> dict[str, list[Pause]]:

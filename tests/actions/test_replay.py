@@ -32,6 +32,7 @@ from lpmops.errors import (
 )
 from lpmops.model import Commit, FeedState, to_data
 from lpmops.store import journal, lease
+from lpmops.store.connection import Store
 from lpmops.store.proofs import OpenGap
 from lpmops.versions import Versions
 from tests.actions.cases import CASES, FEED
@@ -565,10 +566,16 @@ def _waiting_for_its_run(line: Line) -> str:
     return str(line.run("replay", "list", "-o", "json").data[0]["id"])
 
 
-def test_a_replay_that_another_process_runs_is_cancelled_once_that_process_has_seen_its_run_end(line: Line) -> None:
+def _run_by_another(line: Line) -> tuple[str, Store, str]:
+    """The same where another process has the operation: its id, the store, the name of its lease."""
     identifier = _waiting_for_its_run(line)
     store, name = line.store(), f"operation {identifier}"
     assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    return identifier, store, name
+
+
+def test_a_replay_that_another_process_runs_is_cancelled_once_that_process_has_seen_its_run_end(line: Line) -> None:
+    identifier, store, name = _run_by_another(line)
 
     def other_process(place: str, verb: str) -> None:
         if (place, verb) == ("after", "cancel_replay"):
@@ -627,9 +634,7 @@ def test_a_replay_is_paused_and_resumed_from_the_command_line(line: Line) -> Non
 
 
 def test_the_audit_says_who_paused_a_replay_and_why_though_another_process_saw_its_run_end(line: Line) -> None:
-    identifier = _waiting_for_its_run(line)
-    store, name = line.store(), f"operation {identifier}"
-    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    identifier, store, name = _run_by_another(line)
 
     def other_process(place: str, verb: str) -> None:
         if (place, verb) == ("after", "cancel_replay"):
@@ -657,9 +662,7 @@ def test_a_replay_that_was_given_up_is_not_said_to_be_proven_later(line: Line) -
 
 
 def test_a_replay_that_ends_while_it_is_being_paused_is_not_said_to_go_on(line: Line) -> None:
-    identifier = _waiting_for_its_run(line)
-    store, name = line.store(), f"operation {identifier}"
-    assert lease.take(store, name, "another", datetime.now(UTC), 180.0)
+    identifier, store, name = _run_by_another(line)
     operation, _ = journal.read(store, identifier)
 
     def other_process(place: str, verb: str) -> None:

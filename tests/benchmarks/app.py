@@ -87,14 +87,7 @@ def keys(environ: Mapping[str, str]) -> None:
         _settle(app)
         times = []
         for number in range(KEYS):
-            wanted = str(1002 + number).encode()
-            began, place = time.perf_counter(), len(app.drawn)
-            app.press("j")
-            while wanted not in app.drawn[place:]:
-                app.read(1.0)
-            times.append(time.perf_counter() - began)
-            # A person's hand is slower than this; what is under way meanwhile is part of the figure.
-            app.read_for(0.03)
+            times.append(_paint(app, "j", str(1002 + number)))
     _say("key to paint, 10,000 companies refreshing", times, "8 / 25 ms")
 
 
@@ -112,14 +105,20 @@ def keys_on_versions(environ: Mapping[str, str]) -> None:
         _settle(app)
         times = []
         for number in range(1, KEYS + 1):
-            wanted = f"{10_000 - number:,} versions".encode()
-            began, place = time.perf_counter(), len(app.drawn)
-            app.press("k")
-            while wanted not in app.drawn[place:]:
-                app.read(1.0)
-            times.append(time.perf_counter() - began)
-            app.read_for(0.03)
+            times.append(_paint(app, "k", f"{10_000 - number:,} versions"))
     _say("key to paint, a range of 10,000 versions", times, "8 / 25 ms")
+
+
+def _paint(app: Terminal, key: str, wanted: str) -> float:
+    """Seconds from the byte of a key to the bytes of what it leads to."""
+    began, place = time.perf_counter(), len(app.drawn)
+    app.press(key)
+    while wanted.encode() not in app.drawn[place:]:
+        app.read(1.0)
+    took = time.perf_counter() - began
+    # A person's hand is slower than this; what is under way meanwhile is part of the figure.
+    app.read_for(0.03)
+    return took
 
 
 def _settle(app: Terminal) -> None:

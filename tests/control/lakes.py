@@ -14,7 +14,7 @@ from typing import Any, cast
 from lpmops.config import Config, Routing
 from lpmops.control.reconcile import reconcile
 from lpmops.control.reconciled import Asked, CompanyResult, Reconciliation
-from lpmops.errors import DatabaseUnavailableError, ForbiddenError, UnreadableChangesError
+from lpmops.errors import DatabaseUnavailableError, ServiceError, UnreadableChangesError
 from lpmops.model import Commit, FeedState, StreamingJob, StreamProgress
 from lpmops.services.changes import Key, Tally
 from lpmops.services.cloud import EnvironmentServices
@@ -58,7 +58,7 @@ class Lake:
     gone_before: int = 0
     shapes_change_at: int = 0
     dead: set[str] = field(default_factory=set)
-    refuses: set[str] = field(default_factory=set)
+    refuses: dict[str, ServiceError] = field(default_factory=dict)
     beat: datetime | None = None
     warehouse_state: str = "RUNNING"
     jobs_there: list[StreamingJob] = field(default_factory=list)
@@ -175,7 +175,7 @@ class Lake:
         if database in self.dead:
             raise DatabaseUnavailableError(f"{database} does not answer.", service="azuresql")
         if query_name in self.refuses:
-            raise ForbiddenError(f"{database} refuses {query_name}.", service="azuresql")
+            raise self.refuses[query_name]
         if query_name == "landed_by_company":
             versions = Versions(*parameters)
             found = tallies(each for each in self.landed[database] if each[1].version in versions)

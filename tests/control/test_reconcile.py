@@ -21,7 +21,7 @@ from lpmops.control.health import overall
 from lpmops.control.plan import Danger, Plan, Step, plan_data
 from lpmops.control.reconcile_next import next_steps
 from lpmops.control.reconciled import HAD_LANDED, Asked
-from lpmops.errors import NotFoundError, UsageError
+from lpmops.errors import ForbiddenError, NotFoundError, SignInError, UsageError
 from lpmops.model import STAGES, Health, Kind, Stage, StreamingJob, Suspect
 from lpmops.services.changes import Key
 from lpmops.store import codec, journal, proofs
@@ -236,10 +236,18 @@ def test_what_passed_by_while_this_machine_had_paused_the_route_says_from_when_t
 
 def test_where_what_no_route_took_can_not_be_read_nothing_is_said_of_it(lake: Lake, store: Store) -> None:
     pass_by(lake, "1001", 5)
-    lake.refuses = {"unrouted_keys_of_companies"}
+    lake.refuses = {"unrouted_keys_of_companies": ForbiddenError("lpm-control refuses it.", service="azuresql")}
     found = lake.look(store)
     assert [gap.why for gap in found.companies[0].gaps] == [""]
     assert "What no route took can't be told from what was lost: lpm-control refuses" in found.warnings[0]
+
+
+def test_whose_sign_in_ends_while_they_look_is_asked_to_sign_in_and_told_of_no_loss(lake: Lake, store: Store) -> None:
+    pass_by(lake, "1001", 5)
+    lake.refuses = {"unrouted_keys_of_companies": SignInError("The sign-in has ended.", service="entra")}
+    with pytest.raises(SignInError):
+        lake.look(store)
+    assert proofs.read(store, "test", "table-1").gaps == ()
 
 
 # What can't be told -------------------------------------------------------------------------------------------------------------------------------
