@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from lpmops import paths
 from lpmops.actions.inputs import Choice, Remark
 from lpmops.control.plan import Danger
+from lpmops.errors import RefusedError
 from lpmops.tui.screens.company import CompanyScreen
 from lpmops.tui.screens.operation import OperationScreen
 from lpmops.tui.screens.plan import PlanScreen
@@ -192,6 +193,18 @@ async def test_a_company_that_is_seen_only_after_the_fields_have_opened_is_sugge
         pass_time(orders.feed, 11)
         await until(pilot, lambda: "1,204 records a day, 37 without a route" in text(pilot))
         assert "there is none yet" not in text(pilot)
+
+
+async def test_a_service_that_answers_again_is_no_longer_said_to_have_failed() -> None:
+    orders = orders_of()
+    orders.refusing["choices"] = RefusedError("the warehouse is starting")
+    async with at_work(orders.feed, orders) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "the warehouse is starting" in text(pilot))
+        orders.refusing.clear()
+        pass_time(orders.feed, 11)
+        await until(pilot, lambda: "1,204 records a day, 37 without a route" in text(pilot))
+        await until(pilot, lambda: "the warehouse is starting" not in text(pilot))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ class Fields(Vertical):
 
     def take(self, orders: Orders, answers: Answers, now: datetime) -> None:
         """Takes what has come: choices, and what was found about what is typed."""
+        # What failed is told for as long as its question stands unanswered.
+        self._fault = None
         for each in self.all:
             if each.field.choices is not None and not each.choices:
                 # What there is to choose may come while the panel is there: a company's first record.
